@@ -1,0 +1,21 @@
+"""Types, parameters, errors, progress and device: the ground everything stands on."""
+
+from napari_dps.core.errors import InputError, NapariDpsError
+from napari_dps.core.optics import Optics
+from napari_dps.core.params import StageParameters
+from napari_dps.core.patterns import Pattern, PatternOrder
+from napari_dps.core.progress import Progress, finish
+from napari_dps.core.types import HistoryEntry, ImageStack
+
+__all__ = [
+    "HistoryEntry",
+    "ImageStack",
+    "InputError",
+    "NapariDpsError",
+    "Optics",
+    "Pattern",
+    "PatternOrder",
+    "Progress",
+    "StageParameters",
+    "finish",
+]

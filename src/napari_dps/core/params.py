@@ -1,0 +1,125 @@
+"""Parameter models: the one source of CLI options, TOML keys, forms and doc tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from napari_dps.core.errors import InputError
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class StageParameters(BaseModel):
+    """Base of every stage's parameters: frozen, finite, no unknown names.
+
+    Each field carries ``title``, ``description``, limits, and its unit as
+    ``json_schema_extra={"unit": "px"}``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterInfo:
+    """What a command line, a form or a table needs to know about one parameter."""
+
+    name: str
+    title: str
+    description: str
+    unit: str
+    default: Any
+    kind: type
+    choices: tuple[str, ...]
+    minimum: float | None
+    maximum: float | None
+
+    @property
+    def allowed(self) -> str:
+        """The values allowed, in words."""
+        if self.choices:
+            return ", ".join(self.choices)
+        if self.kind is bool:
+            return "true, false"
+        if self.minimum is None and self.maximum is None:
+            return f"any {self.kind.__name__}"
+        low = "" if self.minimum is None else f"{self.minimum:g}"
+        high = "" if self.maximum is None else f"{self.maximum:g}"
+        return f"{low} to {high} {self.unit}".strip()
+
+
+def describe(model: type[BaseModel]) -> Iterator[ParameterInfo]:
+    """List the parameters of a model, in the order of their definition.
+
+    Parameters
+    ----------
+    model : type of BaseModel
+        Fields may be ``bool``, ``int``, ``float``, ``str`` or ``Literal`` of strings.
+
+    Yields
+    ------
+    ParameterInfo
+    """
+    for name, field in model.model_fields.items():
+        annotation = field.annotation
+        choices: tuple[str, ...] = ()
+        if get_origin(annotation) is Literal:
+            choices, annotation = get_args(annotation), str
+        limits = {
+            key: getattr(rule, key)
+            for rule in field.metadata
+            for key in ("ge", "gt", "le", "lt")
+            if hasattr(rule, key)
+        }
+        extra = field.json_schema_extra
+        yield ParameterInfo(
+            name=name,
+            title=field.title or name,
+            description=field.description or "",
+            unit=str(extra.get("unit", "")) if isinstance(extra, dict) else "",
+            default=field.default,
+            kind=annotation if isinstance(annotation, type) else str,
+            choices=choices,
+            minimum=limits.get("ge", limits.get("gt")),
+            maximum=limits.get("le", limits.get("lt")),
+        )
+
+
+def parse(model: type[M], values: Mapping[str, Any], where: str) -> M:
+    """Build a parameter model from untrusted values.
+
+    Parameters
+    ----------
+    model : type of BaseModel
+        The model to build.
+    values : mapping
+        Names and values, from a command line, a TOML file or a form.
+    where : str
+        The place to name in an error ("background", "optics").
+
+    Returns
+    -------
+    BaseModel
+
+    Raises
+    ------
+    InputError
+        Naming the first value that is wrong, what came and what is allowed.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in (where, *first["loc"]) if part != "")
+        if first["type"] == "extra_forbidden":
+            raise InputError(
+                f"{name} is not a parameter", allowed=", ".join(model.model_fields)
+            ) from error
+        if first["type"] == "missing":
+            raise InputError(f"{name} is missing") from error
+        got = None if first["type"] == "value_error" else repr(first["input"])
+        reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        raise InputError(name, got=got, allowed=reason) from error

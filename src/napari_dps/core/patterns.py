@@ -1,0 +1,120 @@
+"""Illumination patterns: what is known of the stripes of each angle."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
+
+Status = Literal["found", "tentative", "given", "not found"]
+
+
+class PatternOrder(BaseModel):
+    """One harmonic of the stripes of one angle.
+
+    The illumination is 1 + Σ_n m_n cos(2π k_n·r + n·φ_p + offset_n), r measured from
+    the centre of the first pixel, x to the right and y down, as images are shown.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    order: int = Field(default=1, ge=1, le=3)
+    period_nm: float | None = Field(default=None, gt=0)
+    angle_deg: float | None = None
+    modulation: float = Field(default=0.0, ge=0)
+    offset_deg: float = 0.0
+    confidence: float | None = None
+    status: Status = "given"
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether there is a wave vector to compute with."""
+        return self.status != "not found" and self.period_nm is not None
+
+    @property
+    def wavevector_per_nm(self) -> tuple[float, float]:
+        """The wave vector (y, x) in cycles per nm; zeros when not found."""
+        if self.period_nm is None or self.angle_deg is None:
+            return (0.0, 0.0)
+        angle = math.radians(self.angle_deg)
+        return math.sin(angle) / self.period_nm, math.cos(angle) / self.period_nm
+
+
+class Pattern(BaseModel):
+    """The stripes of one angle: phases of its frames, and its orders.
+
+    A mapping with the flat keys of the report (``angle_deg``, ``period_nm``,
+    ``modulation``) is read as a pattern of one order, so that a hand-written file of
+    two lines an angle is enough.
+
+    Attributes
+    ----------
+    angle_index : int
+        Index along axis A.
+    channel_index : int
+        Index along axis C.
+    phases_deg : tuple of float
+        Phase φ_p of the first order in each frame, in degrees, at the centre of the
+        first pixel, for the wave vector that points along ``angle_deg``; empty when
+        unknown.
+    orders : tuple of PatternOrder
+        First order first.
+
+    Examples
+    --------
+    >>> Pattern(angle_deg=30, period_nm=200).orders[0].status
+    'given'
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    angle_index: int = Field(default=0, ge=0)
+    channel_index: int = Field(default=0, ge=0)
+    phases_deg: tuple[float, ...] = ()
+    orders: tuple[PatternOrder, ...] = Field(min_length=1)
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_flat(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "orders" not in values:
+            return {**values, "orders": [values]}
+        return values
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def angle_deg(self) -> float | None:
+        """Direction of the first order's wave vector, x towards y, in [0, 180)."""
+        return self.orders[0].angle_deg
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def period_nm(self) -> float | None:
+        """Period of the first order in nm."""
+        return self.orders[0].period_nm
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def modulation(self) -> float:
+        """Modulation depth of the first order, 0 to 1."""
+        return self.orders[0].modulation
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def confidence(self) -> float | None:
+        """Natural log of 1/p: how surely the first order is no chance peak."""
+        return self.orders[0].confidence
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def status(self) -> Status:
+        """How the first order is known."""
+        return self.orders[0].status
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the first order can be used."""
+        return self.orders[0].is_usable

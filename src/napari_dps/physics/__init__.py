@@ -1,0 +1,1 @@
+"""Physics: PSF and OTF, SIM, rolling ball, camera noise, phantoms and simulation."""

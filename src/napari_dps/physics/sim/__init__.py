@@ -1,0 +1,1 @@
+"""Structured illumination: pattern estimation, order separation, Wiener filtering."""

@@ -1,0 +1,120 @@
+"""The contract of a stage: a parameter model and a generator, written once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from napari_dps import __version__
+from napari_dps.core import HistoryEntry, ImageStack, InputError, Progress
+from napari_dps.core.params import StageParameters
+
+P = TypeVar("P", bound=StageParameters)
+Run = Callable[[ImageStack, P, "Context"], Generator[Progress, None, ImageStack]]
+Prepare = Callable[[ImageStack, P, "Context"], ImageStack]
+
+
+@dataclass
+class Context:
+    """What a run shares with its stages.
+
+    Attributes
+    ----------
+    device : str
+        As for `napari_dps.core.device.resolve_device`.
+    warnings : list of str
+        Filled by `warn`; they end in the report, the CLI's output and the dock.
+    cache : dict
+        Things that depend on parameters and shapes alone (weights of a filter, FFT
+        plans), kept from plane to plane of a time-lapse.
+    """
+
+    device: str = "auto"
+    warnings: list[str] = field(default_factory=list)
+    cache: dict[Any, Any] = field(default_factory=dict)
+
+    def warn(self, message: str) -> None:
+        """Record a warning for the user, once."""
+        if message not in self.warnings:
+            self.warnings.append(message)
+
+
+@dataclass(frozen=True)
+class Stage(Generic[P]):
+    """One step of the pipeline.
+
+    Attributes
+    ----------
+    id, title : str
+        The id used in CLI, files and widgets; the title a person reads.
+    takes, gives : str
+        Axes of the smallest unit that it works on and returns.
+    parameters : type of StageParameters
+        The parameter model.
+    function : callable
+        Generator ``function(image, parameters, context)`` that yields `Progress` at
+        least once a second and returns an `ImageStack`.
+    prepare : callable, optional
+        ``prepare(stack, parameters, context)`` looks once at a whole stack (leading
+        axes T and Z before ``takes``) and attaches what all its units share, for
+        example patterns.
+    """
+
+    id: str
+    title: str
+    takes: str
+    gives: str
+    parameters: type[P]
+    function: Run[P]
+    prepare: Prepare[P] | None = None
+
+    def run(
+        self, image: ImageStack, parameters: P, context: Context | None = None
+    ) -> Generator[Progress, None, ImageStack]:
+        """Run the stage on one smallest unit.
+
+        Parameters
+        ----------
+        image : ImageStack
+            With axes ``takes``; finite values.
+        parameters : StageParameters
+            An instance of ``self.parameters``.
+        context : Context, optional
+            Device, warnings, cache.
+
+        Yields
+        ------
+        Progress
+
+        Returns
+        -------
+        ImageStack
+            float32, axes ``gives``, with a new entry in its history.
+
+        Raises
+        ------
+        InputError
+            If the axes do not fit or values are not finite.
+        """
+        context = Context() if context is None else context
+        if image.axes != self.takes:
+            raise InputError(
+                f"axes of the input of '{self.id}'", got=image.axes, allowed=self.takes
+            )
+        if not np.isfinite(image.data).all():
+            raise InputError("the image holds values that are not finite (NaN or inf)")
+        started = time.perf_counter()
+        before = len(context.warnings)
+        result = yield from self.function(image, parameters, context)
+        entry = HistoryEntry(
+            stage=self.id,
+            parameters=parameters.model_dump(mode="json"),
+            version=__version__,
+            seconds=time.perf_counter() - started,
+            warnings=tuple(context.warnings[before:]),
+        )
+        return replace(result, history=(*image.history, entry))
