@@ -52,4 +52,7 @@ def separation_matrix(phases_rad: Sequence[NDArray[np.float64]]) -> NDArray[np.f
     array (1 + 2 N, P), float64
         Applied to the frames it gives D_0, Re D_1, Im D_1, Re D_2, …
     """
-    return np.linalg.pinv(mixing_matrix(phases_rad))
+    inverse: NDArray[np.float64] = np.linalg.pinv(mixing_matrix(phases_rad)).astype(
+        np.float64
+    )
+    return inverse
