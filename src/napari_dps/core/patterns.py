@@ -116,5 +116,24 @@ class Pattern(BaseModel):
 
     @property
     def is_usable(self) -> bool:
-        """Whether the first order can be used."""
-        return self.orders[0].is_usable
+        """Whether any order can be used."""
+        return any(order.is_usable for order in self.orders)
+
+    def as_given(self) -> Pattern:
+        """Return the wave vectors alone, for another stack of the same microscope.
+
+        Phases and modulation are those of one stack; `reconstruct` fits them anew.
+        """
+        orders = [
+            PatternOrder(
+                order=order.order, period_nm=order.period_nm, angle_deg=order.angle_deg
+            )
+            for order in self.orders
+            if order.is_usable
+        ]
+        missing = [PatternOrder(status="not found")]
+        return Pattern(
+            angle_index=self.angle_index,
+            channel_index=self.channel_index,
+            orders=tuple(orders or missing),
+        )

@@ -15,7 +15,7 @@ from napari_dps.core.params import StageParameters
 
 P = TypeVar("P", bound=StageParameters)
 Run = Callable[[ImageStack, P, "Context"], Generator[Progress, None, ImageStack]]
-Prepare = Callable[[ImageStack, P, "Context"], ImageStack]
+Prepare = Run[P]
 
 
 @dataclass
@@ -59,9 +59,9 @@ class Stage(Generic[P]):
         Generator ``function(image, parameters, context)`` that yields `Progress` at
         least once a second and returns an `ImageStack`.
     prepare : callable, optional
-        ``prepare(stack, parameters, context)`` looks once at a whole stack (leading
-        axes T and Z before ``takes``) and attaches what all its units share, for
-        example patterns.
+        Generator like ``function`` that looks once at a whole stack (leading axes T
+        and Z before ``takes``) and returns it with what all its units share attached,
+        for example patterns.
     """
 
     id: str

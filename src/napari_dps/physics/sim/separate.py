@@ -7,10 +7,17 @@ D_n = (m_n s e^{2πi k_n·r}) ⊗ h (Gustafsson 2000, doi:10.1046/j.1365-2818.20
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from napari_dps.core import InputError, Pattern, PatternOrder
+
+WORST_CONDITION = 100.0
+"""Condition number of a mixing matrix up to which its inverse is of use."""
 
 
 def mixing_matrix(phases_rad: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -56,3 +63,162 @@ def separation_matrix(phases_rad: Sequence[NDArray[np.float64]]) -> NDArray[np.f
         np.float64
     )
     return inverse
+
+
+@dataclass(frozen=True)
+class Wave:
+    """One order of one angle in pixels and radians.
+
+    Of the two waves ±k that make up an order, it is the one with k_x ≤ 0.
+
+    Attributes
+    ----------
+    phases_rad : array (P,)
+        Phase ψ_p in each frame; empty when unknown.
+    wavevector : (float, float)
+        (y, x) in cycles per pixel.
+    modulation : float
+        Modulation depth m.
+    is_usable : bool
+        Whether there is a wave vector to compute with.
+    """
+
+    phases_rad: NDArray[np.float64]
+    wavevector: tuple[float, float]
+    modulation: float
+    is_usable: bool
+
+    @classmethod
+    def from_order(
+        cls, pattern: Pattern, order: PatternOrder, pixel_size_nm: float
+    ) -> Wave:
+        """Read one order of a pattern."""
+        phases = order.order * np.radians(pattern.phases_deg)
+        phases = phases + math.radians(order.offset_deg)
+        y, x = (k * pixel_size_nm for k in order.wavevector_per_nm)
+        if max(abs(y), abs(x)) >= 1:
+            raise InputError(
+                f"period of order {order.order} of angle {pattern.angle_index + 1}, nm",
+                got=order.period_nm,
+                allowed=f"above the pixel size of {pixel_size_nm:g} nm",
+            )
+        sign = -1 if x > 0 else 1
+        return cls(
+            sign * phases, (sign * y, sign * x), order.modulation, order.is_usable
+        )
+
+
+class AngleOrders:
+    """The orders that light the frames of one angle.
+
+    Parameters
+    ----------
+    waves : sequence of Wave
+        Usable or not. Those that are not are separated too, where there are frames
+        enough, lest they end up in the others.
+    label : str
+        To name the angle in an error.
+
+    Attributes
+    ----------
+    used : tuple of Wave
+        Those that are usable.
+
+    Raises
+    ------
+    InputError
+        If the phases cannot tell the usable orders apart.
+    """
+
+    def __init__(self, waves: Sequence[Wave], label: str) -> None:
+        self.used = tuple(wave for wave in waves if wave.is_usable)
+        self._rows: NDArray[np.float64] | None = None
+        if self.used:
+            others = [wave for wave in waves if not wave.is_usable]
+            phases = [wave.phases_rad for wave in (*self.used, *others)]
+            self._rows = self._separate(phases, label)
+
+    def _separate(
+        self, phases: list[NDArray[np.float64]], label: str
+    ) -> NDArray[np.float64]:
+        """Return the rows of the separation matrix that give the used orders."""
+        counts = {len(values) for values in phases}
+        frames = counts.pop()
+        needed = 1 + 2 * len(self.used)
+        if counts or frames < needed:
+            raise InputError(
+                f"number of phases of {label}",
+                got=frames,
+                allowed=f"the same for all its patterns, {needed} or more",
+            )
+        phases = phases[: (frames - 1) // 2]
+        if np.linalg.cond(mixing_matrix(phases)) > WORST_CONDITION:
+            degrees = [np.degrees(values).round(1).tolist() for values in phases]
+            raise InputError(
+                f"phases of {label}, degrees",
+                got=degrees,
+                allowed="phases apart enough to separate the orders",
+            )
+        return separation_matrix(phases)[:needed]
+
+    @property
+    def frames(self) -> int | None:
+        """Number of frames P; None where the angle has no usable order."""
+        return None if self._rows is None else self._rows.shape[1]
+
+    def order_rows(self, frames: int) -> NDArray[np.float64]:
+        """Return the matrix (1 + 2 N, P) that gives D_0, Re D_1, Im D_1, … of frames.
+
+        An angle without a usable order has D_0 alone, the mean frame.
+        """
+        return np.full((1, frames), 1 / frames) if self._rows is None else self._rows
+
+
+def orders_by_angle(
+    patterns: Sequence[Pattern], pixel_size_nm: float
+) -> list[AngleOrders]:
+    """Group the orders of all patterns by angle.
+
+    Parameters
+    ----------
+    patterns : sequence of Pattern
+        Of one channel; at least one for every angle from 0 on.
+    pixel_size_nm : float
+        Pixel size of the frames.
+
+    Returns
+    -------
+    list of AngleOrders
+        One for each angle.
+
+    Raises
+    ------
+    InputError
+        If an angle has no pattern, a period is below the pixel size, numbers of phases
+        differ, or phases cannot tell orders apart.
+    """
+    indices = sorted({pattern.angle_index for pattern in patterns})
+    if not indices or indices != list(range(len(indices))):
+        raise InputError(
+            "angles of the patterns",
+            got=[index + 1 for index in indices],
+            allowed="1, 2, 3, … without a gap",
+        )
+    angles = [
+        AngleOrders(
+            [
+                Wave.from_order(pattern, order, pixel_size_nm)
+                for pattern in patterns
+                if pattern.angle_index == index
+                for order in pattern.orders
+            ],
+            f"angle {index + 1}",
+        )
+        for index in indices
+    ]
+    counts = {angle.frames for angle in angles if angle.frames is not None}
+    if len(counts) > 1:
+        raise InputError(
+            "numbers of phases", got=sorted(counts), allowed="the same for all angles"
+        )
+    return angles

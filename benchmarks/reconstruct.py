@@ -1,0 +1,260 @@
+"""Wiener reconstruction with known patterns against napari-sim-processor, one thread.
+
+    pip install --no-deps -r benchmarks/requirements.txt
+    python benchmarks/reconstruct.py [--out docs/benchmarks/reconstruct.md]
+
+Both get the same simulated stack and the same exact patterns in one process and take
+turns; every way of the peer to compute on a CPU takes part. Time is CPU time of one
+thread, best of all rounds (median in brackets), of the second of two calls in a row.
+Errors are against a filter in double precision that shares no code with the solver
+(tests/physics/reference_wiener.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import io
+import platform
+import statistics
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import torch
+from peer import peer_processor
+from scipy.ndimage import fourier_shift
+
+from napari_dps.physics.sim.wiener import WienerSettings, WienerSolver
+from napari_dps.physics.simulate import SimulationSettings, blur_truth, simulate
+
+REFERENCE = Path(__file__).parents[1] / "tests" / "physics" / "reference_wiener.py"
+ROUNDS = 12
+OPTIONAL = ("opencv-python-headless", "pyfftw")
+STACK = SimulationSettings(modulation=0.8, photons=1000, seed=1)
+COMPARED = {
+    "NA 1.3, 660 nm": STACK.model_copy(update={"na": 1.3, "emission_nm": 660}),
+    "NA 1.4, 525 nm": STACK,
+}
+OTHERS = {
+    "3 × 3, 256²": STACK.model_copy(update={"height_px": 256, "width_px": 256}),
+    "3 × 3, 301 × 517": STACK.model_copy(update={"height_px": 301, "width_px": 517}),
+    "3 × 3, 1024²": STACK.model_copy(update={"height_px": 1024, "width_px": 1024}),
+    "3 × 5, two orders, 512²": STACK.model_copy(
+        update={"phases": 5, "modulation": 0.5}
+    ),
+    "hexagonal 1 × 7, 512²": STACK.model_copy(
+        update={"pattern": "hexagonal", "angles": 1, "phases": 7, "modulation": 0.5}
+    ),
+}
+
+
+def reference_of(frames, simulation):
+    """Return the reconstruction by the filter of the tests, in double precision."""
+    spec = importlib.util.spec_from_file_location(REFERENCE.stem, REFERENCE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    optics = simulation.raw.optics
+    return module.reference_wiener(
+        frames, simulation.patterns, optics, WienerSettings()
+    )
+
+
+def use_one_thread():
+    """Keep everything that the peer may use to one thread."""
+    torch.set_num_threads(1)
+    with contextlib.suppress(ImportError):
+        import cv2
+
+        cv2.setNumThreads(1)
+    with contextlib.suppress(ImportError):
+        import pyfftw
+
+        pyfftw.config.NUM_THREADS = 1
+
+
+def peer_with(patterns, frames, optics):
+    """Return the peer's processor, calibrated to given patterns.
+
+    Its phases step by +120°, count from the centre of the image and have the other
+    sign; its wave vectors are in units of NA/λ.
+    """
+    with contextlib.redirect_stdout(io.StringIO()):
+        peer = peer_processor(*frames.shape[:2])
+    use_one_thread()
+    peer.NA, peer.wavelength = optics.na, optics.emission_nm / 1000
+    peer.pixelsize, peer.magnification = optics.pixel_size_nm / 1000, 1.0
+    unit_per_nm = optics.na / optics.emission_nm
+    centre = np.array(frames.shape[-2:]) / 2 * optics.pixel_size_nm
+    known = []
+    for pattern in patterns:
+        k = np.array(pattern.orders[0].wavevector_per_nm)
+        first, second = np.radians(pattern.phases_deg[:2])
+        sign = -1 if np.sin(second - first) > 0 else 1
+        phase = sign * (first + 2 * np.pi * k @ centre)
+        k_y, k_x = sign * k / unit_per_nm
+        known.append((k_x, k_y, phase, pattern.modulation))
+    answers = iter(known)
+    peer._refineCarrier = lambda *_: next(answers)
+    peer.calibrate(frames.reshape(-1, *frames.shape[-2:]), findCarrier=False)
+    return peer
+
+
+def peer_paths(peer, stack):
+    """Return {name: function} of each of the peer's ways that runs here."""
+    base = sys.modules["napari_sim_processor.processors.baseSimProcessor"]
+    flat = stack.reshape(-1, *stack.shape[-2:])
+    usual_fft = base.fft
+
+    def using(fft, method):
+        def run():
+            base.fft = fft
+            return np.squeeze(getattr(peer, method)(flat))
+
+        return run
+
+    candidates = {
+        "peer `reconstruct_rfftw` with numpy": using(np.fft, "reconstruct_rfftw"),
+        "peer `reconstruct_pytorch`": using(usual_fft, "reconstruct_pytorch"),
+        "peer `batchreconstruct_pytorch`": using(usual_fft, "batchreconstruct_pytorch"),
+        "peer `batchreconstruct` with numpy": using(np.fft, "batchreconstruct"),
+        "peer `reconstruct_ocv` with OpenCV": using(usual_fft, "reconstruct_ocv"),
+        "peer `reconstruct_ocvU` with OpenCV": using(usual_fft, "reconstruct_ocvU"),
+    }
+    if usual_fft is not np.fft:
+        for method in ("reconstruct_rfftw", "reconstruct_fftw"):
+            candidates[f"peer `{method}` with FFTW"] = using(usual_fft, method)
+    paths = {}
+    for name, function in candidates.items():
+        try:
+            function()
+        except Exception as error:  # noqa: BLE001 - the peer's paths fail in many ways
+            print(f"{name} does not run: {type(error).__name__}: {error}")
+        else:
+            paths[name] = function
+    return paths
+
+
+def take_turns(functions, rounds):
+    """Return {name: (best, median)} in ms of CPU time."""
+    times = {name: [] for name in functions}
+    for _ in range(rounds):
+        for name, function in functions.items():
+            function()
+            started = time.process_time()
+            function()
+            times[name].append(1000 * (time.process_time() - started))
+    return {name: (min(t), statistics.median(t)) for name, t in times.items()}
+
+
+def counts(simulation):
+    """Return the raw frames without the camera's offset."""
+    raw = simulation.raw.data.astype(np.float32)
+    return raw - np.float32(simulation.settings.offset_counts)
+
+
+def relative_error(image, reference):
+    """Return the largest error anywhere over the largest value."""
+    return np.abs(image - reference).max() / np.abs(reference).max()
+
+
+def compare(name, settings):
+    """Run one comparison; return lines of Markdown."""
+    simulation = simulate(settings)
+    frames, optics = counts(simulation), simulation.raw.optics
+    shape, patterns = frames.shape[-2:], simulation.patterns
+    padded = WienerSolver(shape, patterns, optics)
+    bare = WienerSolver(shape, patterns, optics, padding_px=0)
+    peer = peer_with(patterns, frames, optics)
+    functions = {
+        "napari-dps": lambda: padded.solve(frames),
+        "napari-dps, edges not padded": lambda: bare.solve(frames),
+        **peer_paths(peer, frames),
+    }
+    images = {key: function() for key, function in functions.items()}
+    error = relative_error(images["napari-dps"], reference_of(frames, simulation))
+    truth = blur_truth(simulation.truth, modulation_factor=1.9).data
+    timed = take_turns(functions, ROUNDS)
+    lines = [
+        "",
+        f"## {name}: 512² × 9 frames to 1024²",
+        "",
+        f"Largest error of napari-dps: {error:.1e}.",
+        "",
+        "| | CPU ms, best (median) | times napari-dps | correlation with truth |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for key, (fastest, median) in sorted(timed.items(), key=lambda item: item[1]):
+        image = images[key]
+        if key.startswith("peer"):  # its pixels lie half an output pixel further
+            image = np.fft.ifft2(fourier_shift(np.fft.fft2(image), (0.5, 0.5))).real
+        likeness = np.corrcoef(image.ravel(), truth.ravel())[0, 1]
+        ratio = fastest / timed["napari-dps"][0]
+        lines.append(
+            f"| {key} | {fastest:.1f} ({median:.1f}) | {ratio:.1f} | {likeness:.3f} |"
+        )
+    return lines
+
+
+def other_stacks():
+    """Time and check napari-dps on other stacks; return lines of Markdown."""
+    lines = ["", "## Other stacks", ""]
+    lines += ["| stack | CPU ms | largest error |", "| --- | ---: | ---: |"]
+    for name, settings in OTHERS.items():
+        simulation = simulate(settings)
+        frames, optics = counts(simulation), simulation.raw.optics
+        solver = WienerSolver(frames.shape[-2:], simulation.patterns, optics)
+        error = relative_error(solver.solve(frames), reference_of(frames, simulation))
+        fastest, _ = take_turns({name: lambda s=solver, f=frames: s.solve(f)}, 5)[name]
+        lines.append(f"| {name} | {fastest:.1f} | {error:.1e} |")
+    return lines
+
+
+def machine():
+    """Return what the figures depend on, in a line."""
+    processor = platform.processor()
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                processor = line.split(":")[1].strip()
+                break
+    packages = []
+    for name in ("torch", "numpy", "napari-sim-processor", *OPTIONAL):
+        with contextlib.suppress(PackageNotFoundError):
+            packages.append(f"{name} {version(name)}")
+    return f"{processor}; Python {platform.python_version()}, {', '.join(packages)}."
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, help="Markdown file to write")
+    arguments = parser.parse_args()
+    use_one_thread()
+    compared = [line for item in COMPARED.items() for line in compare(*item)]
+    lines = [
+        "# Reconstruction with known patterns",
+        "",
+        "Written by `python benchmarks/reconstruct.py --out FILE`: simulated "
+        "microtubules, the exact patterns given to both, one thread, taking turns in "
+        "one process. The peer is napari-sim-processor; OpenCV and FFTW are not among "
+        "its requirements, it uses them where they are installed. Errors are relative "
+        "to the maximum, anywhere in the image, against a generalised Wiener filter in "
+        "double precision.",
+        "",
+        machine(),
+        *compared,
+        *other_stacks(),
+        "",
+    ]
+    text = "\n".join(lines)
+    print(text)
+    if arguments.out:
+        arguments.out.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

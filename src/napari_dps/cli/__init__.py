@@ -1,0 +1,89 @@
+"""The command line: ``napari-dps run | demo | measure | simulate | psf``.
+
+This module knows the commands by name only, so that ``napari-dps --help`` starts at
+once; the module of a command is imported when the command is called.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from napari_dps import __version__
+from napari_dps.cli import console
+
+COMMANDS = {
+    "run": "run the stages on raw SIM stacks or plain images",
+    "demo": "simulate a raw stack with known truth, run all stages, score the results",
+    "measure": "measure an image: resolution, noise, agreement with a reference",
+    "simulate": "simulate a raw SIM stack with its exact truth and patterns",
+    "psf": "compute the PSF and the OTF of a microscope",
+}
+"""Each command is a module here with ``configure(parser)`` and ``execute(options)``."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        console.error(f"{message} (see {self.prog} --help)")
+        raise SystemExit(console.USER_MISTAKE)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        ``sys.argv[1:]`` when not given.
+
+    Returns
+    -------
+    int
+        0: all is well; 1: an error of napari-dps itself; 2: a mistake of the user;
+        130: interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run_command(words)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    except KeyboardInterrupt:
+        console.error("interrupted; no half-written file is left")
+        return console.INTERRUPTED
+    except Exception as problem:  # noqa: BLE001 - the last resort: told to the user
+        return console.tell(problem, debug="--debug" in words)
+
+
+def _run_command(words: Sequence[str]) -> int:
+    called = next((word for word in words if word in COMMANDS), None)
+    parser = _Parser(
+        prog="napari-dps",
+        description="From raw SIM stripes to a super-resolved image.",
+        epilog="napari-dps COMMAND --help tells the options of a command.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    subparsers = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, title="commands"
+    )
+    for name, purpose in COMMANDS.items():
+        command = subparsers.add_parser(
+            name,
+            help=purpose,
+            description=purpose[0].upper() + purpose[1:] + ".",
+            allow_abbrev=False,
+        )
+        command.add_argument(
+            "--debug", action="store_true", help="show the traceback of an error"
+        )
+        if name == called:
+            module = importlib.import_module(f"napari_dps.cli.{name}")
+            module.configure(command)
+    options = parser.parse_args(words)
+    code: int = module.execute(options)
+    return code

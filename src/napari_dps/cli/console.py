@@ -1,0 +1,155 @@
+"""What the command line says, and where: results on stdout, all else on stderr."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Generator
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from napari_dps.core import Progress
+
+T = TypeVar("T")
+
+OWN_ERROR = 1
+USER_MISTAKE = 2
+INTERRUPTED = 130
+
+_BAR_FORMAT = "{desc:<56.56} {percentage:3.0f}% |{bar}| {elapsed}<{remaining}"
+
+
+def one_line(text: str) -> str:
+    r"""Return text as one line without control characters.
+
+    Messages may quote file names and metadata from untrusted files, which could
+    otherwise forge lines or drive the terminal.
+
+    Examples
+    --------
+    >>> one_line("two\nlines \x1b[2J")
+    'two lines [2J'
+    """
+    words = " ".join(text.split())
+    return "".join(letter for letter in words if letter.isprintable())
+
+
+def error(message: str) -> None:
+    """Print one line of error."""
+    sys.stderr.write(f"napari-dps: error: {one_line(message)}\n")
+
+
+def warning(message: str) -> None:
+    """Print one line of warning."""
+    sys.stderr.write(f"warning: {one_line(message)}\n")
+
+
+def say(text: str) -> None:
+    """Print a line of results, as well as the terminal's character set can."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(f"{text}\n".encode(encoding, "replace").decode(encoding))
+
+
+def tell(problem: Exception, *, debug: bool, about: str = "") -> int:
+    """Print an error as one line and return the exit code for it.
+
+    Parameters
+    ----------
+    problem : Exception
+        What was raised.
+    debug : bool
+        Show the traceback too.
+    about : str, optional
+        The input that it concerns.
+
+    Returns
+    -------
+    int
+        2 for what the user can mend (wrong input, files that cannot be read or
+        written), else 1.
+    """
+    from napari_dps.core.errors import InputError
+
+    if debug:
+        traceback.print_exception(problem)
+    where = f"{about}: " if about else ""
+    if isinstance(problem, InputError):
+        error(f"{where}{problem}")
+        return USER_MISTAKE
+    if isinstance(problem, OSError):
+        name = f"{problem.filename}: " if problem.filename else ""
+        error(f"{where}{name}{problem.strerror or problem}")
+        return USER_MISTAKE
+    if isinstance(problem, MemoryError) or "OutOfMemory" in type(problem).__name__:
+        error(f"{where}not enough memory for an image of this size")
+        return OWN_ERROR
+    error(
+        f"{where}unexpected {type(problem).__name__}: {problem}; this is a fault of "
+        "napari-dps: please report it with the traceback that --debug shows"
+    )
+    return OWN_ERROR
+
+
+def track(steps: Generator[Progress, None, T], label: str) -> T:
+    """Run a generator of `Progress` to its end, with a bar when someone watches.
+
+    Parameters
+    ----------
+    steps : generator
+        As returned by ``pipeline.run``.
+    label : str
+        Shown before the bar.
+
+    Returns
+    -------
+    object
+        What the generator returned.
+    """
+    if not sys.stderr.isatty():
+        from napari_dps.core import finish
+
+        return finish(steps)
+    return _with_bar(steps, label)
+
+
+def _with_bar(steps: Generator[Progress, None, T], label: str) -> T:
+    from tqdm import tqdm
+
+    message = ""
+    with tqdm(total=1, leave=False, bar_format=_BAR_FORMAT, file=sys.stderr) as bar:
+        while True:
+            try:
+                report = next(steps)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            bar.total = report.total
+            bar.update(report.done - bar.n)
+            if report.message != message:
+                # What is being done is shown at once, numbers as often as tqdm likes.
+                message = report.message
+                bar.set_description_str(one_line(f"{label}: {message}"))
+
+
+def number(value: float | None, form: str = ".4g") -> str:
+    """Return a number as text; a dash when there is none."""
+    return "-" if value is None else f"{value:{form}}"
+
+
+def table(rows: list[list[str]]) -> str:
+    """Return rows as aligned columns, the first left, the others right.
+
+    Examples
+    --------
+    >>> print(table([["", "PSNR"], ["input", "21.3"]]))
+           PSNR
+    input  21.3
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if place else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )

@@ -1,0 +1,66 @@
+"""``napari-dps measure``: the quality of an image, in numbers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from typing import Any
+
+from napari_dps import io
+from napari_dps.cli import console
+from napari_dps.core import ImageStack
+from napari_dps.metrics.measure import measure
+from napari_dps.pipeline import first_plane
+from napari_dps.report import strict_json
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("image", metavar="IMAGE", help="the image to measure")
+    parser.add_argument(
+        "--reference", metavar="REF", help="an image of the same field to compare with"
+    )
+    parser.add_argument(
+        "--pixel-size-nm",
+        type=float,
+        metavar="NM",
+        help="of the image (default: as its metadata say)",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Print the measures."""
+    image = _plane(options.image, options.pixel_size_nm)
+    reference = None
+    if options.reference is not None:
+        reference = _plane(options.reference, None)
+    values = measure(image, reference)
+    if options.json:
+        console.say(json.dumps(strict_json(values), indent=2, allow_nan=False))
+        return 0
+    notes = values.pop("notes", {})
+    rows = [[name, _in_words(value)] for name, value in values.items()]
+    console.say(console.table(rows))
+    for name, note in notes.items():
+        console.say(f"{name}: {note}")
+    return 0
+
+
+def _plane(path: str, pixel_size_nm: float | None) -> ImageStack:
+    """Return the first plane of a file, with a warning where there are more."""
+    stack = io.load(path, pixel_size_nm=pixel_size_nm, warn=console.warning)
+    plane = first_plane(stack)
+    planes = math.prod(stack.size(axis) for axis in "TCZ")
+    if planes > 1:
+        console.warning(f"{path}: only the first of {planes} planes is measured")
+    return plane
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(_in_words, value))
+    if value is None or isinstance(value, float):
+        return console.number(value)
+    return str(value)

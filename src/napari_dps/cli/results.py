@@ -1,0 +1,113 @@
+"""The files that a run leaves: images, report and picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_dps import io
+from napari_dps.core import ImageStack
+from napari_dps.figures import Panel, save_figure, side_by_side
+from napari_dps.pipeline import PipelineResult, first_plane
+from napari_dps.report import Json, build_report, measure_result, write_json
+
+
+@dataclass(frozen=True)
+class ResultFiles:
+    """Names of the files of one input."""
+
+    folder: Path
+    name: str
+
+    def stage(self, stage_id: str) -> Path:
+        """Return the image of a stage."""
+        return self.folder / f"{self.name}.{stage_id}.ome.tif"
+
+    @property
+    def report(self) -> Path:
+        """The report."""
+        return self.folder / f"{self.name}.report.json"
+
+    @property
+    def picture(self) -> Path:
+        """The picture of all images side by side."""
+        return self.folder / f"{self.name}.png"
+
+    def all(self, stage_ids: Iterable[str]) -> list[Path]:
+        """Return every file of a run of these stages."""
+        return [*map(self.stage, stage_ids), self.report, self.picture]
+
+
+def write_results(
+    result: PipelineResult,
+    files: ResultFiles,
+    *,
+    source: Path,
+    device: str,
+    truth: ImageStack | None = None,
+) -> Json:
+    """Write the images, the report and the picture of a run.
+
+    Parameters
+    ----------
+    result : PipelineResult
+        Of the run.
+    files : ResultFiles
+        Where they go.
+    source : Path
+        The file that was read.
+    device : str
+        What torch computed on.
+    truth : ImageStack, optional
+        Known truth (YX): results are scored against it and it is drawn beside them.
+
+    Returns
+    -------
+    dict
+        The report.
+    """
+    for output in result.outputs:
+        io.save(output.image, files.stage(output.step.stage.id))
+    metrics = measure_result(result, truth)
+    names = {o.step.stage.id: files.stage(o.step.stage.id).name for o in result.outputs}
+    report = build_report(
+        result, path=source, device=device, files=names, metrics=metrics
+    )
+    write_json(report, files.report)
+    panels = _panels(result, metrics)
+    if truth is not None:
+        panels.append(Panel("Truth", truth, "at the resolution of ideal SIM"))
+    save_figure(
+        side_by_side(panels, heading=_heading(result, files.name)), files.picture
+    )
+    return report
+
+
+def _panels(result: PipelineResult, metrics: dict[str, Json]) -> list[Panel]:
+    """Return the widefield image and each stage's, with their resolution."""
+    name = "Widefield" if "P" in result.input.axes else "Input"
+    titles = [(name, "input", result.input)] + [
+        (output.step.stage.title, output.step.stage.id, output.image)
+        for output in result.outputs
+        if "P" not in output.step.stage.gives
+    ]
+    return [
+        Panel(title, first_plane(image), _caption(metrics[key]))
+        for title, key, image in titles
+    ]
+
+
+def _caption(metrics: Json) -> str:
+    """Say the resolution, where one was measured."""
+    resolution = metrics.get("resolution_decorrelation_nm")
+    return f"resolution {resolution:.0f} nm (decorrelation)" if resolution else ""
+
+
+def _heading(result: PipelineResult, name: str) -> str:
+    """Name the image, and which plane of how many is shown."""
+    image = result.input
+    of_many = [
+        f"{axis} 1 of {image.size(axis)}" for axis in "TCZ" if image.size(axis) > 1
+    ]
+    return "   ".join([name, *of_many])

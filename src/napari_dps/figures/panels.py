@@ -1,0 +1,240 @@
+"""Pictures of results: panels side by side on one field, with zoom and scale bar."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from napari_dps.core import ImageStack
+from napari_dps.figures.layout import EDGE_PX, HEADING_PX, Layout
+from napari_dps.figures.theme import FAINT, INK, MARK, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+EDGE = 0.03
+"""Part of the field along its edges that the lower row avoids."""
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One image of a figure.
+
+    Attributes
+    ----------
+    title : str
+        Above the panel.
+    image : ImageStack
+        Axes "YX".
+    caption : str
+        A smaller line under the title.
+    """
+
+    title: str
+    image: ImageStack
+    caption: str = ""
+
+    @property
+    def pixel_size(self) -> float:
+        """Edge of a pixel in nm; 1 when unknown, so that lengths are in pixels."""
+        return self.image.pixel_size_nm or 1.0
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """Left, right, bottom, top of the field (nm or pixels)."""
+        step = self.pixel_size
+        y, x = (
+            centre if self.image.pixel_size_nm else 0.0
+            for centre in self.image.origin_nm
+        )
+        height, width = self.image.shape
+        left, top = x - step / 2, y - step / 2
+        return left, left + width * step, top + height * step, top
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Black and white: percentiles, so that no hot pixel sets the contrast."""
+        low, high = np.percentile(self.image.data, (1.0, 99.8))
+        return float(low), float(max(high, low + 1e-12 * max(1.0, abs(low))))
+
+
+def side_by_side(panels: Sequence[Panel], heading: str = "") -> Figure:
+    """Draw panels of one field in a row, and below each its most detailed region.
+
+    Every panel has its own contrast (percentiles 1 and 99.8); pixels are drawn as
+    they are, without smoothing.
+
+    Parameters
+    ----------
+    panels : sequence of Panel
+        Images of the same field, on grids of any pixel size.
+    heading : str, optional
+        Above all panels.
+
+    Returns
+    -------
+    Figure
+        With its own Agg canvas; no global state of pyplot is touched.
+    """
+    finest = min(panels, key=lambda panel: panel.pixel_size)
+    layout = Layout.of(
+        finest.image.shape, finest.pixel_size, len(panels), has_heading=bool(heading)
+    )
+    figure = new_figure(layout.width, layout.height)
+    if heading:
+        top = 1 - (EDGE_PX + HEADING_PX / 2) / layout.height
+        figure.text(
+            0.5, top, heading, color=FAINT, fontsize=18, ha="center", va="center"
+        )
+    window = _detailed_window(panels[-1], layout)
+    for number, panel in enumerate(panels):
+        field = figure.add_axes(layout.field_box(number))
+        _draw(field, panel, panel.extent)
+        _write_title(field, panel, layout)
+        _mark(field, window)
+        _draw(figure.add_axes(layout.zoom_box(number)), panel, window)
+    return figure
+
+
+def _detailed_window(panel: Panel, layout: Layout) -> tuple[float, float, float, float]:
+    """Return the extent of the region with the most structure in it.
+
+    Structure is the gradient of the image, clipped to its percentiles so that one
+    bright spot does not draw the window.
+    """
+    unit = layout.zoom_step * panel.pixel_size / layout.finest_pixel
+    rows, columns = panel.image.shape
+    size = (
+        min(rows, max(1, round(layout.zoom[0] / unit))),
+        min(columns, max(1, round(layout.zoom[1] / unit))),
+    )
+    clipped = np.clip(panel.image.data, *panel.limits)
+    gradient = ndimage.gaussian_gradient_magnitude(clipped, 2.0)
+    density = ndimage.uniform_filter(gradient, size)
+    margins = [
+        min(round(EDGE * n), (n - w) // 2)
+        for n, w in zip((rows, columns), size, strict=True)
+    ]
+    # The filter's value at c belongs to the window that begins at c − w // 2.
+    inside = density[
+        tuple(
+            slice(margin + w // 2, n - w - margin + w // 2 + 1)
+            for n, w, margin in zip((rows, columns), size, margins, strict=True)
+        )
+    ]
+    best = np.unravel_index(int(inside.argmax()), inside.shape)
+    top, left = (int(i) + margin for i, margin in zip(best, margins, strict=True))
+    x0, _, _, y0 = panel.extent
+    step = panel.pixel_size
+    return (
+        x0 + left * step,
+        x0 + (left + size[1]) * step,
+        y0 + (top + size[0]) * step,
+        y0 + top * step,
+    )
+
+
+def _draw(axes: Axes, panel: Panel, window: tuple[float, float, float, float]) -> None:
+    low, high = panel.limits
+    axes.imshow(
+        panel.image.data,
+        extent=panel.extent,
+        cmap="gray",
+        vmin=low,
+        vmax=high,
+        interpolation="auto",
+        interpolation_stage="data",
+    )
+    axes.set_xlim(window[0], window[1])
+    axes.set_ylim(window[2], window[3])
+    axes.set_aspect("auto")
+    axes.set_axis_off()
+    draw_scale_bar(axes, window, has_unit=panel.image.pixel_size_nm is not None)
+
+
+def draw_scale_bar(
+    axes: Axes,
+    window: tuple[float, float, float, float],
+    *,
+    has_unit: bool = True,
+    font_size: float = 20,
+) -> None:
+    """Draw a bar of a round length (nm, or pixels) in the lower right corner."""
+    from matplotlib.patches import Rectangle
+    from matplotlib.patheffects import withStroke
+
+    left, right, bottom, top = window
+    width, height = right - left, bottom - top
+    length = nice_length(0.25 * width)
+    inset = 0.03 * width
+    thickness = 0.008 * max(width, height)
+    x, y = right - inset - length, bottom - inset - thickness
+    outline = [withStroke(linewidth=3, foreground="black")]
+    axes.add_patch(
+        Rectangle(
+            (x, y), length, thickness, color="white", path_effects=outline, zorder=3
+        )
+    )
+    axes.text(
+        x + length,
+        y - thickness,
+        _in_words(length) if has_unit else f"{length:g} px",
+        color="white",
+        fontsize=font_size,
+        ha="right",
+        va="bottom",
+        path_effects=outline,
+    )
+
+
+def _in_words(length_nm: float) -> str:
+    return f"{length_nm / 1000:g} µm" if length_nm >= 1000 else f"{length_nm:g} nm"
+
+
+def _write_title(axes: Axes, panel: Panel, layout: Layout) -> None:
+    """Write title and caption above a panel."""
+    height = layout.field[0]
+    for text, size, color, lift_px in (
+        (panel.title, 26, INK, 42),
+        (panel.caption, 18, FAINT, 8),
+    ):
+        axes.text(
+            0.5,
+            1 + lift_px / height,
+            text,
+            transform=axes.transAxes,
+            color=color,
+            fontsize=size,
+            ha="center",
+            va="bottom",
+        )
+
+
+def _mark(axes: Axes, window: tuple[float, float, float, float]) -> None:
+    """Outline the region that the lower row shows."""
+    from matplotlib.patches import Rectangle
+
+    left, right, bottom, top = window
+    axes.add_patch(
+        Rectangle(
+            (left, top), right - left, bottom - top, fill=False, color=MARK, lw=1.5
+        )
+    )
+
+
+def nice_length(longest: float) -> float:
+    """Return the largest of 1, 2, 5 × 10ⁿ that is not above a length.
+
+    Examples
+    --------
+    >>> nice_length(7300), nice_length(0.3)
+    (5000.0, 0.2)
+    """
+    decade = 10.0 ** math.floor(math.log10(longest))
+    return max(step for step in (1, 2, 5) if step * decade <= longest) * decade

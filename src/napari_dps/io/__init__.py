@@ -1,0 +1,22 @@
+"""Files in and out: TIFF of every kind, DeltaVision, OME-Zarr, pattern files."""
+
+from napari_dps.io.load import arrange, load
+from napari_dps.io.order_check import OrderCheck, check_order
+from napari_dps.io.patterns_file import load_patterns
+from napari_dps.io.raw import Metadata, RawImage
+from napari_dps.io.read import read
+from napari_dps.io.replacing import replacing
+from napari_dps.io.write import save
+
+__all__ = [
+    "Metadata",
+    "OrderCheck",
+    "RawImage",
+    "arrange",
+    "check_order",
+    "load",
+    "load_patterns",
+    "read",
+    "replacing",
+    "save",
+]

@@ -1,0 +1,92 @@
+"""DeltaVision and OMX files (.dv, .mrc, .r3d) in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_dps.core import InputError
+from napari_dps.io.raw import Metadata, RawImage, length_nm, positive, square_pixel
+
+_HEADER_BYTES = 1024
+_COMPLEX_TYPES = (3, 4)
+
+
+def read_dv(path: Path) -> RawImage:
+    """Map a DeltaVision file into memory.
+
+    OMX instruments store angle, z, phase (phase fastest) in the file's Z axis, as the
+    SIMcheck manual's page "SI microscopy systems" says.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its identification number has been seen.
+
+    Returns
+    -------
+    RawImage
+
+    Raises
+    ------
+    InputError
+        If the extra ``dv`` is not installed, or the file is damaged or truncated.
+    """
+    try:
+        from mrc import DVFile
+    except ImportError as error:
+        raise InputError(
+            f"{path.name}: DeltaVision files need the extra: "
+            'pip install "napari-dps[dv]"'
+        ) from error
+    if path.stat().st_size < _HEADER_BYTES:
+        raise InputError(f"{path.name} is truncated")
+    try:
+        file = DVFile(path)
+    except Exception as error:
+        # Whatever a parser of untrusted bytes raises means: not readable.
+        raise InputError(
+            f"{path.name} is truncated or damaged: {error or type(error).__name__}"
+        ) from error
+    header, axes = file.hdr, str(file.axes)
+    held = header.nz * max(header.nt, 1) * max(header.nc, 1)
+    if min(file.shape) < 1 or held != header.n_sections:
+        raise InputError(
+            f"{path.name} is damaged: {header.n_sections} sections, axes {axes} "
+            f"of {file.shape}"
+        )
+    if header.pixel_type in _COMPLEX_TYPES:
+        raise InputError("pixel type", got="complex", allowed="integers or floats")
+    data = np.asarray(file.data).view(np.ndarray)
+    keep = [i for i, size in enumerate(data.shape) if size > 1 or axes[i] in "YX"]
+    return RawImage(
+        data=data.reshape([data.shape[i] for i in keep]),
+        axes="".join(axes[i] for i in keep),
+        metadata=_metadata(header),
+        z_holds="azp",
+    )
+
+
+def _metadata(header: Any) -> Metadata:
+    pixel_size_nm, doubt = square_pixel(
+        length_nm(header.dx, "µm"), length_nm(header.dy, "µm")
+    )
+    waves = [header.wave1, header.wave2, header.wave3, header.wave4, header.wave5]
+    emissions = [positive(wave) for wave in waves[: max(header.nc, 1)]]
+    names = tuple(f"{wave:g} nm" if wave else "" for wave in emissions)
+    return Metadata(
+        pixel_size_nm=pixel_size_nm,
+        z_step_nm=length_nm(header.dz, "µm") if header.nz > 1 else None,
+        channel_names=names if any(names) else (),
+        na=_lens_na(int(header.lens_num)),
+        emission_nm=emissions[0] if len(emissions) == 1 else None,
+        warnings=(doubt,) if doubt else (),
+    )
+
+
+def _lens_na(number: int) -> float | None:
+    from mrc.lenses import D as LENSES
+
+    return positive(LENSES.get(number, {}).get("lensNA"))

@@ -1,0 +1,195 @@
+"""A file or a raw image to an `ImageStack`: axes, pixel size, optics."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_dps.core import ImageStack, InputError, Optics
+from napari_dps.io.order import MONTAGES, Layout, plain_layout, sim_layout, untile
+from napari_dps.io.order_check import check_layout
+from napari_dps.io.raw import Metadata, RawImage
+from napari_dps.io.read import read
+
+Warn = Callable[[str], None]
+
+_log = logging.getLogger(__name__)
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    angles: int | None = None,
+    phases: int | None = None,
+    order: str | None = None,
+    pixel_size_nm: float | None = None,
+    warn: Warn = _log.warning,
+) -> ImageStack:
+    """Read a file into a stack with canonical axes: T, C, Z, A, P, Y, X.
+
+    Parameters
+    ----------
+    path : path-like
+        TIFF, DeltaVision or OME-Zarr.
+    angles, phases : int, optional
+        Of a raw SIM image; without them the file is a plain image, unless it names
+        angles and phases itself.
+    order : str, optional
+        Order of the frames in the file, slowest first: ``apyx`` (default), ``payx``,
+        ``zapyx``, ``apzyx``, ``tapyx`` and other permutations of t, c, z, a, p;
+        ``qyx`` is ``apyx``; ``montage`` is planes of tiles, a row an angle, a column a
+        phase; ``montage-pa`` the reverse.
+    pixel_size_nm : float, optional
+        Wins over the metadata.
+    warn : callable, optional
+        Called with each warning: metadata not believed, frame order in doubt.
+
+    Returns
+    -------
+    ImageStack
+        Data of the file's type in native byte order; memory-mapped where possible.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, holds NaN or inf, or does not fit the counts.
+    """
+    raw = read(path)
+    return arrange(
+        raw,
+        angles=angles,
+        phases=phases,
+        order=order,
+        pixel_size_nm=pixel_size_nm,
+        warn=warn,
+    )
+
+
+def arrange(
+    raw: RawImage,
+    *,
+    angles: int | None = None,
+    phases: int | None = None,
+    order: str | None = None,
+    pixel_size_nm: float | None = None,
+    warn: Warn = _log.warning,
+) -> ImageStack:
+    """Arrange a raw image to a stack; parameters and errors as for `load`."""
+    data, layout, hint = _frames(raw, angles, phases, order)
+    if not data.dtype.isnative:
+        data = data.astype(data.dtype.newbyteorder("="))
+    _require_finite(data)
+    for message in (*raw.metadata.warnings, hint):
+        if message:
+            warn(message)
+    if angles is not None:
+        check = check_layout(data, layout)
+        if check.status == "wrong":
+            tiles = "; for tiles try the other of montage, montage-pa"
+            warn(check.message + (tiles if order in MONTAGES else ""))
+    metadata = raw.metadata
+    pixel_size_nm = _pixel_size(metadata.pixel_size_nm, pixel_size_nm, warn)
+    stack = ImageStack(
+        data=layout.arrange(data),
+        axes=layout.axes,
+        pixel_size_nm=pixel_size_nm,
+        origin_nm=metadata.origin_nm,
+        z_step_nm=metadata.z_step_nm,
+        frame_interval_s=metadata.frame_interval_s,
+        channel_names=metadata.channel_names,
+        patterns=metadata.patterns,
+        history=metadata.history,
+    )
+    return replace(stack, optics=_optics(metadata, pixel_size_nm, warn))
+
+
+def _frames(
+    raw: RawImage, angles: int | None, phases: int | None, order: str | None
+) -> tuple[NDArray[Any], Layout, str]:
+    """Frames in the file's order (frame, Y, X), their layout, and a hint."""
+    data, letters = _restored(raw)
+    dims = list(zip(letters.lower(), data.shape[:-2], strict=True))
+    if (angles is None) != (phases is None):
+        raise InputError("--angles and --phases belong together")
+    hint = ""
+    if angles is None or phases is None:
+        if order in MONTAGES:
+            raise InputError(f"order {order} needs --angles and --phases")
+        layout = plain_layout(dims, order)
+    elif angles < 1 or phases < 1:
+        raise InputError(
+            "angles × phases", got=f"{angles} × {phases}", allowed="1 or more of each"
+        )
+    elif order in MONTAGES:
+        data, tiles = untile(data, angles, phases, order)
+        layout = plain_layout([*dims, *tiles])
+    else:
+        layout, hint = sim_layout(dims, angles, phases, order, raw.z_holds)
+    return data.reshape(math.prod(data.shape[:-2]), *data.shape[-2:]), layout, hint
+
+
+def _restored(raw: RawImage) -> tuple[NDArray[Any], str]:
+    """Undo the folding of `save`; a file changed since then keeps its own axes."""
+    metadata = raw.metadata
+    axes, shape = metadata.stored_axes, metadata.stored_shape
+    if (
+        axes.endswith("YX")
+        and len(axes) == len(shape)
+        and shape[-2:] == raw.data.shape[-2:]
+        and math.prod(shape) == raw.data.size
+    ):
+        return raw.data.reshape(shape), axes[:-2]
+    keep = [i for i, n in enumerate(raw.data.shape[:-2]) if n > 1]
+    shape = tuple(raw.data.shape[i] for i in keep) + raw.data.shape[-2:]
+    return raw.data.reshape(shape), "".join(raw.axes[i] for i in keep)
+
+
+def _require_finite(data: NDArray[Any]) -> None:
+    if data.dtype.kind != "f":
+        return
+    bad = sum(frame.size - int(np.isfinite(frame).sum()) for frame in data)
+    if bad:
+        raise InputError(
+            f"{bad} of {data.size} pixels are not finite (NaN or inf): replace them"
+        )
+
+
+def _pixel_size(stored: float | None, given: float | None, warn: Warn) -> float | None:
+    if given is None:
+        return stored
+    if not 0 < given < math.inf:
+        raise InputError("pixel size in nm", got=given, allowed="above 0")
+    if stored is not None and abs(given / stored - 1) > 0.01:
+        warn(f"pixel size {given:g} nm is used; the file's metadata says {stored:g} nm")
+    return given
+
+
+def _optics(
+    metadata: Metadata, pixel_size_nm: float | None, warn: Warn
+) -> Optics | None:
+    """Return the stored optics, else those that the metadata are enough for."""
+    if pixel_size_nm is None:
+        return None
+    try:
+        if metadata.optics is not None:
+            return metadata.optics.at_pixel_size(pixel_size_nm)
+        if metadata.na is None or metadata.emission_nm is None:
+            return None
+        values = {
+            "na": metadata.na,
+            "emission_nm": metadata.emission_nm,
+            "pixel_size_nm": pixel_size_nm,
+        }
+        if metadata.refractive_index is not None:
+            values["refractive_index"] = metadata.refractive_index
+        return Optics(**values)
+    except ValueError:
+        warn("the optics in the file's metadata are impossible: ignored")
+        return None

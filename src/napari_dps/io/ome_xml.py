@@ -1,0 +1,232 @@
+"""OME-XML of the 2016-06 schema: written whole, read for what the physics needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
+
+from napari_dps.core import ImageStack, InputError
+from napari_dps.io import stored
+from napari_dps.io.raw import Metadata, length_nm, positive, seconds, square_pixel
+
+SCHEMA = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
+MODULO = "openmicroscopy.org/omero/dimension/modulo"
+"""Namespace of the annotation that names dimensions folded into Z, C or T."""
+
+PIXEL_TYPES = {
+    "uint8": "uint8",
+    "uint16": "uint16",
+    "int8": "int8",
+    "int16": "int16",
+    "float32": "float",
+}
+
+_XSI = "http://www.w3.org/2001/XMLSchema-instance"
+
+
+def build(stack: ImageStack, name: str, creator: str) -> bytes:
+    """Write the OME-XML of a stack whose planes lie in the order T, C, Z, A, P.
+
+    OME knows X, Y, Z, C and T only. Angles and phases are folded into Z, phase
+    fastest, as instruments store raw SIM data; the modulo annotation says so to
+    Bio-Formats and tifffile, a map annotation restores them exactly.
+
+    Parameters
+    ----------
+    stack : ImageStack
+        Axes in canonical order, a type of `PIXEL_TYPES`.
+    name : str
+        Name of the image.
+    creator : str
+        Program and version.
+
+    Returns
+    -------
+    bytes
+        ASCII.
+    """
+    root = Element(
+        "OME",
+        {
+            "xmlns": SCHEMA,
+            "xmlns:xsi": _XSI,
+            "xsi:schemaLocation": f"{SCHEMA} {SCHEMA}/ome.xsd",
+            "Creator": creator,
+        },
+    )
+    if stack.optics is not None:
+        instrument = SubElement(root, "Instrument", ID="Instrument:0")
+        lens_na = repr(stack.optics.na)
+        SubElement(instrument, "Objective", ID="Objective:0:0", LensNA=lens_na)
+    image = SubElement(root, "Image", ID="Image:0", Name=_legal(name))
+    if stack.optics is not None:
+        SubElement(image, "InstrumentRef", ID="Instrument:0")
+        index = repr(stack.optics.refractive_index)
+        SubElement(
+            image, "ObjectiveSettings", ID="Objective:0:0", RefractiveIndex=index
+        )
+    _add_pixels(image, stack)
+    annotations = SubElement(root, "StructuredAnnotations")
+    # tifffile looks for the modulo annotation in the first reference only.
+    if {"A", "P"} & set(stack.axes):
+        _add_modulo(annotations, stack)
+        SubElement(image, "AnnotationRef", ID="Annotation:Modulo")
+    _add_map(annotations, stored.encode(stack))
+    SubElement(image, "AnnotationRef", ID="Annotation:napari-dps")
+    xml: bytes = ElementTree.tostring(root, encoding="us-ascii", xml_declaration=True)
+    return xml
+
+
+def _add_pixels(image: Element, stack: ImageStack) -> None:
+    sizes = {axis: stack.size(axis) for axis in "XYCT"}
+    sizes["Z"] = stack.size("Z") * stack.size("A") * stack.size("P")
+    attributes = {
+        "ID": "Pixels:0",
+        "DimensionOrder": "XYZCT",
+        "Type": PIXEL_TYPES[stack.data.dtype.name],
+        **{f"Size{axis}": str(sizes[axis]) for axis in "XYZCT"},
+    }
+    pixels = SubElement(image, "Pixels", attributes)
+    spacings = {
+        "PhysicalSizeX": (stack.pixel_size_nm, "nm"),
+        "PhysicalSizeY": (stack.pixel_size_nm, "nm"),
+        "PhysicalSizeZ": (stack.z_step_nm, "nm"),
+        "TimeIncrement": (stack.frame_interval_s, "s"),
+    }
+    for attribute, (value, unit) in spacings.items():
+        if value is not None:
+            pixels.set(attribute, repr(float(value)))
+            pixels.set(f"{attribute}Unit", unit)
+    for index in range(sizes["C"]):
+        channel = SubElement(
+            pixels, "Channel", ID=f"Channel:0:{index}", SamplesPerPixel="1"
+        )
+        if index < len(stack.channel_names):
+            channel.set("Name", _legal(stack.channel_names[index]))
+        if stack.optics is not None:
+            channel.set("EmissionWavelength", repr(stack.optics.emission_nm))
+            channel.set("EmissionWavelengthUnit", "nm")
+    planes = sizes["T"] * sizes["C"] * sizes["Z"]
+    SubElement(pixels, "TiffData", IFD="0", PlaneCount=str(planes))
+    y_nm, x_nm = (repr(float(value)) for value in stack.origin_nm)
+    position = {"PositionX": x_nm, "PositionXUnit": "nm"}
+    position |= {"PositionY": y_nm, "PositionYUnit": "nm"}
+    SubElement(pixels, "Plane", {"TheZ": "0", "TheC": "0", "TheT": "0", **position})
+
+
+def _add_modulo(annotations: Element, stack: ImageStack) -> None:
+    size = stack.size("A") * stack.size("P")
+    kind, text = "other", "SIM angle x phase, phase fastest"
+    if "P" not in stack.axes:
+        kind, text = "angle", "SIM angle"
+    elif "A" not in stack.axes:
+        kind, text = "phase", "SIM phase"
+    annotation = SubElement(
+        annotations, "XMLAnnotation", ID="Annotation:Modulo", Namespace=MODULO
+    )
+    modulo = SubElement(SubElement(annotation, "Value"), "Modulo")
+    modulo.set("namespace", "http://www.openmicroscopy.org/Schemas/Additions/2011-09")
+    SubElement(
+        modulo,
+        "ModuloAlongZ",
+        Type=kind,
+        TypeDescription=text,
+        Start="0",
+        Step="1",
+        End=str(size - 1),
+    )
+
+
+def _add_map(annotations: Element, texts: Mapping[str, str]) -> None:
+    annotation = SubElement(
+        annotations,
+        "MapAnnotation",
+        ID="Annotation:napari-dps",
+        Namespace=stored.NAMESPACE,
+    )
+    value = SubElement(annotation, "Value")
+    for name, text in texts.items():
+        SubElement(value, "M", K=name).text = text
+
+
+def _legal(text: str) -> str:
+    """Replace the characters that XML 1.0 forbids."""
+    return "".join(
+        c if c in "\t\n\r" or (c >= " " and not "\ud800" <= c <= "\udfff") else "?"
+        for c in text
+        if c not in "\ufffe\uffff"
+    )
+
+
+def parse(xml: str) -> Metadata:
+    """Read the first image's metadata.
+
+    Parameters
+    ----------
+    xml : str
+        Untrusted OME-XML of any schema version.
+
+    Returns
+    -------
+    Metadata
+
+    Raises
+    ------
+    InputError
+        If it is not well-formed, or defines entities.
+    """
+    # An entity can expand to gigabytes; OME-XML has no use for them.
+    if "<!ENTITY" in xml or "<!DOCTYPE" in xml:
+        raise InputError("the OME-XML of the file defines entities: refused")
+    try:
+        root = ElementTree.fromstring(xml)
+    except (ElementTree.ParseError, ValueError) as error:
+        raise InputError(f"the OME-XML of the file is damaged: {error}") from error
+    image = root.find("{*}Image")
+    pixels = None if image is None else image.find("{*}Pixels")
+    if image is None or pixels is None:
+        return Metadata()
+    pixel_size_nm, doubt = square_pixel(
+        _length(pixels, "PhysicalSizeX"), _length(pixels, "PhysicalSizeY")
+    )
+    channels = pixels.findall("{*}Channel")
+    names = tuple(channel.get("Name", "") for channel in channels)
+    emissions = {_length(channel, "EmissionWavelength", "nm") for channel in channels}
+    settings = image.find("{*}ObjectiveSettings")
+    metadata = Metadata(
+        pixel_size_nm=pixel_size_nm,
+        z_step_nm=_length(pixels, "PhysicalSizeZ"),
+        frame_interval_s=seconds(
+            pixels.get("TimeIncrement"), pixels.get("TimeIncrementUnit", "s")
+        ),
+        channel_names=names if any(names) else (),
+        na=_lens_na(root, settings),
+        emission_nm=emissions.pop() if len(emissions) == 1 else None,
+        refractive_index=positive(
+            None if settings is None else settings.get("RefractiveIndex")
+        ),
+        warnings=(doubt,) if doubt else (),
+    )
+    return stored.decode(_map_values(root), metadata)
+
+
+def _length(element: Element, attribute: str, unit: str = "µm") -> float | None:
+    return length_nm(element.get(attribute), element.get(f"{attribute}Unit", unit))
+
+
+def _lens_na(root: Element, settings: Element | None) -> float | None:
+    objectives = root.findall("{*}Instrument/{*}Objective")
+    wanted = None if settings is None else settings.get("ID")
+    for objective in objectives:
+        if objective.get("ID") == wanted or len(objectives) == 1:
+            return positive(objective.get("LensNA"))
+    return None
+
+
+def _map_values(root: Element) -> dict[str, str]:
+    for annotation in root.findall("{*}StructuredAnnotations/{*}MapAnnotation"):
+        if annotation.get("Namespace") == stored.NAMESPACE:
+            pairs = annotation.findall("{*}Value/{*}M")
+            return {pair.get("K", ""): pair.text or "" for pair in pairs}
+    return {}

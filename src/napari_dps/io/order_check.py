@@ -1,0 +1,293 @@
+"""Does the order of the frames fit the frames? A test that needs no pattern.
+
+The phases of one angle add up to the same widefield image, whatever the angle; frames
+of several angles do not. So with the right order the sums of the groups differ by noise
+alone, with a wrong one by stripes. The test is an analysis of variance between and
+within groups, ring by ring of the spectrum, so that neither noise level nor OTF nor
+pattern need be known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_dps.core import InputError
+from napari_dps.io.order import Layout, sim_layout
+
+RINGS = 24
+BAND = (0.02, 0.5)
+"""Cycles per pixel; below lie the frame's mean and its window."""
+
+MINIMUM_GAP = 18.0
+"""Log-likelihood (nats) by which the best order must lead: 249 simulated stacks of
+noise, bleaching and haze without stripes reached 13."""
+
+MINIMUM_EVIDENCE = 0.12
+"""Least 1 - (variance between groups over the total), where the stripes are."""
+
+MAXIMUM_MOTION = 1.0
+"""Most excess of variance between groups of another order over that evidence. Stripes
+give (AP - 1)/(A(P - 1)) - 1, at most .4; a sample that drifts, whose early frames
+differ from its late ones, gives about 4."""
+
+SMALLEST_PX = 24
+
+_LARGEST = {1: 512, 3: 256}
+"""Edge of the window that is looked at, by number of images."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCheck:
+    """Outcome of `check_order`.
+
+    Attributes
+    ----------
+    status : {"confirmed", "wrong", "unclear"}
+        "unclear" when stripes are too weak, or the sample moves too much, to tell.
+    best : str
+        The order that fits best, with angles × phases.
+    scores : dict of str to float
+        Log-likelihood in nats of each order, relative to the best.
+    message : str
+        For the user.
+    """
+
+    status: Literal["confirmed", "wrong", "unclear"]
+    best: str
+    scores: dict[str, float]
+    message: str
+
+
+def check_order(
+    frames: NDArray[Any], *, angles: int, phases: int, order: str = "apyx"
+) -> OrderCheck:
+    """Test the order of raw SIM frames against the other orders.
+
+    Parameters
+    ----------
+    frames : array
+        (frame, Y, X) counts in the order of the file; a camera offset does no harm.
+    angles, phases : int
+        As claimed; for unequal counts the swapped ones are tried too.
+    order : str
+        As claimed, of a, p and leading t, c, z.
+
+    Returns
+    -------
+    OrderCheck
+
+    Raises
+    ------
+    InputError
+        If the frames do not fit the claim.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> noise = rng.poisson(50, (9, 64, 64))
+    >>> check_order(noise, angles=3, phases=3).status
+    'unclear'
+    """
+    if frames.ndim != 3:
+        raise InputError("frames", got=f"{frames.ndim} dimensions", allowed="3")
+    layout, _ = sim_layout([("q", len(frames))], angles, phases, order)
+    return check_layout(frames, layout)
+
+
+def check_layout(frames: NDArray[Any], layout: Layout) -> OrderCheck:
+    """Test a layout; see `check_order`."""
+    claimed = _name(layout)
+    if layout.size("a") < 2 or layout.size("p") < 2:
+        text = "one angle or one phase: nothing to compare"
+        return OrderCheck("unclear", claimed, {}, text)
+    if min(frames.shape[1:]) < SMALLEST_PX:
+        text = f"frames below {SMALLEST_PX} pixels are too small to compare"
+        return OrderCheck("unclear", claimed, {}, text)
+    spectra = _Spectra(frames, 1 if len(layout.letters) == 2 else 3)
+    fits = {_name(rival): _fit(spectra, rival) for rival in _rivals(layout, "")}
+    best, scores, is_sure = _rank(fits)
+    # A sample at rest repeats its frames in time, and then orders that differ in the
+    # place of t fit alike: only a sure find there outdoes the claimed place.
+    lead = next((c for c in "zt" if layout.size(c) > 1), "")
+    if lead and not (is_sure and best == claimed):
+        fits |= {_name(rival): _fit(spectra, rival) for rival in _rivals(layout, lead)}
+        found = _rank(fits)
+        if found[2] or not is_sure:
+            best, scores, is_sure = found
+    if not is_sure:
+        text = "cannot tell the frame order: stripes too weak or the sample moves"
+        return OrderCheck("unclear", best, scores, text)
+    if best == claimed:
+        return OrderCheck("confirmed", best, scores, f"frame order {best} confirmed")
+    text = f"the frames look like order {best}, not {claimed}: check --order"
+    if best.split()[1] != claimed.split()[1]:
+        text += ", --angles and --phases"
+    return OrderCheck("wrong", best, scores, text)
+
+
+def _name(layout: Layout) -> str:
+    return f"{layout.order} {layout.size('a')}×{layout.size('p')}"
+
+
+def _rank(fits: dict[str, _Fit]) -> tuple[str, dict[str, float], bool]:
+    """Best order, log-likelihoods relative to it, and whether it is sure."""
+    likelihood = {name: float(fit.gain.sum()) for name, fit in fits.items()}
+    ranked = sorted(likelihood, key=lambda name: -likelihood[name])
+    best = ranked[0]
+    scores = {name: likelihood[name] - likelihood[best] for name in ranked}
+    is_sure = -scores[ranked[1]] > MINIMUM_GAP and _is_stripes(fits, best)
+    return best, scores, is_sure
+
+
+def _rivals(layout: Layout, lead: str) -> Iterator[Layout]:
+    """Orders of angle, phase and ``lead``; other axes stay where they are."""
+    moving = [c for c in layout.letters if c in f"ap{lead}"]
+    sizes = dict(zip(layout.letters, layout.sizes, strict=True))
+    swapped = {**sizes, "a": sizes["p"], "p": sizes["a"]}
+    for counts in (sizes,) if sizes["a"] == sizes["p"] else (sizes, swapped):
+        for chosen in permutations(moving):
+            following = iter(chosen)
+            letters = "".join(
+                next(following) if c in moving else c for c in layout.letters
+            )
+            yield Layout(letters, tuple(counts[c] for c in letters))
+
+
+class _Spectra:
+    """Spectra of frames, made when asked for, of the brightest part of the field."""
+
+    def __init__(self, frames: NDArray[Any], images: int) -> None:
+        self.frames = frames
+        self.window = _brightest(frames, _LARGEST[images])
+        height, width = frames[0][self.window].shape
+        fy, fx = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
+        radius = np.hypot(fy, fx)
+        # The column of zero x frequency holds each value twice and the row noise.
+        self.keep = (radius > BAND[0]) & (radius < BAND[1]) & (fx > 0)
+        share = (radius[self.keep] - BAND[0]) / (BAND[1] - BAND[0])
+        self.ring = np.minimum((share * RINGS).astype(np.intp), RINGS - 1)
+        self.cells = np.maximum(np.bincount(self.ring, minlength=RINGS), 1)
+        self.hann = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]
+        self.independent = self.cells * self._participation()
+        self.cache: dict[int, NDArray[np.complex128]] = {}
+
+    def __call__(self, index: int) -> NDArray[np.complex128]:
+        """Spectrum of one frame in the band, as a vector."""
+        if index not in self.cache:
+            frame = self.frames[index][self.window].astype(np.float64)
+            spectrum = np.fft.rfft2((frame - frame.mean()) * self.hann)
+            kept: NDArray[np.complex128] = spectrum[self.keep]
+            self.cache[index] = kept
+        return self.cache[index]
+
+    def _participation(self) -> float:
+        """Share of the cells that are independent, (mean v)²/mean v².
+
+        v is the variance over the frames under the window: where a few bright spots
+        hold the noise, the spectrum has few independent values however many cells.
+        """
+        chosen = np.linspace(0, len(self.frames) - 1, 9).astype(np.intp)
+        frames = [self.frames[i][self.window].astype(np.float64) for i in chosen]
+        variance = np.var(frames, axis=0) * self.hann**2
+        height, width = (n // 4 * 4 for n in variance.shape)
+        blocks = variance[:height, :width].reshape(height // 4, 4, width // 4, 4)
+        v = blocks.mean((1, 3))
+        return float(v.mean() ** 2 / max((v**2).mean(), np.finfo(float).tiny))
+
+    def ring_mean(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Mean over each ring."""
+        sums = np.bincount(self.ring, values, RINGS)
+        mean: NDArray[np.float64] = sums / self.cells
+        return mean
+
+
+def _brightest(frames: NDArray[Any], edge: int) -> tuple[slice, slice]:
+    step = max(1, len(frames) // 9)
+    mean = np.mean([frame.astype(np.float32) for frame in frames[::step][:9]], axis=0)
+    slices = []
+    for axis in (1, 0):
+        profile = mean.mean(axis=axis)
+        size = min(edge, len(profile))
+        sums = np.convolve(profile, np.ones(size), mode="valid")
+        start = int(np.argmax(sums))
+        slices.append(slice(start, start + size))
+    return slices[0], slices[1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """Per ring: log-likelihood gained by grouping, and between over total variance."""
+
+    gain: NDArray[np.float64]
+    share: NDArray[np.float64]
+
+
+def _fit(spectra: _Spectra, layout: Layout) -> _Fit:
+    """Analyse the variance of some images of the stack under one layout."""
+    count = int(np.prod(layout.sizes))
+    arranged = layout.arrange(np.arange(count))
+    index: NDArray[np.intp] = arranged.reshape(-1, *arranged.shape[-2:])
+    lead = len(index)
+    images = sorted({lead // 4, lead // 2, (3 * lead) // 4})
+    angles, phases = index.shape[1:]
+    free, free_between = angles * phases - 1, angles - 1
+    total = np.zeros(RINGS)
+    between = np.zeros(RINGS)
+    for image in images:
+        residual = _residuals(spectra, index[image])
+        total += spectra.ring_mean((np.abs(residual) ** 2).sum((0, 1)))
+        means = residual.mean(axis=1)
+        between += phases * spectra.ring_mean((np.abs(means) ** 2).sum(0))
+    within = (total - between) / (free - free_between) / len(images)
+    between = between / free_between / len(images)
+    total = total / free / len(images)
+    floor = 1e-12 * total.max() + np.finfo(float).tiny
+    total, between, within = (np.maximum(v, floor) for v in (total, between, within))
+    # Groups that differ more than their members: no stripes of this order, no gain.
+    is_grouped = between < within
+    grouped = free_between * np.log(between) + (free - free_between) * np.log(within)
+    values = spectra.independent * len(images)
+    gain = np.where(is_grouped, -grouped, -free * np.log(total)) * values
+    return _Fit(gain=gain, share=between / total)
+
+
+def _residuals(spectra: _Spectra, index: NDArray[np.intp]) -> NDArray[np.complex128]:
+    """Frames (A, P, cell) less their part of the mean, ring by ring.
+
+    A gain for each frame and ring takes out bleaching, haze that bleaches otherwise,
+    and a drifting focus.
+    """
+    stack = np.stack([spectra(int(i)) for i in index.ravel()])
+    mean = stack.mean(axis=0)
+    power = np.maximum(spectra.ring_mean(np.abs(mean) ** 2), np.finfo(float).tiny)
+    gains = np.stack([spectra.ring_mean((f * mean.conj()).real) for f in stack])
+    gains = gains / power
+    overall = np.maximum((gains * power).sum(1) / power.sum(), 0.1)
+    residual = (stack - gains[:, spectra.ring] * mean) / overall[:, None]
+    centred: NDArray[np.complex128] = residual - residual.mean(axis=0)
+    return centred.reshape(*index.shape, -1)
+
+
+def _is_stripes(fits: dict[str, _Fit], best: str) -> bool:
+    """Whether the best order wins by stripes: strongly, and not by slow motion."""
+    fit = fits[best]
+    letters, counts = best.split()
+    twin = f"{letters.translate(str.maketrans('ap', 'pa'))} {counts}"
+    weight = np.maximum(fit.gain - fits[twin].gain, 0)
+    if not weight.any():
+        return False
+    evidence = 1 - float(np.average(fit.share, weights=weight))
+    # Orders that put the leading axis elsewhere mix objects, which tells nothing.
+    place = letters.replace("a", "p")
+    largest = max(
+        float(np.average(other.share, weights=weight))
+        for name, other in fits.items()
+        if name.split()[0].replace("a", "p") == place
+    )
+    return evidence > MINIMUM_EVIDENCE and largest - 1 < MAXIMUM_MOTION * evidence

@@ -1,0 +1,78 @@
+"""Illumination patterns from a hand-written file or from the report of another run."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from napari_dps.core import InputError, Pattern
+from napari_dps.core.params import parse
+
+_LARGEST_BYTES = 10_000_000
+_SHAPE = "a list 'patterns' of tables with angle_deg and period_nm"
+
+
+def load_patterns(path: str | os.PathLike[str]) -> tuple[Pattern, ...]:
+    """Read illumination patterns from TOML or JSON.
+
+    Parameters
+    ----------
+    path : path-like
+        ``[[patterns]]`` tables in TOML; ``{"patterns": [...]}`` or a bare list in
+        JSON; or the report of a run, whose stage with patterns is taken. Keys are the
+        fields of `napari_dps.core.Pattern` and `napari_dps.core.PatternOrder`;
+        without ``angle_index`` the patterns count up in the order of the file.
+
+    Returns
+    -------
+    tuple of Pattern
+        At least one.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or holds no valid patterns.
+    """
+    path = Path(path)
+    entries = _find(_parse(path))
+    if not isinstance(entries, list) or not entries:
+        raise InputError(f"{path.name} holds no patterns", allowed=_SHAPE)
+    return tuple(_pattern(entry, i, path.name) for i, entry in enumerate(entries))
+
+
+def _parse(path: Path) -> Any:
+    try:
+        if path.stat().st_size > _LARGEST_BYTES:
+            raise InputError(f"{path.name} is too large for a pattern file")
+        text = path.read_text("utf-8")
+        return tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        kind = "TOML" if path.suffix == ".toml" else "JSON"
+        raise InputError(f"{path.name} is not valid {kind}: {error}") from error
+
+
+def _find(content: Any) -> Any:
+    if not isinstance(content, dict):
+        return content
+    if content.get("patterns"):
+        return content["patterns"]
+    stages = content.get("stages")
+    for stage in stages if isinstance(stages, list) else ():
+        if isinstance(stage, dict) and stage.get("patterns"):
+            return stage["patterns"]
+    return None
+
+
+def _pattern(entry: Any, index: int, name: str) -> Pattern:
+    where = f"{name}: patterns[{index}]"
+    if not isinstance(entry, dict):
+        raise InputError(where, got=entry, allowed="a table with angle_deg, period_nm")
+    pattern = parse(Pattern, {"angle_index": index, **entry}, where)
+    if pattern.status != "not found" and None in (pattern.period_nm, pattern.angle_deg):
+        raise InputError(f"{where} needs angle_deg and period_nm")
+    return pattern

@@ -1,0 +1,178 @@
+"""What a reader hands over: pixels as the file holds them, and what it says of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from napari_dps.core import HistoryEntry, Optics, Pattern
+
+NM_PER_UNIT = {
+    "pm": 1e-3,
+    "Å": 0.1,
+    "angstrom": 0.1,
+    "nm": 1.0,
+    "nanometer": 1.0,
+    "nanometre": 1.0,
+    "µm": 1e3,
+    "um": 1e3,
+    "micron": 1e3,
+    "microns": 1e3,
+    "micrometer": 1e3,
+    "micrometre": 1e3,
+    "mm": 1e6,
+    "millimeter": 1e6,
+    "millimetre": 1e6,
+    "cm": 1e7,
+    "centimeter": 1e7,
+    "inch": 2.54e7,
+    "in": 2.54e7,
+    "m": 1e9,
+    "meter": 1e9,
+    "metre": 1e9,
+}
+"""Lengths as OME, ImageJ and NGFF spell them; a name that is absent is no length."""
+
+SECONDS_PER_UNIT = {
+    "ns": 1e-9,
+    "µs": 1e-6,
+    "us": 1e-6,
+    "microsecond": 1e-6,
+    "ms": 1e-3,
+    "msec": 1e-3,
+    "millisecond": 1e-3,
+    "s": 1.0,
+    "sec": 1.0,
+    "second": 1.0,
+    "seconds": 1.0,
+    "min": 60.0,
+    "minute": 60.0,
+    "h": 3600.0,
+    "hour": 3600.0,
+}
+
+PIXEL_RANGE_NM = (1.0, 10000.0)
+"""Pixel sizes that a microscope can have; a printer's 72 to 2400 dpi are coarser."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What a file says of its pixels; None or empty where it says nothing.
+
+    Attributes
+    ----------
+    pixel_size_nm, z_step_nm, frame_interval_s : float or None
+        Spacings along X and Y, Z, T.
+    origin_nm : (float, float)
+        Position (y, x) of the centre of the first pixel; only files that this package
+        wrote carry one.
+    channel_names : tuple of str
+        Names along C.
+    na, emission_nm, refractive_index : float or None
+        Of the objective and the dye.
+    optics, patterns, history
+        As stored by `napari_dps.io.save`.
+    stored_axes, stored_shape
+        Axes and shape of the stack that `napari_dps.io.save` folded into the file.
+    warnings : tuple of str
+        What was found and not believed.
+    """
+
+    pixel_size_nm: float | None = None
+    origin_nm: tuple[float, float] = (0.0, 0.0)
+    z_step_nm: float | None = None
+    frame_interval_s: float | None = None
+    channel_names: tuple[str, ...] = ()
+    na: float | None = None
+    emission_nm: float | None = None
+    refractive_index: float | None = None
+    optics: Optics | None = None
+    patterns: tuple[Pattern, ...] = ()
+    history: tuple[HistoryEntry, ...] = ()
+    stored_axes: str = ""
+    stored_shape: tuple[int, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RawImage:
+    """Pixels with the axes that the file names.
+
+    Attributes
+    ----------
+    data : array
+        In the file's order; memory-mapped where the file is not compressed.
+    axes : str
+        One letter a dimension: T, C, Z, A (SIM angle), P (SIM phase), Q (frames that
+        the file does not name; may repeat), then Y and X.
+    metadata : Metadata
+        What the file says of them.
+    z_holds : str
+        How raw SIM frames sit inside the Z axis when it holds angles and phases too,
+        slowest first; the convention of the instrument that writes the format.
+    """
+
+    data: NDArray[Any]
+    axes: str
+    metadata: Metadata
+    z_holds: str = "zap"
+
+
+def positive(value: object) -> float | None:
+    """Return a number above 0, or None for anything else."""
+    if not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if 0 < number < math.inf else None
+
+
+def length_nm(value: object, unit: str) -> float | None:
+    """Convert a length to nm; None when it is no positive length.
+
+    Examples
+    --------
+    >>> length_nm("0.065", "µm")
+    65.0
+    >>> length_nm(1, "pixel") is None
+    True
+    """
+    number, factor = positive(value), NM_PER_UNIT.get(_plain(unit))
+    return None if number is None or factor is None else number * factor
+
+
+def seconds(value: object, unit: str) -> float | None:
+    """Convert a time to seconds; None when it is no positive time."""
+    number, factor = positive(value), SECONDS_PER_UNIT.get(_plain(unit))
+    return None if number is None or factor is None else number * factor
+
+
+def _plain(unit: str) -> str:
+    """One spelling for the two Unicode micro signs and ImageJ's escape of one."""
+    return unit.strip().strip('"').replace("\\u00B5", "µ").replace("\u03bc", "µ")
+
+
+def square_pixel(x_nm: float | None, y_nm: float | None) -> tuple[float | None, str]:
+    """Return the edge of a square pixel, or None and the reason for disbelief.
+
+    Examples
+    --------
+    >>> square_pixel(65.0, 65.0)
+    (65.0, '')
+    >>> square_pixel(352777.8, 352777.8)[0] is None  # 72 dpi
+    True
+    """
+    if x_nm is None:
+        return None, ""
+    low, high = PIXEL_RANGE_NM
+    if not low <= x_nm <= high:
+        return None, f"pixel size of {x_nm:g} nm in the metadata ignored"
+    if y_nm is not None and abs(y_nm / x_nm - 1) > 0.01:
+        text = f"{x_nm:g} × {y_nm:g} nm"
+        return None, f"the metadata's pixels of {text} are not square: ignored"
+    return x_nm, ""

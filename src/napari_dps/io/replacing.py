@@ -1,0 +1,106 @@
+"""Output that is whole or not there."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from napari_dps.core import InputError
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EACCES: "no permission to write there",
+    errno.EPERM: "no permission to write there",
+    errno.EROFS: "the disk is read-only",
+    errno.ENAMETOOLONG: "the name is too long",
+}
+
+
+@contextmanager
+def replacing(
+    path: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]] = ()
+) -> Iterator[Path]:
+    """Give a temporary path in the same folder; rename it at the end.
+
+    If the block raises, the temporary file or folder is removed and what was at
+    ``path`` stays as it was.
+
+    Parameters
+    ----------
+    path : path-like
+        The final name; missing parent folders are made.
+    inputs : iterable of path-like
+        Files that must not be overwritten.
+
+    Yields
+    ------
+    Path
+        The temporary name, not existing yet.
+
+    Raises
+    ------
+    InputError
+        If the target is an input or an ordinary folder, or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> with replacing(Path(folder.name) / "a.txt") as temporary:
+    ...     _ = temporary.write_text("whole")
+    >>> [p.name for p in Path(folder.name).iterdir()]
+    ['a.txt']
+    >>> folder.cleanup()
+    """
+    path = Path(path)
+    try:
+        _check_target(path, inputs)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The name is cut so that a long final name still leaves room for the mark.
+        temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.part")
+        try:
+            yield temporary
+            _rename(temporary, path)
+        finally:
+            _remove(temporary)
+    except OSError as error:
+        reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+        raise InputError(f"cannot write {path}: {reason}") from error
+
+
+def _check_target(path: Path, inputs: Iterable[str | os.PathLike[str]]) -> None:
+    for source in inputs:
+        if path.exists() and Path(source).exists() and os.path.samefile(path, source):
+            raise InputError(
+                f"the output {path} is also an input", allowed="another name or folder"
+            )
+    if path.is_dir() and not (path / "zarr.json").is_file():
+        raise InputError(f"the output {path} is a folder", allowed="a file name")
+
+
+def _rename(temporary: Path, path: Path) -> None:
+    if not path.is_dir():
+        os.replace(temporary, path)
+        return
+    # A folder cannot be replaced in one step: the old one moves aside first.
+    aside = temporary.with_suffix(".old")
+    os.replace(path, aside)
+    try:
+        os.replace(temporary, path)
+    except OSError:
+        os.replace(aside, path)
+        raise
+    _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

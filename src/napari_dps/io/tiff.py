@@ -1,0 +1,245 @@
+"""TIFF in: OME, ImageJ and plain ones, checked before a byte is allocated."""
+
+from __future__ import annotations
+
+import logging
+import math
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from napari_dps.core import InputError
+from napari_dps.io import ome_xml
+from napari_dps.io.raw import (
+    Metadata,
+    RawImage,
+    length_nm,
+    positive,
+    seconds,
+    square_pixel,
+)
+
+_EXPANSION = {1: 8, 5: 1500, 8: 1100, 32946: 1100, 32773: 130}
+"""Bytes that one stored byte can become: none (packed bits), LZW, deflate, PackBits."""
+
+_EXPANSION_OTHER = 100_000
+
+_RESOLUTION_UNITS = {2: "inch", 3: "cm"}
+
+
+def read_tiff(path: Path) -> RawImage:
+    """Read the first image series of a TIFF file.
+
+    Uncompressed files whose planes lie in one block are memory-mapped.
+
+    Parameters
+    ----------
+    path : Path
+        OME-TIFF, ImageJ TIFF, BigTIFF, LSM or plain TIFF; any compression that
+        imagecodecs decodes.
+
+    Returns
+    -------
+    RawImage
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, truncated, of several samples a pixel, or promises
+        more pixels than it can hold.
+    """
+    _check_chain(path)
+    try:
+        with _silence(), tifffile.TiffFile(path) as tif:
+            xml = tif.ome_metadata
+            metadata = ome_xml.parse(xml) if xml else _plain_metadata(tif)
+            return _read_series(tif, metadata)
+    except InputError as error:
+        raise InputError(f"{path.name}: {error}") from error
+    except Exception as error:
+        # Whatever a parser of untrusted bytes raises means: not readable.
+        reason = str(error) or type(error).__name__
+        raise InputError(f"{path.name} is not a readable TIFF: {reason}") from error
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep tifffile's log off the terminal; `_check_pages` finds what it reports."""
+    logger = logging.getLogger("tifffile")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _read_series(tif: tifffile.TiffFile, metadata: Metadata) -> RawImage:
+    if not tif.series:
+        raise InputError("the file holds no image")
+    series = tif.series[0]
+    warnings = list(metadata.warnings)
+    if len(tif.series) > 1:
+        warnings.append(f"{len(tif.series)} images in the file: the first one is read")
+    axes, shape = str(series.axes), tuple(series.shape)
+    if "S" in axes and shape[axes.index("S")] > 1:
+        raise InputError(
+            "colour image (RGB)", allowed="one channel a plane; split the channels"
+        )
+    if np.dtype(series.dtype).kind not in "iuf":
+        raise InputError(
+            "pixel type", got=series.dtype, allowed="integers or floating point"
+        )
+    _check_pages(series)
+    data = _map_or_load(tif, series).reshape(shape)
+    axes = "".join(axis if axis in "TCZAPYXS" else "Q" for axis in axes)
+    data, axes = _planes_last(data, axes)
+    metadata = replace(metadata, warnings=tuple(warnings))
+    return RawImage(data=data, axes=axes, metadata=metadata)
+
+
+def _map_or_load(tif: tifffile.TiffFile, series: Any) -> NDArray[Any]:
+    if series.dataoffset is None:
+        return np.asarray(series.asarray())
+    dtype = np.dtype(series.dtype).newbyteorder(tif.byteorder)
+    path = Path(tif.filehandle.path)
+    return np.memmap(
+        path, dtype=dtype, mode="r", offset=series.dataoffset, shape=series.shape
+    )
+
+
+def _planes_last(data: NDArray[Any], axes: str) -> tuple[NDArray[Any], str]:
+    """Drop a single sample axis and move Y and X to the end."""
+    if "S" in axes:
+        data, axes = data.squeeze(axes.index("S")), axes.replace("S", "")
+    if "Y" not in axes or "X" not in axes:
+        raise InputError("axes of the image", got=axes, allowed="with Y and X")
+    others = axes.replace("Y", "").replace("X", "")
+    if axes != f"{others}YX":
+        data = np.moveaxis(data, (axes.index("Y"), axes.index("X")), (-2, -1))
+    return data, f"{others}YX"
+
+
+def _check_pages(series: Any) -> None:
+    """Refuse what would be filled with zeros, or allocated without being there.
+
+    Raises
+    ------
+    InputError
+        If pixel data are missing, lie beyond the end, or could not expand to the
+        size that the header promises.
+    """
+    needed = math.prod(series.shape) * np.dtype(series.dtype).itemsize
+    if series.dataoffset is not None:
+        held = series.parent.filehandle.size - series.dataoffset
+        if held < needed:
+            raise InputError(
+                f"truncated: {needed} bytes of pixels promised, {max(held, 0)} present"
+            )
+        return
+    keyframe = series.keyframe
+    chunks = math.prod(keyframe.chunked)
+    factor = _EXPANSION.get(int(keyframe.compression), _EXPANSION_OTHER)
+    capacity, missing, frames = 0, 0, 0
+    for page in series.pages:
+        frames += 1
+        if page is None or not _is_whole(page, chunks):
+            missing += 1
+        else:
+            capacity += sum(page.databytecounts) * factor
+    if missing:
+        raise InputError(f"truncated: pixels of {missing} of {frames} planes missing")
+    if capacity < needed:
+        raise InputError(
+            f"damaged: the header promises {needed} bytes of pixels, far more than "
+            "the file can hold"
+        )
+
+
+def _is_whole(page: Any, chunks: int) -> bool:
+    offsets, counts = page.dataoffsets, page.databytecounts
+    if len(offsets) < chunks or len(counts) < chunks:
+        return False
+    size = page.parent.filehandle.size
+    return all(
+        offset > 0 and count > 0 and offset + count <= size
+        for offset, count in zip(offsets, counts, strict=True)
+    )
+
+
+def _check_chain(path: Path) -> None:
+    """Follow the chain of page headers to its end.
+
+    tifffile stops at a broken link and returns the pages before it, so that a
+    truncated stack would look like a shorter one.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        order = "<" if file.read(2) == b"II" else ">"
+        is_big = struct.unpack(f"{order}H", _take(file, 2, path))[0] == 43
+        word, count, entry = ("Q", "Q", 20) if is_big else ("I", "H", 12)
+        file.seek(8 if is_big else 4)
+        seen: set[int] = set()
+        while True:
+            width = struct.calcsize(f"{order}{word}")
+            offset = struct.unpack(f"{order}{word}", _take(file, width, path))[0]
+            if offset == 0:
+                break
+            if offset >= size or offset in seen:
+                raise InputError(f"{path.name} is truncated or damaged")
+            seen.add(offset)
+            file.seek(offset)
+            width = struct.calcsize(f"{order}{count}")
+            tags = struct.unpack(f"{order}{count}", _take(file, width, path))[0]
+            following = offset + width + tags * entry
+            if following >= size:
+                raise InputError(f"{path.name} is truncated or damaged")
+            file.seek(following)
+    if not seen:
+        raise InputError(f"{path.name} holds no image")
+
+
+def _take(file: BinaryIO, count: int, path: Path) -> bytes:
+    found = file.read(count)
+    if len(found) < count:
+        raise InputError(f"{path.name} is truncated or damaged")
+    return found
+
+
+def _plain_metadata(tif: tifffile.TiffFile) -> Metadata:
+    """ImageJ's description, else the resolution tags."""
+    tags = tif.pages.first.tags
+    imagej = tif.imagej_metadata or {}
+    unit = str(imagej.get("unit", ""))
+    if not imagej:
+        unit = _RESOLUTION_UNITS.get(int(tags.valueof(296, 0)), "")
+    x_nm, y_nm = (_pixel_nm(tags.valueof(code), unit) for code in (282, 283))
+    y_unit = str(imagej.get("yunit", unit))
+    if y_unit != unit:
+        y_nm = _pixel_nm(tags.valueof(283), y_unit)
+    pixel_size_nm, doubt = square_pixel(x_nm, y_nm)
+    # A printer's resolution (72 to 2400 dpi) is everywhere and deserves no warning.
+    warnings = (doubt,) if doubt and imagej else ()
+    return Metadata(
+        pixel_size_nm=pixel_size_nm,
+        z_step_nm=length_nm(imagej.get("spacing"), unit),
+        frame_interval_s=seconds(
+            imagej.get("finterval"), str(imagej.get("tunit", "s"))
+        ),
+        warnings=warnings,
+    )
+
+
+def _pixel_nm(resolution: object, unit: str) -> float | None:
+    """Pixel size from a resolution tag: a fraction of pixels a unit."""
+    if not isinstance(resolution, tuple) or len(resolution) != 2 or not resolution[0]:
+        return None
+    size = positive(resolution[1] / resolution[0])
+    return length_nm(size, unit)

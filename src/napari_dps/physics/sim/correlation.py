@@ -1,0 +1,337 @@
+"""The statistic of the search for stripes, as a map and at any wave vector."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import next_fast_len
+
+from napari_dps.physics.sim.spectrum import FloatArray
+
+if TYPE_CHECKING:
+    import torch
+
+EULER_GAMMA = 0.5772156649
+"""E[ln T] = −γ for an exponential T of mean 1."""
+OVERSAMPLING = 1.5
+"""Cells of the map a bin of 1/field: a peak between cells keeps half its height."""
+MIN_RELATIVE_VARIANCE = 1e-4
+"""Wave vectors with less overlap energy V than this (of the largest) are not judged."""
+RINGS = 24
+"""Rings of |p| in which the level of T without stripes is measured."""
+PEAK_BINS = 4.0
+"""Radius of a peak of T: the window's main lobe and first side lobes."""
+CANDIDATES, CANDIDATE_SHARE = 4, 0.5
+"""So many of the highest cells, at least this share of the highest, are climbed."""
+
+
+@dataclass(frozen=True)
+class SearchRange:
+    """Where wave vectors are looked for, in cycles per pixel.
+
+    Attributes
+    ----------
+    cutoff : float
+        Of the OTF.
+    shortest, longest : float
+        Length of the wave vector.
+    """
+
+    cutoff: float
+    shortest: float
+    longest: float
+
+
+class SearchGrid:
+    """The wave vectors of the map of T.
+
+    Parameters
+    ----------
+    size : (int, int)
+        Pixels (Y, X) of the frames.
+    grid : (int, int)
+        Cells (Y', X') of the correlation grid.
+    search : SearchRange
+        Range of wave vectors.
+
+    Attributes
+    ----------
+    lengths : (int, int)
+        Of the zero-padded transforms.
+    frequencies : pair of arrays
+        (y, x) of rows and columns in cycles per pixel, ascending.
+    rings : array (M, N), uint8
+        Ring of |p|, 1 to `RINGS`; 0 outside the range.
+    """
+
+    def __init__(
+        self, size: tuple[int, int], grid: tuple[int, int], search: SearchRange
+    ) -> None:
+        self.size, self.search = size, search
+        self.lengths = tuple(
+            int(next_fast_len(math.ceil(OVERSAMPLING * n))) for n in grid
+        )
+        self.steps = tuple(
+            cells / (length * pixels)
+            for cells, length, pixels in zip(grid, self.lengths, size, strict=True)
+        )
+        self.reach = tuple(
+            min(math.ceil(search.longest / step), (length - 1) // 2)
+            for step, length in zip(self.steps, self.lengths, strict=True)
+        )
+        fy: FloatArray = np.arange(-self.reach[0], self.reach[0] + 1) * self.steps[0]
+        fx: FloatArray = np.arange(-self.reach[1], self.reach[1] + 1) * self.steps[1]
+        self.frequencies: tuple[FloatArray, FloatArray] = (fy, fx)
+        squared = (fy**2)[:, np.newaxis] + fx**2
+        width = (search.longest - search.shortest) / RINGS
+        edges = (search.shortest + width * np.arange(RINGS + 1)) ** 2
+        ring = np.searchsorted(edges, squared.ravel(), side="right") % (RINGS + 1)
+        self.rings: NDArray[np.uint8] = ring.reshape(squared.shape).astype(np.uint8)
+        self.ring_radius = search.shortest + width * (np.arange(RINGS) + 0.5)
+        # An independent wave vector is a bin of 1/field.
+        self.bins_per_cell = math.prod(self.steps) * math.prod(size)
+
+    def cell(self, wavevector: tuple[float, float]) -> tuple[int, int]:
+        """Return the row and column nearest to a wave vector."""
+        row, column = (
+            round(k / step) + r
+            for k, step, r in zip(wavevector, self.steps, self.reach, strict=True)
+        )
+        return row, column
+
+    def disc(
+        self, wavevector: tuple[float, float], bins: float
+    ) -> tuple[tuple[slice, slice], NDArray[np.bool_]]:
+        """Return a window of the map and the cells in it within a radius in bins."""
+        window, squared = [], []
+        centre = self.cell(wavevector)
+        for axis in (0, 1):
+            frequency, pixels = self.frequencies[axis], self.size[axis]
+            half = math.ceil(bins / (self.steps[axis] * pixels))
+            low = max(centre[axis] - half, 0)
+            part = slice(low, max(min(centre[axis] + half + 1, len(frequency)), low))
+            window.append(part)
+            squared.append(((frequency[part] - wavevector[axis]) * pixels) ** 2)
+        near = squared[0][:, np.newaxis] + squared[1] <= bins**2
+        return (window[0], window[1]), near
+
+
+@lru_cache(maxsize=8)
+def search_grid(
+    size: tuple[int, int], grid: tuple[int, int], search: SearchRange
+) -> SearchGrid:
+    """Return a `SearchGrid`, the same for the same arguments."""
+    return SearchGrid(size, grid, search)
+
+
+class Correlation:
+    """The matched filter of one band.
+
+    Parameters
+    ----------
+    product : tensor (Y', X'), complex64
+        Its Fourier transform at p is X(p).
+    variance : array, float64
+        V on a coarse grid, p = 0 in its middle cell.
+    coarse : (int, int)
+        Bins of 1/field that a cell of ``variance`` spans.
+    grid : SearchGrid
+        Of the map.
+    whitening : array (R,), float64
+        One over the power of the band, by ring of the frames' spectrum.
+    noise : float
+        Mean noise power of the band's spectrum.
+
+    Attributes
+    ----------
+    statistic : array (M, N), float32
+        T at the wave vectors of ``grid``, 0 where it is not judged.
+    cells : float
+        Number of independent wave vectors among them.
+    """
+
+    def __init__(
+        self,
+        product: torch.Tensor,
+        *,
+        variance: FloatArray,
+        coarse: tuple[int, int],
+        grid: SearchGrid,
+        whitening: FloatArray,
+        noise: float,
+    ) -> None:
+        self.whitening, self.noise = whitening, noise
+        self.grid = grid
+        self._product = product
+        # Unjudged cells get an energy so large that their T vanishes: all of them
+        # when nothing in the mean frame rose above the noise.
+        floor = max(MIN_RELATIVE_VARIANCE * float(variance.max()), 1e-30)
+        self._variance = np.where(variance > floor, variance, 1e30).astype(np.float32)
+        self._coarse = coarse
+        raw = self._power_map()
+        raw /= self._interpolate(*grid.frequencies)
+        judged = float(np.count_nonzero(raw[::2, ::2] * grid.rings[::2, ::2] > 1e-20))
+        self.cells = max(1.0, 4 * judged * grid.bins_per_cell)
+        self._level = self._ring_level(raw[::3, ::3], grid.rings[::3, ::3])
+        scale = np.append(0, 1 / self._level).astype(np.float32)
+        raw *= scale[grid.rings]
+        self.statistic = raw
+
+    def _power_map(self) -> NDArray[np.float32]:
+        """|X|² on the map, from a zero-padded transform, pruned."""
+        import torch
+
+        result = self._product
+        for axis in (1, 0):
+            length, reach = self.grid.lengths[axis], self.grid.reach[axis]
+            result = torch.fft.fft(result, n=length, dim=axis)
+            parts = (
+                result.narrow(axis, length - reach, reach),
+                result.narrow(axis, 0, reach + 1),
+            )
+            result = torch.cat(parts, dim=axis)
+        power: NDArray[np.float32] = squared(result).cpu().numpy()
+        return power
+
+    def _interpolate(self, fy: FloatArray, fx: FloatArray) -> NDArray[np.float32]:
+        """V on the outer grid of two lists of frequencies, bilinear."""
+        result = self._variance
+        for axis, frequency in enumerate((fy, fx)):
+            count = result.shape[axis]
+            bins = frequency * self.grid.size[axis]
+            where = bins / self._coarse[axis] + count // 2
+            left = np.clip(np.floor(where).astype(int), 0, count - 2)
+            weight = np.expand_dims((where - left).astype(np.float32), 1 - axis)
+            lower, upper = (result.take(left + n, axis) for n in (0, 1))
+            lower *= 1 - weight
+            upper *= weight
+            result = lower + upper
+        return result
+
+    def _ring_level(
+        self, raw: NDArray[np.float32], rings: NDArray[np.uint8]
+    ) -> FloatArray:
+        """Mean of |X|²/V without stripes in each ring: a geometric mean.
+
+        The logarithm keeps the few cells with stripes from moving it.
+        """
+        judged = (rings > 0) & (raw > 1e-20)
+        ring, logs = rings[judged], np.log(raw[judged])
+        counts = np.bincount(ring, minlength=RINGS + 1)[1:]
+        sums = np.bincount(ring, weights=logs, minlength=RINGS + 1)[1:]
+        level = np.exp(sums / np.maximum(counts, 1) + EULER_GAMMA)
+        return np.where(counts > 0, level, np.inf)
+
+    def at(self, fy: FloatArray, fx: FloatArray) -> FloatArray:
+        """Return T on the outer grid of two short lists of frequencies."""
+        import torch
+
+        product, size = self._product, self.grid.size
+        factors = [
+            np.exp(-2j * np.pi * np.outer(f, np.arange(cells)) * n / cells).astype(
+                np.complex64
+            )
+            for f, n, cells in zip((fy, fx), size, product.shape, strict=True)
+        ]
+        rows, columns = (torch.from_numpy(f).to(product.device) for f in factors)
+        power = squared(rows @ (product @ columns.T)).cpu().numpy()
+        radius = np.hypot(fy[:, np.newaxis], fx)
+        known = np.isfinite(self._level)
+        if not known.any():
+            return np.zeros(power.shape)
+        level = np.interp(radius, self.grid.ring_radius[known], self._level[known])
+        return np.asarray(power / self._interpolate(fy, fx) / level)
+
+    def refine(self, start: tuple[float, float]) -> tuple[tuple[float, float], float]:
+        """Climb from a wave vector to the nearest maximum of T.
+
+        Parameters
+        ----------
+        start : (float, float)
+            (y, x) in cycles per pixel, within half a bin of the maximum.
+
+        Returns
+        -------
+        wavevector : (float, float)
+            (y, x) in cycles per pixel, to about 1/100 bin.
+        statistic : float
+            T there.
+        """
+        centre, best, size = start, 0.0, self.grid.size
+        for step in (1 / 6, 1 / 24):
+            offsets = np.arange(-4, 5) * step
+            fy, fx = (c + offsets / n for c, n in zip(centre, size, strict=True))
+            values = self.at(fy, fx)
+            peak = np.unravel_index(np.argmax(values), values.shape)
+            i, j = (int(np.clip(k, 1, 7)) for k in peak)
+            dy = _vertex(values[i - 1 : i + 2, j])
+            dx = _vertex(values[i, j - 1 : j + 2])
+            centre = (
+                float(fy[i] + dy * step / size[0]),
+                float(fx[j] + dx * step / size[1]),
+            )
+            best = float(values.max())
+        return centre, best
+
+    def runner_up(self, wavevector: tuple[float, float]) -> float:
+        """Return the largest T more than `PEAK_BINS` bins away from a wave vector."""
+        window, near = self.grid.disc(wavevector, PEAK_BINS)
+        statistic = self.statistic.copy()
+        statistic[window][near] = 0
+        return float(statistic.max())
+
+    def best(
+        self, where: NDArray[np.bool_] | None = None
+    ) -> tuple[tuple[float, float], float, float]:
+        """Return the highest peak: wave vector, T and confidence.
+
+        Parameters
+        ----------
+        where : array (M, N), optional
+            Cells to search; all when left out.
+
+        Returns
+        -------
+        wavevector : (float, float)
+            (y, x) in cycles per pixel.
+        statistic : float
+            T.
+        confidence : float
+            T − ln(independent cells searched): ln 1/p.
+        """
+        statistic, cells = self.statistic.copy(), self.cells
+        if where is not None:
+            statistic *= where
+            count = np.count_nonzero(statistic)
+            cells = max(1.0, count * self.grid.bins_per_cell)
+        highest = float(statistic.max())
+        found: list[tuple[float, tuple[float, float]]] = []
+        for _ in range(CANDIDATES):
+            i, j = np.unravel_index(int(np.argmax(statistic)), statistic.shape)
+            if found and statistic[i, j] < CANDIDATE_SHARE * highest:
+                break
+            fy, fx = self.grid.frequencies
+            wavevector, value = self.refine((float(fy[i]), float(fx[j])))
+            found.append((value, wavevector))
+            window, near = self.grid.disc((float(fy[i]), float(fx[j])), 1.5)
+            statistic[window][near] = 0
+        value, wavevector = max(found)
+        return wavevector, value, value - math.log(cells)
+
+
+def squared(values: torch.Tensor) -> torch.Tensor:
+    """Return the squared modulus, without the square root that ``abs`` takes."""
+    return values.real.square().add_(values.imag.square())
+
+
+def _vertex(values: FloatArray) -> float:
+    """Offset of the vertex of the parabola through three points, in steps."""
+    curvature = values[0] - 2 * values[1] + values[2]
+    if curvature >= 0:
+        return 0.0
+    return float(np.clip((values[0] - values[2]) / (2 * curvature), -1, 1))

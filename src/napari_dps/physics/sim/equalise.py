@@ -1,0 +1,54 @@
+"""Frame-to-frame intensity differences: bleaching, lamp flicker, uneven angles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_dps.core import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def equalisation(frames: torch.Tensor) -> NDArray[np.float64]:
+    """Return the factors that make all frames of a raw stack equally bright.
+
+    The stripes average out over a frame, so its mean measures light and bleaching.
+
+    Parameters
+    ----------
+    frames : tensor (A, P, Y, X)
+        Raw frames, camera offset subtracted, in counts.
+
+    Returns
+    -------
+    array (A, P), float64
+        Mean of all frames over mean of each: the total counts stay.
+
+    Raises
+    ------
+    InputError
+        If a frame holds no signal above the camera offset.
+
+    Examples
+    --------
+    >>> import torch
+    >>> equalisation(torch.tensor([[1.0, 3.0]])[..., None, None]).tolist()
+    [[2.0, 0.6666666666666666]]
+    """
+    import torch
+
+    means = frames.mean(dim=(-2, -1), dtype=torch.float64).cpu().numpy()
+    if means.min() <= 0:
+        angle, phase = np.unravel_index(int(means.argmin()), means.shape)
+        raise InputError(
+            f"frame of angle {angle + 1}, phase {phase + 1} has no signal: mean counts "
+            "less camera offset",
+            got=f"{means.min():g}",
+            allowed="above 0 (check --camera-offset)",
+        )
+    factors: NDArray[np.float64] = means.mean() / means
+    return factors

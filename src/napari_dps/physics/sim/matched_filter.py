@@ -1,0 +1,200 @@
+"""The statistic that finds stripes: a matched filter with a known null distribution.
+
+The band of order n separated from the frames of an angle is the object's spectrum,
+shifted by the wave vector k and seen through the OTF: D_n(f) = m S(f − k) O(f). The
+spectrum of the mean of all frames, D_0(f) = S(f) O(f), is the template that says what
+S looks like. With weights of one over the noise-and-clutter power P_n(f) of the band,
+the matched filter (Turin 1960, doi:10.1109/TIT.1960.1057571) is
+
+    X(p) = Σ_f D_n(f) O(f) Ŝ*(f − p) / P_n(f),    V(p) = Σ_f O²(f) |Ŝ(f − p)|² / P_n(f)
+
+and T(p) = |X|²/V is exponential with mean 1 wherever there are no stripes, so that
+T − ln(number of independent p) is the natural logarithm of one over a p-value.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import next_fast_len
+from scipy.signal import correlate
+
+from napari_dps.physics.otf import widefield_otf
+from napari_dps.physics.sim.correlation import (
+    Correlation,
+    SearchRange,
+    search_grid,
+    squared,
+)
+from napari_dps.physics.sim.spectrum import (
+    FloatArray,
+    axis_excess,
+    noise_power,
+    resize_spectrum,
+    ring_index,
+    ring_mean,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+NOTCH_WIDTH = 0.06
+"""Of the cut-off: hides the zero frequency of the template, which haze dominates."""
+MARGIN = 1.6
+"""Of the cut-off: the correlation grid spans (MARGIN + search range) cut-offs, so
+that the circular correlation wraps only where template and band no longer overlap."""
+BUMP = 4.0
+"""A ring of the object's spectrum holds at most this many times its predecessors."""
+FLAT_CENTRE = 0.2
+"""Of the cut-off: below it the mean frame, less its mean, says little of how spectra
+fall."""
+COARSE_CELLS = 96
+"""V is smooth: about this many cells a side carry it."""
+
+
+class Template:
+    """What the mean of all frames tells of the object, on the correlation grid.
+
+    Ŝ = D_0/O · max(0, 1 − s_0/S_0): the Wiener estimate with the ring-averaged power
+    S_0 and the noise power s_0, zero where the signal is not significant.
+
+    Parameters
+    ----------
+    mean_spectrum : tensor (Y, X), complex64
+        ``fft2`` of the windowed mean of all frames.
+    search : SearchRange
+        Cut-off and range of wave vectors.
+    """
+
+    def __init__(self, mean_spectrum: torch.Tensor, search: SearchRange) -> None:
+        import torch
+
+        self.search = search
+        self.size = (int(mean_spectrum.shape[0]), int(mean_spectrum.shape[1]))
+        self.scale = min(self.size)
+        span = MARGIN * search.cutoff + search.longest
+        self.grid = (
+            int(next_fast_len(math.ceil(span * self.size[0]) + 2)),
+            int(next_fast_len(math.ceil(span * self.size[1]) + 2)),
+        )
+        self.rings = ring_index(self.size, self.scale, self.size)
+        self.grid_rings = ring_index(self.grid, self.scale, self.size)
+        radius = np.arange(1 + max(self.rings.max(), self.grid_rings.max()))
+        self.otf = widefield_otf(radius / self.scale, search.cutoff)
+        self.mean_spectrum = mean_spectrum
+        gain = self._gain(radius / self.scale)
+        weights = gain[self.rings].astype(np.float32)
+        device = mean_spectrum.device
+        spectrum = mean_spectrum * torch.from_numpy(weights).to(device)
+        self.object_image = torch.fft.ifft2(spectrum)
+        spectrum = resize_spectrum(spectrum, self.grid)
+        self.image = torch.fft.ifft2(spectrum)
+        power = squared(spectrum).cpu().numpy()
+        self._coarse_power = _coarsen(power, self._coarse)
+
+    @property
+    def first_noise_ring(self) -> float:
+        """Ring of the frames' spectrum from which on the OTF is zero."""
+        return 1.05 * self.search.cutoff * self.scale
+
+    @property
+    def _coarse(self) -> tuple[int, int]:
+        """Odd block sizes (y, x) of the coarse grid, in cells."""
+        y, x = (2 * (n // (2 * COARSE_CELLS)) + 1 for n in self.grid)
+        return y, x
+
+    def _gain(self, radius: FloatArray) -> FloatArray:
+        """Wiener filter from the mean frame to the object, against the ring."""
+        power = squared(self.mean_spectrum).cpu().numpy()
+        noise = noise_power(power, self.rings, self.first_noise_ring)
+        ring_power = _smooth(ring_mean(power, self.rings))[: len(radius)]
+        counts = np.bincount(self.rings.ravel())
+        seen = ring_power > noise * (1 + 2 / np.sqrt(counts))
+        otf = self.otf[: len(ring_power)]
+        object_power = (
+            np.where(seen & (otf > 1e-3), ring_power - noise, 0)
+            / np.maximum(otf, 1e-3) ** 2
+        )
+        # Objects have falling spectra: a ring near the cut-off that seems to hold
+        # much more than all before it is noise divided by a vanishing OTF.
+        centre = math.ceil(FLAT_CENTRE * self.search.cutoff * self.scale)
+        first_rings = object_power[: max(3, centre)]
+        first_rings[:] = first_rings.max()
+        object_power = np.minimum(
+            object_power, BUMP * np.minimum.accumulate(object_power)
+        )
+        notch = 1 - np.exp(-((radius / (NOTCH_WIDTH * self.search.cutoff)) ** 2) / 2)
+        gain: FloatArray = np.zeros(len(radius))
+        gain[: len(otf)] = otf * object_power / (otf**2 * object_power + noise + 1e-30)
+        gain *= notch
+        return gain
+
+    def correlate(self, band_spectrum: torch.Tensor) -> Correlation:
+        """Run the matched filter of this template over a separated band.
+
+        Parameters
+        ----------
+        band_spectrum : tensor (Y, X), complex64
+            ``fft2`` of a windowed band D_n.
+
+        Returns
+        -------
+        Correlation
+        """
+        import torch
+
+        mean = self.mean_spectrum
+        leak = (mean.conj() * band_spectrum).sum() / squared(mean).sum()
+        band = band_spectrum - leak * mean
+        power = squared(band).cpu().numpy()
+        ring_power = np.maximum(_smooth(ring_mean(power, self.rings)), 1e-30)
+        relative = power / ring_power[self.rings].astype(np.float32)
+        excess = axis_excess(relative.astype(np.float32))
+        inverse = np.zeros(len(self.otf))
+        inverse[: len(ring_power)] = 1 / ring_power
+        filter_1d = (self.otf * inverse)[self.rings] / excess
+        weights = torch.from_numpy(filter_1d.astype(np.float32)).to(band.device)
+        filtered = torch.fft.ifft2(resize_spectrum(band * weights, self.grid))
+        energy = (self.otf**2 * inverse)[self.grid_rings]
+        variance = correlate(
+            _coarsen(energy, self._coarse) / math.prod(self._coarse),
+            self._coarse_power,
+            mode="full",
+            method="fft",
+        )
+        # ifft2 and fft2 of the product leave 1/(cells) in X: undo it in V.
+        variance /= math.prod(self.grid) ** 2
+        return Correlation(
+            product=filtered * self.image.conj(),
+            variance=variance,
+            coarse=self._coarse,
+            grid=search_grid(self.size, self.grid, self.search),
+            whitening=inverse,
+            noise=noise_power(power, self.rings, self.first_noise_ring),
+        )
+
+
+def _smooth(values: FloatArray) -> FloatArray:
+    padded = np.pad(values, 2, mode="edge")
+    return np.convolve(padded, np.array([1, 2, 3, 2, 1]) / 9, mode="valid")
+
+
+def _coarsen(values: NDArray[np.float64], block: tuple[int, int]) -> FloatArray:
+    """Sum blocks of a map in ``fft2`` order; the middle block is centred on zero."""
+    result = np.fft.fftshift(values).astype(np.float64)
+    for axis, size in enumerate(block):
+        centre = result.shape[axis] // 2
+        blocks_before = -(-(centre - size // 2) // size)
+        blocks_after = -(-(result.shape[axis] - centre - size // 2 - 1) // size)
+        side = max(blocks_before, blocks_after)
+        pad = [(0, 0), (0, 0)]
+        pad[axis] = (
+            side * size + size // 2 - centre,
+            side * size + size // 2 + 1 - (result.shape[axis] - centre),
+        )
+        starts = np.arange(2 * side + 1) * size
+        result = np.add.reduceat(np.pad(result, pad), starts, axis=axis)
+    return result

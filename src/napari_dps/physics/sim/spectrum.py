@@ -1,0 +1,143 @@
+"""Helpers on Fourier spectra: rings, noise level, row noise, change of grid."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import windows
+
+if TYPE_CHECKING:
+    import torch
+
+FloatArray = NDArray[np.float64]
+
+
+EDGE_TAPER = 0.25
+"""Fraction of each axis inside the two flanks of the window that hides the edges."""
+
+
+def edge_window(shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Return a Tukey window that fades the edges, so that they leave no cross.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        (Y, X).
+
+    Returns
+    -------
+    array (Y, X), float32
+    """
+    rows, columns = (windows.tukey(n + 2, EDGE_TAPER)[1:-1] for n in shape)
+    return np.asarray(np.outer(rows, columns), dtype=np.float32)
+
+
+@lru_cache(maxsize=16)
+def ring_index(
+    shape: tuple[int, int], scale: int, size: tuple[int, int]
+) -> NDArray[np.int64]:
+    """Return the ring number of each cell of a spectrum in ``fft2`` order.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Cells (Y', X') of the spectrum, cropped or padded from ``size``.
+    scale : int
+        Rings per cycle per pixel.
+    size : (int, int)
+        Pixels (Y, X) of the image; a cell is 1/Y by 1/X cycles per pixel.
+    """
+    frequency_y, frequency_x = (
+        np.fft.fftfreq(cells) * cells / pixels
+        for cells, pixels in zip(shape, size, strict=True)
+    )
+    radius = np.hypot(frequency_y[:, np.newaxis], frequency_x)
+    rings: NDArray[np.int64] = np.rint(radius * scale).astype(np.int64)
+    rings.flags.writeable = False  # shared by all callers
+    return rings
+
+
+def ring_mean(values: NDArray[np.float32], rings: NDArray[np.int64]) -> FloatArray:
+    """Return the mean over each ring."""
+    counts = np.bincount(rings.ravel())
+    sums = np.bincount(rings.ravel(), weights=values.ravel())
+    return np.asarray(sums / np.maximum(counts, 1))
+
+
+def noise_power(
+    power: NDArray[np.float32], rings: NDArray[np.int64], first_ring: float
+) -> float:
+    """Return the mean noise power, measured where the OTF is zero.
+
+    Parameters
+    ----------
+    power : array (Y, X)
+        Squared modulus of a spectrum.
+    rings : array (Y, X)
+        From `ring_index`.
+    first_ring : float
+        First ring beyond the cut-off. Where fewer than 64 cells lie beyond, the
+        outermost 3 % of the radii have to do.
+
+    Returns
+    -------
+    float
+        The median over ln 2 (the power of noise is exponential), which a few bright
+        lines of row noise do not move.
+    """
+    outside = power[rings >= first_ring]
+    if outside.size < 64:
+        outside = power[rings >= 0.97 * rings.max()]
+    thin = outside[:: 1 + outside.size // 20000]
+    return float(np.median(thin)) / math.log(2)
+
+
+def axis_excess(power: NDArray[np.float32], reach: int = 2) -> NDArray[np.float32]:
+    """Return how much the cells on the two axes exceed the rest, at least 1.
+
+    Rows and columns of a camera with their own noise put power on the lines f_x = 0
+    and f_y = 0 of the spectrum, where a matched filter would find stripes at exactly
+    0° and 90°.
+
+    Parameters
+    ----------
+    power : array (Y, X)
+        Power over its ring mean, ``fft2`` order.
+    reach : int
+        Cells on either side of an axis that are judged.
+
+    Returns
+    -------
+    array (Y, X), float32
+    """
+    excess = np.ones_like(power)
+    for offset in range(-reach, reach + 1):
+        for axis in (0, 1):
+            line = (slice(None), offset) if axis == 0 else (offset, slice(None))
+            level = max(1.0, float(np.median(power[line])) / math.log(2))
+            excess[line] = np.maximum(excess[line], np.float32(level))
+    return excess
+
+
+def resize_spectrum(spectrum: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+    """Crop or zero-pad spectra (..., Y, X) in ``fft2`` order to another grid."""
+    import torch
+
+    result = spectrum
+    for axis, size in zip((-2, -1), shape, strict=True):
+        old = result.shape[axis]
+        keep = min(old, size)
+        positive, negative = (keep + 1) // 2, keep // 2
+        gap = list(result.shape)
+        gap[axis] = size - keep
+        parts = (
+            result.narrow(axis, 0, positive),
+            result.new_zeros(gap),
+            result.narrow(axis, old - negative, negative),
+        )
+        result = torch.cat(parts, dim=axis)
+    return result

@@ -1,0 +1,32 @@
+"""Stages in order, over all leading axes: the one entry that GUI and CLI share."""
+
+from napari_dps.pipeline.given import give_patterns
+from napari_dps.pipeline.mapping import StageOutput, map_stage
+from napari_dps.pipeline.planes import first_plane, first_unit
+from napari_dps.pipeline.run import PipelineResult, run
+from napari_dps.pipeline.settings import (
+    InputSettings,
+    Settings,
+    merge_tables,
+    read_tables,
+    save_settings,
+)
+from napari_dps.pipeline.steps import Step, choose_steps, find_stage
+
+__all__ = [
+    "InputSettings",
+    "PipelineResult",
+    "Settings",
+    "StageOutput",
+    "Step",
+    "choose_steps",
+    "find_stage",
+    "first_plane",
+    "first_unit",
+    "give_patterns",
+    "map_stage",
+    "merge_tables",
+    "read_tables",
+    "run",
+    "save_settings",
+]

@@ -1,0 +1,113 @@
+"""Which stages run, in which order, with which parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from napari_dps.core import ImageStack, InputError, StageParameters
+from napari_dps.stages import STAGES
+from napari_dps.stages.base import Stage
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage with the parameters it is to run with."""
+
+    stage: Stage[Any]
+    parameters: StageParameters
+
+
+def find_stage(stage_id: str, stages: Sequence[Stage[Any]] = STAGES) -> Stage[Any]:
+    """Return the stage of that id.
+
+    Raises
+    ------
+    InputError
+        Naming the stages that exist.
+    """
+    for stage in stages:
+        if stage.id == stage_id:
+            return stage
+    raise InputError(
+        "stage", got=repr(stage_id), allowed=", ".join(stage.id for stage in stages)
+    )
+
+
+def choose_steps(
+    image: ImageStack,
+    names: Sequence[str] | None = None,
+    parameters: Mapping[str, StageParameters] | None = None,
+    *,
+    stages: Sequence[Stage[Any]] = STAGES,
+) -> tuple[Step, ...]:
+    """Return the steps for an image, checked to fit one another.
+
+    Parameters
+    ----------
+    image : ImageStack
+        The input; its axes decide which stages can come first.
+    names : sequence of str, optional
+        Ids in the order to run. By default every stage that fits, in the order of
+        ``stages``: raw SIM frames start at the raw stages, plain images after them.
+    parameters : mapping of str to StageParameters, optional
+        By stage id; a stage that is not named runs with its defaults.
+    stages : sequence of Stage, optional
+        The stages to choose from.
+
+    Raises
+    ------
+    InputError
+        If a stage is unknown, named twice, or does not fit what comes before it.
+    """
+    chosen = (
+        _fitting(image.axes, stages)
+        if names is None
+        else [find_stage(name, stages) for name in names]
+    )
+    if not chosen:
+        raise InputError(
+            f"no stage is chosen for an image with axes {image.axes}",
+            allowed=", ".join(stage.id for stage in stages),
+        )
+    _check_chain(image.axes, chosen)
+    given = parameters or {}
+    return tuple(
+        Step(stage, given[stage.id] if stage.id in given else stage.parameters())
+        for stage in chosen
+    )
+
+
+def _fits(axes: str, takes: str) -> bool:
+    """Whether units of ``takes`` can be cut from ``axes`` along T, C and Z."""
+    return axes.endswith(takes) and set(axes.removesuffix(takes)) <= set("TCZ")
+
+
+def _fitting(axes: str, stages: Sequence[Stage[Any]]) -> list[Stage[Any]]:
+    chosen = []
+    for stage in stages:
+        if _fits(axes, stage.takes):
+            chosen.append(stage)
+            axes = axes.removesuffix(stage.takes) + stage.gives
+    return chosen
+
+
+def _check_chain(axes: str, chosen: Sequence[Stage[Any]]) -> None:
+    seen: set[str] = set()
+    for stage in chosen:
+        if stage.id in seen:
+            raise InputError(f"stage '{stage.id}' is named twice")
+        seen.add(stage.id)
+        if not _fits(axes, stage.takes):
+            raise InputError(
+                f"stage '{stage.id}' takes {_in_words(stage.takes)} and cannot follow "
+                f"{_in_words(axes)}"
+            )
+        axes = axes.removesuffix(stage.takes) + stage.gives
+
+
+def _in_words(axes: str) -> str:
+    """Name a kind of image as a person would."""
+    kind = "raw SIM frames" if "P" in axes else "a plain image"
+    return f"{kind} (axes {axes})"

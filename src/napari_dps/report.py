@@ -1,0 +1,167 @@
+"""The report of a run: everything needed to judge and to repeat it, as JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from napari_dps import __version__
+from napari_dps.core import ImageStack, Pattern
+from napari_dps.io import replacing
+from napari_dps.metrics.measure import measure
+from napari_dps.pipeline import PipelineResult, StageOutput, first_unit
+
+Json = dict[str, Any]
+
+
+def build_report(
+    result: PipelineResult,
+    *,
+    path: Path,
+    device: str,
+    files: Mapping[str, str],
+    metrics: Mapping[str, Json],
+) -> Json:
+    """Put together the report of a run.
+
+    Parameters
+    ----------
+    result : PipelineResult
+        Of the run.
+    path : Path
+        The input file.
+    device : str
+        What torch computed on.
+    files : mapping of str to str
+        Name of the output file of each stage id.
+    metrics : mapping of str to dict
+        As `measure_result` returns them.
+
+    Returns
+    -------
+    dict
+        ``version``, ``created``, ``device``, ``input``, ``optics``, ``stages``,
+        ``patterns``, ``warnings``, ``metrics``, ``peak_memory_mb``.
+    """
+    image = result.input
+    optics = image.optics
+    return {
+        "version": __version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "device": device,
+        "input": {
+            "path": str(path),
+            "sha256": file_sha256(path),
+            "shape": list(image.shape),
+            "axes": image.axes,
+            "pixel_size_nm": image.pixel_size_nm,
+            "history": [entry.stage for entry in image.history],
+        },
+        "optics": None if optics is None else optics.model_dump(mode="json"),
+        "stages": [_stage(output, files) for output in result.outputs],
+        "patterns": patterns_json(result.patterns),
+        "warnings": list(result.warnings),
+        "metrics": dict(metrics),
+        "peak_memory_mb": peak_memory_mb(),
+    }
+
+
+def measure_result(
+    result: PipelineResult, truth: ImageStack | None = None
+) -> dict[str, Json]:
+    """Measure the input and every output; of a stack the first T, C and Z.
+
+    Parameters
+    ----------
+    result : PipelineResult
+        Of the run.
+    truth : ImageStack, optional
+        An image (YX) to score them against.
+
+    Returns
+    -------
+    dict
+        Keys ``input`` (of raw frames their mean, the widefield image) and stage ids.
+    """
+    images = {"input": result.input} | {
+        output.step.stage.id: output.image for output in result.outputs
+    }
+    return {name: measure(first_unit(image), truth) for name, image in images.items()}
+
+
+def patterns_json(patterns: tuple[Pattern, ...]) -> list[Json]:
+    """Return patterns as `napari_dps.io.load_patterns` reads them."""
+    return [pattern.model_dump(mode="json") for pattern in patterns]
+
+
+def _stage(output: StageOutput, files: Mapping[str, str]) -> Json:
+    stage = output.step.stage
+    entry: Json = {
+        "id": stage.id,
+        "title": stage.title,
+        "parameters": output.step.parameters.model_dump(mode="json"),
+        "seconds": round(output.seconds, 4),
+        "warnings": list(output.warnings),
+        "output": files[stage.id],
+        "shape": list(output.image.shape),
+        "axes": output.image.axes,
+        "pixel_size_nm": output.image.pixel_size_nm,
+        "origin_nm": list(output.image.origin_nm),
+    }
+    if "P" in stage.takes:
+        entry["patterns"] = patterns_json(output.image.patterns)
+    return entry
+
+
+def write_json(values: Mapping[str, Any] | list[Any], path: Path) -> None:
+    """Write strict JSON (NaN and infinities become null), whole or not at all."""
+    text = json.dumps(
+        strict_json(values), indent=2, ensure_ascii=False, allow_nan=False
+    )
+    with replacing(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def strict_json(value: Any) -> Any:
+    """Replace what JSON has no word for."""
+    if isinstance(value, Mapping):
+        return {str(key): strict_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict_json(item) for item in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if hasattr(value, "item"):
+        return strict_json(value.item())
+    return value
+
+
+def file_sha256(path: Path) -> str | None:
+    """Return the SHA-256 of a file; None for a folder (OME-Zarr)."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def peak_memory_mb() -> float | None:
+    """Return the most memory that this process has held, in MiB.
+
+    None where the system does not tell (Windows).
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        # ru_maxrss of Linux also counts the parent before exec; VmHWM does not.
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return round(int(line.split()[1]) / 1024, 1)
+    if sys.platform == "darwin":
+        import resource
+
+        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 1)
+    return None

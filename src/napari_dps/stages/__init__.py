@@ -1,0 +1,12 @@
+"""The stages in the order in which they are run; `STAGES` is the one list of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari_dps.stages import background, reconstruct
+from napari_dps.stages.base import Context, Stage
+
+STAGES: tuple[Stage[Any], ...] = (reconstruct.STAGE, background.STAGE)
+
+__all__ = ["STAGES", "Context", "Stage"]

@@ -1,0 +1,52 @@
+"""What the command line says on a terminal and in a pipe."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from napari_dps.cli import console
+from napari_dps.core import Progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def _steps():
+    for done in range(4):
+        yield Progress(done * 25, 100, f"step {done}")
+    return "result"
+
+
+def test_a_bar_is_drawn_on_a_terminal_and_taken_away(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert console.track(_steps(), "cell") == "result"
+    text = sys.stderr.getvalue()
+    assert "cell: step 0" in text
+    assert " 75% " in text
+    assert text.endswith("\r")
+    assert "\n" not in text
+
+
+def test_a_pipe_gets_no_bar(capsys):
+    assert console.track(_steps(), "cell") == "result"
+    assert capsys.readouterr().err == ""
+
+
+def test_an_error_passes_through_the_bar(monkeypatch):
+    def failing():
+        yield Progress(0, 1)
+        raise ValueError("no")
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with pytest.raises(ValueError, match="no"):
+        console.track(failing(), "cell")
+
+
+def test_numbers_that_are_missing_are_dashes():
+    assert console.number(None) == "-"
+    assert console.number(0.123456) == "0.1235"

@@ -1,0 +1,227 @@
+"""``napari-dps run``: the files it leaves, the report, the options."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+from cli_options import OPTICS, RAW_OPTIONS
+
+from napari_dps import __version__, io
+from napari_dps.report import patterns_json
+from napari_dps.stages import STAGES
+
+
+def _strict(path):
+    def refuse(word):
+        raise ValueError(word)
+
+    return json.loads(path.read_text("utf-8"), parse_constant=refuse)
+
+
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory, files):
+    """A run of the default stages on a raw stack, shared by the tests that look."""
+    from napari_dps.cli import main
+
+    folder = tmp_path_factory.mktemp("first") / "new" / "results"
+    assert (
+        main(["run", str(files / "raw.tif"), "--out", str(folder), *RAW_OPTIONS]) == 0
+    )
+    return folder
+
+
+def test_run_leaves_an_image_a_stage_a_report_and_a_picture(first_run):
+    expected = {f"raw.{stage.id}.ome.tif" for stage in STAGES}
+    expected |= {"raw.report.json", "raw.png"}
+    assert {path.name for path in first_run.iterdir()} == expected
+
+
+def test_report_tells_all_that_the_contract_names(first_run):
+    report = _strict(first_run / "raw.report.json")
+    assert report["version"] == __version__
+    assert report["device"]
+    assert report["optics"]["na"] == 1.4
+    assert report["input"]["shape"] == [3, 3, 128, 115]
+    assert report["input"]["axes"] == "APYX"
+    assert len(report["input"]["sha256"]) == 64
+    assert report["peak_memory_mb"] > 50
+    assert [stage["id"] for stage in report["stages"]] == [s.id for s in STAGES]
+    for stage in report["stages"]:
+        assert {"title", "parameters", "seconds", "warnings", "output"} <= stage.keys()
+        assert (first_run / stage["output"]).is_file()
+    assert report["metrics"].keys() == {"input", *(stage.id for stage in STAGES)}
+    assert all(values["mean"] for values in report["metrics"].values())
+
+
+def test_report_holds_the_patterns_that_were_simulated(first_run, simulation):
+    report = _strict(first_run / "raw.report.json")
+    stage = next(s for s in report["stages"] if s["id"] == "reconstruct")
+    assert stage["patterns"] == report["patterns"]
+    assert len(stage["patterns"]) == 3
+    for found, true in zip(stage["patterns"], simulation.patterns, strict=True):
+        assert found["period_nm"] == pytest.approx(true.period_nm, rel=0.01)
+        turn = (found["angle_deg"] - true.angle_deg + 90) % 180 - 90
+        assert abs(turn) < 1
+        assert 0 <= found["angle_deg"] < 180
+        assert len(found["phases_deg"]) == 3
+        assert 0 < found["modulation"] <= 1.5
+        assert found["confidence"] > 0
+
+
+def test_images_carry_geometry_and_history(first_run):
+    stack = io.load(first_run / "raw.reconstruct.ome.tif")
+    assert (stack.axes, stack.shape) == ("YX", (256, 230))
+    assert stack.data.dtype == np.float32
+    assert stack.pixel_size_nm == pytest.approx(32.5)
+    assert stack.origin_nm == pytest.approx((-16.25, -16.25))
+    assert [entry.stage for entry in stack.history] == ["camera offset", "reconstruct"]
+
+
+def test_picture_is_large_enough_to_see_the_detail(first_run):
+    from matplotlib.image import imread
+
+    height, width = imread(first_run / "raw.png").shape[:2]
+    assert width > 3 * 800
+    assert height > 800
+
+
+def test_summary_names_the_files_and_the_patterns(napari_dps, files):
+    done = napari_dps("run", files / "raw.tif", "--out", "o", *RAW_OPTIONS)
+    assert done.code == 0
+    assert done.errors == []
+    for name in ("raw.reconstruct.ome.tif", "raw.report.json", "raw.png"):
+        assert name in done.out
+    assert "period (nm)" in done.out
+
+
+def test_a_plain_image_starts_at_the_image_stages(napari_dps, files, tmp_path):
+    done = napari_dps("run", files / "image.tif", "--out", "o")
+    assert done.code == 0
+    report = _strict(tmp_path / "o" / "image.report.json")
+    expected = [stage.id for stage in STAGES if stage.takes == "YX"]
+    assert [stage["id"] for stage in report["stages"]] == expected
+    assert report["optics"] is None
+    assert report["patterns"] == []
+
+
+def test_a_time_lapse_keeps_its_axes_and_its_intensities(napari_dps, files, tmp_path):
+    options = ["--order", "tapyx", *RAW_OPTIONS, "--stages", "reconstruct"]
+    done = napari_dps("run", files / "times.tif", "--out", "o", *options)
+    assert done.code == 0
+    stack = io.load(tmp_path / "o" / "times.reconstruct.ome.tif")
+    assert stack.axes == "TYX"
+    first, dimmer, third = stack.data
+    # (counts/2 − offset) / (counts − offset) of the mean of the frames
+    raw = tifffile.imread(files / "times.tif").astype(float)
+    expected = (raw[1].mean() - 100) / (raw[0].mean() - 100)
+    assert dimmer.mean() / first.mean() == pytest.approx(expected, rel=0.02)
+    np.testing.assert_allclose(first, third)
+
+
+def test_own_files_need_no_options(napari_dps, files, tmp_path):
+    done = napari_dps("run", files / "own.ome.tif", "--out", "o", "--stages",
+                      "reconstruct", "--camera-offset", "100")  # fmt: skip
+    assert done.code == 0
+    report = _strict(tmp_path / "o" / "own.report.json")
+    assert report["optics"]["emission_nm"] == 525
+
+
+def test_stage_options_reach_the_stage(napari_dps, files, tmp_path):
+    done = napari_dps("run", files / "image.tif", "--out", "o", "--stages",
+                      "background", "--background.radius-px", "11")  # fmt: skip
+    assert done.code == 0
+    report = _strict(tmp_path / "o" / "image.report.json")
+    assert report["stages"][0]["parameters"]["radius_px"] == 11
+
+
+def test_options_override_the_file_of_settings(napari_dps, files, tmp_path):
+    config = tmp_path / "pipeline.toml"
+    config.write_text(
+        '[pipeline]\nstages = ["reconstruct", "background"]\n'
+        "[input]\nangles = 3\nphases = 3\ncamera_offset = 100\n"
+        "[optics]\nna = 1.3\nemission_nm = 525\npixel_size_nm = 65\n"
+        "[background]\nradius_px = 20\n"
+    )
+    done = napari_dps("run", files / "raw.tif", "--out", "o", "--config", config,
+                      "--na", "1.4", "--background.radius-px", "30")  # fmt: skip
+    assert done.code == 0
+    report = _strict(tmp_path / "o" / "raw.report.json")
+    assert report["optics"]["na"] == 1.4
+    assert report["stages"][1]["parameters"]["radius_px"] == 30
+
+
+def test_patterns_of_another_run_are_taken(napari_dps, files, tmp_path, first_run):
+    done = napari_dps("run", files / "raw.tif", "--out", "o", *RAW_OPTIONS,
+                      "--patterns", first_run / "raw.report.json")  # fmt: skip
+    assert done.code == 0
+    before = _strict(first_run / "raw.report.json")["patterns"]
+    after = _strict(tmp_path / "o" / "raw.report.json")["patterns"]
+    assert [p["status"] for p in after] == ["given"] * 3
+    assert [p["period_nm"] for p in after] == pytest.approx(
+        [p["period_nm"] for p in before]
+    )
+
+
+def test_patterns_written_by_hand_are_taken(napari_dps, files, tmp_path, simulation):
+    known = patterns_json(simulation.patterns)
+    lines = [
+        f"[[patterns]]\nangle_deg = {p['angle_deg']}\nperiod_nm = {p['period_nm']}"
+        for p in known
+    ]
+    (tmp_path / "known.toml").write_text("\n".join(lines))
+    done = napari_dps("run", files / "raw.tif", "--out", "o", *RAW_OPTIONS,
+                      "--patterns", "known.toml")  # fmt: skip
+    assert done.code == 0
+    after = _strict(tmp_path / "o" / "raw.report.json")["patterns"]
+    assert [p["status"] for p in after] == ["given"] * 3
+
+
+def test_a_wrong_order_is_warned_of_in_words_and_report(napari_dps, tmp_path, files):
+    frames = tifffile.imread(files / "raw.tif").reshape(3, 3, 128, 115)
+    swapped = frames.swapaxes(0, 1).reshape(9, 128, 115)
+    tifffile.imwrite(tmp_path / "swapped.tif", swapped)
+    done = napari_dps("run", "swapped.tif", "--out", "o", *RAW_OPTIONS)
+    assert done.code == 0
+    report = _strict(tmp_path / "o" / "swapped.report.json")
+    assert any("payx" in warning for warning in report["warnings"])
+    assert any("payx" in warning for warning in done.warnings)
+
+
+def test_coarse_pixels_are_warned_of_in_words_and_report(napari_dps, tmp_path, files):
+    options = ["--na", "1.4", "--emission-nm", "525", "--pixel-size-nm", "150"]
+    done = napari_dps("run", files / "image.tif", "--out", "o", *options)
+    report = _strict(tmp_path / "o" / "image.report.json")
+    assert any("under-sampled" in warning for warning in report["warnings"])
+    assert any("under-sampled" in warning for warning in done.warnings)
+
+
+def test_one_bad_input_does_not_stop_the_others(napari_dps, tmp_path, files):
+    (tmp_path / "broken.tif").write_bytes(b"II*\0")
+    done = napari_dps("run", "broken.tif", files / "raw.tif", files / "image.tif",
+                      "--out", "o", *RAW_OPTIONS)  # fmt: skip
+    assert done.code == 2
+    assert len(done.errors) == 2
+    assert "broken.tif" in done.errors[0]
+    assert "image.tif" in done.errors[1]
+    made = {path.name.split(".")[0] for path in (tmp_path / "o").iterdir()}
+    assert made == {"raw"}
+
+
+def test_a_second_run_replaces_the_files_of_the_first(napari_dps, tmp_path, files):
+    command = ["run", files / "image.tif", "--out", "o"]
+    for radius in ("5", "9"):
+        assert napari_dps(*command, "--background.radius-px", radius).code == 0
+    report = _strict(tmp_path / "o" / "image.report.json")
+    assert report["stages"][-1]["parameters"]["radius_px"] == 9
+    assert not [p for p in (tmp_path / "o").iterdir() if p.name.startswith(".")]
+
+
+def test_help_tells_units_defaults_and_limits(napari_dps):
+    text = " ".join(napari_dps("run", "--help").out.split())
+    assert "--background.radius-px PX" in text
+    assert "1 to 500 px; default: 50" in text
+    assert "--emission-nm NM" in text
+    assert OPTICS[0] in text

@@ -1,0 +1,130 @@
+"""The stage ``background``: what it keeps, what it takes away, when it warns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from scipy import ndimage
+from skimage.restoration import rolling_ball as skimage_rolling_ball
+
+from napari_dps.core import ImageStack, InputError, Optics, Pattern, finish
+from napari_dps.core.params import parse
+from napari_dps.stages.background import STAGE, BackgroundParameters
+from napari_dps.stages.base import Context
+
+EXACT = BackgroundParameters(radius_px=30, tolerance=0)
+
+
+def filaments(dtype: type = np.float32) -> ImageStack:
+    """Bright lines of 1000 counts on a haze of up to 300."""
+    y, x = np.mgrid[:90, :120]
+    haze = 300 * np.exp(-((y - 45) ** 2 + (x - 60) ** 2) / (2 * 40**2))
+    lines = 1000 * ndimage.gaussian_filter((x % 24 == 12).astype(float), 1.5)
+    optics = Optics(na=1.3, emission_nm=660, pixel_size_nm=32.5)
+    return ImageStack(
+        (haze + lines).astype(dtype),
+        "YX",
+        pixel_size_nm=32.5,
+        origin_nm=(-16.25, -16.25),
+        optics=optics,
+        patterns=(Pattern(angle_deg=30, period_nm=350),),
+    )
+
+
+def test_result_is_image_minus_skimage_background() -> None:
+    stack = filaments()
+    result = finish(STAGE.run(stack, EXACT))
+    expected = stack.data - skimage_rolling_ball(stack.data, radius=30)
+    np.testing.assert_array_equal(result.data, expected)
+
+
+def test_haze_is_removed_and_counts_of_lines_are_kept() -> None:
+    x = np.arange(240)
+    line = 1000 * ndimage.gaussian_filter1d((x % 24 == 12).astype(float), 1.5)
+    haze = 300 * np.exp(-((np.mgrid[:120, :240] - 90) ** 2).sum(axis=0) / (2 * 300**2))
+    result = finish(STAGE.run(ImageStack(haze + line, "YX"), EXACT)).data
+    # The ball stays below the haze by no more than its slope times the radius.
+    left = 30 * np.hypot(*np.gradient(haze)).max()
+    assert left < 20
+    assert haze.min() > 200
+    np.testing.assert_allclose(result, np.tile(line, (120, 1)), atol=left)
+
+
+def test_default_tolerance_is_never_negative_nor_off_by_more() -> None:
+    stack = filaments()
+    exact = finish(STAGE.run(stack, BackgroundParameters(tolerance=0))).data
+    default = finish(STAGE.run(stack, BackgroundParameters())).data
+    assert default.min() >= 0
+    assert (default <= exact).all()
+    assert (exact - default).max() <= 0.005 * np.ptp(stack.data)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float64])
+def test_result_is_float32_counts_for_every_type(dtype: type) -> None:
+    stack = filaments(dtype)
+    result = finish(STAGE.run(stack, EXACT))
+    expected = stack.data - skimage_rolling_ball(stack.data.astype(float), radius=30)
+    assert result.data.dtype == np.float32
+    np.testing.assert_allclose(result.data, expected, atol=1e-3)
+
+
+def test_large_offset_costs_no_precision_in_float64() -> None:
+    stack = filaments(np.float64)
+    high = stack.derive(stack.data + 1e9)
+    plain = finish(STAGE.run(stack, EXACT)).data
+    np.testing.assert_allclose(finish(STAGE.run(high, EXACT)).data, plain, atol=1e-3)
+
+
+def test_geometry_optics_and_patterns_are_kept() -> None:
+    stack = filaments()
+    result = finish(STAGE.run(stack, EXACT))
+    for name in ("axes", "pixel_size_nm", "origin_nm", "optics", "patterns"):
+        assert getattr(result, name) == getattr(stack, name)
+
+
+def test_history_records_the_parameters() -> None:
+    entry = finish(STAGE.run(filaments(), EXACT)).history[-1]
+    assert entry.stage == "background"
+    assert entry.parameters == {"radius_px": 30.0, "tolerance": 0.0}
+
+
+def test_image_scaled_to_one_is_warned_of_once() -> None:
+    stack = filaments()
+    scaled = stack.derive(stack.data / stack.data.max())
+    context = Context()
+    for _ in range(2):
+        result = finish(STAGE.run(scaled, EXACT, context))
+    assert len(context.warnings) == 1
+    assert "counts" in context.warnings[0]
+    assert result.data.min() >= 0
+
+
+@pytest.mark.parametrize("level", [0.0, 100.0])
+def test_counts_and_constant_images_are_not_warned_of(level: float) -> None:
+    context = Context()
+    flat = filaments().derive(np.full((20, 20), level, np.float32))
+    finish(STAGE.run(filaments(), EXACT, context))
+    result = finish(STAGE.run(flat, EXACT, context))
+    assert context.warnings == []
+    assert not result.data.any()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"radius_px": 0}, {"radius_px": 501}, {"tolerance": 0.2}, {"radius": 5}],
+)
+def test_parameters_out_of_limits_are_refused(values: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="background"):
+        parse(BackgroundParameters, values, "background")
+
+
+def test_real_confocal_image_matches_skimage(data_dir: Path) -> None:
+    image = tifffile.imread(data_dir / "confocal_microtubules" / "cell5.tif")
+    image = image[200:400, 100:350]
+    stack = ImageStack(image, "YX")
+    result = finish(STAGE.run(stack, BackgroundParameters(tolerance=0)))
+    background = skimage_rolling_ball(image.astype(np.float32), radius=50)
+    np.testing.assert_array_equal(result.data, image - background)

@@ -1,0 +1,76 @@
+"""The report: strict JSON, written whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from napari_dps.core import Pattern
+from napari_dps.io import load_patterns
+from napari_dps.report import (
+    file_sha256,
+    patterns_json,
+    peak_memory_mb,
+    strict_json,
+    write_json,
+)
+
+
+def test_json_is_strict():
+    values = {
+        "nan": float("nan"),
+        "list": (1, np.float32(0.5), float("inf")),
+        "numpy": np.int64(3),
+        "flag": np.bool_(True),
+        "text": "µm",
+        "none": None,
+    }
+    assert strict_json(values) == {
+        "nan": None,
+        "list": [1, 0.5, None],
+        "numpy": 3,
+        "flag": True,
+        "text": "µm",
+        "none": None,
+    }
+    json.dumps(strict_json(values), allow_nan=False)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.json"
+    write_json({"a": 1}, path)
+    with pytest.raises(TypeError):
+        write_json({"a": object()}, path)
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_patterns_of_a_report_can_be_read_again(tmp_path):
+    patterns = (
+        Pattern(angle_index=0, angle_deg=12, period_nm=200, modulation=0.5,
+                phases_deg=(0, 120, 240), status="found", confidence=30),
+        Pattern(angle_index=1, orders=[{"status": "not found"}]),
+    )  # fmt: skip
+    write_json({"patterns": patterns_json(patterns)}, tmp_path / "r.report.json")
+    assert load_patterns(tmp_path / "r.report.json") == patterns
+
+
+def test_checksum_is_that_of_the_file(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"abc" * 100_000)
+    assert file_sha256(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert file_sha256(tmp_path) is None
+
+
+def test_peak_memory_counts_what_was_held():
+    before = peak_memory_mb()
+    if before is None:
+        pytest.skip("this system does not tell a process's peak memory")
+    block = np.ones(300 * 2**17)  # 300 MiB
+    after = peak_memory_mb()
+    assert block.nbytes / 2**20 == 300
+    assert after > 300
+    assert after >= before
