@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "matplotlib", "skimage", "zarr", "ome_zarr", "mrc"}
+HEAVY = {"torch", "matplotlib", "skimage", "zarr", "mrc"}
 GUI = {"napari", "qtpy", "superqt", "magicgui", "PyQt6", "PySide6"}
 
 IMPORT_ALL = """

@@ -170,13 +170,12 @@ def _pattern_warnings(
         return
     for pattern in patterns:
         name = f"angle {pattern.angle_index + 1} of {angles}"
+        if pattern.angle_index in given and pattern.status != "given":
+            yield f"the frames do not show the stripes given for {name}: not used"
         if not pattern.is_usable:
-            verb = "was not found with confidence"
-            if pattern.angle_index in given:
-                verb = "was given, but the frames show no such stripes"
             yield (
-                f"pattern of {name} {verb}: its frames serve as widefield only, and "
-                "resolution along its direction is not improved"
+                f"pattern of {name} was not found with confidence: its frames serve as "
+                "widefield only, and resolution along its direction is not improved"
             )
         elif pattern.status == "tentative":
             yield (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import next_fast_len
+from scipy.ndimage import uniform_filter
 
 from napari_dps.physics.sim.spectrum import FloatArray
 
@@ -22,8 +23,12 @@ OVERSAMPLING = 1.5
 """Cells of the map a bin of 1/field: a peak between cells keeps half its height."""
 MIN_RELATIVE_VARIANCE = 1e-4
 """Wave vectors with less overlap energy V than this (of the largest) are not judged."""
-RINGS = 24
-"""Rings of |p| in which the level of T without stripes is measured."""
+UNJUDGED = np.float32(1e30)
+"""V of a wave vector that is not judged: its T vanishes."""
+LEVEL_BINS = 61
+"""Side of the surroundings in which the level of T without stripes is measured."""
+THIN = 3
+"""So many rows and columns of the map stand for one when the level is measured."""
 PEAK_BINS = 4.0
 """Radius of a peak of T: the window's main lobe and first side lobes."""
 CANDIDATES, CANDIDATE_SHARE = 4, 0.5
@@ -63,10 +68,10 @@ class SearchGrid:
     ----------
     lengths : (int, int)
         Of the zero-padded transforms.
-    frequencies : pair of arrays
+    frequencies : pair of arrays, float64
         (y, x) of rows and columns in cycles per pixel, ascending.
-    rings : array (M, N), uint8
-        Ring of |p|, 1 to `RINGS`; 0 outside the range.
+    inside : array (M, N), bool
+        Whether the wave vector is within the range.
     """
 
     def __init__(
@@ -84,15 +89,13 @@ class SearchGrid:
             min(math.ceil(search.longest / step), (length - 1) // 2)
             for step, length in zip(self.steps, self.lengths, strict=True)
         )
-        fy: FloatArray = np.arange(-self.reach[0], self.reach[0] + 1) * self.steps[0]
-        fx: FloatArray = np.arange(-self.reach[1], self.reach[1] + 1) * self.steps[1]
-        self.frequencies: tuple[FloatArray, FloatArray] = (fy, fx)
+        fy, fx = (
+            np.arange(-r, r + 1) * step
+            for r, step in zip(self.reach, self.steps, strict=True)
+        )
+        self.frequencies = (fy, fx)
         squared = (fy**2)[:, np.newaxis] + fx**2
-        width = (search.longest - search.shortest) / RINGS
-        edges = (search.shortest + width * np.arange(RINGS + 1)) ** 2
-        ring = np.searchsorted(edges, squared.ravel(), side="right") % (RINGS + 1)
-        self.rings: NDArray[np.uint8] = ring.reshape(squared.shape).astype(np.uint8)
-        self.ring_radius = search.shortest + width * (np.arange(RINGS) + 0.5)
+        self.inside = (squared >= search.shortest**2) & (squared <= search.longest**2)
         # An independent wave vector is a bin of 1/field.
         self.bins_per_cell = math.prod(self.steps) * math.prod(size)
 
@@ -171,16 +174,16 @@ class Correlation:
         # Unjudged cells get an energy so large that their T vanishes: all of them
         # when nothing in the mean frame rose above the noise.
         floor = max(MIN_RELATIVE_VARIANCE * float(variance.max()), 1e-30)
-        self._variance = np.where(variance > floor, variance, 1e30).astype(np.float32)
+        self._variance = np.where(variance > floor, variance, UNJUDGED).astype(
+            np.float32
+        )
         self._coarse = coarse
-        raw = self._power_map()
-        raw /= self._interpolate(*grid.frequencies)
-        judged = float(np.count_nonzero(raw[::2, ::2] * grid.rings[::2, ::2] > 1e-20))
-        self.cells = max(1.0, 4 * judged * grid.bins_per_cell)
-        self._level = self._ring_level(raw[::3, ::3], grid.rings[::3, ::3])
-        scale = np.append(0, 1 / self._level).astype(np.float32)
-        raw *= scale[grid.rings]
-        self.statistic = raw
+        power = self._power_map()
+        thin = (slice(None, None, THIN), slice(None, None, THIN))
+        self._level_out(power[thin], grid.inside[thin])
+        power /= self._interpolate(*grid.frequencies)
+        power *= grid.inside
+        self.statistic = power
 
     def _power_map(self) -> NDArray[np.float32]:
         """|X|² on the map, from a zero-padded transform, pruned."""
@@ -198,7 +201,9 @@ class Correlation:
         power: NDArray[np.float32] = squared(result).cpu().numpy()
         return power
 
-    def _interpolate(self, fy: FloatArray, fx: FloatArray) -> NDArray[np.float32]:
+    def _interpolate(
+        self, fy: NDArray[np.floating], fx: NDArray[np.floating]
+    ) -> NDArray[np.float32]:
         """V on the outer grid of two lists of frequencies, bilinear."""
         result = self._variance
         for axis, frequency in enumerate((fy, fx)):
@@ -213,19 +218,51 @@ class Correlation:
             result = lower + upper
         return result
 
-    def _ring_level(
-        self, raw: NDArray[np.float32], rings: NDArray[np.uint8]
-    ) -> FloatArray:
-        """Mean of |X|²/V without stripes in each ring: a geometric mean.
+    def _level_out(self, power: NDArray[np.float32], inside: NDArray[np.bool_]) -> None:
+        """Scale V so that |X|²/V without stripes is 1 around every wave vector.
 
-        The logarithm keeps the few cells with stripes from moving it.
+        V takes noise for the same everywhere, but photons are noisiest where the
+        object is: what that does to |X|² is smooth, and is measured as the geometric
+        mean of its surroundings. The logarithm keeps stripes from moving it.
+
+        Parameters
+        ----------
+        power : array
+            |X|² at every `THIN`-th row and column of the map.
+        inside : array
+            Whether the cell is within the search range.
         """
-        judged = (rings > 0) & (raw > 1e-20)
-        ring, logs = rings[judged], np.log(raw[judged])
-        counts = np.bincount(ring, minlength=RINGS + 1)[1:]
-        sums = np.bincount(ring, weights=logs, minlength=RINGS + 1)[1:]
-        level = np.exp(sums / np.maximum(counts, 1) + EULER_GAMMA)
-        return np.where(counts > 0, level, np.inf)
+        fy, fx = (f[::THIN] for f in self.grid.frequencies)
+        raw = np.divide(power, self._interpolate(fy, fx))
+        judged = inside & (raw > 1e-20)
+        self.cells = max(1.0, THIN**2 * float(judged.sum()) * self.grid.bins_per_cell)
+        cells = [
+            np.rint(f * n / block).astype(int) + count // 2
+            for f, n, block, count in zip(
+                (fy, fx),
+                self.grid.size,
+                self._coarse,
+                self._variance.shape,
+                strict=True,
+            )
+        ]
+        index = cells[0][:, np.newaxis] * self._variance.shape[1] + cells[1]
+        sums, counts = (
+            np.bincount(index[judged], weights, minlength=self._variance.size)
+            for weights in (np.log(raw[judged]), None)
+        )
+        around = [max(3, round(LEVEL_BINS / block) | 1) for block in self._coarse]
+        sums, counts = (
+            uniform_filter(
+                values.reshape(self._variance.shape).astype(np.float64),
+                around,
+                mode="constant",
+            )
+            for values in (sums, counts)
+        )
+        known = (counts > 1e-9) & (self._variance < UNJUDGED)
+        level = np.exp(sums[known] / counts[known] + EULER_GAMMA)
+        self._variance[known] *= level.astype(np.float32)
 
     def at(self, fy: FloatArray, fx: FloatArray) -> FloatArray:
         """Return T on the outer grid of two short lists of frequencies."""
@@ -240,12 +277,7 @@ class Correlation:
         ]
         rows, columns = (torch.from_numpy(f).to(product.device) for f in factors)
         power = squared(rows @ (product @ columns.T)).cpu().numpy()
-        radius = np.hypot(fy[:, np.newaxis], fx)
-        known = np.isfinite(self._level)
-        if not known.any():
-            return np.zeros(power.shape)
-        level = np.interp(radius, self.grid.ring_radius[known], self._level[known])
-        return np.asarray(power / self._interpolate(fy, fx) / level)
+        return np.asarray(power / self._interpolate(fy, fx))
 
     def refine(self, start: tuple[float, float]) -> tuple[tuple[float, float], float]:
         """Climb from a wave vector to the nearest maximum of T.

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_dps.core import InputError, Optics, Pattern, PatternOrder
 from napari_dps.core.patterns import Status
@@ -34,12 +35,17 @@ Layout = Literal["auto", "linear", "hexagonal"]
 
 SINGLE_CONFIDENCE = 8.0
 """A peak above this is found: p < e^−8 over the whole search."""
-JOINT_CONFIDENCE = 6.0
+JOINT_CONFIDENCE = 8.0
 """All angles together above this are tentative."""
 NEAR_CONFIDENCE = 6.0
 """A peak where another angle's stripes let it be expected is tentative above this."""
 GIVEN_CONFIDENCE = 4.0
 """A given wave vector with less evidence than this in the frames is not used."""
+GIVEN_SHARE = 0.3
+"""Nor one whose T is a smaller share of the highest: the stripes are elsewhere. Half a
+bin off leaves 0.4."""
+LEAK_BINS = 2.0
+"""Distance in bins within which two harmonics of an angle show the same stripes."""
 AMBIGUOUS, AMBIGUOUS_FROM = 0.75, 40.0
 """A distant peak as high as this share of the best, both far above chance, says that
 the object repeats itself: several wave vectors fit, and the others must decide."""
@@ -160,44 +166,87 @@ class PatternEstimator:
         """Look for the stripes of one angle in all its harmonics."""
         self._correlate(angle)
         for harmonic in self.harmonics:
+            self._bands[angle, harmonic] = self._search_harmonic(angle, harmonic, None)
+        # Errors of the phase steps leak a strong harmonic into the others, where its
+        # wave vector would be found again.
+        ranked = sorted(self.harmonics, key=lambda h: -self._bands[angle, h].confidence)
+        for n, harmonic in enumerate(ranked):
             correlation = self._correlations[angle, harmonic]
-            wavevector, value, confidence = correlation.best()
-            found = confidence >= SINGLE_CONFIDENCE and not (
-                value > AMBIGUOUS_FROM
-                and correlation.runner_up(wavevector) > AMBIGUOUS * value
-            )
-            status: Status = "found" if found else "not found"
-            self._bands[angle, harmonic] = Band(
-                harmonic, wavevector, confidence, status
-            )
+            stronger = [self._bands[angle, h] for h in ranked[:n]]
+            taken = self._near_bands(angle, harmonic, stronger)
+            if taken[correlation.grid.cell(self._bands[angle, harmonic].wavevector)]:
+                self._bands[angle, harmonic] = self._search_harmonic(
+                    angle, harmonic, ~taken
+                )
+
+    def _search_harmonic(
+        self, angle: int, harmonic: int, where: NDArray[np.bool_] | None
+    ) -> Band:
+        correlation = self._correlations[angle, harmonic]
+        wavevector, value, confidence = correlation.best(where)
+        is_found = confidence >= SINGLE_CONFIDENCE and not (
+            value > AMBIGUOUS_FROM
+            and where is None
+            and correlation.runner_up(wavevector) > AMBIGUOUS * value
+        )
+        return Band(
+            harmonic, wavevector, confidence, "found" if is_found else "not found"
+        )
 
     def use(self, angle: int, given: Sequence[Pattern]) -> None:
         """Take the wave vectors of given patterns, where the frames support them.
 
         Which harmonic has which wave vector, and which way its phases step, is not
-        part of a given pattern: the frames tell.
+        part of a given pattern: the frames tell. Where they show no such stripes,
+        those that they show are searched.
         """
         self._correlate(angle)
         pixel_nm = self.optics.pixel_size_nm
         vectors = [
-            (sign * ky * pixel_nm, sign * kx * pixel_nm)
+            (ky * pixel_nm, kx * pixel_nm)
             for pattern in given
             for order in pattern.orders
             if order.is_usable
             for ky, kx in [order.wavevector_per_nm]
+        ]
+        evidence = [
+            (
+                float(self._correlations[angle, h].at(sign * y, sign * x)[0, 0]),
+                h,
+                n,
+                sign,
+            )
+            for h in self.harmonics
+            for n, (y, x) in enumerate(np.array(vectors).reshape(-1, 2, 1))
             for sign in (1, -1)
         ]
+        used: set[int] = set()
+        for value, harmonic, n, sign in sorted(evidence, reverse=True):
+            if (angle, harmonic) in self._bands or n in used:
+                continue
+            used.add(n)
+            confidence = value - math.log(2 * len(vectors))
+            _, highest, _ = self._correlations[angle, harmonic].best()
+            if confidence >= GIVEN_CONFIDENCE and value >= GIVEN_SHARE * highest:
+                self._bands[angle, harmonic] = Band(
+                    harmonic,
+                    (sign * vectors[n][0], sign * vectors[n][1]),
+                    confidence,
+                    "given",
+                )
         for harmonic in self.harmonics:
-            correlation = self._correlations[angle, harmonic]
-            evidence = [correlation.at(*np.array([v]).T).item() for v in vectors]
-            best = int(np.argmax(evidence)) if vectors else 0
-            confidence = evidence[best] - math.log(len(vectors)) if vectors else 0.0
-            self._bands[angle, harmonic] = Band(
-                harmonic,
-                vectors[best] if vectors else (0.0, 0.0),
-                confidence,
-                "given" if confidence >= GIVEN_CONFIDENCE else "not found",
-            )
+            if (angle, harmonic) not in self._bands:
+                taken = [b for (a, _), b in self._bands.items() if a == angle]
+                self._bands[angle, harmonic] = self._search_harmonic(
+                    angle, harmonic, ~self._near_bands(angle, harmonic, taken)
+                )
+
+    def _near_bands(
+        self, angle: int, harmonic: int, bands: Sequence[Band]
+    ) -> NDArray[np.bool_]:
+        """Return the cells where a harmonic would show the stripes of others."""
+        wavevectors = [band.wavevector for band in bands if band.is_usable]
+        return near(self._correlations[angle, harmonic], wavevectors, LEAK_BINS)
 
     def best_band(self, angle: int) -> Band:
         """Return the band of the first harmonic of an angle, called or not."""

@@ -1,0 +1,220 @@
+"""Pattern estimation against simulated stacks whose patterns are known."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from napari_dps.core import InputError, Optics, Pattern
+from napari_dps.physics.sim.estimate import EstimationSettings, PatternEstimator
+from napari_dps.physics.simulate import Simulation, simulate
+from napari_dps.physics.simulate_settings import SimulationSettings
+
+QUIET = {"photons": 2000, "background_photons": 20, "haze_fraction": 0.1}
+
+
+def simulated(**changes) -> Simulation:
+    values = {"height_px": 256, "width_px": 256, "seed": 5, **QUIET, **changes}
+    return simulate(SimulationSettings(**values))
+
+
+def frames_of(simulation: Simulation) -> torch.Tensor:
+    offset = simulation.settings.offset_counts
+    return torch.from_numpy(simulation.raw.data.astype(np.float32) - offset)
+
+
+def estimate(frames, optics, **settings) -> list[Pattern]:
+    estimator = PatternEstimator(frames, optics, EstimationSettings(**settings))
+    for angle in range(estimator.angles):
+        estimator.search(angle)
+    return estimator.patterns()
+
+
+def phase_error_deg(found: Pattern, truth: Pattern, field_nm, order=0) -> float:
+    """Mean error at the centre of the field, where the wave vector's counts least.
+
+    The sign of a wave vector is free where it points along 0° = 180°.
+    """
+    waves = []
+    for pattern in (found, truth):
+        band = pattern.orders[order]
+        k = np.array(band.wavevector_per_nm)
+        at_origin = band.order * np.radians(pattern.phases_deg)
+        at_origin = at_origin + math.radians(band.offset_deg)
+        waves.append((k, at_origin + 2 * np.pi * (k @ np.array(field_nm)) / 2))
+    (k, phases), (k_true, true) = waves
+    difference = (phases if k @ k_true > 0 else -phases) - true
+    return float(np.degrees(np.abs(np.angle(np.exp(1j * difference)))).mean())
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {"structure": "microtubules"},
+        {"structure": "er", "first_angle_deg": 0.0},
+        {"structure": "actin", "height_px": 211, "width_px": 290},
+        {"structure": "microtubules", "angles": 5},
+        {"structure": "microtubules", "angles": 1},
+        {"structure": "er", "phases": 5},
+        {"structure": "microtubules", "pattern": "hexagonal", "angles": 1, "phases": 7},
+    ],
+    ids=["3x3", "at-0-deg", "odd-non-square", "5x3", "1x3", "3x5", "hexagonal"],
+)
+def test_patterns_are_recovered_from_a_bright_stack(layout):
+    simulation = simulated(phase_error_deg=4, bleaching=0.01, **layout)
+    optics = simulation.settings.optics
+    patterns = estimate(frames_of(simulation), optics)
+    assert len(patterns) == len(simulation.patterns)
+    height, width = simulation.raw.shape[-2:]
+    field_nm = ((height - 1) * optics.pixel_size_nm, (width - 1) * optics.pixel_size_nm)
+    for truth in simulation.patterns:
+        found = min(patterns, key=lambda p: _turn_deg(p.angle_deg, truth.angle_deg))
+        for n, order in enumerate(truth.orders):
+            assert found.orders[n].status == "found"
+            assert found.orders[n].period_nm == pytest.approx(order.period_nm, rel=2e-3)
+            assert _turn_deg(found.orders[n].angle_deg, order.angle_deg) < 0.2
+            assert found.orders[n].modulation == pytest.approx(
+                order.modulation, rel=0.15
+            )
+            assert phase_error_deg(found, truth, field_nm, n) < 2.5 * (n + 1)
+
+
+def _turn_deg(a: float, b: float) -> float:
+    return abs((a - b + 90) % 180 - 90)
+
+
+def test_stripes_finer_than_the_detection_cutoff_are_found():
+    cutoff_nm = 525 / (2 * 1.4)
+    simulation = simulated(period_nm=cutoff_nm / 1.08, photons=2000, modulation=0.8)
+    patterns = estimate(frames_of(simulation), simulation.settings.optics)
+    assert [p.status for p in patterns] == ["found"] * 3
+    for pattern in patterns:
+        assert pattern.period_nm == pytest.approx(cutoff_nm / 1.08, rel=3e-3)
+
+
+def test_nothing_is_called_without_stripes():
+    called = []
+    for seed in range(6):
+        row_noise = {"row_noise_e": 1.0} if seed % 2 else {}
+        simulation = simulated(
+            structure=("microtubules", "er", "actin")[seed % 3],
+            modulation=0,
+            intensity_jitter=0.05,
+            bleaching=0.02,
+            seed=seed,
+            **row_noise,
+        )
+        patterns = estimate(frames_of(simulation), simulation.settings.optics)
+        called += [p for p in patterns if p.is_usable]
+    assert called == []
+
+
+def test_statistic_is_exponential_without_stripes():
+    simulation = simulated(modulation=0, photons=200)
+    estimator = PatternEstimator(frames_of(simulation), simulation.settings.optics)
+    estimator.search(0)
+    statistic = estimator._correlations[0, 1].statistic
+    values = statistic[statistic > 1e-12]
+    assert np.mean(values) == pytest.approx(1, abs=0.1)
+    for level in (1, 3, 5):
+        assert np.mean(values > level) == pytest.approx(math.exp(-level), rel=0.35)
+
+
+def test_frames_of_noise_alone_have_no_pattern():
+    rng = np.random.default_rng(0)
+    frames = torch.from_numpy(rng.poisson(10, (3, 3, 48, 64)).astype(np.float32))
+    optics = Optics(na=1.2, emission_nm=520, pixel_size_nm=80)
+    assert not any(p.is_usable for p in estimate(frames, optics))
+
+
+def test_reversed_phase_steps_give_the_same_wave_vectors():
+    simulation = simulated()
+    frames, optics = frames_of(simulation), simulation.settings.optics
+    forward = estimate(frames, optics)
+    backward = estimate(frames.flip(1), optics)
+    for a, b in zip(forward, backward, strict=True):
+        assert a.period_nm == pytest.approx(b.period_nm, rel=1e-3)
+        assert _turn_deg(a.angle_deg, b.angle_deg) < 0.05
+
+
+def test_faint_angles_are_called_tentative_with_the_support_of_the_others():
+    tentative = false = 0
+    for seed in range(4):
+        simulation = simulated(
+            photons=4, modulation=0.4, seed=seed, background_photons=0, haze_fraction=0
+        )
+        patterns = estimate(frames_of(simulation), simulation.settings.optics)
+        for found, truth in zip(patterns, simulation.patterns, strict=True):
+            if not found.is_usable:
+                continue
+            tentative += found.status == "tentative"
+            false += abs(found.period_nm / truth.period_nm - 1) > 0.02
+    assert tentative > 0
+    assert false == 0
+
+
+class TestGiven:
+    def use(self, simulation: Simulation, given: list[Pattern]) -> list[Pattern]:
+        estimator = PatternEstimator(frames_of(simulation), simulation.settings.optics)
+        for angle in range(estimator.angles):
+            estimator.use(angle, [p for p in given if p.angle_index == angle])
+        return estimator.patterns()
+
+    def test_phases_of_right_wave_vectors_are_fitted(self):
+        simulation = simulated(photons=100)
+        given = [p.as_given() for p in simulation.patterns]
+        patterns = self.use(simulation, given)
+        field = 255 * simulation.settings.pixel_size_nm
+        for found, truth in zip(patterns, simulation.patterns, strict=True):
+            assert found.status == "given"
+            assert found.period_nm == pytest.approx(truth.period_nm)
+            assert phase_error_deg(found, truth, (field, field)) < 5
+
+    def test_both_orders_are_taken(self):
+        simulation = simulated(phases=5)
+        patterns = self.use(simulation, [p.as_given() for p in simulation.patterns])
+        for found in patterns:
+            assert [o.status for o in found.orders] == ["given", "given"]
+
+    def test_directions_of_a_hexagonal_pattern_find_their_phases(self):
+        simulation = simulated(pattern="hexagonal", angles=1, phases=7)
+        patterns = self.use(simulation, [p.as_given() for p in simulation.patterns])
+        angles = sorted(p.angle_deg for p in patterns)
+        assert angles == pytest.approx(
+            sorted(p.angle_deg for p in simulation.patterns), abs=1e-6
+        )
+
+    def test_wrong_wave_vectors_are_refused_for_those_that_the_frames_show(self):
+        simulation = simulated()
+        given = [
+            Pattern(
+                angle_index=p.angle_index,
+                angle_deg=(p.angle_deg + 17) % 180,
+                period_nm=1.1 * p.period_nm,
+            )
+            for p in simulation.patterns
+        ]
+        patterns = self.use(simulation, given)
+        for found, truth in zip(patterns, simulation.patterns, strict=True):
+            assert found.status == "found"
+            assert found.period_nm == pytest.approx(truth.period_nm, rel=2e-3)
+
+    def test_wave_vectors_without_stripes_are_refused(self):
+        simulation = simulated(modulation=0)
+        given = [p.as_given() for p in simulated().patterns]
+        assert not any(p.is_usable for p in self.use(simulation, given))
+
+
+def test_fewer_than_three_phases_are_refused():
+    optics = Optics(na=1.2, emission_nm=520, pixel_size_nm=80)
+    with pytest.raises(InputError, match="phases per angle: got 2; allowed: 3 or more"):
+        PatternEstimator(torch.ones(3, 2, 32, 32), optics)
+
+
+def test_a_dark_frame_is_named():
+    frames = torch.ones(3, 3, 32, 32)
+    frames[1, 2] = 0
+    optics = Optics(na=1.2, emission_nm=520, pixel_size_nm=80)
+    with pytest.raises(InputError, match="angle 2, phase 3"):
+        PatternEstimator(frames, optics)
