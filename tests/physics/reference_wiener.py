@@ -70,7 +70,8 @@ def reference_wiener(frames, patterns, optics, settings):
     q = np.meshgrid(bins[0] / size[0], bins[1] / size[1], indexing="ij")
     y, x = np.ogrid[: shape[0], : shape[1]]
     bands = _orders(frames, patterns, optics.pixel_size_nm)
-    numerator, power = np.zeros(q[0].shape, complex), np.zeros(q[0].shape)
+    numerator = np.zeros(q[0].shape, complex)
+    power, trusted = np.zeros(q[0].shape), np.zeros(q[0].shape)
     for k, c, image in bands:
         demodulated = image * np.exp(-2j * np.pi * (k[0] * y + k[1] * x))
         spectrum = np.fft.fft2(_extended(_extended(demodulated, 0), 1))
@@ -87,9 +88,12 @@ def reference_wiener(frames, patterns, optics, settings):
             s, width = settings.notch_strength, settings.notch_width
             attenuation *= 1 - s * np.exp(-((r / width) ** 2) / 2)
         numerator += c * otf * attenuation * spectrum
-        power += c**2 * otf**2 * attenuation
-    w = settings.wiener_parameter
-    spectrum = numerator / (power + w) * (1 + w / power[0, 0])
+        power += c**2 * otf**2
+        trusted += c**2 * otf**2 * attenuation
+    w = settings.noise_at_cutoff * (np.hypot(*q) / cutoff) ** settings.noise_exponent
+    w = np.maximum(settings.wiener_parameter, w)
+    estimate = np.where(trusted > 0, numerator / np.where(trusted > 0, trusted, 1), 0)
+    spectrum = estimate * power / (power + w) * (1 + w[0, 0] / power[0, 0])
     reach = min(cutoff + max(np.hypot(*k) for k, _, _ in bands), 1.0)
     falling = np.minimum(np.hypot(*q) / reach, 1)
     spectrum *= {

@@ -272,6 +272,7 @@ def test_solver_equals_double_precision_reference(case):
         WienerSettings(wiener_parameter=0.001, apodisation="triangle"),
         WienerSettings(apodisation="none", attenuation_strength=0.5),
         WienerSettings(attenuation_width=0.2, notch_strength=0.95, notch_width=0.1),
+        WienerSettings(noise_at_cutoff=0.4, noise_exponent=2.5),
     ],
 )
 def test_settings_mean_what_the_reference_does(settings):

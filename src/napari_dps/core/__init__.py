@@ -5,13 +5,14 @@ from napari_dps.core.optics import Optics
 from napari_dps.core.params import StageParameters
 from napari_dps.core.patterns import Pattern, PatternOrder
 from napari_dps.core.progress import Progress, finish
-from napari_dps.core.types import HistoryEntry, ImageStack
+from napari_dps.core.types import HistoryEntry, ImageStack, NoiseToSignal
 
 __all__ = [
     "HistoryEntry",
     "ImageStack",
     "InputError",
     "NapariDpsError",
+    "NoiseToSignal",
     "Optics",
     "Pattern",
     "PatternOrder",

@@ -28,6 +28,22 @@ class HistoryEntry:
     weights_sha256: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NoiseToSignal:
+    """Noise power over the object's power in a raw stack: a power law of frequency.
+
+    Attributes
+    ----------
+    at_cutoff : float
+        At the cut-off of the detection, for order 0 summed over the angles.
+    exponent : float
+        Of frequency over cut-off.
+    """
+
+    at_cutoff: float
+    exponent: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageStack:
     """Pixels with axes, geometry and what was learned of them; never changed in place.
@@ -46,6 +62,8 @@ class ImageStack:
         The microscope; its pixel size is this stack's.
     patterns : tuple of Pattern
         Illumination patterns, once known.
+    noise : NoiseToSignal or None
+        Of the raw frames, once measured for all time points together.
     history : tuple of HistoryEntry
         The stages that made these pixels, oldest first.
     z_step_nm, frame_interval_s : float or None
@@ -71,6 +89,7 @@ class ImageStack:
     origin_nm: tuple[float, float] = (0.0, 0.0)
     optics: Optics | None = None
     patterns: tuple[Pattern, ...] = ()
+    noise: NoiseToSignal | None = None
     history: tuple[HistoryEntry, ...] = ()
     z_step_nm: float | None = None
     frame_interval_s: float | None = None

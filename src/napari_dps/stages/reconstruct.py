@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from napari_dps.core import ImageStack, InputError, Pattern, Progress, StageParameters
+from napari_dps.core import (
+    ImageStack,
+    InputError,
+    NoiseToSignal,
+    Pattern,
+    Progress,
+    StageParameters,
+)
 from napari_dps.stages.base import Context, Stage
 
 if TYPE_CHECKING:
@@ -25,12 +32,18 @@ class ReconstructParameters(StageParameters):
     """Parameters of the reconstruction."""
 
     wiener_parameter: float = Field(
-        default=0.05,
+        default=0.03,
         ge=1e-6,
         le=10,
         title="Wiener parameter",
-        description="Noise over signal: larger is smoother, smaller is sharper but "
-        "brings noise and honeycomb.",
+        description="Least noise over signal: larger is smoother, smaller is sharper "
+        "but brings noise and honeycomb.",
+    )
+    adapt_to_noise: bool = Field(
+        default=True,
+        title="Adapt to noise",
+        description="Let the Wiener parameter grow with frequency as the noise that "
+        "is measured in the frames.",
     )
     apodisation: Literal["cosine", "triangle", "none"] = Field(
         default="cosine",
@@ -206,7 +219,21 @@ def prepare(
     mean = data.mean(axis=tuple(range(len(leading))), dtype=np.float32)
     average = stack.derive(mean, axes="APYX")
     patterns = yield from find_patterns(average, parameters, context)
-    return stack.derive(stack.data, patterns=patterns)
+    first = stack.derive(stack.data[(0,) * len(leading)], axes="APYX")
+    noise = _noise(first, parameters, context)
+    return stack.derive(stack.data, patterns=patterns, noise=noise)
+
+
+def _noise(
+    image: ImageStack, parameters: ReconstructParameters, context: Context
+) -> NoiseToSignal:
+    """Measure noise over signal of one raw stack, unless it is not wanted."""
+    from napari_dps.physics.sim.noise import noise_to_signal
+
+    if not parameters.adapt_to_noise:
+        return NoiseToSignal(0.0, 1.0)
+    optics = image.require_optics("reconstruct")
+    return noise_to_signal(_frames(image, context), optics)
 
 
 def _are_fitted(image: ImageStack) -> bool:
@@ -237,6 +264,7 @@ def reconstruct(
         data,
         axes="YX",
         patterns=tuple(patterns),
+        noise=None,
         pixel_size_nm=pixel_nm / 2,
         # The first of 2 x 2 output pixels lies a quarter of an input pixel up and left.
         origin_nm=(y - pixel_nm / 4, x - pixel_nm / 4),
@@ -253,7 +281,12 @@ def _wiener(
     from napari_dps.physics.sim.wiener import WienerSettings, WienerSolver
 
     names = WienerSettings.__dataclass_fields__
-    settings = WienerSettings(**parameters.model_dump(include=set(names)))
+    noise = image.noise or _noise(image, parameters, context)
+    settings = WienerSettings(
+        **parameters.model_dump(include=set(names)),
+        noise_at_cutoff=noise.at_cutoff,
+        noise_exponent=noise.exponent,
+    )
     optics = image.require_optics("reconstruct")
     key = ("wiener", image.shape, patterns, optics, settings, context.device)
     frames = _frames(image, context)

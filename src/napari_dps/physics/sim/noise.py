@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_dps.core import Optics
+from napari_dps.core import NoiseToSignal, Optics
 from napari_dps.physics.otf import widefield_otf
 from napari_dps.physics.sim.spectrum import (
     FloatArray,
@@ -32,26 +31,6 @@ EXPONENTS = (2.0, 5.0)
 gave 2.6 (ER), 3.5 (mitochondria) and 3.9 (microtubules)."""
 USUAL_EXPONENT = 3.0
 """Taken where too few rings rise above the noise to measure it."""
-
-
-@dataclass(frozen=True)
-class NoiseToSignal:
-    """Noise power over the object's power, as a power law of frequency.
-
-    Attributes
-    ----------
-    at_cutoff : float
-        At the cut-off of the detection, for the sum of the order 0 of all angles.
-    exponent : float
-        Of frequency over cut-off.
-    """
-
-    at_cutoff: float
-    exponent: float
-
-    def at(self, frequency: FloatArray) -> FloatArray:
-        """Return the ratio at frequencies given in units of the cut-off."""
-        return self.at_cutoff * np.asarray(frequency, np.float64) ** self.exponent
 
 
 def noise_to_signal(frames: torch.Tensor, optics: Optics) -> NoiseToSignal:

@@ -5,15 +5,26 @@ notation of `napari_dps.physics.sim.separate`,
 
     D_n(q + k_n) = m_n S(q) O(q + k_n)
 
-so that the least-squares estimate over all orders ±n of all angles, with Wiener
-parameter w, attenuation A and apodisation a, is
+so that with attenuation A, which says how far the centre of an order is trusted, the
+weighted least-squares estimate over all orders ±n of all angles is
 
-    S(q) = a(q) Σ c_n O(q + k_n) A(q + k_n) D_n(q + k_n) 2^-[n≠0]
-           / (Σ c_n² O²(q + k_n) A(q + k_n) + w)
+    E(q) = Σ c_n O(q + k_n) A(q + k_n) D_n(q + k_n) 2^-[n≠0]
+           / Σ c_n² O²(q + k_n) A(q + k_n)
 
 with c_0 = 1 and c_±n = m_n / 2, which gives all bands of an angle the same noise
 (Gustafsson 2000, doi:10.1046/j.1365-2818.2000.00710.x; attenuation: O'Holleran and
-Shaw 2014, doi:10.1364/BOE.5.002580).
+Shaw 2014, doi:10.1364/BOE.5.002580), and the Wiener estimate with apodisation a is
+
+    S(q) = a(q) E(q) P(q) / (P(q) + w(q)),    P(q) = Σ c_n² O²(q + k_n).
+
+Without attenuation this is the usual Σ c O D / (Σ c² O² + w). Attenuation alone
+decides which order speaks where several do: it does not, as in the usual form
+Σ c O A D / (Σ c² O² A + w), make a high-pass filter where order 0 is alone, which
+amplifies noise when the stripes are faint.
+
+w is noise over signal. White noise over the falling spectrum of an object grows with
+frequency: w(q) = max(Wiener parameter, noise_at_cutoff · (|q|/k_c)^noise_exponent);
+benchmarks/wiener_parameter.py compares it with fixed parameters.
 """
 
 from __future__ import annotations
@@ -40,7 +51,7 @@ class WienerSettings:
     Attributes
     ----------
     wiener_parameter : float
-        w, noise over signal power; larger is smoother. Above 0.
+        Least noise over signal power; larger is smoother. Above 0.
     apodisation : str
         How the spectrum falls to zero at the finest frequency that the patterns
         bring into reach: ``"cosine"`` (quarter period), ``"triangle"`` or ``"none"``.
@@ -51,6 +62,9 @@ class WienerSettings:
     notch_strength, notch_width : float
         The same form, for orders ±1 and above alone: removes what is left of the
         stripes when phases or intensities are not exact. Off by default.
+    noise_at_cutoff, noise_exponent : float
+        Noise over signal that grows with frequency, as
+        `napari_dps.physics.sim.noise.noise_to_signal` measures it; 0: none.
 
     Raises
     ------
@@ -63,12 +77,14 @@ class WienerSettings:
     'cosine'
     """
 
-    wiener_parameter: float = 0.05
+    wiener_parameter: float = 0.03
     apodisation: str = "cosine"
     attenuation_strength: float = 0.9
     attenuation_width: float = 0.35
     notch_strength: float = 0.0
     notch_width: float = 0.05
+    noise_at_cutoff: float = 0.0
+    noise_exponent: float = 3.0
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -114,21 +130,49 @@ def wiener_weights(
     """
     extent = plane_extent(bands)
     responses = [_response(band, cutoff, settings) for band in bands]
-    power = np.zeros((2 * extent[0] + 1, extent[1] + 1))
-    for band, (otf, attenuation) in zip(bands, responses, strict=True):
-        block = band.copies * band.coefficient**2 * otf**2 * attenuation
-        for part in band.overlaps(extent):
-            added = block[part.block]
-            power[part.plane] += added[::-1, ::-1] if part.is_mirrored else added
+    power = _summed(bands, [o**2 for o, _ in responses], extent)
+    trusted = _summed(bands, [a * o**2 for o, a in responses], extent)
+    noise = _noise(bands, cutoff, settings)
     at_zero = power[extent[0], 0]
-    w = settings.wiener_parameter
-    gain = (1 + w / at_zero) / (power + w) * _apodisation(bands, cutoff, settings)
+    scale = (1 + noise[extent[0], 0] / at_zero) * _apodisation(bands, cutoff, settings)
+    seen = trusted > 0
+    gain = np.zeros(power.shape)
+    gain[seen] = (scale * power / (power + noise))[seen] / trusted[seen]
     weights = []
     for band, (otf, attenuation) in zip(bands, responses, strict=True):
         scale = 1 if band.is_order_zero else 0.5
         real = scale * band.coefficient * otf * attenuation
         weights.append(real * _on_block(band, gain, extent) * _resampling(band))
     return weights
+
+
+def _summed(
+    bands: Sequence[Band], squares: Sequence[Real], extent: tuple[int, int]
+) -> Real:
+    """Return Σ c² O² …, both orders ±n, over the half plane."""
+    total = np.zeros((2 * extent[0] + 1, extent[1] + 1))
+    for band, square in zip(bands, squares, strict=True):
+        block = band.copies * band.coefficient**2 * square
+        for part in band.overlaps(extent):
+            added = block[part.block]
+            total[part.plane] += added[::-1, ::-1] if part.is_mirrored else added
+    return total
+
+
+def _noise(bands: Sequence[Band], cutoff: float, settings: WienerSettings) -> Real:
+    """Return w over the half plane."""
+    growing = (_radius(bands) / cutoff) ** settings.noise_exponent
+    return np.maximum(settings.wiener_parameter, settings.noise_at_cutoff * growing)
+
+
+def _radius(bands: Sequence[Band]) -> Real:
+    """Return |q| over the half plane, in cycles per input pixel."""
+    size = bands[0].size
+    rows, columns = plane_extent(bands)
+    return np.hypot(
+        np.arange(-rows, rows + 1)[:, None] / size[0],
+        np.arange(columns + 1)[None, :] / size[1],
+    )
 
 
 def _response(band: Band, cutoff: float, settings: WienerSettings) -> tuple[Real, Real]:
@@ -152,15 +196,9 @@ def _apodisation(
     bands: Sequence[Band], cutoff: float, settings: WienerSettings
 ) -> Real:
     """Return the apodisation over the half plane."""
-    size = bands[0].size
     finest = max(math.hypot(*band.wavevector) for band in bands)
-    rows, columns = plane_extent(bands)
-    radius = np.hypot(
-        np.arange(-rows, rows + 1)[:, None] / size[0],
-        np.arange(columns + 1)[None, :] / size[1],
-    )
     # One cycle per pixel is what the 2× grid can hold.
-    relative = np.minimum(radius / min(cutoff + finest, 1.0), 1.0)
+    relative = np.minimum(_radius(bands) / min(cutoff + finest, 1.0), 1.0)
     if settings.apodisation == "none":
         return np.ones_like(relative)
     if settings.apodisation == "triangle":

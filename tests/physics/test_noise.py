@@ -1,0 +1,50 @@
+"""Noise over signal against spectra that are known."""
+
+import numpy as np
+import pytest
+import torch
+
+from napari_dps.core import Optics
+from napari_dps.physics.otf import otf_2d, radial_frequency
+from napari_dps.physics.sim.noise import EXPONENTS, USUAL_EXPONENT, noise_to_signal
+
+OPTICS = Optics(na=1.2, emission_nm=600, pixel_size_nm=80)
+
+
+def stack(exponent: float, ratio: float, size: int = 256) -> torch.Tensor:
+    """Frames of an object of power (f/f_c)^−exponent with noise of a known ratio."""
+    rng = np.random.default_rng(1)
+    cutoff = OPTICS.cutoff_per_pixel
+    radius = np.maximum(radial_frequency((size, size)) / cutoff, 0.02)
+    white = np.fft.fft2(rng.standard_normal((size, size)))
+    blurred = white * radius ** (-exponent / 2) * otf_2d((size, size), cutoff)
+    clean = np.fft.ifft2(blurred).real
+    # The mean of 9 frames has a ninth of their noise power, and order 0 of three
+    # angles together three times that of the mean.
+    sigma = np.sqrt(ratio / 3 * 9)
+    frames = clean + sigma * rng.standard_normal((3, 3, size, size))
+    return torch.from_numpy(frames.astype(np.float32))
+
+
+@pytest.mark.parametrize(("exponent", "ratio"), [(2.5, 0.01), (3.0, 0.1), (4.0, 0.03)])
+def test_power_law_is_measured(exponent, ratio):
+    noise = noise_to_signal(stack(exponent, ratio), OPTICS)
+    assert noise.exponent == pytest.approx(exponent, abs=0.35)
+    assert noise.at_cutoff == pytest.approx(ratio, rel=0.35)
+
+
+def test_noise_alone_is_taken_for_mostly_noise():
+    frames = torch.from_numpy(
+        np.random.default_rng(0).normal(100, 5, (3, 3, 96, 80)).astype(np.float32)
+    )
+    noise = noise_to_signal(frames, OPTICS)
+    assert noise.exponent == USUAL_EXPONENT
+    assert noise.at_cutoff > 10
+
+
+def test_tiny_and_undersampled_frames_are_measured():
+    frames = torch.rand(3, 3, 37, 31)
+    coarse = Optics(na=1.4, emission_nm=500, pixel_size_nm=160)
+    noise = noise_to_signal(frames, coarse)
+    assert np.isfinite(noise.at_cutoff)
+    assert EXPONENTS[0] <= noise.exponent <= EXPONENTS[1]

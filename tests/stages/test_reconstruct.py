@@ -1,0 +1,180 @@
+"""The reconstruction stage on simulated stacks with known truth."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import zoom
+
+from napari_dps.core import InputError, Pattern, finish
+from napari_dps.physics.simulate import Simulation, blur_truth, simulate
+from napari_dps.physics.simulate_settings import SimulationSettings
+from napari_dps.stages import reconstruct
+from napari_dps.stages.base import Context
+from napari_dps.stages.reconstruct import STAGE, ReconstructParameters
+
+
+def simulated(**changes) -> Simulation:
+    values = {"height_px": 192, "width_px": 160, "seed": 4, "photons": 600, **changes}
+    return simulate(SimulationSettings(**values))
+
+
+def raw_of(simulation: Simulation):
+    offset = simulation.settings.offset_counts
+    return simulation.raw.derive(simulation.raw.data.astype(np.float32) - offset)
+
+
+def run(stack, **parameters):
+    context = Context("cpu")
+    return finish(STAGE.run(stack, ReconstructParameters(**parameters), context)), (
+        context.warnings
+    )
+
+
+def widefield(stack):
+    mean = stack.data.mean(axis=(0, 1))
+    return zoom(mean, 2, order=3, mode="grid-mirror", grid_mode=True)
+
+
+def correlation(image, truth) -> float:
+    inner = (slice(16, -16), slice(16, -16))
+    return float(np.corrcoef(image[inner].ravel(), truth[inner].ravel())[0, 1])
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {},
+        {"structure": "er", "phases": 5},
+        {"angles": 5},
+        {"pattern": "hexagonal", "angles": 1, "phases": 7},
+    ],
+    ids=["3x3", "3x5", "5x3", "hexagonal"],
+)
+def test_result_is_nearer_the_truth_than_the_widefield(layout):
+    simulation = simulated(**layout)
+    stack = raw_of(simulation)
+    result, warnings = run(stack)
+    assert warnings == []
+    truth = blur_truth(simulation.truth, modulation_factor=1.9).data
+    gained = correlation(result.data, truth)
+    before = correlation(widefield(stack), truth)
+    assert 1 - gained < 0.4 * (1 - before)
+
+
+def test_geometry_and_counts_of_the_2x_grid():
+    stack = raw_of(simulated())
+    result, _ = run(stack)
+    assert result.shape == (384, 320)
+    assert result.pixel_size_nm == result.optics.pixel_size_nm == 32.5
+    assert result.origin_nm == (-16.25, -16.25)
+    assert result.data.mean() == pytest.approx(stack.data.mean(), rel=1e-5)
+
+
+def test_bleaching_leaves_no_stripes():
+    simulation = simulated(bleaching=0.04, intensity_jitter=0.03)
+    result, _ = run(raw_of(simulation))
+    steady, _ = run(raw_of(simulated()))
+    truth = blur_truth(simulation.truth, modulation_factor=1.9).data
+    assert correlation(result.data, truth) > correlation(steady.data, truth) - 0.01
+
+
+def test_without_stripes_the_result_is_the_widefield_and_says_so():
+    stack = raw_of(simulated(modulation=0))
+    result, warnings = run(stack)
+    assert len(warnings) == 1
+    assert "no illumination pattern was found" in warnings[0]
+    np.testing.assert_allclose(result.data, widefield(stack), rtol=1e-4)
+    assert [p.status for p in result.patterns] == ["not found"] * 3
+
+
+@pytest.mark.parametrize("angle", [0, 2])
+def test_angle_without_stripes_is_named_and_the_result_beats_the_widefield(angle):
+    simulation, flat = simulated(photons=200), simulated(photons=200, modulation=0)
+    stack = raw_of(simulation)
+    frames = stack.data.copy()
+    frames[angle] = raw_of(flat).data[angle]
+    result, warnings = run(stack.derive(frames))
+    assert len(warnings) == 1
+    assert warnings[0].startswith(f"pattern of angle {angle + 1} of 3 was not found")
+    truth = blur_truth(simulation.truth, modulation_factor=1.9).data
+    assert correlation(result.data, truth) > correlation(widefield(stack), truth)
+
+
+@pytest.mark.parametrize("photons", [5, 15, 50])
+def test_faint_stacks_are_never_worse_than_the_widefield(photons):
+    simulation = simulated(photons=photons, modulation=0.3)
+    stack = raw_of(simulation)
+    result, _ = run(stack)
+    truth = blur_truth(simulation.truth, modulation_factor=1.5).data
+    assert correlation(result.data, truth) >= correlation(widefield(stack), truth)
+
+
+def test_given_wave_vectors_are_used_and_fitted():
+    simulation = simulated()
+    given = tuple(p.as_given() for p in simulation.patterns)
+    stack = raw_of(simulation)
+    result, warnings = run(stack.derive(stack.data, patterns=given))
+    assert warnings == []
+    for used, pattern in zip(result.patterns, given, strict=True):
+        assert used.status == "given"
+        assert used.period_nm == pytest.approx(pattern.period_nm)
+        assert used.angle_deg == pytest.approx(pattern.angle_deg)
+        assert len(used.phases_deg) == 3
+
+
+def test_given_wave_vectors_that_the_frames_do_not_show_are_not_used():
+    stack = raw_of(simulated())
+    given = (Pattern(angle_index=0, angle_deg=40, period_nm=300),)
+    result, warnings = run(stack.derive(stack.data, patterns=given))
+    assert warnings == ["the frames do not show the stripes given for angle 1 of 3: "
+                        "not used"]  # fmt: skip
+    assert result.patterns[0].angle_deg == pytest.approx(12, abs=0.2)
+
+
+def test_given_pattern_of_an_angle_that_is_not_there_is_refused():
+    stack = raw_of(simulated())
+    given = (Pattern(angle_index=3, angle_deg=40, period_nm=300),)
+    with pytest.raises(InputError, match="angle_index of a given pattern: got 3"):
+        run(stack.derive(stack.data, patterns=given))
+
+
+class TestTimeLapse:
+    def stack(self, frames: int):
+        simulation = simulated(height_px=96, width_px=96, photons=300)
+        raw = raw_of(simulation)
+        movie = np.stack([raw.data * (1 - 0.05 * t) for t in range(frames)])
+        return raw.derive(movie, axes="TAPYX")
+
+    def test_patterns_and_noise_are_found_once_for_all_frames(self):
+        stack = self.stack(3)
+        prepared = finish(
+            reconstruct.prepare(stack, ReconstructParameters(), Context("cpu"))
+        )
+        assert [p.status for p in prepared.patterns] == ["found"] * 3
+        assert prepared.noise is not None
+        context = Context("cpu")
+        for t in range(3):
+            unit = prepared.derive(prepared.data[t], axes="APYX")
+            result = finish(STAGE.run(unit, ReconstructParameters(), context))
+            assert result.patterns == prepared.patterns
+        assert len(context.cache) == 1
+
+    def test_patterns_of_each_frame_are_found_when_asked_for(self):
+        stack = self.stack(2)
+        parameters = ReconstructParameters(patterns_from="frame")
+        prepared = finish(reconstruct.prepare(stack, parameters, Context("cpu")))
+        assert prepared.patterns == ()
+
+
+def test_smaller_wiener_parameter_is_sharper():
+    stack = raw_of(simulated(photons=5000))
+    sharp, smooth = (
+        run(stack, wiener_parameter=w, adapt_to_noise=False)[0] for w in (0.01, 0.5)
+    )
+    assert sharp.data.std() > smooth.data.std()
+
+
+def test_noise_is_smoothed_when_adapting():
+    stack = raw_of(simulated(photons=30))
+    adapted, fixed = (run(stack, adapt_to_noise=a)[0] for a in (True, False))
+    steps = [np.diff(r.data, axis=0).std() / r.data.std() for r in (adapted, fixed)]
+    assert steps[0] < steps[1]
