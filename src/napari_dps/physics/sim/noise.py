@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaincinv
 
 from napari_dps.core import NoiseToSignal, Optics
 from napari_dps.physics.otf import widefield_otf
+from napari_dps.physics.sim.equalise import equalisation
 from napari_dps.physics.sim.spectrum import (
     FloatArray,
     edge_window,
@@ -24,9 +26,11 @@ if TYPE_CHECKING:
 NOISE_RINGS = (1.1, 1.5)
 """Of the cut-off: where noise alone is left. Not farther out, since frames that were
 interpolated to finer pixels have lost their noise there."""
+DIFFERENCE_RINGS = (0.75, 0.95)
+"""Of the cut-off: where the difference of two angles is noise, not motion."""
 SIGNAL_RINGS = (0.05, 0.9)
 """Of the cut-off: where the power of the object is read."""
-EXPONENTS = (2.0, 5.0)
+EXPONENTS = (2.0, 8.0)
 """Range of the fall of an object's power with frequency; simulated and real stacks
 gave 2.6 (ER), 3.5 (mitochondria) and 3.9 (microtubules)."""
 USUAL_EXPONENT = 3.0
@@ -36,9 +40,10 @@ USUAL_EXPONENT = 3.0
 def noise_to_signal(frames: torch.Tensor, optics: Optics) -> NoiseToSignal:
     """Measure noise over signal on the mean of all frames of a raw stack.
 
-    White noise is read beyond the OTF's cut-off; the power of the object is what its
-    rings hold above that, over the squared OTF; a straight line is fitted to its
-    logarithm.
+    White noise is read beyond the OTF's cut-off and, since frames that were
+    interpolated to finer pixels have less of it there, where the means of the angles
+    differ just within it: the larger counts. The power of the object is what its rings
+    hold above that, over the squared OTF; a straight line is fitted to its logarithm.
 
     Parameters
     ----------
@@ -55,16 +60,24 @@ def noise_to_signal(frames: torch.Tensor, optics: Optics) -> NoiseToSignal:
     import torch
 
     shape = (int(frames.shape[-2]), int(frames.shape[-1]))
-    mean = frames.mean(dim=(0, 1))
+    angles = int(frames.shape[0])
+    factors = torch.from_numpy(equalisation(frames).mean(axis=1)).to(frames)
+    means = frames.mean(dim=1) * factors[:, None, None]
     window = torch.from_numpy(edge_window(shape)).to(frames.device)
-    spectrum = torch.fft.fft2((mean - mean.mean()) * window)
-    power = spectrum.abs().square().cpu().numpy()
+    spectra = torch.fft.fft2((means - means.mean()) * window)
+    power = spectra.mean(dim=0).abs().square().cpu().numpy()
     rings = ring_index(shape, min(shape), shape)
     radius = np.arange(rings.max() + 1) / min(shape) / optics.cutoff_per_pixel
     noise = _noise(power, rings, radius)
+    if angles > 1:
+        # The variance of A angles is that of their mean times a Gamma(A − 1) number.
+        spread = spectra.abs().square().mean(dim=0).cpu().numpy() - power
+        within = _between(radius, DIFFERENCE_RINGS)[rings]
+        median = float(np.median(spread[within])) if within.any() else 0.0
+        noise = max(noise, median / float(gammaincinv(angles - 1, 0.5)))
     level, exponent = _signal(power, rings, radius, noise)
     # Order 0 of A angles is summed, each with A times the noise of their mean.
-    return NoiseToSignal(int(frames.shape[0]) * noise / level, exponent)
+    return NoiseToSignal(angles * noise / level, exponent)
 
 
 def _noise(
@@ -88,24 +101,37 @@ def _signal(
     ring_power = np.convolve(
         np.pad(ring_mean(power, rings), 2, mode="edge"), np.full(5, 0.2), mode="valid"
     )
-    inside = _between(radius, SIGNAL_RINGS)
+    inside = np.flatnonzero(_between(radius, SIGNAL_RINGS))
+    counts, ring_power, radius = counts[inside], ring_power[inside], radius[inside]
     # Three standard deviations of the mean of five rings of exponential variables.
     least = noise * (1 + 3 / np.sqrt(5 * counts))
-    seen = inside & (ring_power > least)
-    gaps = np.flatnonzero(inside & ~seen)
-    if gaps.size:
-        seen[gaps[0] :] = False
-    if np.count_nonzero(seen) < 3:
-        seen[:] = False
-        seen[np.flatnonzero(inside)[:3]] = True
-    signal = np.maximum(ring_power, least)[seen] - noise
-    logs = np.log(signal / widefield_otf(radius[seen], 1.0) ** 2)
-    log_radius, weights = np.log(radius[seen]), counts[seen].astype(np.float64)
-    exponent = USUAL_EXPONENT
-    if len(logs) >= 6 and np.ptp(log_radius) > math.log(2.5):
-        slope = np.polyfit(log_radius, logs, 1, w=np.sqrt(weights))[0]
-        exponent = float(np.clip(-slope, *EXPONENTS))
-    level = np.average(logs + exponent * log_radius, weights=weights)
+    seen = np.logical_and.accumulate(ring_power > least)
+    seen[:3] = True
+    signal = np.maximum(ring_power, least) - noise
+    logs = np.log(signal / widefield_otf(radius, 1.0) ** 2)
+    return _power_law(radius, logs, counts.astype(np.float64), seen)
+
+
+def _power_law(
+    radius: FloatArray, logs: FloatArray, weights: FloatArray, seen: NDArray[np.bool_]
+) -> tuple[float, float]:
+    """Fit a falling power law to the rings that are seen.
+
+    A ring that is not seen is an upper limit: it joins the fit where the law would
+    exceed it.
+    """
+    log_radius, used = np.log(radius), seen
+    level, exponent = 0.0, USUAL_EXPONENT
+    for _ in range(4):
+        x, y, w = log_radius[used], logs[used], weights[used]
+        if len(x) >= 6 and np.ptp(x) > math.log(2.5):
+            slope = np.polyfit(x, y, 1, w=np.sqrt(w))[0]
+            exponent = float(np.clip(-slope, *EXPONENTS))
+        level = float(np.average(y + exponent * x, weights=w))
+        exceeded = level - exponent * log_radius > logs
+        if not (exceeded & ~used).any():
+            break
+        used = used | exceeded
     return math.exp(level), exponent
 
 
