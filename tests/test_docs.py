@@ -50,6 +50,21 @@ def test_example_stage_refuses_raw_frames(example: dict[str, Any]) -> None:
         finish(example["STAGE"].run(frames, example["MedianParameters"]()))
 
 
+@pytest.mark.parametrize(
+    ("page", "line"),
+    [
+        ("physics.md", "(3, 3, 128, 160) uint16"),
+        ("metrics.md", "None no signal above the noise"),
+    ],
+)
+def test_example_prints_what_its_page_says(
+    page: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert line in (DOCS / page).read_text(encoding="utf-8")
+    _run_example(page)
+    assert line in capsys.readouterr().out.splitlines()
+
+
 def test_api_example_writes_every_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -180,10 +180,12 @@ class TestGiven:
     def test_directions_of_a_hexagonal_pattern_find_their_phases(self):
         simulation = simulated(pattern="hexagonal", angles=1, phases=7)
         patterns = self.use(simulation, [p.as_given() for p in simulation.patterns])
-        angles = sorted(p.angle_deg for p in patterns)
-        assert angles == pytest.approx(
-            sorted(p.angle_deg for p in simulation.patterns), abs=1e-6
-        )
+        field = 255 * simulation.settings.pixel_size_nm
+        for truth in simulation.patterns:
+            found = min(patterns, key=lambda p: _turn_deg(p.angle_deg, truth.angle_deg))
+            assert found.status == "given"
+            assert found.angle_deg == pytest.approx(truth.angle_deg, abs=1e-6)
+            assert phase_error_deg(found, truth, (field, field)) < 5
 
     def test_wrong_wave_vectors_are_refused_for_those_that_the_frames_show(self):
         simulation = simulated()
@@ -204,6 +206,18 @@ class TestGiven:
         simulation = simulated(modulation=0)
         given = [p.as_given() for p in simulated().patterns]
         assert not any(p.is_usable for p in self.use(simulation, given))
+
+
+def test_constant_frames_have_no_pattern():
+    optics = Optics(na=1.2, emission_nm=520, pixel_size_nm=80)
+    patterns = estimate(torch.full((3, 3, 64, 64), 200.0), optics)
+    assert [p.status for p in patterns] == ["not found"] * 3
+
+
+def test_tiny_frames_are_refused():
+    optics = Optics(na=1.2, emission_nm=520, pixel_size_nm=80)
+    with pytest.raises(InputError, match="got 8 x 90; allowed: 24 x 24 or larger"):
+        PatternEstimator(torch.ones(3, 3, 8, 90), optics)
 
 
 def test_fewer_than_three_phases_are_refused():

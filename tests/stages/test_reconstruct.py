@@ -86,6 +86,17 @@ def test_without_stripes_the_result_is_the_widefield_and_says_so():
     assert [p.status for p in result.patterns] == ["not found"] * 3
 
 
+def test_patterns_carried_as_not_found_are_warned_of():
+    stack = raw_of(simulated(height_px=64, width_px=64))
+    lost = tuple(
+        Pattern(angle_index=a, orders=({"status": "not found"},)) for a in range(3)
+    )
+    result, warnings = run(stack.derive(stack.data, patterns=lost))
+    assert result.patterns == lost
+    assert len(warnings) == 1
+    assert "no illumination pattern was found" in warnings[0]
+
+
 @pytest.mark.parametrize("angle", [0, 2])
 def test_angle_without_stripes_is_named_and_the_result_beats_the_widefield(angle):
     simulation, flat = simulated(photons=200), simulated(photons=200, modulation=0)
@@ -161,8 +172,14 @@ class TestTimeLapse:
     def test_patterns_of_each_frame_are_found_when_asked_for(self):
         stack = self.stack(2)
         parameters = ReconstructParameters(patterns_from="frame")
-        prepared = finish(reconstruct.prepare(stack, parameters, Context("cpu")))
+        context = Context("cpu")
+        prepared = finish(reconstruct.prepare(stack, parameters, context))
         assert prepared.patterns == ()
+        for t in range(2):
+            unit = prepared.derive(prepared.data[t], axes="APYX")
+            result = finish(STAGE.run(unit, parameters, context))
+            assert [p.status for p in result.patterns] == ["found"] * 3
+        assert len(context.cache) == 1  # not a solver for every frame
 
 
 def test_smaller_wiener_parameter_is_sharper():

@@ -6,6 +6,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from napari_dps.core.params import parse
+
 
 class Optics(BaseModel):
     """What the physics needs to know of the microscope.
@@ -75,8 +77,15 @@ class Optics(BaseModel):
         return self.pixel_size_nm / self.cutoff_period_nm
 
     def at_pixel_size(self, pixel_size_nm: float) -> Optics:
-        """Return the same optics on another pixel grid."""
-        return Optics(**{**self.model_dump(), "pixel_size_nm": pixel_size_nm})
+        """Return the same optics on another pixel grid.
+
+        Raises
+        ------
+        InputError
+            If the pixel size is out of its limits.
+        """
+        values = {**self.model_dump(), "pixel_size_nm": pixel_size_nm}
+        return parse(Optics, values, "optics")
 
     def nyquist_warning(self) -> str | None:
         """Say when the pixels are too coarse for the optics, else return None.

@@ -30,7 +30,10 @@ class PatternOrder(BaseModel):
     @property
     def is_usable(self) -> bool:
         """Whether there is a wave vector to compute with."""
-        return self.status != "not found" and self.period_nm is not None
+        return self.status != "not found" and None not in (
+            self.period_nm,
+            self.angle_deg,
+        )
 
     @property
     def wavevector_per_nm(self) -> tuple[float, float]:

@@ -42,23 +42,7 @@ def give_patterns(stack: ImageStack, patterns: Iterable[Pattern]) -> ImageStack:
     """
     if "P" not in stack.axes:
         raise InputError("--patterns is for raw SIM frames (--angles, --phases)")
-    given = tuple(_wave_vectors(pattern) for pattern in patterns if pattern.is_usable)
+    given = tuple(pattern.as_given() for pattern in patterns if pattern.is_usable)
     if not given:
         raise InputError("none of the given patterns has a wave vector")
     return replace(stack, patterns=given)
-
-
-def _wave_vectors(pattern: Pattern) -> Pattern:
-    orders = tuple(
-        order.model_copy(
-            update={
-                "status": "given",
-                "modulation": 0.0,
-                "offset_deg": 0.0,
-                "confidence": None,
-            }
-        )
-        for order in pattern.orders
-        if order.is_usable
-    )
-    return pattern.model_copy(update={"orders": orders, "phases_deg": ()})

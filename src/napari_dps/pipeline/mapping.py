@@ -145,7 +145,12 @@ def _map_channel(
         unit = image.derive(image.data[index], axes=stage.takes)
         where = stage.title + _position(leading, index, shape)
         steps = _in_ticks(stage.run(unit, step.parameters, context), where)
-        result = yield from within(steps, done + number * TICKS_PER_UNIT, total)
+        try:
+            result = yield from within(steps, done + number * TICKS_PER_UNIT, total)
+        except InputError as error:
+            if position := _position(leading, index, shape):
+                raise InputError(f"{error}{position}") from error
+            raise
         if number == 0:
             first = result
             data = np.empty(shape + result.shape, np.float32)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,17 +11,18 @@ from pydantic import Field
 
 from napari_dps.core import (
     ImageStack,
-    InputError,
     NoiseToSignal,
     Pattern,
     Progress,
     StageParameters,
 )
 from napari_dps.stages.base import Context, Stage
+from napari_dps.stages.patterns import find_patterns, pattern_warnings, raw_frames
 
 if TYPE_CHECKING:
     import torch
 
+    from napari_dps.physics.sim.estimate import EstimationSettings
     from napari_dps.physics.sim.wiener import WienerSolver
 
 FIRST_FRAMES = 10
@@ -114,98 +115,6 @@ class ReconstructParameters(StageParameters):
     )
 
 
-def find_patterns(
-    image: ImageStack, parameters: ReconstructParameters, context: Context
-) -> Generator[Progress, None, tuple[Pattern, ...]]:
-    """Find the patterns of one raw stack, or fit those it was given to it.
-
-    Parameters
-    ----------
-    image : ImageStack
-        Axes "APYX", with optics. Of patterns that it carries the wave vectors are
-        taken; phases and modulation are fitted.
-    parameters : ReconstructParameters
-        Layout and search range.
-    context : Context
-        For the device and the warnings.
-
-    Yields
-    ------
-    Progress
-        Before each angle.
-
-    Returns
-    -------
-    tuple of Pattern
-    """
-    from napari_dps.physics.sim.estimate import EstimationSettings, PatternEstimator
-
-    settings = EstimationSettings(
-        shortest=parameters.shortest_wavevector,
-        longest=parameters.longest_wavevector,
-        layout=parameters.layout,
-    )
-    optics = image.require_optics("finding the patterns")
-    estimator = PatternEstimator(_frames(image, context), optics, settings)
-    angles = image.size("A")
-    given: dict[int, list[Pattern]] = {}
-    for pattern in image.patterns:
-        if pattern.is_usable:
-            given.setdefault(pattern.angle_index, []).append(pattern)
-    if given and max(given) >= angles:
-        raise InputError(
-            "angle_index of a given pattern",
-            got=max(given),
-            allowed=f"0 to {angles - 1}",
-        )
-    for angle in range(angles):
-        yield Progress(angle, angles + 1, f"finding the stripes of angle {angle + 1}")
-        if angle in given:
-            estimator.use(angle, given[angle])
-        else:
-            estimator.search(angle)
-    patterns = tuple(estimator.patterns())
-    for warning in _pattern_warnings(patterns, angles, given):
-        context.warn(warning)
-    return patterns
-
-
-def _pattern_warnings(
-    patterns: Sequence[Pattern], angles: int, given: Collection[int]
-) -> Iterator[str]:
-    """Say which patterns are missing or uncertain, in the user's words."""
-    if not any(pattern.is_usable for pattern in patterns):
-        yield (
-            "no illumination pattern was found with confidence: the result is the "
-            "widefield image on the 2x grid (check frame order, camera offset and "
-            "optics, or give the patterns of a brighter stack with --patterns)"
-        )
-        return
-    for pattern in patterns:
-        name = f"angle {pattern.angle_index + 1} of {angles}"
-        if pattern.angle_index in given and pattern.status != "given":
-            yield f"the frames do not show the stripes given for {name}: not used"
-        if not pattern.is_usable:
-            yield (
-                f"pattern of {name} was not found with confidence: its frames serve as "
-                "widefield only, and resolution along its direction is not improved"
-            )
-        elif pattern.status == "tentative":
-            yield (
-                f"pattern of {name} is tentative: too faint to be found alone, it was "
-                "found with the support of the other angles"
-            )
-
-
-def _frames(image: ImageStack, context: Context) -> torch.Tensor:
-    import torch
-
-    from napari_dps.core.device import resolve_device
-
-    frames = np.array(image.data, dtype=np.float32)
-    return torch.from_numpy(frames).to(resolve_device(context.device))
-
-
 def prepare(
     stack: ImageStack, parameters: ReconstructParameters, context: Context
 ) -> Generator[Progress, None, ImageStack]:
@@ -215,25 +124,38 @@ def prepare(
         return stack
     data = stack.data
     if "T" in leading:
-        data = data.take(range(min(FIRST_FRAMES, stack.size("T"))), leading.index("T"))
+        data = np.moveaxis(data, leading.index("T"), 0)[:FIRST_FRAMES]
     mean = data.mean(axis=tuple(range(len(leading))), dtype=np.float32)
     average = stack.derive(mean, axes="APYX")
-    patterns = yield from find_patterns(average, parameters, context)
-    first = stack.derive(stack.data[(0,) * len(leading)], axes="APYX")
-    noise = _noise(first, parameters, context)
+    frames = raw_frames(average, context)
+    settings = _estimation(parameters)
+    patterns = yield from find_patterns(frames, average, settings, context)
+    # Of a z-stack the plane in the middle is likely in focus.
+    middle = tuple(length // 2 for length in stack.shape[: len(leading)])
+    unit = stack.derive(stack.data[middle], axes="APYX")
+    noise = _noise(raw_frames(unit, context), unit, parameters)
     return stack.derive(stack.data, patterns=patterns, noise=noise)
 
 
+def _estimation(parameters: ReconstructParameters) -> EstimationSettings:
+    from napari_dps.physics.sim.estimate import EstimationSettings
+
+    return EstimationSettings(
+        shortest=parameters.shortest_wavevector,
+        longest=parameters.longest_wavevector,
+        layout=parameters.layout,
+    )
+
+
 def _noise(
-    image: ImageStack, parameters: ReconstructParameters, context: Context
+    frames: torch.Tensor, image: ImageStack, parameters: ReconstructParameters
 ) -> NoiseToSignal:
     """Measure noise over signal of one raw stack, unless it is not wanted."""
     from napari_dps.physics.sim.noise import noise_to_signal
 
     if not parameters.adapt_to_noise:
         return NoiseToSignal(0.0, 1.0)
-    optics = image.require_optics("reconstruct")
-    return noise_to_signal(_frames(image, context), optics)
+    return noise_to_signal(frames, image.require_optics("reconstruct"))
 
 
 def _are_fitted(image: ImageStack) -> bool:
@@ -247,14 +169,25 @@ def reconstruct(
     image: ImageStack, parameters: ReconstructParameters, context: Context
 ) -> Generator[Progress, None, ImageStack]:
     """Reconstruct one raw stack on a grid of half its pixel size."""
+    from napari_dps.physics.sim.equalise import equalisation
+
     optics = image.require_optics("reconstruct")
-    steps = image.size("A") + 1
-    patterns = image.patterns
-    if not _are_fitted(image):
-        patterns = yield from find_patterns(image, parameters, context)
+    frames = raw_frames(image, context)
+    angles = image.size("A")
+    patterns, steps = image.patterns, angles + 2
+    if _are_fitted(image):
+        for warning in pattern_warnings(patterns, angles):
+            context.warn(warning)
+    else:
+        settings = _estimation(parameters)
+        patterns = yield from find_patterns(frames, image, settings, context)
     yield Progress(steps - 1, steps, "Wiener filter")
     if any(pattern.is_usable for pattern in patterns):
-        data = _wiener(image, patterns, parameters, context)
+        noise = image.noise or _noise(frames, image, parameters)
+        yield Progress(steps - 1, steps, "Wiener filter: weights")
+        solver = _solver(image, patterns, noise, parameters, context)
+        yield Progress(steps - 1, steps, "Wiener filter: orders")
+        data = solver.solve(frames, equalisation(frames)).cpu().numpy()
     else:
         data = _widefield(image)
     yield Progress(steps, steps, "reconstructed")
@@ -271,38 +204,33 @@ def reconstruct(
     )
 
 
-def _wiener(
+def _solver(
     image: ImageStack,
     patterns: tuple[Pattern, ...],
+    noise: NoiseToSignal,
     parameters: ReconstructParameters,
     context: Context,
-) -> NDArray[np.float32]:
-    from napari_dps.physics.sim.equalise import equalisation
+) -> WienerSolver:
+    """Return the solver of these patterns, kept from plane to plane."""
+    from napari_dps.core.device import resolve_device
     from napari_dps.physics.sim.wiener import WienerSettings, WienerSolver
 
     names = WienerSettings.__dataclass_fields__
-    noise = image.noise or _noise(image, parameters, context)
     settings = WienerSettings(
         **parameters.model_dump(include=set(names)),
         noise_at_cutoff=noise.at_cutoff,
         noise_exponent=noise.exponent,
     )
     optics = image.require_optics("reconstruct")
-    key = ("wiener", image.shape, patterns, optics, settings, context.device)
-    frames = _frames(image, context)
-    if key not in context.cache:
-        context.cache[key] = WienerSolver(
-            (image.size("Y"), image.size("X")),
-            patterns,
-            optics,
-            settings,
-            device=frames.device,
-        )
-    solver: WienerSolver = context.cache[key]
-    result: NDArray[np.float32] = (
-        solver.solve(frames, equalisation(frames)).cpu().numpy()
-    )
-    return result
+    key = (image.shape, patterns, optics, settings, context.device)
+    # One solver alone is kept: patterns of each frame would fill the memory with them.
+    kept: tuple[Any, WienerSolver] | None = context.cache.get("wiener")
+    if kept is None or kept[0] != key:
+        size = image.size("Y"), image.size("X")
+        device = resolve_device(context.device)
+        kept = key, WienerSolver(size, patterns, optics, settings, device=device)
+        context.cache["wiener"] = kept
+    return kept[1]
 
 
 def _widefield(image: ImageStack) -> NDArray[np.float32]:

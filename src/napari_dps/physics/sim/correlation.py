@@ -285,7 +285,7 @@ class Correlation:
         Parameters
         ----------
         start : (float, float)
-            (y, x) in cycles per pixel, within half a bin of the maximum.
+            (y, x) in cycles per pixel, within 2/3 of a bin of the maximum.
 
         Returns
         -------

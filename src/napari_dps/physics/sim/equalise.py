@@ -39,9 +39,7 @@ def equalisation(frames: torch.Tensor) -> NDArray[np.float64]:
     >>> equalisation(torch.tensor([[1.0, 3.0]])[..., None, None]).tolist()
     [[2.0, 0.6666666666666666]]
     """
-    import torch
-
-    means = frames.mean(dim=(-2, -1), dtype=torch.float64).cpu().numpy()
+    means = frames.mean(dim=-1).cpu().double().mean(dim=-1).numpy()
     if means.min() <= 0:
         angle, phase = np.unravel_index(int(means.argmin()), means.shape)
         raise InputError(

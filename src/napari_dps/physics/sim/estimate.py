@@ -44,6 +44,8 @@ GIVEN_CONFIDENCE = 4.0
 GIVEN_SHARE = 0.3
 """Nor one whose T is a smaller share of the highest: the stripes are elsewhere. Half a
 bin off leaves 0.4."""
+SMALLEST_FIELD_PX = 24
+"""Smaller frames have too few wave vectors for the statistic to keep its word."""
 LEAK_BINS = 2.0
 """Distance in bins within which two harmonics of an angle show the same stripes."""
 AMBIGUOUS, AMBIGUOUS_FROM = 0.75, 40.0
@@ -115,7 +117,7 @@ class PatternEstimator:
     Raises
     ------
     InputError
-        With fewer than three phases, or frames without signal.
+        With fewer than three phases, tiny frames, or frames without signal.
     """
 
     def __init__(
@@ -131,6 +133,12 @@ class PatternEstimator:
         self.angles, self.phases = int(frames.shape[0]), int(frames.shape[1])
         if self.phases < 3:
             raise InputError("phases per angle", got=self.phases, allowed="3 or more")
+        if min(frames.shape[-2:]) < SMALLEST_FIELD_PX:
+            raise InputError(
+                "size of the raw frames, px",
+                got=f"{frames.shape[-2]} x {frames.shape[-1]}",
+                allowed=f"{SMALLEST_FIELD_PX} x {SMALLEST_FIELD_PX} or larger",
+            )
         self._frames = frames.flatten(-2)
         self._equalisation = equalisation(frames)
         self._shape = (int(frames.shape[-2]), int(frames.shape[-1]))
@@ -225,7 +233,7 @@ class PatternEstimator:
             if (angle, harmonic) in self._bands or n in used:
                 continue
             used.add(n)
-            confidence = value - math.log(2 * len(vectors))
+            confidence = value - math.log(len(evidence))
             _, highest, _ = self._correlations[angle, harmonic].best()
             if confidence >= GIVEN_CONFIDENCE and value >= GIVEN_SHARE * highest:
                 self._bands[angle, harmonic] = Band(

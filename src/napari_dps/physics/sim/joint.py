@@ -75,7 +75,7 @@ def joint_search(
     Returns
     -------
     wavevectors : list of (float, float)
-        (y, x) in cycles per pixel for each angle, to half a bin.
+        (y, x) in cycles per pixel for each angle, to a cell of the map.
     confidence : float
         ln 1/p over all wave vectors and both senses of rotation.
     """

@@ -147,10 +147,11 @@ class Template:
         import torch
 
         mean = self.mean_spectrum
-        leak = (mean.conj() * band_spectrum).sum() / squared(mean).sum()
+        leak = (mean.conj() * band_spectrum).sum() / squared(mean).sum().clamp_min(1e-20)
         band = band_spectrum - leak * mean
         power = squared(band).cpu().numpy()
-        ring_power = np.maximum(_smooth(ring_mean(power, self.rings)), 1e-30)
+        ring_power = _smooth(ring_mean(power, self.rings))
+        ring_power = np.maximum(ring_power, 1e-9 * ring_power.max() + 1e-20)
         relative = power / ring_power[self.rings].astype(np.float32)
         excess = axis_excess(relative.astype(np.float32))
         inverse = np.zeros(len(self.otf))

@@ -55,7 +55,7 @@ def noise_to_signal(frames: torch.Tensor, optics: Optics) -> NoiseToSignal:
     Returns
     -------
     NoiseToSignal
-        An upper bound where nothing rises above the noise.
+        An upper bound where nothing rises above the noise, 0 without noise.
     """
     import torch
 
@@ -75,13 +75,15 @@ def noise_to_signal(frames: torch.Tensor, optics: Optics) -> NoiseToSignal:
         within = _between(radius, DIFFERENCE_RINGS)[rings]
         median = float(np.median(spread[within])) if within.any() else 0.0
         noise = max(noise, median / float(gammaincinv(angles - 1, 0.5)))
+    if noise <= 0:
+        return NoiseToSignal(0.0, USUAL_EXPONENT)
     level, exponent = _signal(power, rings, radius, noise)
     # Order 0 of A angles is summed, each with A times the noise of their mean.
     return NoiseToSignal(angles * noise / level, exponent)
 
 
 def _noise(
-    power: NDArray[np.float32], rings: NDArray[np.int64], radius: FloatArray
+    power: NDArray[np.float32], rings: NDArray[np.int32], radius: FloatArray
 ) -> float:
     """Return the noise power just beyond the cut-off."""
     beyond = _between(radius, NOISE_RINGS)[rings]
@@ -92,7 +94,7 @@ def _noise(
 
 def _signal(
     power: NDArray[np.float32],
-    rings: NDArray[np.int64],
+    rings: NDArray[np.int32],
     radius: FloatArray,
     noise: float,
 ) -> tuple[float, float]:

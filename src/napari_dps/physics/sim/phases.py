@@ -39,13 +39,10 @@ class BandFit:
         Phase in each frame at the centre of the first pixel.
     modulation : float
         Modulation depth m.
-    phase_error_rad : float
-        Standard deviation of the phase of a single frame, from the noise.
     """
 
     phases_rad: FloatArray
     modulation: float
-    phase_error_rad: float
 
 
 class BandRegression:
@@ -89,14 +86,14 @@ class BandRegression:
         self._cells = math.prod(template.size)
         # The frames are not windowed: the probe is, which comes to the same.
         self._probe = probe * window.flatten()
-        gram = (probe @ basis.T).double().cpu().numpy() / self._cells
-        noise_gram = (probe @ probe.T).double().cpu().numpy() / self._cells
+        gram = (probe @ basis.T).cpu().double().numpy() / self._cells
+        noise_gram = (probe @ probe.T).cpu().double().numpy() / self._cells
         self._inverse = np.linalg.inv(gram)
         self._covariance = self._inverse @ noise_gram @ self._inverse.T
 
     def project(self, frames: torch.Tensor) -> FloatArray:
         """Return the projections (2 N, P) of raw frames (P, Y · X)."""
-        products = (self._probe @ frames.T).double().cpu().numpy()
+        products = (self._probe @ frames.T).cpu().double().numpy()
         return np.asarray(products / self._cells)
 
     def fit(
@@ -178,7 +175,7 @@ def _fit_band(amplitude: ComplexArray, nominal: FloatArray, variance: float) -> 
     shrink = _believed(float(np.sum(deviation**2)), explained)
     phases = nominal + np.angle(mean) + shrink * deviation
     modulation = float(np.mean((amplitude * np.exp(-1j * phases)).real))
-    return BandFit(phases, max(modulation, 0.0), error)
+    return BandFit(phases, max(modulation, 0.0))
 
 
 def _believed(measured: float, explained: float) -> float:

@@ -36,10 +36,10 @@ def edge_window(shape: tuple[int, int]) -> NDArray[np.float32]:
     return np.asarray(np.outer(rows, columns), dtype=np.float32)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def ring_index(
     shape: tuple[int, int], scale: int, size: tuple[int, int]
-) -> NDArray[np.int64]:
+) -> NDArray[np.int32]:
     """Return the ring number of each cell of a spectrum in ``fft2`` order.
 
     Parameters
@@ -56,12 +56,12 @@ def ring_index(
         for cells, pixels in zip(shape, size, strict=True)
     )
     radius = np.hypot(frequency_y[:, np.newaxis], frequency_x)
-    rings: NDArray[np.int64] = np.rint(radius * scale).astype(np.int64)
+    rings: NDArray[np.int32] = np.rint(radius * scale).astype(np.int32)
     rings.flags.writeable = False  # shared by all callers
     return rings
 
 
-def ring_mean(values: NDArray[np.float32], rings: NDArray[np.int64]) -> FloatArray:
+def ring_mean(values: NDArray[np.float32], rings: NDArray[np.int32]) -> FloatArray:
     """Return the mean over each ring."""
     counts = np.bincount(rings.ravel())
     sums = np.bincount(rings.ravel(), weights=values.ravel())
@@ -69,7 +69,7 @@ def ring_mean(values: NDArray[np.float32], rings: NDArray[np.int64]) -> FloatArr
 
 
 def noise_power(
-    power: NDArray[np.float32], rings: NDArray[np.int64], first_ring: float
+    power: NDArray[np.float32], rings: NDArray[np.int32], first_ring: float
 ) -> float:
     """Return the mean noise power, measured where the OTF is zero.
 

@@ -1,0 +1,126 @@
+"""Finding the illumination patterns: shared by the stages that take raw frames."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Generator, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_dps.core import ImageStack, InputError, Pattern, Progress
+from napari_dps.stages.base import Context
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_dps.physics.sim.estimate import EstimationSettings
+
+
+def raw_frames(image: ImageStack, context: Context) -> torch.Tensor:
+    """Return the frames as a float32 tensor on the device of the run."""
+    import torch
+
+    from napari_dps.core.device import resolve_device
+
+    frames = np.array(image.data, dtype=np.float32)
+    return torch.from_numpy(frames).to(resolve_device(context.device))
+
+
+def find_patterns(
+    frames: torch.Tensor,
+    image: ImageStack,
+    settings: EstimationSettings,
+    context: Context,
+) -> Generator[Progress, None, tuple[Pattern, ...]]:
+    """Find the patterns of one raw stack, or fit those it was given to it.
+
+    Parameters
+    ----------
+    frames : tensor (A, P, Y, X), float32
+        Raw frames, camera offset subtracted.
+    image : ImageStack
+        Its optics are used. Of patterns that it carries the wave vectors are taken;
+        phases and modulation are fitted.
+    settings : EstimationSettings
+        Layout and search range.
+    context : Context
+        For the warnings.
+
+    Yields
+    ------
+    Progress
+        Before each angle and before the fit.
+
+    Returns
+    -------
+    tuple of Pattern
+    """
+    from napari_dps.physics.sim.estimate import PatternEstimator
+
+    optics = image.require_optics("finding the patterns")
+    angles = int(frames.shape[0])
+    steps = angles + 2
+    given: dict[int, list[Pattern]] = {}
+    for pattern in image.patterns:
+        if pattern.is_usable:
+            given.setdefault(pattern.angle_index, []).append(pattern)
+    if given and max(given) >= angles:
+        raise InputError(
+            "angle_index of a given pattern",
+            got=max(given),
+            allowed=f"0 to {angles - 1}",
+        )
+    yield Progress(0, steps, "looking at all frames")
+    estimator = PatternEstimator(frames, optics, settings)
+    for angle in range(angles):
+        yield Progress(angle, steps, f"finding the stripes of angle {angle + 1}")
+        if angle in given:
+            estimator.use(angle, given[angle])
+        else:
+            estimator.search(angle)
+    yield Progress(angles, steps, "fitting the phases")
+    patterns = tuple(estimator.patterns())
+    for warning in pattern_warnings(patterns, angles, given):
+        context.warn(warning)
+    return patterns
+
+
+def pattern_warnings(
+    patterns: Sequence[Pattern], angles: int, given: Collection[int] = ()
+) -> Iterator[str]:
+    """Say which patterns are missing or uncertain, in the user's words.
+
+    Parameters
+    ----------
+    patterns : sequence of Pattern
+        Of one channel.
+    angles : int
+        Angles of the stack.
+    given : collection of int
+        Angles whose wave vectors the user gave.
+    """
+    none = not any(pattern.is_usable for pattern in patterns)
+    for number, pattern in enumerate(patterns):
+        name = f"angle {pattern.angle_index + 1} of {angles}"
+        if sum(p.angle_index == pattern.angle_index for p in patterns) > 1:
+            name = f"direction {number + 1} of {len(patterns)}"
+        if pattern.angle_index in given and pattern.status != "given":
+            yield f"the frames do not show the stripes given for {name}: not used"
+        if pattern.status == "tentative":
+            yield (
+                f"pattern of {name} is tentative: too faint to be found alone, it was "
+                "found with the support of the other angles"
+            )
+        elif pattern.status == "not found" and pattern.is_usable:
+            yield f"of {name} only the second order was found with confidence"
+        elif not pattern.is_usable and not none:
+            yield (
+                f"pattern of {name} was not found with confidence: its frames serve as "
+                "widefield only, and resolution along its direction is not improved"
+            )
+    if none:
+        yield (
+            "no illumination pattern was found with confidence: the result is the "
+            "widefield image on the 2x grid (check frame order, camera offset and "
+            "optics, or give the patterns of a brighter stack with --patterns)"
+        )
