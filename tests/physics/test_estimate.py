@@ -8,6 +8,7 @@ import torch
 
 from napari_dps.core import InputError, Optics, Pattern
 from napari_dps.physics.sim.estimate import EstimationSettings, PatternEstimator
+from napari_dps.physics.sim.spectrum import inverse_fft2
 from napari_dps.physics.simulate import Simulation, simulate
 from napari_dps.physics.simulate_settings import SimulationSettings
 
@@ -232,3 +233,29 @@ def test_a_dark_frame_is_named():
     optics = Optics(na=1.2, emission_nm=520, pixel_size_nm=80)
     with pytest.raises(InputError, match="angle 2, phase 3"):
         PatternEstimator(frames, optics)
+
+
+def test_large_fields_are_fitted_on_two_threads():
+    # 2048² complex64 on two threads is where torch.fft.ifft2 scales twice.
+    threads = torch.get_num_threads()
+    spectrum = torch.fft.fft2(torch.ones(2048, 2048, dtype=torch.complex64))
+    try:
+        torch.set_num_threads(2)
+        image = inverse_fft2(spectrum)
+    finally:
+        torch.set_num_threads(threads)
+    assert float((image - 1).abs().max()) < 1e-4
+
+
+def test_frames_in_a_wrong_order_have_no_pattern():
+    simulation = simulated(photons=500)
+    frames = frames_of(simulation).transpose(0, 1).contiguous()
+    patterns = estimate(frames, simulation.settings.optics)
+    for found in patterns:
+        assert not found.is_usable or found.modulation < 1.5
+
+
+def test_stripes_finer_than_the_pixels_hold_are_not_called():
+    simulation = simulated(pixel_size_nm=300, structure="er")
+    patterns = estimate(frames_of(simulation), simulation.settings.optics)
+    assert all(p.period_nm is None or p.period_nm >= 600 for p in patterns)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -52,6 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run_command(words)
     except SystemExit as stop:
         return int(stop.code or 0)
+    except BrokenPipeError:
+        # The reader of our output (head, less) has seen enough.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the rest of the process
+        return 0
     except KeyboardInterrupt:
         console.error("interrupted; no half-written file is left")
         return console.INTERRUPTED

@@ -5,9 +5,10 @@ from napari_dps.core.optics import Optics
 from napari_dps.core.params import StageParameters
 from napari_dps.core.patterns import Pattern, PatternOrder
 from napari_dps.core.progress import Progress, finish
-from napari_dps.core.types import HistoryEntry, ImageStack, NoiseToSignal
+from napari_dps.core.types import OFFSET_STEP, HistoryEntry, ImageStack, NoiseToSignal
 
 __all__ = [
+    "OFFSET_STEP",
     "HistoryEntry",
     "ImageStack",
     "InputError",

@@ -120,6 +120,9 @@ def parse(model: type[M], values: Mapping[str, Any], where: str) -> M:
             ) from error
         if first["type"] == "missing":
             raise InputError(f"{name} is missing") from error
-        got = None if first["type"] == "value_error" else repr(first["input"])
         reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        raise InputError(name, got=got, allowed=reason) from error
+        if first["type"] == "value_error":
+            raise InputError(f"{name}: {reason}") from error
+        info = {info.name: info for info in describe(model)}.get(name.split(".")[-1])
+        allowed = info.allowed if info else reason
+        raise InputError(name, got=repr(first["input"]), allowed=allowed) from error

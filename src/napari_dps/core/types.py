@@ -12,6 +12,8 @@ from napari_dps.core.errors import InputError
 from napari_dps.core.optics import Optics
 from napari_dps.core.patterns import Pattern
 
+OFFSET_STEP = "camera offset"
+"""Name in the history of the subtraction of the camera's offset, which is no stage."""
 AXES = "TCZAPYX"
 """Axes an `ImageStack` may have: time, channel, z, SIM angle, SIM phase, y, x."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_dps.core import ImageStack, InputError
+from napari_dps.core import OFFSET_STEP, ImageStack, InputError
 from napari_dps.metrics import reference as likeness
 from napari_dps.metrics.decorrelation import decorrelation
 from napari_dps.metrics.error_map import error_map
@@ -32,6 +32,7 @@ _RAW_CHECKS = {
     "phase_variation_percent": "no intensity above zero",
     "saturated_percent": "saturation level not known",
 }
+_TOO_FINE = "finer than the optics resolve: noise shared between pixels misleads it"
 _NO_MAXIMUM = "no decorrelation curve has a maximum"
 
 
@@ -156,7 +157,8 @@ def _measure_alone(values: Measures, image: ImageStack) -> None:
     plane = as_plane(image.data)
     values["minimum"], values["maximum"] = float(plane.min()), float(plane.max())
     values["mean"] = float(plane.mean(dtype=np.float64))
-    white = not is_flat(plane) and not image.history and noise_is_white(plane)
+    processed = any(entry.stage != OFFSET_STEP for entry in image.history)
+    white = not is_flat(plane) and not processed and noise_is_white(plane)
     values["noise_is_white"] = white
     has_signal = _measure_noise(values, image, white)
     nm = image.pixel_size_nm
@@ -173,6 +175,10 @@ def _measure_alone(values: Measures, image: ImageStack) -> None:
     except InputError as error:
         px, note = None, str(error)
         _put(values, "decorrelation_amplitude", None, note)
+    if px and image.optics and not processed:
+        finest_px = image.optics.cutoff_period_nm / image.optics.pixel_size_nm
+        if px < 0.9 * finest_px / image.optics.modulation_factor:
+            px, note = None, _TOO_FINE
     _put_length(values, "resolution_decorrelation", px, nm, note)
     try:
         curve = single_image_ring_correlation(plane) if white else None

@@ -123,7 +123,8 @@ def noise_is_white(image: NDArray[Any]) -> bool:
     ]
     if min(band.size for band in bands) == 0:
         return False
-    middle, corner = (float(band.mean()) for band in bands)
+    # Medians: what edges leave on the axes is in the middle band alone.
+    middle, corner = (float(np.median(band)) for band in bands)
     return corner > 0 and bool(np.log(corner / middle) > _WHITE_LN_RATIO)
 
 

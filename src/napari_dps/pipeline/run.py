@@ -8,7 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_dps import __version__
-from napari_dps.core import HistoryEntry, ImageStack, InputError, Pattern, Progress
+from napari_dps.core import (
+    OFFSET_STEP,
+    HistoryEntry,
+    ImageStack,
+    InputError,
+    Pattern,
+    Progress,
+)
 from napari_dps.pipeline.mapping import StageOutput, count_ticks, map_stage, within
 from napari_dps.pipeline.steps import Step
 from napari_dps.stages.base import Context
@@ -129,7 +136,7 @@ def _without_offset(stack: ImageStack, camera_offset: float) -> ImageStack:
         return stack.derive(data)
     data -= np.float32(camera_offset)
     entry = HistoryEntry(
-        stage="camera offset",
+        stage=OFFSET_STEP,
         parameters={"camera_offset": camera_offset},
         version=__version__,
         seconds=0.0,

@@ -80,13 +80,22 @@ def find_patterns(
             estimator.search(angle)
     yield Progress(angles, steps, "fitting the phases")
     patterns = tuple(estimator.patterns())
-    for warning in pattern_warnings(patterns, angles, given):
+    wanted = {
+        (angle, order.order)
+        for angle, entries in given.items()
+        for entry in entries
+        for order in entry.orders
+        if order.is_usable
+    }
+    for warning in pattern_warnings(patterns, angles, wanted):
         context.warn(warning)
     return patterns
 
 
 def pattern_warnings(
-    patterns: Sequence[Pattern], angles: int, given: Collection[int] = ()
+    patterns: Sequence[Pattern],
+    angles: int,
+    given: Collection[tuple[int, int]] = (),
 ) -> Iterator[str]:
     """Say which patterns are missing or uncertain, in the user's words.
 
@@ -96,20 +105,27 @@ def pattern_warnings(
         Of one channel.
     angles : int
         Angles of the stack.
-    given : collection of int
-        Angles whose wave vectors the user gave.
+    given : collection of (int, int)
+        Index of the angle and number of the order of the wave vectors that the user
+        gave.
     """
     none = not any(pattern.is_usable for pattern in patterns)
     for number, pattern in enumerate(patterns):
         name = f"angle {pattern.angle_index + 1} of {angles}"
         if sum(p.angle_index == pattern.angle_index for p in patterns) > 1:
             name = f"direction {number + 1} of {len(patterns)}"
-        if pattern.angle_index in given and pattern.status != "given":
-            yield f"the frames do not show the stripes given for {name}: not used"
+        for order in pattern.orders:
+            wanted = (pattern.angle_index, order.order) in given
+            if wanted and order.status != "given":
+                yield (
+                    f"the frames do not show the stripes given for {name}, order "
+                    f"{order.order}: not used"
+                )
         if pattern.status == "tentative":
             yield (
                 f"pattern of {name} is tentative: too faint to be found alone, it was "
-                "found with the support of the other angles"
+                "found with the support of the other angles (the confidence is that "
+                "of all together)"
             )
         elif pattern.status == "not found" and pattern.is_usable:
             yield f"of {name} only the second order was found with confidence"

@@ -92,7 +92,7 @@ class ReconstructParameters(StageParameters):
     shortest_wavevector: float = Field(
         default=0.2,
         ge=0.05,
-        le=1,
+        le=0.6,
         title="Shortest wave vector",
         description="Coarsest stripes looked for, as frequency over the detection "
         "cut-off.",
@@ -100,7 +100,7 @@ class ReconstructParameters(StageParameters):
     )
     longest_wavevector: float = Field(
         default=1.15,
-        ge=0.1,
+        ge=0.7,
         le=1.3,
         title="Longest wave vector",
         description="Finest stripes looked for; TIRF-SIM reaches beyond the detection "

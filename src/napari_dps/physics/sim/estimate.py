@@ -25,7 +25,11 @@ from napari_dps.physics.sim.equalise import equalisation
 from napari_dps.physics.sim.joint import joint_search, near, turn
 from napari_dps.physics.sim.matched_filter import Template
 from napari_dps.physics.sim.phases import BandFit, BandRegression
-from napari_dps.physics.sim.separate import separation_matrix
+from napari_dps.physics.sim.separate import (
+    WORST_CONDITION,
+    mixing_matrix,
+    separation_matrix,
+)
 from napari_dps.physics.sim.spectrum import FloatArray, edge_window
 
 if TYPE_CHECKING:
@@ -44,6 +48,9 @@ GIVEN_CONFIDENCE = 4.0
 GIVEN_SHARE = 0.3
 """Nor one whose T is a smaller share of the highest: the stripes are elsewhere. Half a
 bin off leaves 0.4."""
+LARGEST_MODULATION = 1.5
+"""Three beams of equal strength make a first order of 4/3 (Gustafsson et al. 2008,
+doi:10.1529/biophysj.107.120345); more is a wrong fit."""
 SMALLEST_FIELD_PX = 24
 """Smaller frames have too few wave vectors for the statistic to keep its word."""
 LEAK_BINS = 2.0
@@ -144,9 +151,10 @@ class PatternEstimator:
         self._shape = (int(frames.shape[-2]), int(frames.shape[-1]))
         self._window = torch.from_numpy(edge_window(self._shape)).to(frames.device)
         cutoff = optics.cutoff_per_pixel
-        self._search = SearchRange(
-            cutoff, self.settings.shortest * cutoff, self.settings.longest * cutoff
-        )
+        # Stripes finer than two pixels are not to be told from coarser ones.
+        longest = min(self.settings.longest * cutoff, 0.5)
+        shortest = min(self.settings.shortest * cutoff, 0.5 * longest)
+        self._search = SearchRange(cutoff, shortest, longest)
         same = np.full((1, self.phases), 1 / self.phases)
         means = [self._combine(angle, same)[0] for angle in range(self.angles)]
         mean = torch.stack(means).mean(dim=0)
@@ -389,6 +397,13 @@ class PatternEstimator:
             nominal_rad=[self._nominal(band.harmonic) for band in usable],
             noise=correlations[0].noise * self.phases / 4,
         )
+        phases = [fit.phases_rad for fit in fits]
+        if (
+            np.linalg.cond(mixing_matrix(phases)) > WORST_CONDITION
+            or max(fit.modulation for fit in fits) > LARGEST_MODULATION
+        ):
+            # No microscope makes such stripes: frames in a wrong order do.
+            return [replace(band, status="not found") for band in bands]
         fitted = dict(zip((band.harmonic for band in usable), fits, strict=True))
         return [replace(band, fit=fitted.get(band.harmonic)) for band in bands]
 

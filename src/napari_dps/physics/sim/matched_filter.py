@@ -32,6 +32,7 @@ from napari_dps.physics.sim.correlation import (
 from napari_dps.physics.sim.spectrum import (
     FloatArray,
     axis_excess,
+    inverse_fft2,
     noise_power,
     resize_spectrum,
     ring_index,
@@ -89,9 +90,9 @@ class Template:
         weights = gain[self.rings].astype(np.float32)
         device = mean_spectrum.device
         spectrum = mean_spectrum * torch.from_numpy(weights).to(device)
-        self.object_image = torch.fft.ifft2(spectrum)
+        self.object_image = inverse_fft2(spectrum)
         spectrum = resize_spectrum(spectrum, self.grid)
-        self.image = torch.fft.ifft2(spectrum)
+        self.image = inverse_fft2(spectrum)
         power = squared(spectrum).cpu().numpy()
         self._coarse_power = _coarsen(power, self._coarse)
 
@@ -147,7 +148,9 @@ class Template:
         import torch
 
         mean = self.mean_spectrum
-        leak = (mean.conj() * band_spectrum).sum() / squared(mean).sum().clamp_min(1e-20)
+        leak = (mean.conj() * band_spectrum).sum() / squared(mean).sum().clamp_min(
+            1e-20
+        )
         band = band_spectrum - leak * mean
         power = squared(band).cpu().numpy()
         ring_power = _smooth(ring_mean(power, self.rings))
@@ -158,7 +161,7 @@ class Template:
         inverse[: len(ring_power)] = 1 / ring_power
         filter_1d = (self.otf * inverse)[self.rings] / excess
         weights = torch.from_numpy(filter_1d.astype(np.float32)).to(band.device)
-        filtered = torch.fft.ifft2(resize_spectrum(band * weights, self.grid))
+        filtered = inverse_fft2(resize_spectrum(band * weights, self.grid))
         energy = (self.otf**2 * inverse)[self.grid_rings]
         variance = correlate(
             _coarsen(energy, self._coarse) / math.prod(self._coarse),
@@ -166,7 +169,7 @@ class Template:
             mode="full",
             method="fft",
         )
-        # ifft2 and fft2 of the product leave 1/(cells) in X: undo it in V.
+        # The inverse transforms of the product leave 1/(cells) in X: undo it in V.
         variance /= math.prod(self.grid) ** 2
         return Correlation(
             product=filtered * self.image.conj(),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_dps.physics.sim.matched_filter import Template
-from napari_dps.physics.sim.spectrum import FloatArray
+from napari_dps.physics.sim.spectrum import FloatArray, inverse_fft2
 
 if TYPE_CHECKING:
     import torch
@@ -152,8 +152,7 @@ def _filtered(
     import torch
 
     rings = torch.from_numpy(gain.astype(np.float32)[template.rings])
-    image: torch.Tensor = torch.fft.ifft2(spectrum * rings.to(spectrum.device))
-    return image
+    return inverse_fft2(spectrum * rings.to(spectrum.device))
 
 
 def _fit_band(amplitude: ComplexArray, nominal: FloatArray, variance: float) -> BandFit:
