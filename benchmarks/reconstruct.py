@@ -258,9 +258,9 @@ def main() -> None:
         "Written by `python benchmarks/reconstruct.py --out FILE`: simulated "
         "microtubules, the exact patterns given to both, one thread, taking turns in "
         "one process. The peer is napari-sim-processor; PyTorch, OpenCV and pyFFTW are "
-        "not among its requirements, it uses them where they are installed. Errors are relative "
-        "to the maximum, anywhere in the image, against a generalised Wiener filter in "
-        "double precision.",
+        "not among its requirements, it uses them where they are installed. Errors "
+        "are relative to the maximum, anywhere in the image, against a generalised "
+        "Wiener filter in double precision.",
         "",
         machine(),
         *compared,
