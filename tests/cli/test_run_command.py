@@ -101,8 +101,14 @@ def test_a_plain_image_starts_at_the_image_stages(napari_dps, files, tmp_path):
     done = napari_dps("run", files / "image.tif", "--out", "o")
     assert done.code == 0
     report = _strict(tmp_path / "o" / "image.report.json")
-    expected = [stage.id for stage in STAGES if stage.takes == "YX"]
+    images = [stage for stage in STAGES if stage.takes == "YX"]
+    expected = [stage.id for stage in images if not stage.needs_optics]
     assert [stage["id"] for stage in report["stages"]] == expected
+    left_out = [stage.id for stage in images if stage.needs_optics]
+    assert len(report["warnings"]) == len(left_out)
+    for stage_id, warning in zip(left_out, report["warnings"], strict=True):
+        assert f"'{stage_id}' is left out" in warning
+        assert "--na" in warning
     assert report["optics"] is None
     assert report["patterns"] == []
 

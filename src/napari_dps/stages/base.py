@@ -62,6 +62,8 @@ class Stage(Generic[P]):
         Generator like ``function`` that looks once at a whole stack (leading axes T
         and Z before ``takes``) and returns it with what all its units share attached,
         for example patterns.
+    needs_optics : bool
+        Whether an image without optics is refused.
     """
 
     id: str
@@ -71,6 +73,7 @@ class Stage(Generic[P]):
     parameters: type[P]
     function: Run[P]
     prepare: Prepare[P] | None = None
+    needs_optics: bool = False
 
     def run(
         self, image: ImageStack, parameters: P, context: Context | None = None

@@ -322,4 +322,5 @@ STAGE = Stage(
     parameters=ReconstructParameters,
     function=reconstruct,
     prepare=prepare,
+    needs_optics=True,
 )
