@@ -13,9 +13,11 @@ from napari_dps.stages import background, reconstruct
 from napari_dps.stages.base import Context
 from napari_dps.stages.dps import (
     METHODS,
+    RECONSTRUCTION_GAIN,
     STAGE,
     DpsParameters,
     effective_optics,
+    is_raw,
     iterations_for,
     measured_noise,
 )
@@ -134,11 +136,13 @@ def test_iterations_rise_with_signal_and_strength() -> None:
 def test_noise_is_measured_white_and_coloured() -> None:
     rng = np.random.default_rng(0)
     white = rng.normal(100, 4, (128, 128)).astype(np.float32)
-    assert measured_noise(white, 0.3) == pytest.approx(4, rel=0.05)
+    assert is_raw(white)
+    assert measured_noise(white, 0.3, white=True) == pytest.approx(4, rel=0.05)
     coarse = rng.normal(100, 4, (64, 64)).astype(np.float32)
     # As strong at low frequencies as white noise of twice its deviation.
     coloured = coarse.repeat(2, 0).repeat(2, 1)
-    assert measured_noise(coloured, 0.3) == pytest.approx(8, rel=0.1)
+    assert not is_raw(coloured)
+    assert measured_noise(coloured, 0.3, white=False) == pytest.approx(8, rel=0.1)
 
 
 def test_modulation_factor_of_the_optics_is_taken() -> None:
@@ -158,9 +162,13 @@ def test_modulation_factor_after_sim_follows_from_the_patterns() -> None:
     lost = Pattern(angle_index=2, orders=[{"status": "not found"}])
     image = image_of(np.ones((4, 4)))
     whole = image.derive(image.data, patterns=tuple(patterns))
-    assert effective_optics(whole).modulation_factor == pytest.approx(1.9)
+    assert effective_optics(whole).modulation_factor == pytest.approx(
+        1.9 * RECONSTRUCTION_GAIN
+    )
     partly = image.derive(image.data, patterns=(*patterns[:2], lost))
-    assert effective_optics(partly).modulation_factor == pytest.approx(1.6)
+    assert effective_optics(partly).modulation_factor == pytest.approx(
+        1.6 * RECONSTRUCTION_GAIN
+    )
     nothing = image.derive(image.data, patterns=(lost,))
     assert effective_optics(nothing).modulation_factor == 1
 
@@ -208,4 +216,4 @@ def test_reconstruction_becomes_more_like_the_truth(method: str) -> None:
     binned = result.data.reshape(192, 2, 192, 2).mean(axis=(1, 3))
     before = np.corrcoef(image.data.ravel(), target.ravel())[0, 1]
     after = np.corrcoef(binned.ravel(), target.ravel())[0, 1]
-    assert 1 - after < 0.85 * (1 - before)
+    assert 1 - after < 0.7 * (1 - before)
