@@ -222,12 +222,19 @@ def _contradiction(factor: float, psf: EffectivePsf, optics: Optics) -> str:
         return ""
     stated_nm = AIRY_FWHM * optics.cutoff_period_nm / stated
     ratio = max(factor / stated, stated / factor)
+    if factor < stated:
+        side, cause = "wider", "aberrations, depth, or wrong NA, wavelength, pixel size"
+    else:
+        side, cause = (
+            "narrower",
+            "right after SIM, else wrong NA, wavelength, pixel size",
+        )
     return (
         f"the PSF of the image is {100 * (ratio - 1):.0f} % "
-        f"{'wider' if factor < stated else 'narrower'} than NA {optics.na:g}, "
+        f"{side} than NA {optics.na:g}, "
         f"{optics.emission_nm:g} nm and modulation factor {stated:g} say: "
         f"FWHM {psf.fwhm_nm:.0f} nm (± {100 * (psf.relative_sd or 0):.0f} %), "
-        f"not {stated_nm:.0f} nm"
+        f"not {stated_nm:.0f} nm ({cause})"
     )
 
 
