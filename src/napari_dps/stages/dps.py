@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import scipy.ndimage
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -105,10 +106,12 @@ class Task:
     def signal_to_noise(self) -> float:
         """The brightest structure (99.9th percentile over the median) over the noise.
 
-        1 to `BEST_SIGNAL_TO_NOISE` (`PROCESSED_SIGNAL_TO_NOISE`).
+        Of the image smoothed by a Gaussian of one pixel, so that neither noise nor hot
+        pixels are taken for structure. 1 to `BEST_SIGNAL_TO_NOISE` (`PROCESSED_SIGNAL_TO_NOISE`).
         """
         best = BEST_SIGNAL_TO_NOISE if self.is_raw else PROCESSED_SIGNAL_TO_NOISE
-        middle, bright = np.percentile(self.image, [50, 99.9])
+        smooth = scipy.ndimage.gaussian_filter(self.image, 1.0)
+        middle, bright = np.percentile(smooth, [50, 99.9])
         if self.noise <= 0:
             return best
         return min(max(float(bright - middle) / self.noise, 1.0), best)
@@ -128,7 +131,7 @@ def richardson_lucy(task: Task) -> Generator[Progress, None, NDArray[np.float32]
     """Deconvolve by accelerated Richardson–Lucy."""
     from napari_dps.physics.deconvolution.richardson_lucy import richardson_lucy_steps
 
-    iterations = iterations_for(task.signal_to_noise, task.strength, reference=2.9)
+    iterations = iterations_for(task.signal_to_noise, task.strength, reference=3.1)
     image, model = _on_device(task), _model(task)
     result = yield from richardson_lucy_steps(image, model, iterations)
     return np.asarray(result.cpu().numpy())
@@ -144,7 +147,7 @@ def sparse_hessian(task: Task) -> Generator[Progress, None, NDArray[np.float32]]
     settings = SparseSettings(
         continuity=SPARSE_CONTINUITY * task.noise,
         sparsity=SPARSE_SPARSITY,
-        iterations=iterations_for(task.signal_to_noise, task.strength, reference=3.3),
+        iterations=iterations_for(task.signal_to_noise, task.strength, reference=3.5),
     )
     result = yield from sparse_hessian_steps(
         _on_device(task), task.cutoff_per_pixel, settings
