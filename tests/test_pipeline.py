@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pydantic import Field
@@ -92,6 +94,20 @@ def _ids(steps):
 )
 def test_default_stages_fit_the_input(axes, expected):
     assert _ids(_steps(_stack(axes))) == expected
+
+
+def test_stages_that_need_optics_are_left_out_where_they_can():
+    blind = Stage("guess", "Guess", "YX", "YX", Gain, _multiply, needs_optics=True)
+    asking = replace(SIM, needs_optics=True)
+    stages = (RAW, asking, IMAGE, blind)
+    assert _ids(choose_steps(_stack("YX"), stages=stages)) == ["lift"]
+    # Raw frames become an image in no other way: the stage itself says what it needs.
+    raw = choose_steps(_stack(), stages=stages)
+    assert _ids(raw) == ["gain", "sim", "lift"]
+    assert _ids(choose_steps(_stack("YX"), ["guess"], stages=stages)) == ["guess"]
+    optics = Optics(na=1.2, emission_nm=520, pixel_size_nm=60)
+    seen = choose_steps(_stack("YX", optics=optics), stages=stages)
+    assert _ids(seen) == ["lift", "guess"]
 
 
 def test_named_stages_keep_their_order():

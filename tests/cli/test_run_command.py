@@ -13,6 +13,8 @@ from napari_dps import __version__, io
 from napari_dps.report import patterns_json
 from napari_dps.stages import STAGES
 
+DEFAULT_STAGES = [stage for stage in STAGES if stage.by_default]
+
 
 def _strict(path):
     def refuse(word):
@@ -34,7 +36,7 @@ def first_run(tmp_path_factory, files):
 
 
 def test_run_leaves_an_image_a_stage_a_report_and_a_picture(first_run):
-    expected = {f"raw.{stage.id}.ome.tif" for stage in STAGES}
+    expected = {f"raw.{stage.id}.ome.tif" for stage in DEFAULT_STAGES}
     expected |= {"raw.report.json", "raw.png"}
     assert {path.name for path in first_run.iterdir()} == expected
 
@@ -48,11 +50,14 @@ def test_report_tells_all_that_the_contract_names(first_run):
     assert report["input"]["axes"] == "APYX"
     assert len(report["input"]["sha256"]) == 64
     assert report["peak_memory_mb"] > 50
-    assert [stage["id"] for stage in report["stages"]] == [s.id for s in STAGES]
+    assert [stage["id"] for stage in report["stages"]] == [s.id for s in DEFAULT_STAGES]
     for stage in report["stages"]:
         assert {"title", "parameters", "seconds", "warnings", "output"} <= stage.keys()
         assert (first_run / stage["output"]).is_file()
-    assert report["metrics"].keys() == {"input", *(stage.id for stage in STAGES)}
+    assert report["metrics"].keys() == {
+        "input",
+        *(stage.id for stage in DEFAULT_STAGES),
+    }
     assert all(values["mean"] for values in report["metrics"].values())
 
 
@@ -101,8 +106,14 @@ def test_a_plain_image_starts_at_the_image_stages(napari_dps, files, tmp_path):
     done = napari_dps("run", files / "image.tif", "--out", "o")
     assert done.code == 0
     report = _strict(tmp_path / "o" / "image.report.json")
-    expected = [stage.id for stage in STAGES if stage.takes == "YX"]
+    images = [stage for stage in DEFAULT_STAGES if stage.takes == "YX"]
+    expected = [stage.id for stage in images if not stage.needs_optics]
     assert [stage["id"] for stage in report["stages"]] == expected
+    left_out = [stage.id for stage in images if stage.needs_optics]
+    assert len(report["warnings"]) == len(left_out)
+    for stage_id, warning in zip(left_out, report["warnings"], strict=True):
+        assert f"'{stage_id}' is left out" in warning
+        assert "--na" in warning
     assert report["optics"] is None
     assert report["patterns"] == []
 

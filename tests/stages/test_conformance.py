@@ -51,9 +51,6 @@ MAKERS: dict[str, Callable[[tuple[int, int]], ImageStack]] = {
 }
 """One factory for each kind of input that a stage may take."""
 
-NEED_OPTICS = {"reconstruct"}
-"""Stages whose physics needs NA, wavelength and pixel size."""
-
 every_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.id)
 
 
@@ -150,7 +147,7 @@ def test_image_without_optics_is_refused_only_where_they_are_needed(
     stage: Stage[Any],
 ) -> None:
     image = ImageStack(make(stage).data, stage.takes)
-    if stage.id in NEED_OPTICS:
+    if stage.needs_optics:
         with pytest.raises(InputError, match="NA"):
             run(stage, image)
         return

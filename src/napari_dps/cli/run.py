@@ -21,6 +21,7 @@ from napari_dps.pipeline import (
     Step,
     choose_steps,
     give_patterns,
+    left_out,
     merge_tables,
     read_tables,
     run,
@@ -127,6 +128,11 @@ def _process(path: Path, job: _Job) -> None:
     settings = job.settings
     steps = choose_steps(stack, settings.stages, settings.parameters)
     _check_named(steps, job.named_stages)
+    for stage in left_out(stack) if settings.stages is None else ():
+        context.warn(
+            f"'{stage.id}' is left out: it needs NA, emission wavelength and pixel "
+            "size (--na, --emission-nm, --pixel-size-nm)"
+        )
     offset = settings.input.camera_offset
     result = console.track(run(stack, steps, context, camera_offset=offset), files.name)
     for warning in result.warnings:

@@ -11,7 +11,7 @@ from napari_dps.pipeline.settings import (
     read_tables,
     save_settings,
 )
-from napari_dps.pipeline.steps import Step, choose_steps, find_stage
+from napari_dps.pipeline.steps import Step, choose_steps, find_stage, left_out
 
 __all__ = [
     "InputSettings",
@@ -24,6 +24,7 @@ __all__ = [
     "first_plane",
     "first_unit",
     "give_patterns",
+    "left_out",
     "map_stage",
     "merge_tables",
     "read_tables",

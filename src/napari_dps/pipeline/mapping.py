@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -90,6 +91,8 @@ def map_stage(
         raise InputError(
             f"axes of the input of '{stage.id}'", got=image.axes, allowed=stage.takes
         )
+    for module in stage.imports:
+        importlib.import_module(module)
     started = time.perf_counter()
     first_warning = len(context.warnings)
     total, done = count_ticks(step, image), 0

@@ -49,8 +49,10 @@ def choose_steps(
     image : ImageStack
         The input; its axes decide which stages can come first.
     names : sequence of str, optional
-        Ids in the order to run. By default every stage that fits, in the order of
-        ``stages``: raw SIM frames start at the raw stages, plain images after them.
+        Ids in the order to run. By default every stage that fits and is meant for it,
+        in the order of ``stages``: raw SIM frames start at the raw stages, plain
+        images after them.
+        An image without optics goes past those that need them where it can.
     parameters : mapping of str to StageParameters, optional
         By stage id; a stage that is not named runs with its defaults.
     stages : sequence of Stage, optional
@@ -62,7 +64,7 @@ def choose_steps(
         If a stage is unknown, named twice, or does not fit what comes before it.
     """
     chosen = (
-        _fitting(image.axes, stages)
+        _fitting(image, stages)
         if names is None
         else [find_stage(name, stages) for name in names]
     )
@@ -84,10 +86,24 @@ def _fits(axes: str, takes: str) -> bool:
     return axes.endswith(takes) and set(axes.removesuffix(takes)) <= set("TCZ")
 
 
-def _fitting(axes: str, stages: Sequence[Stage[Any]]) -> list[Stage[Any]]:
-    chosen = []
+def left_out(
+    image: ImageStack, stages: Sequence[Stage[Any]] = STAGES
+) -> tuple[Stage[Any], ...]:
+    """Return the stages that `choose_steps` goes past for want of optics.
+
+    What gives another kind of image than it takes cannot be left out: it asks.
+    """
+    if image.optics is not None:
+        return ()
+    return tuple(
+        s for s in stages if s.by_default and s.needs_optics and s.takes == s.gives
+    )
+
+
+def _fitting(image: ImageStack, stages: Sequence[Stage[Any]]) -> list[Stage[Any]]:
+    chosen, axes, unfit = [], image.axes, left_out(image, stages)
     for stage in stages:
-        if _fits(axes, stage.takes):
+        if stage.by_default and _fits(axes, stage.takes) and stage not in unfit:
             chosen.append(stage)
             axes = axes.removesuffix(stage.takes) + stage.gives
     return chosen

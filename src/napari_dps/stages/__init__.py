@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_dps.stages import background, reconstruct
+from napari_dps.stages import background, dps, reconstruct
 from napari_dps.stages.base import Context, Stage
 
-STAGES: tuple[Stage[Any], ...] = (reconstruct.STAGE, background.STAGE)
+STAGES: tuple[Stage[Any], ...] = (reconstruct.STAGE, background.STAGE, dps.STAGE)
 
 __all__ = ["STAGES", "Context", "Stage"]

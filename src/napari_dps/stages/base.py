@@ -62,6 +62,12 @@ class Stage(Generic[P]):
         Generator like ``function`` that looks once at a whole stack (leading axes T
         and Z before ``takes``) and returns it with what all its units share attached,
         for example patterns.
+    needs_optics : bool
+        Whether an image without optics is refused.
+    by_default : bool
+        Whether it is run when the user names no stages.
+    imports : tuple of str
+        Modules that it needs; imported before its time is taken.
     """
 
     id: str
@@ -71,6 +77,9 @@ class Stage(Generic[P]):
     parameters: type[P]
     function: Run[P]
     prepare: Prepare[P] | None = None
+    needs_optics: bool = False
+    by_default: bool = True
+    imports: tuple[str, ...] = ()
 
     def run(
         self, image: ImageStack, parameters: P, context: Context | None = None

@@ -250,4 +250,10 @@ STAGE = Stage(
     parameters=ReconstructParameters,
     function=reconstruct,
     prepare=prepare,
+    needs_optics=True,
+    imports=(
+        "napari_dps.physics.sim.estimate",
+        "napari_dps.physics.sim.wiener",
+        "torch",
+    ),
 )

@@ -1,0 +1,1 @@
+"""Deconvolution on the 2× grid: the imaging model, Richardson–Lucy, sparse–Hessian."""

@@ -1,0 +1,155 @@
+"""The imaging model of deconvolution: blur on a fine grid, binned into the pixels."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.fft
+
+from napari_dps.core import InputError
+from napari_dps.physics.otf import widefield_otf
+
+if TYPE_CHECKING:
+    import torch
+
+FINER = 2
+"""Fine pixels along a pixel of the image."""
+
+_MARGIN_PERIODS = 3.0
+"""Width of the margin in periods of the cut-off: three widths of the PSF."""
+
+
+class ImagingModel:
+    """How an object on the 2× grid becomes an image: y = mean over 2×2 of (x ⊗ PSF).
+
+    The object is the light in each fine pixel, in the brightness of the image: an even
+    object of 1 gives an even image of 1. The PSF is that of an ideal circular aperture
+    through its analytic OTF, so nothing is cut off. The mean over 2×2 fine pixels is
+    exactly the integration over the pixels of the camera.
+
+    The object reaches beyond the image by a margin. Light from there comes in and is
+    part of the unknown, so that no assumption about the outside can ring (Bertero,
+    Boccacci 2005). Rows and columns of the margin come after those of the image and
+    wrap round.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (Y, X) of the image; odd, even, non-square.
+    cutoff_per_pixel : float
+        Cut-off 2 mf NA/λ in cycles per pixel of the image; above 0. Beyond 0.5 the
+        image is under-sampled, which the model includes.
+    device : torch.device
+        Where to compute.
+    binning : int
+        Fine pixels along a pixel of the image: 2 for an image as the camera took it, 1
+        for one that was interpolated to the 2× grid (``shape`` and cut-off are then
+        those of the fine grid, and the camera's pixels become part of the blur).
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of the image.
+    object_shape : tuple of int
+        Of the object, with its margin.
+    sensitivity : tensor, float32, shape ``object_shape``
+        The share of each fine pixel's light that falls into the image, 0 to 1.
+
+    References
+    ----------
+    .. [1] Bertero, Boccacci, Astronomy & Astrophysics 437, 369 (2005),
+       doi:10.1051/0004-6361:20052717.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = ImagingModel((20, 31), 0.4, torch.device("cpu"))
+    >>> image = model.blur(torch.full(model.object_shape, 7.0))
+    >>> image.shape, bool(((image - 7).abs() < 1e-5).all())
+    (torch.Size([20, 31]), True)
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        cutoff_per_pixel: float,
+        device: torch.device,
+        *,
+        binning: int = FINER,
+    ) -> None:
+        import torch
+
+        if not 0 < cutoff_per_pixel < math.inf:
+            raise InputError(
+                "cut-off in cycles per pixel", got=cutoff_per_pixel, allowed="above 0"
+            )
+        self.shape = shape
+        self.binning = binning
+        margin = math.ceil(_MARGIN_PERIODS / cutoff_per_pixel)
+        height, width = (
+            binning * scipy.fft.next_fast_len(side + margin, real=True)
+            for side in shape
+        )
+        self.object_shape = (height, width)
+        cutoff = cutoff_per_pixel / binning
+        # Columns of the spectrum beyond the cut-off are zero and need no transform.
+        self._columns = min(math.floor(cutoff * width), width // 2) + 1
+        f_y, f_x = np.fft.fftfreq(height), np.fft.rfftfreq(width)[: self._columns]
+        otf = widefield_otf(np.hypot(f_y[:, np.newaxis], f_x), cutoff)
+        if binning == 1:
+            # The mean of fine pixels half a pixel up and down (left and right).
+            otf *= np.cos(np.pi * f_y)[:, np.newaxis] * np.cos(np.pi * f_x)
+        self._otf = torch.from_numpy(otf.astype(np.float32)).to(device)
+        self.sensitivity = self.adjoint(torch.ones(shape, device=device))
+
+    def blur(self, thing: torch.Tensor) -> torch.Tensor:
+        """Return the image of an object.
+
+        Parameters
+        ----------
+        thing : tensor, float32, shape ``object_shape``
+            The object.
+
+        Returns
+        -------
+        tensor (Y, X), float32
+        """
+        import torch
+
+        rows, columns = (self.binning * side for side in self.shape)
+        half = torch.fft.rfft(thing, dim=1)[:, : self._columns]
+        half = torch.fft.ifft(torch.fft.fft(half, dim=0) * self._otf, dim=0)[:rows]
+        fine = torch.fft.irfft(half, n=self.object_shape[1], dim=1)[:, :columns]
+        image: torch.Tensor = torch.nn.functional.avg_pool2d(fine[None], self.binning)[
+            0
+        ]
+        return image
+
+    def adjoint(self, image: torch.Tensor) -> torch.Tensor:
+        """Return the transpose of `blur` times binning²: an even 1 becomes ≤ 1.
+
+        Parameters
+        ----------
+        image : tensor (Y, X), float32
+            In pixels of the image.
+
+        Returns
+        -------
+        tensor, float32, shape ``object_shape``
+        """
+        import torch
+
+        height, width = self.object_shape
+        fine = image.repeat_interleave(self.binning, 1)
+        half = torch.fft.rfft(fine, n=width, dim=1)[:, : self._columns]
+        half = half.repeat_interleave(self.binning, 0)
+        half = torch.fft.ifft(torch.fft.fft(half, n=height, dim=0) * self._otf, dim=0)
+        thing: torch.Tensor = torch.fft.irfft(half, n=width, dim=1)
+        return thing
+
+    def inside(self, thing: torch.Tensor) -> torch.Tensor:
+        """Return the part of an object that lies in the image: (2 Y, 2 X)."""
+        rows, columns = (self.binning * side for side in self.shape)
+        return thing[:rows, :columns]

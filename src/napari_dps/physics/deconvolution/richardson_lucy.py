@@ -1,0 +1,104 @@
+"""Richardson–Lucy deconvolution on the 2× grid, accelerated by extrapolation."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+from napari_dps.core import InputError, Progress
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_dps.physics.deconvolution.model import ImagingModel
+
+_LEAST_SENSITIVITY = 1e-3
+_TINY = 1e-12
+
+
+def richardson_lucy_steps(
+    image: torch.Tensor,
+    model: ImagingModel,
+    iterations: int,
+    *,
+    accelerate: bool = True,
+) -> Generator[Progress, None, torch.Tensor]:
+    """Deconvolve an image by maximum likelihood for Poisson noise, never negative.
+
+    x ← x/s · Hᵀ[(y + b)/(H x + b)] with the imaging model H and the sensitivity s
+    (Richardson 1972, Lucy 1974), stopped early: each iteration sharpens and brings up
+    noise. Between iterations the estimate is extrapolated along its last step by the
+    factor of Biggs and Andrews (first order), so that few do the work of many.
+
+    Images may hold negative values (read noise, reconstructions): b = −min(y, 0) is
+    added to the data and to the model alike, which keeps the mean of the noise, where
+    cutting off would add light. It is the offset of the shifted Poisson model (Snyder
+    et al. 1995).
+
+    Parameters
+    ----------
+    image : tensor (Y, X), float32
+        Finite, in counts above the camera's offset.
+    model : ImagingModel
+        For the image's shape.
+    iterations : int
+        At least 1.
+    accelerate : bool
+        Whether to extrapolate; without, it is the classic algorithm.
+
+    Yields
+    ------
+    Progress
+        After each iteration.
+
+    Returns
+    -------
+    tensor (2 Y, 2 X), float32
+        Same brightness. Where there is no light, an estimate that is never negative
+        turns noise around zero into a mean above zero, so the total is a little above
+        the image's.
+
+    Raises
+    ------
+    InputError
+        If ``iterations`` is below 1.
+
+    References
+    ----------
+    .. [1] Richardson, J. Opt. Soc. Am. 62, 55 (1972), doi:10.1364/JOSA.62.000055.
+    .. [2] Lucy, Astronomical Journal 79, 745 (1974), doi:10.1086/111605.
+    .. [3] Biggs, Andrews, Applied Optics 36, 1766 (1997), doi:10.1364/AO.36.001766.
+    .. [4] Snyder et al., J. Opt. Soc. Am. A 12, 272 (1995),
+       doi:10.1364/JOSAA.12.000272.
+    """
+    import torch
+
+    if iterations < 1:
+        raise InputError("iterations", got=iterations, allowed="at least 1")
+    offset = -min(float(image.min()), 0.0)
+    # In units of the mean, so that no constant below depends on the unit of the image.
+    unit = float(image.mean()) + offset
+    if unit <= 0:
+        return torch.zeros_like(model.inside(model.sensitivity))
+    data = (image + offset) / unit
+    offset /= unit
+    sensitivity = model.sensitivity.clamp(min=_LEAST_SENSITIVITY)
+    estimate = point = torch.ones(model.object_shape, device=image.device)
+    step = torch.zeros_like(estimate)
+    for iteration in range(iterations):
+        ratio = data / (model.blur(point) + offset).clamp(min=_TINY)
+        previous, before = estimate, step
+        estimate = (point * model.adjoint(ratio) / sensitivity).clamp_(min=0)
+        step = estimate - point
+        point = estimate
+        if accelerate:
+            share = _extrapolation(step, before)
+            point = (estimate + share * (estimate - previous)).clamp_(min=0)
+        yield Progress(iteration + 1, iterations, "Richardson–Lucy")
+    return unit * model.inside(estimate)
+
+
+def _extrapolation(step: torch.Tensor, before: torch.Tensor) -> float:
+    """Return how far to go on along the last change: (g·g')/(g'·g'), 0 to 1."""
+    length = float((before * before).sum())
+    return min(max(float((step * before).sum()) / length, 0.0), 1.0) if length else 0.0
