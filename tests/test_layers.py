@@ -13,7 +13,9 @@ GUI = {"napari", "qtpy", "superqt", "magicgui", "PyQt6", "PySide6"}
 IMPORT_ALL = """
 import importlib, pkgutil, napari_dps
 for module in pkgutil.walk_packages(napari_dps.__path__, "napari_dps."):
-    importlib.import_module(module.name)
+    # Classes of layers need torch when they are defined: loaded when a network is.
+    if not module.name.startswith(("napari_dps.nets.", "napari_dps.train.")):
+        importlib.import_module(module.name)
 """
 HELP = """
 from napari_dps.cli import main
