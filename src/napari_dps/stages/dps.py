@@ -335,6 +335,6 @@ STAGE = Stage(
     parameters=DpsParameters,
     function=run,
     needs_optics=True,
-    # Until the trained network is its method: Richardson-Lucy brings up noise.
+    # Until the trained network is its method.
     by_default=False,
 )
