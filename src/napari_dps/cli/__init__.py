@@ -1,4 +1,4 @@
-"""The command line: ``napari-dps run | demo | measure | simulate | psf``.
+"""The command line: ``napari-dps run | demo | measure | simulate | psf | train``.
 
 This module knows the commands by name only, so that ``napari-dps --help`` starts at
 once; the module of a command is imported when the command is called.
@@ -21,6 +21,7 @@ COMMANDS = {
     "measure": "measure an image: resolution, noise, agreement with a reference",
     "simulate": "simulate a raw SIM stack with its exact truth and patterns",
     "psf": "compute the PSF and the OTF of a microscope",
+    "train": "train the network of a stage from a recipe",
 }
 """Each command is a module here with ``configure(parser)`` and ``execute(options)``."""
 

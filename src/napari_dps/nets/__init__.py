@@ -1,0 +1,1 @@
+"""Networks and their weights; import its modules inside functions: they load torch."""

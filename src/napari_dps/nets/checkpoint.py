@@ -1,0 +1,213 @@
+"""Weights on disk: safetensors with a JSON description beside them, never unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from napari_dps.core import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_dps.nets.res_u_dbpn import ResUDBPN
+
+_LARGEST_BYTES = 64 * 2**20
+
+
+class CheckpointMetadata(BaseModel):
+    """What is known of a set of weights; the JSON file beside them.
+
+    Attributes
+    ----------
+    format : int
+        Version of this description.
+    architecture : {"res_u_dbpn"}
+        Class of the network.
+    network : dict
+        Arguments of the class.
+    rl_iterations : tuple of int
+        Depths of the Richardson–Lucy features that it was trained with.
+    output_width : float
+        Width of the PSF of its output, of the input's; 0 for point emitters.
+    optics : dict
+        Canonical sampling: pixel size in nm and cut-off in cycles per pixel.
+    recipe, data : dict
+        Settings of the training and of its data.
+    metrics : dict
+        Scores on held-out classes.
+    version : str
+        Of napari-dps that trained it.
+    sha256 : str
+        Of the file of weights.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    architecture: Literal["res_u_dbpn"] = "res_u_dbpn"
+    network: dict[str, Any]
+    rl_iterations: tuple[int, ...]
+    output_width: float
+    optics: dict[str, float]
+    recipe: dict[str, Any]
+    data: dict[str, Any]
+    metrics: dict[str, Any]
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """Weights that were checked, and their description."""
+
+    metadata: CheckpointMetadata
+    weights: dict[str, torch.Tensor]
+
+    def network(self, device: torch.device) -> ResUDBPN:
+        """Build the network with these weights, ready for inference.
+
+        Raises
+        ------
+        InputError
+            If the weights do not fit the architecture that the description names.
+        """
+        import torch
+
+        from napari_dps.nets.res_u_dbpn import ResUDBPN
+
+        try:
+            network = ResUDBPN(**self.metadata.network)
+            network.load_state_dict(self.weights)
+        except (TypeError, RuntimeError, ValueError) as problem:
+            raise InputError(
+                "weights do not fit the network of their description",
+                got=str(problem).splitlines()[0],
+            ) from problem
+        ready = network.to(device, torch.float32, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        result: ResUDBPN = ready.eval().requires_grad_(False)
+        return result
+
+
+def save_checkpoint(
+    path: Path, weights: dict[str, torch.Tensor], description: dict[str, Any]
+) -> CheckpointMetadata:
+    """Write weights and their description, each complete or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.safetensors``; the description gets the same name and ``.json``.
+    weights : dict of tensor
+        State of the network.
+    description : dict
+        Fields of `CheckpointMetadata` without ``sha256``.
+
+    Returns
+    -------
+    CheckpointMetadata
+    """
+    from safetensors.torch import save
+
+    content = save({name: value.contiguous().cpu() for name, value in weights.items()})
+    digest = hashlib.sha256(content).hexdigest()
+    metadata = CheckpointMetadata(**{**description, "sha256": digest})
+    text = metadata.model_dump_json(indent=2) + "\n"
+    for target, data in ((path, content), (_beside(path), text.encode())):
+        part = target.with_name(target.name + ".part")
+        part.write_bytes(data)
+        part.replace(target)
+    return metadata
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read weights that fit their description.
+
+    Parameters
+    ----------
+    path : Path
+        The ``.safetensors`` file.
+
+    Returns
+    -------
+    Checkpoint
+
+    Raises
+    ------
+    InputError
+        If a file is missing, too large, not what it should be, or was changed.
+    """
+    from safetensors.torch import load
+
+    metadata = _read_metadata(_beside(path))
+    content = _read(path)
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != metadata.sha256:
+        raise InputError(
+            f"{path.name} is not the file that its description names: sha256",
+            got=digest[:12],
+            allowed=metadata.sha256[:12],
+        )
+    try:
+        weights = load(content)
+    except Exception as problem:
+        raise InputError(
+            f"{path.name} is not a safetensors file: {problem}"
+        ) from problem
+    return Checkpoint(metadata, weights)
+
+
+def shipped_weights(name: str) -> Path:
+    """Return the file of weights that come with the package.
+
+    Parameters
+    ----------
+    name : str
+        For example ``"dps-hybrid"``.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+        If there are none of that name.
+    """
+    folder = Path(str(files("napari_dps.nets") / "weights"))
+    known = sorted(file.stem for file in folder.glob("*.safetensors"))
+    if name not in known:
+        raise InputError(
+            "weights", got=name, allowed=", ".join(known) or "none shipped"
+        )
+    return folder / f"{name}.safetensors"
+
+
+def _beside(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > _LARGEST_BYTES:
+            raise InputError(f"{path.name} is too large", allowed="up to 64 MiB")
+        return path.read_bytes()
+    except OSError as problem:
+        reason = problem.strerror or str(problem)
+        raise InputError(f"cannot read {path.name}: {reason}") from problem
+
+
+def _read_metadata(path: Path) -> CheckpointMetadata:
+    try:
+        return CheckpointMetadata.model_validate_json(_read(path))
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InputError(
+            f"{path.name} does not describe weights: {place}: {first['msg']}"
+        ) from problem

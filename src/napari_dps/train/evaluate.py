@@ -1,0 +1,112 @@
+"""Scores of a network on held-out structures, beside those of its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from napari_dps.metrics.reference import fit_intensity, psnr_db, ssim
+from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
+from napari_dps.physics.otf import otf_2d
+from napari_dps.stages.dps_network import OUTPUT_WIDTH
+from napari_dps.train.data import VALIDATION_PHOTONS, Batch, Fields, as_batch
+
+_PAD_PX = 16
+
+
+def run_network(network: nn.Module, batch: Batch, *, noise_input: bool) -> Tensor:
+    """Give a batch to a network; return (N, 1, 2Y, 2X)."""
+    out: Tensor = network(
+        batch.image, batch.features, batch.noise if noise_input else None
+    )
+    return out
+
+
+def validate(
+    network: nn.Module, fields: Fields, *, noise_input: bool, output_width: float
+) -> dict[str, float]:
+    """Score a network on fields as from `validation_fields`.
+
+    Parameters
+    ----------
+    network : module
+        Without gradients, in evaluation mode.
+    fields : Fields
+        As many for each of `VALIDATION_PHOTONS`, in this order.
+    noise_input : bool
+        Whether the network is told the noise level.
+    output_width : float
+        PSF of the output; a result of point emitters is blurred before it is scored.
+
+    Returns
+    -------
+    dict
+        ``psnr_40`` (dB), ``ssim_40`` and so on, after an affine fit, and their means
+        ``psnr`` and ``ssim``.
+    """
+    with torch.inference_mode():
+        results = [
+            run_network(network, as_batch(fields, index), noise_input=noise_input)
+            for index in range(len(fields))
+        ]
+    if not output_width:
+        results = [at_output_width(result) for result in results]
+    return score((result[0, 0].numpy() for result in results), fields)
+
+
+def baselines(fields: Fields) -> dict[str, dict[str, float]]:
+    """Score the interpolated inputs and each Richardson–Lucy feature."""
+    inputs = (
+        F.interpolate(as_batch(fields, index).image, scale_factor=2, mode="bicubic")
+        for index in range(len(fields))
+    )
+    scores = {"input": score((image[0, 0].numpy() for image in inputs), fields)}
+    for number in range(fields.features.shape[1]):
+        scores[f"richardson_lucy_{number}"] = score(fields.features[:, number], fields)
+    return scores
+
+
+def score(results: Iterable[NDArray[Any]], fields: Fields) -> dict[str, float]:
+    """Return PSNR and SSIM against the targets for each level of light.
+
+    Parameters
+    ----------
+    results : iterable of array (2Y, 2X)
+        One for each field.
+    fields : Fields
+        With their targets.
+
+    Returns
+    -------
+    dict
+        See `validate`.
+    """
+    rows = []
+    for result, target in zip(results, fields.target, strict=True):
+        truth = target.astype(np.float64)
+        fitted = fit_intensity(result.astype(np.float64), truth)
+        rows.append((psnr_db(fitted, truth), ssim(fitted, truth)))
+    table = np.array(rows).reshape(len(VALIDATION_PHOTONS), -1, 2).mean(axis=1)
+    scores: dict[str, float] = {}
+    for photons, (psnr, similarity) in zip(VALIDATION_PHOTONS, table, strict=True):
+        scores[f"psnr_{photons:g}"] = round(float(psnr), 3)
+        scores[f"ssim_{photons:g}"] = round(float(similarity), 4)
+    scores["psnr"], scores["ssim"] = (round(float(v), 4) for v in table.mean(axis=0))
+    return scores
+
+
+def at_output_width(emitters: Tensor) -> Tensor:
+    """Blur point emitters (N, 1, 2Y, 2X) to half the PSF's width; mirrored edges."""
+    height, width = emitters.shape[-2:]
+    padded = F.pad(emitters, (_PAD_PX,) * 4, mode="reflect")
+    shape = (padded.shape[-2], padded.shape[-1])
+    cutoff = CANONICAL_CUTOFF_PER_PIXEL / 2 / OUTPUT_WIDTH
+    otf = torch.from_numpy(otf_2d(shape, cutoff, half_plane=True).astype(np.float32))
+    blurred: Tensor = torch.fft.irfft2(torch.fft.rfft2(padded) * otf, s=shape)
+    return blurred[..., _PAD_PX : _PAD_PX + height, _PAD_PX : _PAD_PX + width]

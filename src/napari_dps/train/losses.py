@@ -1,0 +1,245 @@
+"""Losses of the super-resolution network: the slides' objective, and more terms.
+
+The objective of Ye et al. 2024 (doi:10.34133/icomputing.0082) needs no truth:
+(1 − SSIM(x ⊗ srPSF, y)) + β₁ R_Hessian(x) + β₂ ‖x‖₁. Sums are written as means here, so
+that weights do not depend on the size of a patch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from napari_dps.core import InputError
+from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
+from napari_dps.physics.otf import otf_2d
+
+if TYPE_CHECKING:
+    from napari_dps.train.data import Batch
+
+_POISSON_FLOOR = 0.05
+"""Least expected brightness (full scale is 1) that the Poisson term divides by."""
+
+
+class LossWeights(BaseModel):
+    """Weight of each term; a term of weight 0 is not computed.
+
+    Attributes
+    ----------
+    ssim, ssim_k1, ssim_k2
+        (1 − SSIM) of the re-blurred output against the input, and its constants.
+    hessian, hessian_time
+        R_Hessian of the output, and σ, its weight of continuity in time.
+    sparsity
+        Mean of |x|.
+    poisson
+        Squared error of the re-blurred output over its expected brightness.
+    noise2noise
+        Whether SSIM and Poisson terms compare with a second recording of the same
+        object (Lehtinen et al. 2018, arXiv:1803.04189) in place of the input.
+    truth, truth_ssim
+        Mean of |x − truth| and (1 − SSIM(x, truth)).
+    margin_px
+        Rim, in px of the input, that no term but the supervised ones sees: light from
+        outside the patch is missing in the re-blurred output there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    ssim: float = Field(default=0.0, ge=0)
+    ssim_k1: float = Field(default=0.01, gt=0)
+    ssim_k2: float = Field(default=0.03, gt=0)
+    hessian: float = Field(default=0.0, ge=0)
+    hessian_time: float = Field(default=0.0, ge=0)
+    sparsity: float = Field(default=0.0, ge=0)
+    poisson: float = Field(default=0.0, ge=0)
+    noise2noise: bool = False
+    truth: float = Field(default=0.0, ge=0)
+    truth_ssim: float = Field(default=0.0, ge=0)
+    margin_px: int = Field(default=8, ge=0)
+
+
+class ImageFormation(nn.Module):
+    """y = mean over 2 × 2 of (x ⊗ PSF), for patches at canonical sampling.
+
+    Parameters
+    ----------
+    output_width : float
+        Width of the PSF that x is already seen through, of the image's PSF: 0 for an
+        object of emitters (the slides), 0.5 for truth at half the width.
+    pad_px : int
+        Mirrored rim on the fine grid.
+
+    Examples
+    --------
+    >>> even = torch.full((1, 1, 64, 48), 3.0)
+    >>> image = ImageFormation()(even)
+    >>> image.shape, bool(torch.allclose(image, torch.tensor(3.0)))
+    (torch.Size([1, 1, 32, 24]), True)
+    """
+
+    def __init__(self, output_width: float = 0.0, pad_px: int = 16) -> None:
+        super().__init__()
+        if not 0 <= output_width < 1:
+            raise InputError("output width", got=output_width, allowed="0 to below 1")
+        self.output_width = output_width
+        self.pad_px = pad_px
+        self._transfer: dict[tuple[int, int], Tensor] = {}
+
+    def forward(self, fine: Tensor) -> Tensor:
+        """Map (N, 1, 2Y, 2X) to the image (N, 1, Y, X)."""
+        height, width = fine.shape[-2:]
+        pad = min(self.pad_px, height - 1, width - 1)
+        padded = F.pad(fine, (pad,) * 4, mode="reflect")
+        transfer = self._of_shape(padded.shape[-2], padded.shape[-1]).to(fine.device)
+        blurred = torch.fft.irfft2(
+            torch.fft.rfft2(padded) * transfer, s=padded.shape[-2:]
+        )
+        return F.avg_pool2d(blurred[..., pad : pad + height, pad : pad + width], 2)
+
+    def _of_shape(self, height: int, width: int) -> Tensor:
+        shape = (height, width)
+        if shape not in self._transfer:
+            cutoff = CANONICAL_CUTOFF_PER_PIXEL / 2
+            transfer = otf_2d(shape, cutoff, half_plane=True)
+            if self.output_width:
+                # The image's OTF ends before the output's does: nothing divides by 0.
+                known = otf_2d(shape, cutoff / self.output_width, half_plane=True)
+                transfer = transfer / np.where(transfer > 0, known, 1)
+            self._transfer[shape] = torch.from_numpy(transfer.astype(np.float32))
+        return self._transfer[shape]
+
+
+def ssim_loss(x: Tensor, y: Tensor, *, k1: float = 0.01, k2: float = 0.03) -> Tensor:
+    """Return 1 − SSIM, full scale 1, Gaussian window of 11 px and σ = 1.5 px.
+
+    Parameters
+    ----------
+    x, y : tensor (N, 1, Y, X)
+        At least 11 px a side.
+    k1, k2 : float
+        Constants (Wang et al. 2004, doi:10.1109/TIP.2003.819861). The slides print
+        k1 = 0.001.
+
+    Returns
+    -------
+    tensor, scalar
+        0 for equal images.
+    """
+    from pytorch_msssim import ssim
+
+    similarity: Tensor = ssim(x, y, data_range=1.0, K=(k1, k2))
+    return 1 - similarity
+
+
+def hessian_loss(x: Tensor, sigma: float = 0.0) -> Tensor:
+    """Return R_Hessian, the mean over pixels of the absolute second derivatives.
+
+    |f_xx| + |f_yy| + 2|f_xy| + σ|f_tt| + 2√σ|f_xt| + 2√σ|f_yt| (Huang et al. 2018,
+    doi:10.1038/nbt.4115). Each derivative is averaged over where it is defined.
+
+    Parameters
+    ----------
+    x : tensor (N, T, Y, X)
+        Time along the second axis; one frame for an image.
+    sigma : float
+        Weight σ of continuity in time; 0 is the two-dimensional case.
+
+    Returns
+    -------
+    tensor, scalar
+
+    Examples
+    --------
+    >>> ramp = torch.arange(8.0).expand(1, 1, 8, 8)
+    >>> float(hessian_loss(ramp)), float(hessian_loss(ramp**2))
+    (0.0, 2.0)
+    """
+    t, y, x_axis = 1, 2, 3
+    total = _second(x, x_axis, x_axis) + _second(x, y, y) + 2 * _second(x, x_axis, y)
+    if sigma and x.shape[t] > 1:
+        root = sigma**0.5
+        total = total + 2 * root * (_second(x, x_axis, t) + _second(x, y, t))
+        if x.shape[t] > 2:
+            total = total + sigma * _second(x, t, t)
+    return total
+
+
+def poisson_loss(expected: Tensor, recorded: Tensor) -> Tensor:
+    """Return the mean of (y − ŷ)²/ŷ: the Poisson likelihood to second order.
+
+    Parameters
+    ----------
+    expected : tensor
+        ŷ, full scale 1; the divisor is at least 0.05 and carries no gradient.
+    recorded : tensor
+        y.
+
+    Returns
+    -------
+    tensor, scalar
+    """
+    variance = expected.detach().clamp(min=_POISSON_FLOOR)
+    return ((recorded - expected) ** 2 / variance).mean()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Objective:
+    """The weighted sum of the terms of a recipe."""
+
+    weights: LossWeights
+    formation: ImageFormation
+
+    def __call__(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Return each term times its weight, and their sum as ``"loss"``.
+
+        Parameters
+        ----------
+        output : tensor (N, 1, 2Y, 2X)
+            Of the network.
+        batch : Batch
+            What it was given, and the truth.
+        """
+        terms = {**self._physics(output, batch), **self._supervised(output, batch)}
+        return {**terms, "loss": torch.stack(list(terms.values())).sum()}
+
+    def _physics(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+        w, terms = self.weights, {}
+        inside = _rim(output, 2 * w.margin_px)
+        if w.ssim or w.poisson:
+            data = batch.partner if w.noise2noise else batch.image
+            data = _rim(data, w.margin_px)
+            expected = _rim(self.formation(output), w.margin_px)
+            if w.ssim:
+                loss = ssim_loss(expected, data, k1=w.ssim_k1, k2=w.ssim_k2)
+                terms["ssim"] = w.ssim * loss
+            if w.poisson:
+                terms["poisson"] = w.poisson * poisson_loss(expected, data)
+        if w.hessian:
+            terms["hessian"] = w.hessian * hessian_loss(inside, w.hessian_time)
+        if w.sparsity:
+            terms["sparsity"] = w.sparsity * inside.abs().mean()
+        return terms
+
+    def _supervised(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+        w, terms = self.weights, {}
+        if w.truth:
+            terms["truth"] = w.truth * (output - batch.target).abs().mean()
+        if w.truth_ssim:
+            terms["truth_ssim"] = w.truth_ssim * ssim_loss(output, batch.target)
+        return terms
+
+
+def _second(x: Tensor, first: int, second: int) -> Tensor:
+    return x.diff(dim=first).diff(dim=second).abs().mean()
+
+
+def _rim(x: Tensor, width: int) -> Tensor:
+    """Return the inside of (N, C, Y, X)."""
+    return x[..., width : x.shape[-2] - width, width : x.shape[-1] - width]

@@ -1,0 +1,268 @@
+"""Simulated fields at canonical sampling: image, second noisy image, exact truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL, CANONICAL_OPTICS
+from napari_dps.physics.otf import radial_frequency, widefield_otf
+from napari_dps.physics.phantoms import StructureId, phantom
+from napari_dps.stages.dps_network import OUTPUT_WIDTH
+
+Image = NDArray[np.float32]
+
+TRAINING_CLASSES: dict[StructureId, float] = {
+    "microtubules": 2.0,
+    "actin": 2.0,
+    "er": 2.0,
+    "vesicles": 1.5,
+    "clathrin": 1.5,
+    "beads": 1.0,
+    "line_pairs": 1.5,
+    "point_pairs": 1.0,
+    "gratings": 1.5,
+    "star": 0.5,
+}
+"""Structures that are trained on, and how often relative to one another."""
+HELD_OUT_CLASSES: tuple[StructureId, ...] = ("nuclear_pores", "mitochondria", "glyphs")
+"""Never trained on: they decide which checkpoint is best."""
+
+_MARGIN_PX = 12
+"""Light comes from that far outside the field: three widths of the PSF."""
+_FINE = 4
+"""Grid of the emitters, over that of the image."""
+_SIM_SUPPORT = 0.872
+"""Support of a cosine-apodised OTF over that of the Airy OTF of the same FWHM."""
+
+
+class DataSettings(BaseModel):
+    """Ranges that simulated fields are drawn from, uniformly or log-uniformly."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    fields: int = Field(default=2400, ge=1)
+    field_px: int = Field(default=96, ge=16)
+    seed: int = 1
+    photons: tuple[float, float] = (20, 5000)
+    background: tuple[float, float] = (0, 0.06)
+    read_noise_e: tuple[float, float] = (0.5, 2.5)
+    psf_jitter: float = Field(default=0.08, ge=0, lt=0.5)
+    magnification: tuple[float, float] = (0.6, 1.6)
+    separation_nm: tuple[float, float] = (40, 160)
+    mixed: float = Field(default=0.35, ge=0, le=1)
+    coloured: float = Field(default=0.25, ge=0, le=1)
+    other_psf: float = Field(default=0.1, ge=0, le=1)
+    haze: float = Field(default=0.2, ge=0, le=1)
+    empty: float = Field(default=0.03, ge=0, le=1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SimulatedField:
+    """One field; brightness in photons per pixel of the image.
+
+    Attributes
+    ----------
+    image, partner : array (Y, X)
+        Two recordings of the same object, of independent noise.
+    target : array (2Y, 2X)
+        The object seen through a PSF of half the width, background included.
+    """
+
+    image: Image
+    partner: Image
+    target: Image
+
+
+@dataclass(frozen=True, slots=True)
+class FieldConditions:
+    """How a field is recorded.
+
+    Attributes
+    ----------
+    photons : float
+        At the 99.9th percentile of the image.
+    background : float
+        Even light, of ``photons``.
+    read_noise_e : float
+        Electrons.
+    psf_width : float
+        Width of the true PSF over that of canonical sampling.
+    psf : {"airy", "gaussian", "apodised"}
+        Its shape; all of the same full width at half maximum.
+    colour : float or None
+        None is white noise; else a measure of how the noise of a reconstruction
+        rises with frequency.
+    """
+
+    photons: float = 200.0
+    background: float = 0.02
+    read_noise_e: float = 1.6
+    psf_width: float = 1.0
+    psf: str = "airy"
+    colour: float | None = None
+
+
+def draw_field(settings: DataSettings, index: int) -> SimulatedField:
+    """Draw the field of an index: the same settings and index, the same field.
+
+    Parameters
+    ----------
+    settings : DataSettings
+        Ranges.
+    index : int
+        Number of the field.
+
+    Returns
+    -------
+    SimulatedField
+    """
+    rng = np.random.default_rng([settings.seed, index])
+    emitters = _draw_emitters(settings, rng)
+    low, high = np.log(settings.photons)
+    shapes = ("gaussian", "apodised")
+    conditions = FieldConditions(
+        photons=float(np.exp(rng.uniform(low, high))),
+        background=float(rng.uniform(*settings.background)),
+        read_noise_e=float(rng.uniform(*settings.read_noise_e)),
+        psf_width=float(np.exp(rng.uniform(-1, 1) * settings.psf_jitter)),
+        psf=shapes[rng.integers(2)] if rng.random() < settings.other_psf else "airy",
+        colour=float(rng.uniform(0, 6)) if rng.random() < settings.coloured else None,
+    )
+    return record_field(emitters, conditions, rng)
+
+
+def record_field(
+    emitters: Image, conditions: FieldConditions, rng: np.random.Generator
+) -> SimulatedField:
+    """Record an object given on the fine grid, margin included.
+
+    Parameters
+    ----------
+    emitters : array (4 (Y + 24), 4 (X + 24))
+        Brightness ≥ 0, periodic; the margin of 12 px on each side is not recorded.
+    conditions : FieldConditions
+        Light, noise and PSF.
+    rng : numpy.random.Generator
+        Draws the noise.
+
+    Returns
+    -------
+    SimulatedField
+    """
+    half = _bin(emitters)  # the grid of the output
+    spectrum = scipy.fft.rfft2(half, workers=1)
+    cutoff = CANONICAL_CUTOFF_PER_PIXEL / 2
+    radius = radial_frequency((half.shape[0], half.shape[1]), half_plane=True)
+
+    def seen(transfer: NDArray[np.float64]) -> Image:
+        blurred = scipy.fft.irfft2(spectrum * transfer, s=half.shape, workers=1)
+        return np.asarray(np.maximum(blurred, 0), dtype=np.float32)
+
+    clean = _bin(seen(_transfer(radius, cutoff / conditions.psf_width, conditions.psf)))
+    clean /= 4  # a mean: an even object of 1 gives an even image of 1
+    bright = max(float(np.percentile(clean, 99.9)), float(clean.max()) / 4)
+    gain = conditions.photons / bright if bright > 0 else 0.0
+    pedestal = conditions.background * conditions.photons
+    expected = np.asarray(gain * clean + pedestal, dtype=np.float32)
+    target = gain * seen(widefield_otf(radius, cutoff / OUTPUT_WIDTH)) + pedestal
+    return SimulatedField(
+        _crop(_noisy(expected, conditions, rng), _MARGIN_PX),
+        _crop(_noisy(expected, conditions, rng), _MARGIN_PX),
+        _crop(np.asarray(target, dtype=np.float32), 2 * _MARGIN_PX),
+    )
+
+
+def draw_emitters(
+    structure: StructureId,
+    field_px: int,
+    *,
+    seed: int | np.random.Generator,
+    magnification: float = 1.0,
+    separation_nm: float = 80.0,
+) -> Image:
+    """Draw a structure on the fine grid, with the margin that `record_field` wants."""
+    side = _FINE * (field_px + 2 * _MARGIN_PX)
+    return phantom(
+        structure,
+        (side, side),
+        pixel_size_nm=CANONICAL_OPTICS.pixel_size_nm / _FINE / magnification,
+        seed=seed,
+        separation_nm=separation_nm / magnification,
+    )
+
+
+def _draw_emitters(settings: DataSettings, rng: np.random.Generator) -> Image:
+    """Draw one structure, or two on top of one another, with haze or nothing."""
+    classes, weights = list(TRAINING_CLASSES), np.array([*TRAINING_CLASSES.values()])
+    total: Image | None = None
+    for _ in range(1 + int(rng.random() < settings.mixed)):
+        part = draw_emitters(
+            classes[rng.choice(len(classes), p=weights / weights.sum())],
+            settings.field_px,
+            seed=rng,
+            magnification=rng.uniform(*settings.magnification),
+            separation_nm=rng.uniform(*settings.separation_nm),
+        )
+        part *= rng.lognormal(0, 0.5) / part.sum()
+        total = part if total is None else total + part
+    emitters = np.asarray(total)
+    if rng.random() < settings.haze:
+        sigma = rng.uniform(250, 900) / CANONICAL_OPTICS.pixel_size_nm * _FINE
+        radius = radial_frequency(
+            (emitters.shape[0], emitters.shape[1]), half_plane=True
+        )
+        blur = np.exp(-2 * (np.pi * sigma * radius) ** 2)
+        spectrum = scipy.fft.rfft2(emitters, workers=1) * blur
+        haze = scipy.fft.irfft2(spectrum, s=emitters.shape, workers=1)
+        emitters = emitters + rng.uniform(0.3, 3) * np.maximum(haze, 0)
+    if rng.random() < settings.empty:
+        emitters = np.zeros_like(emitters)
+    return np.asarray(emitters, dtype=np.float32)
+
+
+def _transfer(
+    radius: NDArray[np.float64], cutoff: float, shape: str
+) -> NDArray[np.float64]:
+    """Return an OTF whose PSF is as wide as that of the Airy OTF of the cut-off."""
+    if shape == "gaussian":
+        sigma = 1.029 / cutoff / 2.3548
+        return np.exp(-2 * (np.pi * sigma * radius) ** 2)
+    if shape == "apodised":
+        ratio = np.minimum(radius / (_SIM_SUPPORT * cutoff), 1)
+        return np.cos(np.pi / 2 * ratio)
+    return widefield_otf(radius, cutoff)
+
+
+def _noisy(
+    expected: Image, conditions: FieldConditions, rng: np.random.Generator
+) -> Image:
+    """Add shot and read noise, white or coloured as in a Wiener reconstruction."""
+    if conditions.colour is None:
+        photons = rng.poisson(expected).astype(np.float32)
+        read = rng.standard_normal(expected.shape, dtype=np.float32)
+        return photons + np.float32(conditions.read_noise_e) * read
+    radius = radial_frequency((expected.shape[0], expected.shape[1]), half_plane=True)
+    ratio = np.minimum(radius / CANONICAL_CUTOFF_PER_PIXEL, 1)
+    colour = (1 + conditions.colour * ratio**2) * np.cos(np.pi / 2 * ratio)
+    colour /= np.sqrt(np.mean(colour**2))
+    white = rng.standard_normal(expected.shape, dtype=np.float32)
+    noise = scipy.fft.irfft2(
+        scipy.fft.rfft2(white, workers=1) * colour, s=expected.shape, workers=1
+    )
+    variance = expected + conditions.read_noise_e**2
+    return np.asarray(expected + np.sqrt(variance) * noise, dtype=np.float32)
+
+
+def _bin(image: Image) -> Image:
+    """Return sums over 2 × 2 pixels."""
+    height, width = (side // 2 for side in image.shape)
+    return np.asarray(image.reshape(height, 2, width, 2).sum(axis=(1, 3)))
+
+
+def _crop(image: Image, margin: int) -> Image:
+    return np.ascontiguousarray(image[margin:-margin, margin:-margin])
