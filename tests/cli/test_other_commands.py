@@ -106,6 +106,7 @@ def test_demo_scores_every_stage_against_the_truth(napari_dps, tmp_path, monkeyp
     assert done.code == 0
     ids = [stage.id for stage in STAGES]
     names = {f"demo.{one}.ome.tif" for one in ids}
+    names |= {f"demo.{one}.error.ome.tif" for one in ("reconstruct", "dps")}
     names |= {"demo.ome.tif", "demo.truth.ome.tif", "demo.report.json", "demo.png"}
     assert {path.name for path in (tmp_path / "d").iterdir()} == names
     metrics = json.loads((tmp_path / "d" / "demo.report.json").read_text())["metrics"]

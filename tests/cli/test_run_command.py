@@ -35,8 +35,22 @@ def first_run(tmp_path_factory, files):
 
 def test_run_leaves_an_image_a_stage_a_report_and_a_picture(first_run):
     expected = {f"raw.{stage.id}.ome.tif" for stage in STAGES}
+    expected |= {f"raw.{stage}.error.ome.tif" for stage in ("reconstruct", "dps")}
     expected |= {"raw.report.json", "raw.png"}
     assert {path.name for path in first_run.iterdir()} == expected
+
+
+def test_error_maps_compare_each_finer_image_with_its_input(first_run):
+    stages = {s["id"]: s for s in _strict(first_run / "raw.report.json")["stages"]}
+    assert "error_map" not in stages["background"]
+    for stage_id, shape in (("reconstruct", (128, 115)), ("dps", (256, 230))):
+        told = stages[stage_id]["error_map"]
+        assert told["rsp"] > 0.9
+        error = io.load(first_run / told["file"])
+        assert error.shape == shape
+        assert error.data.min() >= 0
+        assert np.sqrt(np.mean(error.data**2)) == pytest.approx(told["rse"], rel=1e-4)
+        assert told["rsf_sigma_nm"] > 0
 
 
 def test_report_tells_all_that_the_contract_names(first_run):
