@@ -1,4 +1,4 @@
-"""The command line: ``napari-dps run | demo | measure | simulate | psf | train``.
+"""The command line: ``napari-dps run | demo | measure | check | simulate | psf | …``.
 
 This module knows the commands by name only, so that ``napari-dps --help`` starts at
 once; the module of a command is imported when the command is called.
@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": "simulate a raw stack with known truth, run all stages, score the results",
     "measure": "measure an image: resolution, noise, agreement with a reference",
     "simulate": "simulate a raw SIM stack with its exact truth and patterns",
+    "check": "plant pairs into an image: which separation does dps resolve in it?",
     "psf": "compute the PSF and the OTF of a microscope",
     "train": "train the network of a stage from a recipe",
 }

@@ -60,10 +60,10 @@ class DpsParameters(StageParameters):
     """Parameters of the stage ``dps``."""
 
     method: Literal["rl", "sparse"] = Field(
-        default="rl",
+        default="sparse",
         title="Method",
-        description="rl: Richardson-Lucy, accelerated. sparse: sparse-Hessian "
-        "deconvolution, which also denoises; slower.",
+        description="sparse: sparse-Hessian deconvolution, which also denoises. "
+        "rl: Richardson-Lucy, accelerated: seven times as fast, noisier.",
     )
     strength: float = Field(
         default=0.5,

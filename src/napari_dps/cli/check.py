@@ -1,0 +1,101 @@
+"""``napari-dps check``: the separation that the stage ``dps`` resolves in an image."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+import numpy as np
+
+from napari_dps import io
+from napari_dps.cli import arguments, console
+from napari_dps.core import InputError, Optics
+from napari_dps.core.device import DEVICES, resolve_device
+from napari_dps.core.params import parse
+from napari_dps.pipeline import Settings, first_plane
+from napari_dps.pipeline.self_check import DIP, Resolved, self_check
+from napari_dps.report import strict_json
+from napari_dps.stages.base import Context
+from napari_dps.stages.dps import DpsParameters
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument(
+        "image", metavar="IMAGE", help="a plain image, as it is given to the stage dps"
+    )
+    parser.add_argument(
+        "--camera-offset",
+        type=float,
+        default=0.0,
+        metavar="COUNTS",
+        help="subtracted first (default: 0)",
+    )
+    parser.add_argument(
+        "--brightness",
+        type=float,
+        default=1.0,
+        metavar="SHARE",
+        help="of the planted pairs, over the brightest structure (default: 1)",
+    )
+    parser.add_argument("--device", default="auto", help=", ".join(DEVICES))
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    arguments.add_model(parser, Optics, "optics")
+    arguments.add_model(parser, DpsParameters, "dps", title="stage dps", dotted=True)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Plant pairs, sharpen, and print what is resolved."""
+    parameters = parse(DpsParameters, arguments.values_of(options, "dps"), "dps")
+    optics = arguments.values_of(options, "optics")
+    settings = Settings.from_tables({"optics": optics})
+    if options.device != "auto":
+        resolve_device(options.device)
+    context = Context(device=options.device)
+    stack = io.load(
+        options.image,
+        pixel_size_nm=settings.optics.get("pixel_size_nm"),
+        warn=context.warn,
+    )
+    if "P" in stack.axes:
+        raise InputError(
+            "the image holds raw SIM frames", allowed="the result of reconstruct"
+        )
+    plane = first_plane(settings.with_optics(stack))
+    plane = plane.derive(plane.data - np.float32(options.camera_offset))
+    steps = self_check(plane, parameters, context, brightness=options.brightness)
+    answers = console.track(steps, "self-check")
+    for warning in context.warnings:
+        console.warning(warning)
+    if options.json:
+        values = {answer.kind: _values(answer) for answer in answers}
+        console.say(json.dumps(strict_json(values), indent=2, allow_nan=False))
+        return 0
+    rows = [["pairs", "input", "result"], *map(_row, answers)]
+    console.say(console.table(rows))
+    console.say(
+        f"Least separation with a dip of {DIP:.0%}, of pairs planted into the image "
+        "through the PSF that is assumed."
+    )
+    return 0
+
+
+def _values(answer: Resolved) -> dict[str, Any]:
+    return {
+        "input_nm": answer.input_nm,
+        "result_nm": answer.result_nm,
+        "pairs": answer.pairs,
+    }
+
+
+def _row(answer: Resolved) -> list[str]:
+    return [
+        f"{answer.pairs} of {answer.kind}",
+        _in_words(answer.input_nm),
+        _in_words(answer.result_nm),
+    ]
+
+
+def _in_words(separation_nm: float | None) -> str:
+    return "not resolved" if separation_nm is None else f"{separation_nm:.0f} nm"
