@@ -19,7 +19,7 @@ from napari_dps.train.data import (
 )
 from napari_dps.train.recipe import Recipe, load_recipe
 from napari_dps.train.simulation import DataSettings, draw_field
-from napari_dps.train.trainer import train_steps
+from napari_dps.train.trainer import _moving_average, train_steps
 
 DATA = DataSettings(fields=6, field_px=32)
 
@@ -171,3 +171,14 @@ def test_recipe_whose_parts_do_not_fit_is_refused():
         _recipe(patch_px=64)
     with pytest.raises(InputError, match="paper, physics"):
         load_recipe("unknown")
+
+
+def test_first_weights_are_soon_forgotten_by_the_moving_average():
+    average = torch.zeros(())
+    for count in range(1, 101):
+        average = _moving_average(0.998, average, torch.ones(()), count)
+    assert float(average) > 0.999
+    # later it is the exponential average of the recipe
+    assert float(_moving_average(0.9, torch.zeros(()), torch.ones(()), 10**6)) == (
+        pytest.approx(0.1)
+    )

@@ -43,8 +43,8 @@ class LossWeights(BaseModel):
     noise2noise
         Whether SSIM and Poisson terms compare with a second recording of the same
         object (Lehtinen et al. 2018, arXiv:1803.04189) in place of the input.
-    truth, truth_ssim
-        Mean of |x − truth| and (1 − SSIM(x, truth)).
+    truth, truth_square, truth_ssim
+        Means of |x − truth| and (x − truth)², and (1 − SSIM(x, truth)).
     margin_px
         Rim, in px of the input, that no term but the supervised ones sees: light from
         outside the patch is missing in the re-blurred output there.
@@ -61,6 +61,7 @@ class LossWeights(BaseModel):
     poisson: float = Field(default=0.0, ge=0)
     noise2noise: bool = False
     truth: float = Field(default=0.0, ge=0)
+    truth_square: float = Field(default=0.0, ge=0)
     truth_ssim: float = Field(default=0.0, ge=0)
     margin_px: int = Field(default=8, ge=0)
 
@@ -231,6 +232,8 @@ class Objective:
         w, terms = self.weights, {}
         if w.truth:
             terms["truth"] = w.truth * (output - batch.target).abs().mean()
+        if w.truth_square:
+            terms["truth_square"] = w.truth_square * F.mse_loss(output, batch.target)
         if w.truth_ssim:
             terms["truth_ssim"] = w.truth_ssim * ssim_loss(output, batch.target)
         return terms

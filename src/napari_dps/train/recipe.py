@@ -75,7 +75,9 @@ class Recipe(BaseModel):
             raise ValueError("network.features must be the number of rl_iterations")
         if self.patch_px > self.data.field_px:
             raise ValueError("patch_px must not exceed data.field_px")
-        if self.loss.truth and not self.output_width:
+        loss = self.loss
+        supervised = loss.truth or loss.truth_square or loss.truth_ssim
+        if supervised and not self.output_width:
             raise ValueError("the supervised term needs output_width above 0")
         return self
 

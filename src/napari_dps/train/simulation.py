@@ -45,18 +45,18 @@ class DataSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    fields: int = Field(default=2400, ge=1)
+    fields: int = Field(default=2000, ge=1)
     field_px: int = Field(default=96, ge=16)
     seed: int = 1
     photons: tuple[float, float] = (20, 5000)
     background: tuple[float, float] = (0, 0.06)
     read_noise_e: tuple[float, float] = (0.5, 2.5)
-    psf_jitter: float = Field(default=0.08, ge=0, lt=0.5)
-    magnification: tuple[float, float] = (0.6, 1.6)
+    psf_jitter: float = Field(default=0.04, ge=0, lt=0.5)
+    magnification: tuple[float, float] = (0.7, 1.5)
     separation_nm: tuple[float, float] = (40, 160)
     mixed: float = Field(default=0.35, ge=0, le=1)
-    coloured: float = Field(default=0.25, ge=0, le=1)
-    other_psf: float = Field(default=0.1, ge=0, le=1)
+    coloured: float = Field(default=0.2, ge=0, le=1)
+    other_psf: float = Field(default=0.05, ge=0, le=1)
     haze: float = Field(default=0.2, ge=0, le=1)
     empty: float = Field(default=0.03, ge=0, le=1)
 

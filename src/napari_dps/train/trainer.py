@@ -7,12 +7,13 @@ import math
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from napari_dps import __version__
 from napari_dps.core import InputError, Progress
@@ -111,7 +112,7 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     --------
     >>> from napari_dps.train.recipe import load_recipe
     >>> recipe = load_recipe("paper")
-    >>> rates = [learning_rate(recipe, step) for step in (49, 100, recipe.steps)]
+    >>> rates = [learning_rate(recipe, step) for step in (24, 50, recipe.steps)]
     >>> [round(rate, 7) for rate in rates]
     [0.0005, 0.001, 1e-05]
     """
@@ -129,10 +130,16 @@ def _start(recipe: Recipe, fabric: Any) -> _State:
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
-    mean = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
-    average = AveragedModel(network, multi_avg_fn=mean)
+    average = AveragedModel(network, avg_fn=partial(_moving_average, recipe.ema))
     network, optimizer = fabric.setup(network, optimizer)
     return _State(network, average.to(fabric.device), optimizer)
+
+
+def _moving_average(
+    decay: float, average: Tensor, current: Tensor, count: Tensor | int
+) -> Tensor:
+    """Average over few steps at first, so that the first weights are soon forgotten."""
+    return average.lerp(current, max(1 - decay, 9 / (float(count) + 10)))
 
 
 def _one_step(
