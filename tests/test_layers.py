@@ -12,8 +12,12 @@ GUI = {"napari", "qtpy", "superqt", "magicgui", "PyQt6", "PySide6"}
 
 IMPORT_ALL = """
 import importlib, pkgutil, napari_dps
+# Classes of layers need torch when they are defined: a stage or command that needs
+# them imports them when it runs.
+of_torch = ("napari_dps.nets.", "napari_dps.train.")
 for module in pkgutil.walk_packages(napari_dps.__path__, "napari_dps."):
-    importlib.import_module(module.name)
+    if not module.name.startswith(of_torch):
+        importlib.import_module(module.name)
 """
 HELP = """
 from napari_dps.cli import main
