@@ -14,7 +14,7 @@ from napari_dps.stages.base import Context
 from napari_dps.stages.dps import (
     COLOURED_NOISE,
     METHODS,
-    RECONSTRUCTION_GAIN,
+    RECONSTRUCTION_WIDTH,
     STAGE,
     DpsParameters,
     effective_optics,
@@ -172,11 +172,11 @@ def test_modulation_factor_after_sim_follows_from_the_patterns() -> None:
     image = image_of(np.ones((4, 4)))
     whole = image.derive(image.data, patterns=tuple(patterns))
     assert effective_optics(whole).modulation_factor == pytest.approx(
-        1.9 * RECONSTRUCTION_GAIN
+        1.9 * RECONSTRUCTION_WIDTH
     )
     partly = image.derive(image.data, patterns=(*patterns[:2], lost))
     assert effective_optics(partly).modulation_factor == pytest.approx(
-        1.6 * RECONSTRUCTION_GAIN
+        1.6 * RECONSTRUCTION_WIDTH
     )
     nothing = image.derive(image.data, patterns=(lost,))
     assert effective_optics(nothing).modulation_factor == 1
