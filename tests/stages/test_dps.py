@@ -182,6 +182,28 @@ def test_modulation_factor_after_sim_follows_from_the_patterns() -> None:
     assert effective_optics(nothing).modulation_factor == 1
 
 
+def test_psf_is_measured_when_asked_for_and_the_optics_are_wrong() -> None:
+    image, truth = scene(2000)
+    wrong = image.derive(
+        image.data, optics=OPTICS.model_copy(update={"emission_nm": 700})
+    )
+    stated, quiet = run(wrong)
+    measured, warnings = run(wrong, psf="measured")
+    assert quiet == []
+    assert len(warnings) == 1
+    assert "narrower than" in warnings[0]
+    assert likeness(measured.data, truth) > likeness(stated.data, truth)
+
+
+def test_psf_stays_as_stated_where_the_image_cannot_tell() -> None:
+    noise = np.random.default_rng(0).poisson(50, (96, 96)).astype(np.float32)
+    image = image_of(noise)
+    measured, warnings = run(image, psf="measured")
+    np.testing.assert_array_equal(measured.data, run(image)[0].data)
+    assert len(warnings) == 1
+    assert "not measured" in warnings[0]
+
+
 def test_under_sampled_optics_are_warned_of() -> None:
     coarse = Optics(na=1.4, emission_nm=525, pixel_size_nm=120)
     data = np.random.default_rng(0).poisson(20, (32, 32)).astype(np.float32)

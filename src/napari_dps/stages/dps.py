@@ -78,6 +78,12 @@ class DpsParameters(StageParameters):
         description="From cautious (0) to sharp (1); sharper brings up noise. What it "
         "stands for follows the noise measured in the image.",
     )
+    psf: Literal["stated", "measured"] = Field(
+        default="stated",
+        title="PSF",
+        description="stated: as the optics and patterns say. measured: as wide as the "
+        "image itself shows, where it can tell; else as stated, with a warning.",
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -237,6 +243,43 @@ def effective_optics(image: ImageStack) -> Optics:
     return optics.model_copy(update={"modulation_factor": factor})
 
 
+def assumed_optics(
+    image: ImageStack, parameters: DpsParameters, context: Context
+) -> Optics:
+    """Return the optics that the stage works with, as stated or as measured.
+
+    Parameters
+    ----------
+    image : ImageStack
+        As for `effective_optics`.
+    parameters : DpsParameters
+        Whether to measure the PSF.
+    context : Context
+        Told where the image contradicts the optics, or cannot tell.
+
+    Returns
+    -------
+    Optics
+        The modulation factor measured may be below 1.
+
+    Raises
+    ------
+    InputError
+        If the image has no optics.
+    """
+    optics = effective_optics(image)
+    if parameters.psf == "stated":
+        return optics
+    from napari_dps.metrics.effective_psf import modulation_factor_auto
+
+    found = modulation_factor_auto(np.asarray(image.data), optics)
+    if found.warning:
+        context.warn(found.warning)
+    if found.modulation_factor is None:
+        return optics
+    return optics.model_copy(update={"modulation_factor": found.modulation_factor})
+
+
 def _longest_per_nm(pattern: Pattern) -> float:
     """Return the longest wave vector of a pattern; 0 if it has none."""
     return max(
@@ -297,9 +340,10 @@ def run(
     image : ImageStack
         Axes "YX", with optics; counts above the camera's offset.
     parameters : DpsParameters
-        Method and strength.
+        Method, strength, PSF.
     context : Context
-        Receives a warning when the pixels are too coarse for the optics.
+        Receives a warning when the pixels are too coarse for the optics, or the image
+        contradicts them.
 
     Yields
     ------
@@ -316,7 +360,8 @@ def run(
     InputError
         If the image has no optics.
     """
-    optics = effective_optics(image)
+    stated = effective_optics(image)
+    optics = assumed_optics(image, parameters, context)
     warning = optics.nyquist_warning()
     if warning is not None:
         context.warn(warning)
@@ -324,7 +369,7 @@ def run(
     cutoff = optics.cutoff_per_pixel * optics.modulation_factor
     white = is_raw(data)
     noise = measured_noise(data, cutoff, white=white)
-    known = optics is image.optics
+    known = stated is image.optics
     task = Task(data, optics, parameters.strength, noise, context, white, not known)
     result = yield from METHODS[parameters.method](task)
     # What is never negative makes light of noise where there is none, and sparsity
