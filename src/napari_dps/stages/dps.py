@@ -68,7 +68,7 @@ class DpsParameters(StageParameters):
         default="sparse",
         title="Method",
         description="sparse: sparse-Hessian deconvolution, which also denoises. "
-        "rl: Richardson-Lucy, accelerated: seven times as fast, noisier.",
+        "rl: Richardson-Lucy, accelerated: four times as fast, noisier.",
     )
     strength: float = Field(
         default=0.5,
