@@ -184,10 +184,10 @@ half the width, after a fit of scale and offset. Means over
 {likenesses}
 
 Separation of two lines or points at a dip of 26 % in the mean profile of 20 pairs at
-random places and directions; noise (std/mean) of the result on an even background of
-10 photons in an image of 200; what is left of a brightness ratio of 1:20, times 20;
-largest value that comes out of an even field of 5 photons, in shares of 200;
-greatest deviation of the result of a constant image.
+random places and directions; noise (std/mean) of the result on an even background of 10
+photons in an image of 200; what is left of a brightness ratio of 1:20, times 20;
+largest value that comes out of an even field of 5 photons, in shares of 200; greatest
+deviation of the result of a constant image.
 
 {resolutions}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from napari_dps import __version__
-from napari_dps.core import ImageStack, Pattern
+from napari_dps.core import ImageStack, InputError, Pattern
 from napari_dps.io import replacing
+from napari_dps.metrics.error_map import ErrorMap, error_map
 from napari_dps.metrics.measure import measure
-from napari_dps.pipeline import PipelineResult, StageOutput, first_unit
+from napari_dps.pipeline import PipelineResult, StageOutput, first_plane, first_unit
 
 Json = dict[str, Any]
 
@@ -27,6 +29,7 @@ def build_report(
     device: str,
     files: Mapping[str, str],
     metrics: Mapping[str, Json],
+    errors: Mapping[str, Json] | None = None,
 ) -> Json:
     """Put together the report of a run.
 
@@ -42,6 +45,8 @@ def build_report(
         Name of the output file of each stage id.
     metrics : mapping of str to dict
         As `measure_result` returns them.
+    errors : mapping of str to dict, optional
+        What is to be told of the error map of each stage id.
 
     Returns
     -------
@@ -64,7 +69,7 @@ def build_report(
             "history": [entry.stage for entry in image.history],
         },
         "optics": None if optics is None else optics.model_dump(mode="json"),
-        "stages": [_stage(output, files) for output in result.outputs],
+        "stages": [_stage(output, files, errors or {}) for output in result.outputs],
         "patterns": patterns_json(result.patterns),
         "warnings": list(result.warnings),
         "metrics": dict(metrics),
@@ -100,7 +105,37 @@ def patterns_json(patterns: tuple[Pattern, ...]) -> list[Json]:
     return [pattern.model_dump(mode="json") for pattern in patterns]
 
 
-def _stage(output: StageOutput, files: Mapping[str, str]) -> Json:
+def error_maps(result: PipelineResult) -> dict[str, ErrorMap]:
+    """Compare each finer image with the image that it was made of, blurred back.
+
+    Of stages from image to image; of a stack the first T, C and Z.
+
+    Parameters
+    ----------
+    result : PipelineResult
+        Of the run.
+
+    Returns
+    -------
+    dict
+        By id of the stages that give a finer grid. One whose image or input is
+        constant has no map.
+    """
+    inputs = [result.input, *(output.image for output in result.outputs)]
+    maps = {}
+    for image, output in zip(inputs, result.outputs, strict=False):
+        stage = output.step.stage
+        if stage.takes == stage.gives and output.image.shape[-2:] > image.shape[-2:]:
+            with contextlib.suppress(InputError):
+                maps[stage.id] = error_map(
+                    first_plane(output.image), first_plane(image)
+                )
+    return maps
+
+
+def _stage(
+    output: StageOutput, files: Mapping[str, str], errors: Mapping[str, Json]
+) -> Json:
     stage = output.step.stage
     entry: Json = {
         "id": stage.id,
@@ -114,6 +149,8 @@ def _stage(output: StageOutput, files: Mapping[str, str]) -> Json:
         "pixel_size_nm": output.image.pixel_size_nm,
         "origin_nm": list(output.image.origin_nm),
     }
+    if stage.id in errors:
+        entry["error_map"] = errors[stage.id]
     if "P" in stage.takes:
         entry["patterns"] = patterns_json(output.image.patterns)
     return entry

@@ -41,6 +41,24 @@ def test_run_leaves_an_image_a_stage_a_report_and_a_picture(first_run):
     assert {path.name for path in first_run.iterdir()} == expected
 
 
+def test_error_map_compares_the_finer_image_with_its_input(napari_dps, files, tmp_path):
+    names = "reconstruct,background,dps"
+    done = napari_dps(
+        "run", files / "raw.tif", "--out", "o", "--stages", names, *RAW_OPTIONS
+    )
+    assert done.code == 0
+    report = _strict(tmp_path / "o" / "raw.report.json")
+    stages = {stage["id"]: stage for stage in report["stages"]}
+    assert "error_map" not in stages["background"]
+    told = stages["dps"]["error_map"]
+    assert told["rsp"] > 0.9
+    error = io.load(tmp_path / "o" / told["file"])
+    assert error.shape == (256, 230)
+    assert error.data.min() >= 0
+    assert np.sqrt(np.mean(error.data**2)) == pytest.approx(told["rse"], rel=1e-4)
+    assert told["rsf_sigma_nm"] > 0
+
+
 def test_report_tells_all_that_the_contract_names(first_run):
     report = _strict(first_run / "raw.report.json")
     assert report["version"] == __version__

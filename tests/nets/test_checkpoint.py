@@ -107,3 +107,13 @@ def test_pickle_is_never_read(saved):
 def test_unknown_shipped_weights_are_refused():
     with pytest.raises(InputError, match="no-such"):
         shipped_weights("no-such")
+
+
+def test_shipped_weights_load_and_are_small():
+    path = shipped_weights("dps-hybrid")
+    assert path.stat().st_size < 2e6
+    checkpoint = load_checkpoint(path)
+    network = checkpoint.network(torch.device("cpu"))
+    assert network.settings["features"] == len(checkpoint.metadata.rl_iterations)
+    held_out = checkpoint.metadata.metrics["held_out"]
+    assert held_out["psnr_200"] > checkpoint.metadata.metrics["input"]["psnr_200"] + 3

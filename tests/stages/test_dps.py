@@ -14,7 +14,7 @@ from napari_dps.stages.base import Context
 from napari_dps.stages.dps import (
     COLOURED_NOISE,
     METHODS,
-    RECONSTRUCTION_GAIN,
+    RECONSTRUCTION_WIDTH,
     STAGE,
     DpsParameters,
     effective_optics,
@@ -172,14 +172,36 @@ def test_modulation_factor_after_sim_follows_from_the_patterns() -> None:
     image = image_of(np.ones((4, 4)))
     whole = image.derive(image.data, patterns=tuple(patterns))
     assert effective_optics(whole).modulation_factor == pytest.approx(
-        1.9 * RECONSTRUCTION_GAIN
+        1.9 * RECONSTRUCTION_WIDTH
     )
     partly = image.derive(image.data, patterns=(*patterns[:2], lost))
     assert effective_optics(partly).modulation_factor == pytest.approx(
-        1.6 * RECONSTRUCTION_GAIN
+        1.6 * RECONSTRUCTION_WIDTH
     )
     nothing = image.derive(image.data, patterns=(lost,))
     assert effective_optics(nothing).modulation_factor == 1
+
+
+def test_psf_is_measured_when_asked_for_and_the_optics_are_wrong() -> None:
+    image, truth = scene(2000)
+    wrong = image.derive(
+        image.data, optics=OPTICS.model_copy(update={"emission_nm": 700})
+    )
+    stated, quiet = run(wrong)
+    measured, warnings = run(wrong, psf="measured")
+    assert quiet == []
+    assert len(warnings) == 1
+    assert "narrower than" in warnings[0]
+    assert likeness(measured.data, truth) > likeness(stated.data, truth)
+
+
+def test_psf_stays_as_stated_where_the_image_cannot_tell() -> None:
+    noise = np.random.default_rng(0).poisson(50, (96, 96)).astype(np.float32)
+    image = image_of(noise)
+    measured, warnings = run(image, psf="measured")
+    np.testing.assert_array_equal(measured.data, run(image)[0].data)
+    assert len(warnings) == 1
+    assert "not measured" in warnings[0]
 
 
 def test_under_sampled_optics_are_warned_of() -> None:

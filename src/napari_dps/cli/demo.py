@@ -73,7 +73,8 @@ def execute(options: argparse.Namespace) -> int:
     console.say(console.table(_rows(report)))
     stage_ids = [step.stage.id for step in steps]
     for file in (raw_file, truth_file, *files.all(stage_ids)):
-        console.say(str(file))
+        if file.exists():
+            console.say(str(file))
     return 0
 
 

@@ -10,7 +10,7 @@ from napari_dps import io
 from napari_dps.core import ImageStack
 from napari_dps.figures import Panel, save_figure, side_by_side
 from napari_dps.pipeline import PipelineResult, first_plane
-from napari_dps.report import Json, build_report, measure_result, write_json
+from napari_dps.report import Json, build_report, error_maps, measure_result, write_json
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,10 @@ class ResultFiles:
         """Return the image of a stage."""
         return self.folder / f"{self.name}.{stage_id}.ome.tif"
 
+    def error_map(self, stage_id: str) -> Path:
+        """Return the error map of a stage that gives a finer grid."""
+        return self.folder / f"{self.name}.{stage_id}.error.ome.tif"
+
     @property
     def report(self) -> Path:
         """The report."""
@@ -35,8 +39,10 @@ class ResultFiles:
         return self.folder / f"{self.name}.png"
 
     def all(self, stage_ids: Iterable[str]) -> list[Path]:
-        """Return every file of a run of these stages."""
-        return [*map(self.stage, stage_ids), self.report, self.picture]
+        """Return every file that a run of these stages may write."""
+        ids = list(stage_ids)
+        images = [*map(self.stage, ids), *map(self.error_map, ids)]
+        return [*images, self.report, self.picture]
 
 
 def write_results(
@@ -72,7 +78,12 @@ def write_results(
     metrics = measure_result(result, truth)
     names = {o.step.stage.id: files.stage(o.step.stage.id).name for o in result.outputs}
     report = build_report(
-        result, path=source, device=device, files=names, metrics=metrics
+        result,
+        path=source,
+        device=device,
+        files=names,
+        metrics=metrics,
+        errors=_write_error_maps(result, files),
     )
     write_json(report, files.report)
     panels = _panels(result, metrics)
@@ -82,6 +93,21 @@ def write_results(
         side_by_side(panels, heading=_heading(result, files.name)), files.picture
     )
     return report
+
+
+def _write_error_maps(result: PipelineResult, files: ResultFiles) -> dict[str, Json]:
+    """Write the error maps; return what the report tells of each."""
+    told = {}
+    for stage_id, found in error_maps(result).items():
+        path = files.error_map(stage_id)
+        io.save(found.error, path)
+        told[stage_id] = {
+            "file": path.name,
+            "rsp": found.rsp,
+            "rse": found.rse,
+            "rsf_sigma_nm": found.rsf_sigma_nm,
+        }
+    return told
 
 
 def _panels(result: PipelineResult, metrics: dict[str, Json]) -> list[Panel]:

@@ -17,7 +17,7 @@ from napari_dps.stages.base import Context
 from napari_dps.stages.dps import (
     STAGE,
     DpsParameters,
-    effective_optics,
+    assumed_optics,
     is_raw,
     measured_noise,
 )
@@ -111,8 +111,8 @@ def self_check(
         raise InputError(
             "brightness of the pairs", got=brightness, allowed="0.01 to 100"
         )
-    optics = effective_optics(image)
     part = _brightest_part(image)
+    optics = assumed_optics(part, parameters, context)
     planter = _Planter(np.asarray(part.data, dtype=np.float32), optics, brightness)
     total, done = 2 * _HALVINGS + 1, 1
     yield Progress(0, total, "the image without pairs")

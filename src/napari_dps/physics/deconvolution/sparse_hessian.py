@@ -44,7 +44,7 @@ class SparseSettings:
     continuity: float
     sparsity: float
     iterations: int
-    bregman_iterations: int = 40
+    bregman_iterations: int = 20
 
 
 def sparse_hessian_steps(
