@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -50,3 +51,44 @@ def finish(steps: Generator[Progress, None, T]) -> T:
         except StopIteration as stop:
             result: T = stop.value
             return result
+
+
+def relay(
+    steps: Generator[Progress, None, T], change: Callable[[Progress], Progress]
+) -> Generator[Progress, None, T]:
+    """Pass on the progress of a generator, changed, and return its result.
+
+    Closing the relay closes the generator, so that a part can be stopped with the
+    whole.
+
+    Parameters
+    ----------
+    steps : generator
+        A part of a longer computation.
+    change : callable
+        Turns a report of the part into one of the whole.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    object
+        The value that the generator returned.
+    """
+    with closing(steps):
+        while True:
+            try:
+                report = next(steps)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            yield change(report)
+
+
+def within(
+    steps: Generator[Progress, None, T], done: int, total: int
+) -> Generator[Progress, None, T]:
+    """Pass progress on as a part of a longer whole, ``done`` of which came before."""
+    return relay(steps, lambda r: Progress(done + r.done, total, r.message))

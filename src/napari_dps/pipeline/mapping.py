@@ -5,17 +5,13 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Generator, Iterator
-from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
 
-from napari_dps.core import ImageStack, InputError, Progress
+from napari_dps.core import ImageStack, InputError, Progress, relay, within
 from napari_dps.pipeline.steps import Step
 from napari_dps.stages.base import Context
-
-T = TypeVar("T")
 
 TICKS_PER_UNIT = 100
 """Resolution of the progress inside one unit (a plane or a raw SIM set)."""
@@ -161,34 +157,17 @@ def _map_channel(
     return first.derive(data, axes=leading + first.axes)
 
 
-def within(
-    steps: Generator[Progress, None, T], done: int, total: int
-) -> Generator[Progress, None, T]:
-    """Pass progress on as a part of a longer whole, ``done`` of which came before."""
-    with closing(steps):
-        while True:
-            try:
-                report = next(steps)
-            except StopIteration as stop:
-                result: T = stop.value
-                return result
-            yield Progress(done + report.done, total, report.message)
-
-
 def _in_ticks(
     steps: Generator[Progress, None, ImageStack], where: str
 ) -> Generator[Progress, None, ImageStack]:
     """Bring the progress of a stage to the scale of a unit."""
-    with closing(steps):
-        while True:
-            try:
-                report = next(steps)
-            except StopIteration as stop:
-                result: ImageStack = stop.value
-                return result
-            done = TICKS_PER_UNIT * report.done // max(report.total, 1)
-            message = f"{where}: {report.message}" if report.message else where
-            yield Progress(done, TICKS_PER_UNIT, message)
+
+    def change(report: Progress) -> Progress:
+        done = TICKS_PER_UNIT * report.done // max(report.total, 1)
+        message = f"{where}: {report.message}" if report.message else where
+        return Progress(done, TICKS_PER_UNIT, message)
+
+    return relay(steps, change)
 
 
 def _position(leading: str, index: tuple[int, ...], shape: tuple[int, ...]) -> str:

@@ -15,8 +15,9 @@ from napari_dps.core import (
     InputError,
     Pattern,
     Progress,
+    within,
 )
-from napari_dps.pipeline.mapping import StageOutput, count_ticks, map_stage, within
+from napari_dps.pipeline.mapping import StageOutput, count_ticks, map_stage
 from napari_dps.pipeline.steps import Step
 from napari_dps.stages.base import Context
 

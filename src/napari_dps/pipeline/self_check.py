@@ -11,7 +11,7 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 
-from napari_dps.core import ImageStack, InputError, Optics, Progress
+from napari_dps.core import ImageStack, InputError, Optics, Progress, relay
 from napari_dps.physics.psf import airy_intensity, fwhm_nm
 from napari_dps.stages.base import Context
 from napari_dps.stages.dps import (
@@ -298,10 +298,4 @@ def _at(
     steps: Generator[Progress, None, ImageStack], done: int, total: int
 ) -> Generator[Progress, None, ImageStack]:
     """Run a stage as one step of the check; it can be stopped at each of its own."""
-    while True:
-        try:
-            report = next(steps)
-        except StopIteration as stop:
-            result: ImageStack = stop.value
-            return result
-        yield Progress(done, total, report.message)
+    return relay(steps, lambda r: Progress(done, total, r.message))

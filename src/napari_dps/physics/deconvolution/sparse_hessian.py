@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from napari_dps.core import Progress
+from napari_dps.core import Progress, within
 from napari_dps.physics.deconvolution.model import FINER, ImagingModel
 from napari_dps.physics.deconvolution.richardson_lucy import richardson_lucy_steps
 from napari_dps.physics.resampling import resample
@@ -18,7 +18,6 @@ from napari_dps.physics.resampling import resample
 if TYPE_CHECKING:
     import torch
 
-T = TypeVar("T")
 
 _PAD_PX = 12
 _PENALTY = 1.0
@@ -91,12 +90,12 @@ def sparse_hessian_steps(
     rows, columns = (FINER * side for side in image.shape)
     upsampled = resample(image.cpu().numpy(), (rows, columns))
     fine = torch.from_numpy(upsampled).to(image.device)
-    smooth = yield from _renumbered(_fit_steps(fine, settings), 0, total)
+    smooth = yield from within(_fit_steps(fine, settings), 0, total)
     model = ImagingModel(
         (rows, columns), cutoff_per_pixel / FINER, image.device, binning=1
     )
     steps = richardson_lucy_steps(smooth, model, settings.iterations)
-    return (yield from _renumbered(steps, settings.bregman_iterations, total))
+    return (yield from within(steps, settings.bregman_iterations, total))
 
 
 def _fit_steps(
@@ -165,16 +164,3 @@ def _padded(fine: torch.Tensor) -> torch.Tensor:
         fine[None], (before[1], after[1], before[0], after[0]), mode="reflect"
     )[0]
     return padded.roll((-before[0], -before[1]), (0, 1))
-
-
-def _renumbered(
-    steps: Generator[Progress, None, T], done: int, total: int
-) -> Generator[Progress, None, T]:
-    """Count the steps of a part as steps of the whole."""
-    while True:
-        try:
-            report = next(steps)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
-        yield Progress(done + report.done, total, report.message)
