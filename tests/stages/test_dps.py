@@ -11,6 +11,7 @@ from napari_dps.physics.phantoms import phantom
 from napari_dps.physics.simulate import SimulationSettings, blur_truth, simulate
 from napari_dps.stages import background, reconstruct
 from napari_dps.stages.base import Context
+from napari_dps.stages.noise import is_raw, measured_noise
 from napari_dps.stages.dps import (
     COLOURED_NOISE,
     METHODS,
@@ -18,9 +19,7 @@ from napari_dps.stages.dps import (
     STAGE,
     DpsParameters,
     effective_optics,
-    is_raw,
     iterations_for,
-    measured_noise,
 )
 
 OPTICS = Optics(na=1.4, emission_nm=525, pixel_size_nm=65)

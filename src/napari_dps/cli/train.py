@@ -33,6 +33,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="simulated fields, kept for the next training (default: OUT/bank)",
     )
     parser.add_argument(
+        "--objects",
+        metavar="FOLDER",
+        help="TIFF stacks of sharp real images to simulate from, beside the drawn "
+        "structures; every fifth image is left for validation",
+    )
+    parser.add_argument(
         "--accelerator",
         default="auto",
         choices=["auto", "cpu", "gpu", "mps"],
@@ -81,9 +87,11 @@ def execute(options: argparse.Namespace) -> int:
     folder = Path(options.out)
     bank = Path(options.bank) if options.bank else folder / "bank"
     depths = recipe.rl_iterations
-    training = console.track(
-        build_bank_steps(bank, recipe.data, depths, workers=options.workers), "bank"
+    objects = Path(options.objects) if options.objects else None
+    simulating = build_bank_steps(
+        bank, recipe.data, depths, objects=objects, workers=options.workers
     )
+    training = console.track(simulating, "bank")
     steps = train_steps(
         recipe,
         training,

@@ -15,11 +15,11 @@ _FOLD = 4
 """Output pixels along the edge of a cell of the first level (space to depth)."""
 _MULTIPLE = 4
 """Input pixels along the edge of a cell of the second level."""
-_LEAST = 1e-3
+_LEAST = 1e-4
 """Least brightness of a base, for the final softplus."""
 _SLOPE = 2.0
 """First slope of `ResUDBPN.prior`, over a decade of noise."""
-_SOFTPLUS_BETA = 20.0
+_SOFTPLUS_BETA = 100.0
 """Sharpness of the positivity constraint, for images scaled to about 1."""
 
 
@@ -58,7 +58,7 @@ class ResUDBPN(nn.Module):
         features: int = 2,
         noise_input: bool = True,
         channels: int = 48,
-        head_channels: int = 32,
+        head_channels: int = 16,
         blocks: int = 1,
     ) -> None:
         super().__init__()
@@ -196,7 +196,7 @@ class ResUDBPN(nn.Module):
 
 
 def _inverse_softplus(x: Tensor) -> Tensor:
-    """Return what the final softplus maps to ``x`` (at least 0.001)."""
+    """Return what the final softplus maps to ``x`` (at least 0.0001)."""
     x = x.clamp(min=_LEAST)
     return x + torch.log(-torch.expm1(-_SOFTPLUS_BETA * x)) / _SOFTPLUS_BETA
 

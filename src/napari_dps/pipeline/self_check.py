@@ -18,9 +18,8 @@ from napari_dps.stages.dps import (
     STAGE,
     DpsParameters,
     assumed_optics,
-    is_raw,
-    measured_noise,
 )
+from napari_dps.stages.noise import is_raw, measured_noise
 
 Kind = Literal["lines", "points"]
 KINDS: tuple[Kind, ...] = ("lines", "points")

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from napari_dps.core import ImageStack, Optics, Pattern, Progress, StageParameters
 from napari_dps.stages.base import Context, Stage
+from napari_dps.stages.noise import is_raw, measured_noise
 
 if TYPE_CHECKING:
     import torch
@@ -36,10 +37,6 @@ PROCESSED_SHARE = 0.6
 camera with as much noise: its noise is as smooth as structure and its PSF is known less
 well. Best on simulated reconstructions are 3 at 50 photons to 9 at 2000."""
 
-COLOURED_NOISE = 5.0
-"""Noise of a reconstruction at low frequencies over what is measured after binning 2×2
-(2 for the binning; 2.5 on simulated reconstructions, where it was 2 to 8)."""
-
 RECONSTRUCTION_WIDTH = 0.87
 """Cut-off of the lens whose PSF is as wide as that of our reconstruction, over the
 finest frequency that the patterns bring into reach. Measured on simulated
@@ -56,9 +53,6 @@ SPARSE_CONTINUITY = 0.75
 """Weight of the Hessian in standard deviations of the noise (tuned on simulations)."""
 SPARSE_SPARSITY = 0.2
 """Weight of the L1 norm over that of the Hessian: more dims faint structures."""
-
-_LEAST_SIDE_PX = 4
-_LEAST_WHITE_PX = 16
 
 
 class DpsParameters(StageParameters):
@@ -286,48 +280,6 @@ def _longest_per_nm(pattern: Pattern) -> float:
         1 / order.period_nm if order.is_usable and order.period_nm else 0.0
         for order in pattern.orders
     )
-
-
-def is_raw(image: NDArray[np.float32]) -> bool:
-    """Whether the noise is white; taken for granted in images below 16 × 16."""
-    from napari_dps.metrics.snr import noise_is_white
-
-    return min(image.shape) < _LEAST_WHITE_PX or noise_is_white(image)
-
-
-def measured_noise(
-    image: NDArray[np.float32], cutoff_per_pixel: float, *, white: bool
-) -> float:
-    """Return the standard deviation of the noise.
-
-    White noise is measured beyond the cut-off. In an image that was resampled or
-    reconstructed there is none: there it is measured after binning 2×2 and multiplied
-    by `COLOURED_NOISE`.
-
-    Parameters
-    ----------
-    image : array (Y, X), float32
-        Finite.
-    cutoff_per_pixel : float
-        Of the effective OTF.
-    white : bool
-        Whether the noise is white.
-
-    Returns
-    -------
-    float
-        In the unit of the image; of coloured noise that of white noise as strong at
-        low frequencies. 0 for images too small to tell.
-    """
-    from napari_dps.metrics.snr import noise_std
-
-    if min(image.shape) < _LEAST_SIDE_PX:
-        return 0.0
-    if white:
-        return noise_std(image, cutoff_per_pixel)
-    height, width = (side // 2 for side in image.shape)
-    blocks = image[: 2 * height, : 2 * width].reshape(height, 2, width, 2)
-    return COLOURED_NOISE * noise_std(blocks.mean(axis=(1, 3)))
 
 
 def run(

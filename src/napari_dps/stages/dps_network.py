@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +11,16 @@ import scipy.ndimage
 from numpy.typing import NDArray
 
 from napari_dps.core import Optics, Progress
-from napari_dps.metrics.snr import noise_std
 from napari_dps.physics.canonical import (
     CANONICAL_CUTOFF_PER_PIXEL,
+    canonical_zoom,
     from_canonical,
     to_canonical,
 )
 from napari_dps.physics.deconvolution.model import ImagingModel
-from napari_dps.physics.deconvolution.richardson_lucy import richardson_lucy_steps
+from napari_dps.physics.deconvolution.richardson_lucy import (
+    richardson_lucy_depths_steps,
+)
 from napari_dps.physics.otf import otf_2d
 
 if TYPE_CHECKING:
@@ -27,31 +29,34 @@ if TYPE_CHECKING:
     from napari_dps.nets.checkpoint import Checkpoint
     from napari_dps.nets.res_u_dbpn import ResUDBPN
 
-OUTPUT_WIDTH = 0.5
+OUTPUT_WIDTH = 0.4
 """Width of the PSF of features and of supervised results, of the input's width."""
 TILE_PX = 448
 OVERLAP_PX = 64
 """Image pixels: edge of a tile and overlap, multiples of the network's cells of 4 px;
 the network sees less than 64 px to each side."""
-_NOISE_FLOOR = 6.0
+_NOISE_FLOOR = 10.0
 """Full scale is at least this many standard deviations of the noise, so that an image
 of noise alone stays far below the scale of an image with signal."""
+_BASE_PERCENTILE = 1.0
+_BASE_SIGMA_PX = 2.0
+_PAD_PX = 16
 _TINY = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NetworkInput:
-    """What the network is given; multiply its output by ``scale`` to get counts.
+    """What the network is given: counts less ``base``, over ``scale``.
 
     Attributes
     ----------
     image : tensor (Y, X), float32
-        The image over ``scale``.
+        The image.
     features : tensor (F, 2Y, 2X), float32
-        Richardson–Lucy results over ``scale``, blurred to the output's PSF.
+        Richardson–Lucy results, blurred to the output's PSF.
     noise : float
         Standard deviation of the image's noise over ``scale``.
-    scale : float
+    scale, base : float
         Counts.
     """
 
@@ -59,12 +64,16 @@ class NetworkInput:
     features: torch.Tensor
     noise: float
     scale: float
+    base: float
 
 
 def prepare_steps(
-    image: NDArray[Any], iterations: Sequence[int], device: torch.device
+    image: NDArray[Any], iterations: Sequence[int], device: torch.device, noise: float
 ) -> Generator[Progress, None, NetworkInput]:
     """Compute the network's inputs.
+
+    What lies beyond the cut-off is noise alone and is taken away, so that images look
+    the same to the network whatever grid they were recorded on.
 
     Parameters
     ----------
@@ -74,6 +83,8 @@ def prepare_steps(
         Depths of the accelerated Richardson–Lucy features, ascending; may be empty.
     device : torch.device
         Where to compute.
+    noise : float
+        Standard deviation of its noise in counts, as if it were white.
 
     Yields
     ------
@@ -85,24 +96,28 @@ def prepare_steps(
     """
     import torch
 
-    noise = noise_std(image, CANONICAL_CUTOFF_PER_PIXEL)
-    scale = full_scale(image, noise)
-    scaled = torch.from_numpy(np.asarray(image, dtype=np.float32) / scale).to(device)
-    model = ImagingModel(
-        (len(scaled), scaled.shape[1]), CANONICAL_CUTOFF_PER_PIXEL, device
+    counts = torch.from_numpy(np.asarray(image, dtype=np.float32)).to(device)
+    counts = within_cutoff(counts)
+    base, scale = base_and_scale(counts.cpu().numpy(), noise)
+    features = [torch.empty((0, *(2 * side for side in counts.shape)), device=device)]
+    if iterations:
+        model = ImagingModel(
+            (counts.shape[0], counts.shape[1]), CANONICAL_CUTOFF_PER_PIXEL, device
+        )
+        depths = yield from richardson_lucy_depths_steps(counts, model, iterations)
+        sharp = change_width(torch.stack(depths), 0, OUTPUT_WIDTH)
+        features.append((sharp - base) / scale)
+    return NetworkInput(
+        (counts - base) / scale, torch.cat(features), noise / scale, scale, base
     )
-    features = [torch.empty((0, *(2 * side for side in scaled.shape)), device=device)]
-    for depth in iterations:
-        sharp = yield from richardson_lucy_steps(scaled, model, depth)
-        features.append(_blur_to_output(sharp)[None])
-    return NetworkInput(scaled, torch.cat(features), noise / scale, scale)
 
 
-def full_scale(image: NDArray[Any], noise: float) -> float:
-    """Return the counts that become 1: the 99.9th percentile, above a noise floor.
+def base_and_scale(image: NDArray[Any], noise: float) -> tuple[float, float]:
+    """Return the counts that become 0, and how many above them become 1.
 
-    Of the image smoothed by a Gaussian of one pixel, so that single pixels do not
-    count; at least six standard deviations of the noise.
+    The 1st and the 99.9th percentile of the image, smoothed by Gaussians of two and one
+    pixel so that noise and single pixels do not count. The scale is at least ten
+    standard deviations of the noise.
 
     Parameters
     ----------
@@ -113,22 +128,27 @@ def full_scale(image: NDArray[Any], noise: float) -> float:
 
     Returns
     -------
-    float
-        Above 0, even for an image of zeros.
+    base, scale : float
+        The scale is above 0, even for an image of one value.
 
     Examples
     --------
-    >>> full_scale(np.full((8, 8), 200.0), noise=3.0)
-    200.0
-    >>> full_scale(np.zeros((8, 8)), noise=3.0)
-    18.0
+    >>> base_and_scale(np.full((8, 8), 200.0), noise=3.0)
+    (200.0, 30.0)
     """
-    smooth = scipy.ndimage.gaussian_filter(np.asarray(image, dtype=np.float32), 1.0)
-    return max(float(np.percentile(smooth, 99.9)), _NOISE_FLOOR * noise, _TINY)
+    counts = np.asarray(image, dtype=np.float32)
+    dim = scipy.ndimage.gaussian_filter(counts, _BASE_SIGMA_PX)
+    base = float(np.percentile(dim, _BASE_PERCENTILE))
+    bright = float(np.percentile(scipy.ndimage.gaussian_filter(counts, 1.0), 99.9))
+    return base, max(bright - base, _NOISE_FLOOR * noise, _TINY * max(abs(base), 1))
 
 
 def sharpen_steps(
-    image: NDArray[Any], optics: Optics, checkpoint: Checkpoint, device: torch.device
+    image: NDArray[Any],
+    optics: Optics,
+    checkpoint: Checkpoint,
+    device: torch.device,
+    noise: float,
 ) -> Generator[Progress, None, NDArray[np.float32]]:
     """Sharpen an image with a trained network, through canonical sampling.
 
@@ -142,6 +162,8 @@ def sharpen_steps(
         The network and its recipe.
     device : torch.device
         Where to compute.
+    noise : float
+        Standard deviation of the image's noise in counts, as if it were white.
 
     Yields
     ------
@@ -154,7 +176,9 @@ def sharpen_steps(
     """
     canonical = to_canonical(image, optics)
     depths = checkpoint.metadata.rl_iterations
-    given = yield from prepare_steps(canonical, depths, device)
+    # White noise of as much power at the frequencies of the image.
+    level = noise * canonical_zoom(optics)
+    given = yield from prepare_steps(canonical, depths, device, level)
     sharp = yield from network_steps(checkpoint.network(device), given)
     height, width = image.shape
     return from_canonical(sharp.cpu().numpy(), (2 * height, 2 * width))
@@ -190,7 +214,7 @@ def network_steps(
         out = _run(network, given, rows, columns)
         result[2 * y : 2 * (y + TILE_PX), 2 * x : 2 * (x + TILE_PX)] = out[row, column]
         yield Progress(done, len(corners), "Network")
-    return result * given.scale
+    return result * given.scale + given.base
 
 
 def _tile(start: int, size: int) -> tuple[slice, slice]:
@@ -219,18 +243,59 @@ def _run(
     return out[0, 0].clone()
 
 
-def _blur_to_output(sharp: torch.Tensor) -> torch.Tensor:
-    """Blur (2Y, 2X) by the PSF of the output, with mirrored edges."""
+def change_width(fine: torch.Tensor, start: float, end: float) -> torch.Tensor:
+    """Return images as they look under a wider PSF, with mirrored edges.
+
+    Parameters
+    ----------
+    fine : tensor (…, 2Y, 2X)
+        On the 2× grid of canonical sampling.
+    start, end : float
+        Width of the PSF that they are seen through, and of the one wanted, of the
+        width of the image's own; 0 is an object of emitters.
+
+    Returns
+    -------
+    tensor (…, 2Y, 2X)
+    """
+    if start == end:
+        return fine
+    cutoff = CANONICAL_CUTOFF_PER_PIXEL / 2
+
+    def ratio(shape: tuple[int, int]) -> NDArray[np.float64]:
+        wanted = otf_2d(shape, cutoff / end, half_plane=True)
+        if not start:
+            return wanted
+        # The wider PSF's OTF ends before the other's does: nothing divides by 0.
+        known = otf_2d(shape, cutoff / start, half_plane=True)
+        return wanted / np.where(wanted > 0, known, 1)
+
+    return _filtered(fine, ratio)
+
+
+def within_cutoff(image: torch.Tensor) -> torch.Tensor:
+    """Return (Y, X) without what lies beyond the cut-off."""
+
+    def disc(shape: tuple[int, int]) -> NDArray[np.float64]:
+        return (otf_2d(shape, CANONICAL_CUTOFF_PER_PIXEL, half_plane=True) > 0) * 1.0
+
+    return _filtered(image, disc)
+
+
+def _filtered(
+    images: torch.Tensor, transfer: Callable[[tuple[int, int]], NDArray[np.float64]]
+) -> torch.Tensor:
+    """Multiply spectra by a function of the padded shape; edges are mirrored."""
     import torch
 
-    height, width = sharp.shape
-    pad = min(16, height - 1, width - 1)
-    padded = torch.nn.functional.pad(sharp[None, None], (pad,) * 4, mode="reflect")[
-        0, 0
-    ]
-    shape = (padded.shape[0], padded.shape[1])
-    cutoff = CANONICAL_CUTOFF_PER_PIXEL / 2 / OUTPUT_WIDTH
-    otf = otf_2d(shape, cutoff, half_plane=True).astype(np.float32)
-    spectrum = torch.fft.rfft2(padded) * torch.from_numpy(otf).to(sharp.device)
-    blurred: torch.Tensor = torch.fft.irfft2(spectrum, s=shape)
-    return blurred[pad : pad + height, pad : pad + width].clamp(min=0)
+    height, width = images.shape[-2:]
+    pad = min(_PAD_PX, height - 1, width - 1)
+    flat = images.reshape(1, -1, height, width)
+    padded = torch.nn.functional.pad(flat, (pad,) * 4, mode="reflect")
+    shape = (padded.shape[-2], padded.shape[-1])
+    weights = torch.from_numpy(transfer(shape).astype(np.float32)).to(images.device)
+    filtered: torch.Tensor = torch.fft.irfft2(
+        torch.fft.rfft2(padded) * weights, s=shape
+    )
+    inside = filtered[..., pad : pad + height, pad : pad + width]
+    return inside.reshape(images.shape)

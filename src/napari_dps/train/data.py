@@ -8,7 +8,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,10 @@ from numpy.typing import NDArray
 
 from napari_dps.core import Progress
 from napari_dps.core.progress import finish
-from napari_dps.stages.dps_network import prepare_steps
+from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
+from napari_dps.stages.dps_network import OUTPUT_WIDTH, prepare_steps, within_cutoff
+from napari_dps.stages.noise import is_raw, measured_noise
+from napari_dps.train.objects import load_objects
 from napari_dps.train.simulation import (
     HELD_OUT_CLASSES,
     TRAINING_CLASSES,
@@ -39,7 +41,7 @@ _SHARD = 100
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fields:
-    """Prepared fields, all over the full scale of their image.
+    """Prepared fields: counts less the base of their image, over its full scale.
 
     Attributes
     ----------
@@ -48,9 +50,9 @@ class Fields:
     features : array (N, F, 2Y, 2X), float16
         Richardson–Lucy features.
     target : array (N, 2Y, 2X), float16
-        The truth at half the PSF's width.
-    noise : array (N,), float32
-        Standard deviation of the image's noise.
+        The truth at `OUTPUT_WIDTH` of the PSF's width.
+    noise, base : array (N,), float32
+        Standard deviation of the image's noise, and what was taken away.
     """
 
     image: NDArray[np.float32]
@@ -58,6 +60,7 @@ class Fields:
     features: NDArray[np.float16]
     target: NDArray[np.float16]
     noise: NDArray[np.float32]
+    base: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.image)
@@ -72,29 +75,46 @@ class Batch:
     features: torch.Tensor | None
     target: torch.Tensor
     noise: torch.Tensor
+    base: torch.Tensor
 
 
 def prepare_field(field: SimulatedField, depths: Sequence[int]) -> dict[str, Any]:
     """Compute the network's inputs of a field; see `Fields` for the keys."""
-    given = finish(prepare_steps(field.image, depths, torch.device("cpu")))
+    white = is_raw(field.image)
+    noise = measured_noise(field.image, CANONICAL_CUTOFF_PER_PIXEL, white=white)
+    given = finish(prepare_steps(field.image, depths, torch.device("cpu"), noise))
+    partner = torch.from_numpy(field.partner)
+    base, scale = np.float32(given.base), np.float32(given.scale)
     return {
         "image": given.image.numpy(),
-        "partner": field.partner / np.float32(given.scale),
+        "partner": (within_cutoff(partner).numpy() - base) / scale,
         "features": given.features.numpy().astype(np.float16),
-        "target": (field.target / given.scale).astype(np.float16),
+        "target": ((field.target - base) / scale).astype(np.float16),
         "noise": np.float32(given.noise),
+        "base": base / scale,
     }
 
 
-def bank_folder(root: Path, settings: DataSettings, depths: Sequence[int]) -> Path:
+def bank_folder(
+    root: Path,
+    settings: DataSettings,
+    depths: Sequence[int],
+    objects: Path | None = None,
+) -> Path:
     """Return the folder of a bank: its name tells its settings, but for the size."""
     drawn = settings.model_dump(exclude={"fields"})
-    told = json.dumps([drawn, list(depths), TRAINING_CLASSES])
+    real = sorted(file.name for file in objects.iterdir()) if objects else []
+    told = json.dumps([drawn, list(depths), TRAINING_CLASSES, OUTPUT_WIDTH, real])
     return root / f"bank-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
 
 
 def build_bank_steps(
-    root: Path, settings: DataSettings, depths: Sequence[int], *, workers: int = 1
+    root: Path,
+    settings: DataSettings,
+    depths: Sequence[int],
+    *,
+    objects: Path | None = None,
+    workers: int = 1,
 ) -> Generator[Progress, None, Fields]:
     """Simulate and prepare the training fields, or read those that are there.
 
@@ -106,6 +126,8 @@ def build_bank_steps(
         What to simulate.
     depths : sequence of int
         Iterations of the Richardson–Lucy features.
+    objects : Path, optional
+        Folder of real images to use as objects; see `objects.load_objects`.
     workers : int
         Processes.
 
@@ -118,10 +140,10 @@ def build_bank_steps(
     -------
     Fields
     """
-    folder = bank_folder(root, settings, depths)
+    folder = bank_folder(root, settings, depths, objects)
     folder.mkdir(parents=True, exist_ok=True)
     starts = range(0, settings.fields, _SHARD)
-    make = partial(_make_shard, folder, settings, tuple(depths))
+    make = partial(_make_shard, folder, settings, tuple(depths), objects)
     for done, _ in enumerate(_map(make, starts, workers), 1):
         yield Progress(done, len(starts), "Simulating training fields")
     shards = [np.load(_shard_file(folder, start)) for start in starts]
@@ -201,9 +223,11 @@ def draw_batch(
             parts.setdefault(name, []).append(tensor.view(-1, *tensor.shape[-2:]))
     stacked = {name: torch.stack(tensors) for name, tensors in parts.items()}
     features = stacked.pop("features")
-    noise = torch.from_numpy(fields.noise[chosen])
     return Batch(
-        features=features if features.shape[1] else None, noise=noise, **stacked
+        features=features if features.shape[1] else None,
+        noise=torch.from_numpy(fields.noise[chosen]),
+        base=torch.from_numpy(fields.base[chosen]),
+        **stacked,
     )
 
 
@@ -216,6 +240,7 @@ def as_batch(fields: Fields, index: int) -> Batch:
         features if features.shape[1] else None,
         torch.from_numpy(fields.target[index].astype(np.float32))[None, None],
         torch.from_numpy(fields.noise[index : index + 1]),
+        torch.from_numpy(fields.base[index : index + 1]),
     )
 
 
@@ -237,13 +262,18 @@ def _shard_file(folder: Path, start: int) -> Path:
 
 
 def _make_shard(
-    folder: Path, settings: DataSettings, depths: tuple[int, ...], start: int
+    folder: Path,
+    settings: DataSettings,
+    depths: tuple[int, ...],
+    objects: Path | None,
+    start: int,
 ) -> None:
     """Write one file of the bank, unless it is there; complete or not at all."""
     target = _shard_file(folder, start)
     if target.exists():
         return
-    drawn = map(draw_field, repeat(settings), range(start, start + _SHARD))
+    real = load_objects(objects, "train") if objects else ()
+    drawn = (draw_field(settings, n, real) for n in range(start, start + _SHARD))
     fields = _stack([prepare_field(field, depths) for field in drawn])
     partial_file = target.with_suffix(".part")
     with partial_file.open("wb") as stream:

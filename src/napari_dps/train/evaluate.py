@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_dps.metrics.reference import fit_intensity, psnr_db, ssim
-from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
-from napari_dps.physics.otf import otf_2d
-from napari_dps.stages.dps_network import OUTPUT_WIDTH
+from napari_dps.stages.dps_network import OUTPUT_WIDTH, change_width
 from napari_dps.train.data import VALIDATION_PHOTONS, Batch, Fields, as_batch
+from napari_dps.train.losses import SCORED_WIDTH
 
 _PAD_PX = 16
 
@@ -42,7 +39,7 @@ def validate(
     noise_input : bool
         Whether the network is told the noise level.
     output_width : float
-        PSF of the output; a result of point emitters is blurred before it is scored.
+        PSF of the output.
 
     Returns
     -------
@@ -55,9 +52,7 @@ def validate(
             run_network(network, as_batch(fields, index), noise_input=noise_input)
             for index in range(len(fields))
         ]
-    if not output_width:
-        results = [at_output_width(result) for result in results]
-    return score((result[0, 0].numpy() for result in results), fields)
+    return score((result[0, 0] for result in results), output_width, fields)
 
 
 def baselines(fields: Fields) -> dict[str, dict[str, float]]:
@@ -66,19 +61,24 @@ def baselines(fields: Fields) -> dict[str, dict[str, float]]:
         F.interpolate(as_batch(fields, index).image, scale_factor=2, mode="bicubic")
         for index in range(len(fields))
     )
-    scores = {"input": score((image[0, 0].numpy() for image in inputs), fields)}
+    scores = {"input": score((image[0, 0] for image in inputs), SCORED_WIDTH, fields)}
     for number in range(fields.features.shape[1]):
-        scores[f"richardson_lucy_{number}"] = score(fields.features[:, number], fields)
+        feature = torch.from_numpy(fields.features[:, number].astype(np.float32))
+        scores[f"richardson_lucy_{number}"] = score(feature, OUTPUT_WIDTH, fields)
     return scores
 
 
-def score(results: Iterable[NDArray[Any]], fields: Fields) -> dict[str, float]:
+def score(
+    results: Iterable[Tensor], output_width: float, fields: Fields
+) -> dict[str, float]:
     """Return PSNR and SSIM against the targets for each level of light.
 
     Parameters
     ----------
-    results : iterable of array (2Y, 2X)
+    results : iterable of tensor (2Y, 2X)
         One for each field.
+    output_width : float
+        Width of their PSF; both sides are compared at `SCORED_WIDTH`.
     fields : Fields
         With their targets.
 
@@ -89,8 +89,10 @@ def score(results: Iterable[NDArray[Any]], fields: Fields) -> dict[str, float]:
     """
     rows = []
     for result, target in zip(results, fields.target, strict=True):
-        truth = target.astype(np.float64)
-        fitted = fit_intensity(result.astype(np.float64), truth)
+        whole = torch.from_numpy(target.astype(np.float32))
+        truth = change_width(whole, OUTPUT_WIDTH, SCORED_WIDTH).double().numpy()
+        seen = change_width(result, output_width, SCORED_WIDTH).double().numpy()
+        fitted = fit_intensity(seen, truth)
         rows.append((psnr_db(fitted, truth), ssim(fitted, truth)))
     table = np.array(rows).reshape(len(VALIDATION_PHOTONS), -1, 2).mean(axis=1)
     scores: dict[str, float] = {}
@@ -99,14 +101,3 @@ def score(results: Iterable[NDArray[Any]], fields: Fields) -> dict[str, float]:
         scores[f"ssim_{photons:g}"] = round(float(similarity), 4)
     scores["psnr"], scores["ssim"] = (round(float(v), 4) for v in table.mean(axis=0))
     return scores
-
-
-def at_output_width(emitters: Tensor) -> Tensor:
-    """Blur point emitters (N, 1, 2Y, 2X) to half the PSF's width; mirrored edges."""
-    height, width = emitters.shape[-2:]
-    padded = F.pad(emitters, (_PAD_PX,) * 4, mode="reflect")
-    shape = (padded.shape[-2], padded.shape[-1])
-    cutoff = CANONICAL_CUTOFF_PER_PIXEL / 2 / OUTPUT_WIDTH
-    otf = torch.from_numpy(otf_2d(shape, cutoff, half_plane=True).astype(np.float32))
-    blurred: Tensor = torch.fft.irfft2(torch.fft.rfft2(padded) * otf, s=shape)
-    return blurred[..., _PAD_PX : _PAD_PX + height, _PAD_PX : _PAD_PX + width]

@@ -10,19 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from napari_dps.core import InputError
-from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
-from napari_dps.physics.otf import otf_2d
+from napari_dps.stages.dps_network import change_width
 
 if TYPE_CHECKING:
     from napari_dps.train.data import Batch
 
+SCORED_WIDTH = 0.5
+"""Results are compared with the truth under a PSF of half the width."""
 _POISSON_FLOOR = 0.05
 """Least expected brightness (full scale is 1) that the Poisson term divides by."""
 
@@ -43,8 +43,12 @@ class LossWeights(BaseModel):
     noise2noise
         Whether SSIM and Poisson terms compare with a second recording of the same
         object (Lehtinen et al. 2018, arXiv:1803.04189) in place of the input.
-    truth, truth_square, truth_ssim
-        Means of |x − truth| and (x − truth)², and (1 − SSIM(x, truth)).
+    truth
+        Mean of |x − truth|/√(truth + 0.05): as shot noise, so that faint structures
+        count.
+    truth_square, truth_ssim
+        Mean of (x − truth)² and (1 − SSIM(x, truth)), both seen through a PSF of half
+        the width.
     margin_px
         Rim, in px of the input, that no term but the supervised ones sees: light from
         outside the patch is missing in the re-blurred output there.
@@ -73,9 +77,7 @@ class ImageFormation(nn.Module):
     ----------
     output_width : float
         Width of the PSF that x is already seen through, of the image's PSF: 0 for an
-        object of emitters (the slides), 0.5 for truth at half the width.
-    pad_px : int
-        Mirrored rim on the fine grid.
+        object of emitters (the slides).
 
     Examples
     --------
@@ -85,36 +87,15 @@ class ImageFormation(nn.Module):
     (torch.Size([1, 1, 32, 24]), True)
     """
 
-    def __init__(self, output_width: float = 0.0, pad_px: int = 16) -> None:
+    def __init__(self, output_width: float = 0.0) -> None:
         super().__init__()
         if not 0 <= output_width < 1:
             raise InputError("output width", got=output_width, allowed="0 to below 1")
         self.output_width = output_width
-        self.pad_px = pad_px
-        self._transfer: dict[tuple[int, int], Tensor] = {}
 
     def forward(self, fine: Tensor) -> Tensor:
         """Map (N, 1, 2Y, 2X) to the image (N, 1, Y, X)."""
-        height, width = fine.shape[-2:]
-        pad = min(self.pad_px, height - 1, width - 1)
-        padded = F.pad(fine, (pad,) * 4, mode="reflect")
-        transfer = self._of_shape(padded.shape[-2], padded.shape[-1]).to(fine.device)
-        blurred = torch.fft.irfft2(
-            torch.fft.rfft2(padded) * transfer, s=padded.shape[-2:]
-        )
-        return F.avg_pool2d(blurred[..., pad : pad + height, pad : pad + width], 2)
-
-    def _of_shape(self, height: int, width: int) -> Tensor:
-        shape = (height, width)
-        if shape not in self._transfer:
-            cutoff = CANONICAL_CUTOFF_PER_PIXEL / 2
-            transfer = otf_2d(shape, cutoff, half_plane=True)
-            if self.output_width:
-                # The image's OTF ends before the output's does: nothing divides by 0.
-                known = otf_2d(shape, cutoff / self.output_width, half_plane=True)
-                transfer = transfer / np.where(transfer > 0, known, 1)
-            self._transfer[shape] = torch.from_numpy(transfer.astype(np.float32))
-        return self._transfer[shape]
+        return F.avg_pool2d(change_width(fine, self.output_width, 1.0), 2)
 
 
 def ssim_loss(x: Tensor, y: Tensor, *, k1: float = 0.01, k2: float = 0.03) -> Tensor:
@@ -172,21 +153,24 @@ def hessian_loss(x: Tensor, sigma: float = 0.0) -> Tensor:
     return total
 
 
-def poisson_loss(expected: Tensor, recorded: Tensor) -> Tensor:
-    """Return the mean of (y − ŷ)²/ŷ: the Poisson likelihood to second order.
+def poisson_loss(expected: Tensor, recorded: Tensor, base: Tensor) -> Tensor:
+    """Return the mean of (y − ŷ)²/(ŷ + b): the Poisson likelihood to second order.
 
     Parameters
     ----------
-    expected : tensor
+    expected : tensor (N, 1, Y, X)
         ŷ, full scale 1; the divisor is at least 0.05 and carries no gradient.
-    recorded : tensor
+    recorded : tensor (N, 1, Y, X)
         y.
+    base : tensor (N,)
+        b, the light that was taken away from both.
 
     Returns
     -------
     tensor, scalar
     """
-    variance = expected.detach().clamp(min=_POISSON_FLOOR)
+    light = expected.detach() + base.view(-1, 1, 1, 1)
+    variance = light.clamp(min=_POISSON_FLOOR)
     return ((recorded - expected) ** 2 / variance).mean()
 
 
@@ -221,7 +205,7 @@ class Objective:
                 loss = ssim_loss(expected, data, k1=w.ssim_k1, k2=w.ssim_k2)
                 terms["ssim"] = w.ssim * loss
             if w.poisson:
-                terms["poisson"] = w.poisson * poisson_loss(expected, data)
+                terms["poisson"] = w.poisson * poisson_loss(expected, data, batch.base)
         if w.hessian:
             terms["hessian"] = w.hessian * hessian_loss(inside, w.hessian_time)
         if w.sparsity:
@@ -231,11 +215,17 @@ class Objective:
     def _supervised(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
         w, terms = self.weights, {}
         if w.truth:
-            terms["truth"] = w.truth * (output - batch.target).abs().mean()
-        if w.truth_square:
-            terms["truth_square"] = w.truth_square * F.mse_loss(output, batch.target)
-        if w.truth_ssim:
-            terms["truth_ssim"] = w.truth_ssim * ssim_loss(output, batch.target)
+            error = (output - batch.target).abs()
+            brightness = batch.target.clamp(min=0) + _POISSON_FLOOR
+            terms["truth"] = w.truth * (error / brightness.sqrt()).mean()
+        if w.truth_square or w.truth_ssim:
+            width = self.formation.output_width
+            both = torch.cat([output, batch.target])
+            seen, truth = change_width(both, width, SCORED_WIDTH).chunk(2)
+            if w.truth_square:
+                terms["truth_square"] = w.truth_square * F.mse_loss(seen, truth)
+            if w.truth_ssim:
+                terms["truth_ssim"] = w.truth_ssim * ssim_loss(seen, truth)
         return terms
 
 

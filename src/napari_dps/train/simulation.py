@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
+import scipy.ndimage
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,9 +25,9 @@ TRAINING_CLASSES: dict[StructureId, float] = {
     "vesicles": 1.5,
     "clathrin": 1.5,
     "beads": 1.0,
-    "line_pairs": 1.5,
+    "line_pairs": 1.2,
     "point_pairs": 1.0,
-    "gratings": 1.5,
+    "gratings": 1.0,
     "star": 0.5,
 }
 """Structures that are trained on, and how often relative to one another."""
@@ -34,6 +36,7 @@ HELD_OUT_CLASSES: tuple[StructureId, ...] = ("nuclear_pores", "mitochondria", "g
 
 _MARGIN_PX = 12
 """Light comes from that far outside the field: three widths of the PSF."""
+_TINY = 1e-9
 _FINE = 4
 """Grid of the emitters, over that of the image."""
 _SIM_SUPPORT = 0.872
@@ -41,24 +44,42 @@ _SIM_SUPPORT = 0.872
 
 
 class DataSettings(BaseModel):
-    """Ranges that simulated fields are drawn from, uniformly or log-uniformly."""
+    """Ranges that simulated fields are drawn from, uniformly or log-uniformly.
+
+    Attributes
+    ----------
+    fields, field_px, seed
+        How many, their edge in px, and what they are drawn with.
+    photons, background, read_noise_e, psf_jitter
+        See `FieldConditions`; the jitter is the largest |ln| of the PSF's width.
+    magnification, separation_nm
+        Of the structures.
+    mixed, real, uneven, haze, empty
+        Share of fields with two structures, with a real image as one, with brightness
+        that varies slowly over the field, with haze, and with nothing.
+    reconstructed, other_psf
+        Share with the coloured noise and the PSF of a SIM reconstruction, and with a
+        Gaussian or apodised PSF.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     fields: int = Field(default=2000, ge=1)
     field_px: int = Field(default=96, ge=16)
     seed: int = 1
-    photons: tuple[float, float] = (20, 5000)
+    photons: tuple[float, float] = (15, 20000)
     background: tuple[float, float] = (0, 0.06)
     read_noise_e: tuple[float, float] = (0.5, 2.5)
-    psf_jitter: float = Field(default=0.04, ge=0, lt=0.5)
+    psf_jitter: float = Field(default=0.06, ge=0, lt=0.5)
     magnification: tuple[float, float] = (0.7, 1.5)
     separation_nm: tuple[float, float] = (40, 160)
     mixed: float = Field(default=0.35, ge=0, le=1)
-    coloured: float = Field(default=0.2, ge=0, le=1)
+    real: float = Field(default=0.3, ge=0, le=1)
+    uneven: float = Field(default=0.4, ge=0, le=1)
+    reconstructed: float = Field(default=0.2, ge=0, le=1)
     other_psf: float = Field(default=0.05, ge=0, le=1)
     haze: float = Field(default=0.2, ge=0, le=1)
-    empty: float = Field(default=0.03, ge=0, le=1)
+    empty: float = Field(default=0.04, ge=0, le=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +91,8 @@ class SimulatedField:
     image, partner : array (Y, X)
         Two recordings of the same object, of independent noise.
     target : array (2Y, 2X)
-        The object seen through a PSF of half the width, background included.
+        The object seen through a PSF of `OUTPUT_WIDTH` of the width, background
+        included.
     """
 
     image: Image
@@ -107,7 +129,9 @@ class FieldConditions:
     colour: float | None = None
 
 
-def draw_field(settings: DataSettings, index: int) -> SimulatedField:
+def draw_field(
+    settings: DataSettings, index: int, objects: Sequence[Image] = ()
+) -> SimulatedField:
     """Draw the field of an index: the same settings and index, the same field.
 
     Parameters
@@ -116,22 +140,27 @@ def draw_field(settings: DataSettings, index: int) -> SimulatedField:
         Ranges.
     index : int
         Number of the field.
+    objects : sequence of array (Y, X)
+        Real images to use as objects, one pixel for a fine pixel; as from
+        `objects.load_objects`. Without any, all structures are drawn.
 
     Returns
     -------
     SimulatedField
     """
     rng = np.random.default_rng([settings.seed, index])
-    emitters = _draw_emitters(settings, rng)
+    emitters = _draw_emitters(settings, rng, objects)
     low, high = np.log(settings.photons)
-    shapes = ("gaussian", "apodised")
+    shape = ("gaussian", "apodised")[rng.integers(2)]
+    other_psf = rng.random() < settings.other_psf
+    reconstructed = rng.random() < settings.reconstructed
     conditions = FieldConditions(
         photons=float(np.exp(rng.uniform(low, high))),
         background=float(rng.uniform(*settings.background)),
         read_noise_e=float(rng.uniform(*settings.read_noise_e)),
         psf_width=float(np.exp(rng.uniform(-1, 1) * settings.psf_jitter)),
-        psf=shapes[rng.integers(2)] if rng.random() < settings.other_psf else "airy",
-        colour=float(rng.uniform(0, 6)) if rng.random() < settings.coloured else None,
+        psf="apodised" if reconstructed else shape if other_psf else "airy",
+        colour=float(rng.uniform(0, 6)) if reconstructed else None,
     )
     return record_field(emitters, conditions, rng)
 
@@ -196,33 +225,69 @@ def draw_emitters(
     )
 
 
-def _draw_emitters(settings: DataSettings, rng: np.random.Generator) -> Image:
+def _draw_emitters(
+    settings: DataSettings, rng: np.random.Generator, objects: Sequence[Image]
+) -> Image:
     """Draw one structure, or two on top of one another, with haze or nothing."""
     classes, weights = list(TRAINING_CLASSES), np.array([*TRAINING_CLASSES.values()])
     total: Image | None = None
-    for _ in range(1 + int(rng.random() < settings.mixed)):
-        part = draw_emitters(
-            classes[rng.choice(len(classes), p=weights / weights.sum())],
-            settings.field_px,
-            seed=rng,
-            magnification=rng.uniform(*settings.magnification),
-            separation_nm=rng.uniform(*settings.separation_nm),
-        )
-        part *= rng.lognormal(0, 0.5) / part.sum()
+    for part_number in range(1 + int(rng.random() < settings.mixed)):
+        if objects and part_number == 0 and rng.random() < settings.real:
+            part = _cut_object(objects[rng.integers(len(objects))], settings, rng)
+        else:
+            part = draw_emitters(
+                classes[rng.choice(len(classes), p=weights / weights.sum())],
+                settings.field_px,
+                seed=rng,
+                magnification=rng.uniform(*settings.magnification),
+                separation_nm=rng.uniform(*settings.separation_nm),
+            )
+        part *= rng.lognormal(0, 0.8) / max(float(part.sum()), _TINY)
         total = part if total is None else total + part
     emitters = np.asarray(total)
+    if rng.random() < settings.uneven:
+        emitters = emitters * _slow_variation(emitters.shape, rng)
     if rng.random() < settings.haze:
-        sigma = rng.uniform(250, 900) / CANONICAL_OPTICS.pixel_size_nm * _FINE
-        radius = radial_frequency(
-            (emitters.shape[0], emitters.shape[1]), half_plane=True
-        )
-        blur = np.exp(-2 * (np.pi * sigma * radius) ** 2)
-        spectrum = scipy.fft.rfft2(emitters, workers=1) * blur
-        haze = scipy.fft.irfft2(spectrum, s=emitters.shape, workers=1)
-        emitters = emitters + rng.uniform(0.3, 3) * np.maximum(haze, 0)
+        emitters = emitters + _haze(emitters, rng)
     if rng.random() < settings.empty:
         emitters = np.zeros_like(emitters)
     return np.asarray(emitters, dtype=np.float32)
+
+
+def _cut_object(
+    image: Image, settings: DataSettings, rng: np.random.Generator
+) -> Image:
+    """Cut a random part of a real image, turned, mirrored, magnified or not."""
+    side = _FINE * (settings.field_px + 2 * _MARGIN_PX)
+    smaller = min(image.shape)
+    cut = min(round(side / rng.uniform(1, settings.magnification[1])), smaller)
+    y, x = (int(rng.integers(0, length - cut + 1)) for length in image.shape)
+    part = np.rot90(image[y : y + cut, x : x + cut], rng.integers(4))
+    part = part[:, ::-1] if rng.integers(2) else part
+    grown = scipy.ndimage.zoom(
+        part, side / cut, order=1, mode="grid-mirror", grid_mode=True
+    )
+    return np.asarray(grown, dtype=np.float32)
+
+
+def _slow_variation(
+    shape: tuple[int, ...], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Return factors that vary over some micrometres, by up to a factor of about 50."""
+    coarse = rng.standard_normal((4, 4)) * rng.uniform(0.3, 1.5)
+    zoom = [side / 4 for side in shape]
+    smooth = scipy.ndimage.zoom(coarse, zoom, order=3, mode="mirror", grid_mode=True)
+    return np.asarray(np.exp(smooth), dtype=np.float32)
+
+
+def _haze(emitters: Image, rng: np.random.Generator) -> Image:
+    """Return light of the same structures far out of focus."""
+    sigma = rng.uniform(250, 900) / CANONICAL_OPTICS.pixel_size_nm * _FINE
+    shape = (emitters.shape[0], emitters.shape[1])
+    blur = np.exp(-2 * (np.pi * sigma * radial_frequency(shape, half_plane=True)) ** 2)
+    spectrum = scipy.fft.rfft2(emitters, workers=1) * blur
+    haze = scipy.fft.irfft2(spectrum, s=shape, workers=1)
+    return np.asarray(rng.uniform(0.3, 3) * np.maximum(haze, 0), dtype=np.float32)
 
 
 def _transfer(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
 from napari_dps.core import InputError, Progress
@@ -71,20 +71,61 @@ def richardson_lucy_steps(
     .. [4] Snyder et al., J. Opt. Soc. Am. A 12, 272 (1995),
        doi:10.1364/JOSAA.12.000272.
     """
+    (result,) = yield from richardson_lucy_depths_steps(
+        image, model, (iterations,), accelerate=accelerate
+    )
+    return result
+
+
+def richardson_lucy_depths_steps(
+    image: torch.Tensor,
+    model: ImagingModel,
+    depths: Sequence[int],
+    *,
+    accelerate: bool = True,
+) -> Generator[Progress, None, list[torch.Tensor]]:
+    """Deconvolve as `richardson_lucy_steps`; keep what it has reached on its way.
+
+    Parameters
+    ----------
+    image, model, accelerate
+        As there.
+    depths : sequence of int
+        Numbers of iterations to return the estimate of; ascending, at least one.
+
+    Yields
+    ------
+    Progress
+        After each iteration.
+
+    Returns
+    -------
+    list of tensor (2 Y, 2 X), float32
+        One for each depth.
+
+    Raises
+    ------
+    InputError
+        If the depths are not numbers above 0 in ascending order.
+    """
     import torch
 
-    if iterations < 1:
-        raise InputError("iterations", got=iterations, allowed="at least 1")
+    if not depths or depths[0] < 1 or list(depths) != sorted(depths):
+        raise InputError(
+            "iterations", got=tuple(depths), allowed="at least 1, ascending"
+        )
+    iterations = depths[-1]
     offset = -min(float(image.min()), 0.0)
     # In units of the mean, so that no constant below depends on the unit of the image.
     unit = float(image.mean()) + offset
     if unit <= 0:
-        return torch.zeros_like(model.inside(model.sensitivity))
+        return [torch.zeros_like(model.inside(model.sensitivity)) for _ in depths]
     data = (image + offset) / unit
     offset /= unit
     sensitivity = model.sensitivity.clamp(min=_LEAST_SENSITIVITY)
     estimate = point = torch.ones(model.object_shape, device=image.device)
     step = torch.zeros_like(estimate)
+    reached = []
     for iteration in range(iterations):
         ratio = data / (model.blur(point) + offset).clamp(min=_TINY)
         previous, before = estimate, step
@@ -94,8 +135,10 @@ def richardson_lucy_steps(
         if accelerate:
             share = _extrapolation(step, before)
             point = (estimate + share * (estimate - previous)).clamp_(min=0)
+        if iteration + 1 in depths:
+            reached.append(unit * model.inside(estimate))
         yield Progress(iteration + 1, iterations, "Richardson–Lucy")
-    return unit * model.inside(estimate)
+    return reached
 
 
 def _extrapolation(step: torch.Tensor, before: torch.Tensor) -> float:
