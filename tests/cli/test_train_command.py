@@ -6,12 +6,13 @@ import pytest
 import tomli_w
 
 from napari_dps.nets.checkpoint import load_checkpoint
+from napari_dps.train.dps import DpsRecipe
 from napari_dps.train.recipe import load_recipe
 
 
 @pytest.fixture
 def recipe(tmp_path):
-    values = load_recipe("hybrid").model_dump(mode="json")
+    values = load_recipe(DpsRecipe, "hybrid").model_dump(mode="json")
     values |= {"name": "tiny", "steps": 2, "batch": 2, "patch_px": 16}
     values |= {"rl_iterations": [1], "validate_every": 2}
     values["network"] |= {"features": 1, "channels": 8, "head_channels": 4}
@@ -31,7 +32,7 @@ def test_train_writes_weights_that_load_and_resumes_to_the_end(
     assert first.code == 0, first.err
     done = napari_dps(*options)
     assert done.code == 0, done.err
-    assert "200 photons" in done.out
+    assert "psnr_200" in done.out
     metadata = load_checkpoint(tmp_path / "run" / "tiny.safetensors").metadata
     assert metadata.recipe["steps"] == 2
     assert metadata.rl_iterations == (1,)

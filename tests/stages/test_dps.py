@@ -11,7 +11,6 @@ from napari_dps.physics.phantoms import phantom
 from napari_dps.physics.simulate import SimulationSettings, blur_truth, simulate
 from napari_dps.stages import background, reconstruct
 from napari_dps.stages.base import Context
-from napari_dps.stages.noise import is_raw, measured_noise
 from napari_dps.stages.dps import (
     COLOURED_NOISE,
     METHODS,
@@ -21,6 +20,7 @@ from napari_dps.stages.dps import (
     effective_optics,
     iterations_for,
 )
+from napari_dps.stages.noise import is_raw, measured_noise
 
 OPTICS = Optics(na=1.4, emission_nm=525, pixel_size_nm=65)
 every_method = pytest.mark.parametrize("method", METHODS)

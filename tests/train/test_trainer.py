@@ -17,7 +17,8 @@ from napari_dps.train.data import (
     draw_batch,
     prepare_field,
 )
-from napari_dps.train.recipe import Recipe, load_recipe
+from napari_dps.train.dps import DpsRecipe, DpsTask
+from napari_dps.train.recipe import load_recipe
 from napari_dps.train.simulation import DataSettings, draw_field
 from napari_dps.train.trainer import _moving_average, train_steps
 
@@ -39,11 +40,11 @@ def validation() -> Fields:
     return _fields(3, first=50)
 
 
-def _recipe(**changes: object) -> Recipe:
-    values = load_recipe("hybrid").model_dump()
+def _recipe(**changes: object) -> DpsRecipe:
+    values = load_recipe(DpsRecipe, "hybrid").model_dump()
     network = {"channels": 8, "head_channels": 4, "blocks": 1}
     values["network"].update(network)
-    return Recipe.model_validate(
+    return DpsRecipe.model_validate(
         {
             **values,
             "steps": 4,
@@ -69,10 +70,8 @@ def test_resumed_training_ends_with_identical_weights(tmp_path, training, valida
     whole, parts = tmp_path / "whole", tmp_path / "parts"
 
     def train(folder, **options):
-        steps = train_steps(
-            recipe, training, validation, folder, accelerator="cpu", **options
-        )
-        return finish(steps)
+        task = DpsTask(recipe, training, validation)
+        return finish(train_steps(task, folder, accelerator="cpu", **options))
 
     best = train(whole)
     train(parts, stop_at=1)
@@ -94,7 +93,8 @@ def test_resumed_training_ends_with_identical_weights(tmp_path, training, valida
 def test_state_of_another_recipe_is_refused(tmp_path, training, validation):
     def start(recipe):
         options = {"accelerator": "cpu", "stop_at": 1}
-        return finish(train_steps(recipe, training, validation, tmp_path, **options))
+        task = DpsTask(recipe, training, validation)
+        return finish(train_steps(task, tmp_path, **options))
 
     start(_recipe())
     with pytest.raises(InputError, match="another recipe"):
@@ -138,7 +138,7 @@ def test_bank_is_read_again_and_can_be_shortened(tmp_path):
 
 @pytest.mark.parametrize("name", ["paper", "physics", "hybrid"])
 def test_shipped_recipes_share_one_budget_and_say_what_supervises(name):
-    recipe, hybrid = load_recipe(name), load_recipe("hybrid")
+    recipe, hybrid = load_recipe(DpsRecipe, name), load_recipe(DpsRecipe, "hybrid")
     assert (recipe.steps, recipe.batch, recipe.data) == (
         hybrid.steps,
         hybrid.batch,
@@ -161,7 +161,7 @@ def test_bad_recipe_files_are_refused(tmp_path, text, message):
     if text is not None:
         path.write_text(text)
     with pytest.raises(InputError, match=message):
-        load_recipe(str(path))
+        load_recipe(DpsRecipe, str(path))
 
 
 def test_recipe_whose_parts_do_not_fit_is_refused():
@@ -170,7 +170,7 @@ def test_recipe_whose_parts_do_not_fit_is_refused():
     with pytest.raises(ValueError, match="patch_px"):
         _recipe(patch_px=64)
     with pytest.raises(InputError, match="paper, physics"):
-        load_recipe("unknown")
+        load_recipe(DpsRecipe, "unknown")
 
 
 def test_first_weights_are_soon_forgotten_by_the_moving_average():

@@ -3,23 +3,44 @@
 from __future__ import annotations
 
 import argparse
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 from napari_dps.cli import console
 from napari_dps.core import InputError
+
+
+class Model(NamedTuple):
+    """A model that can be trained.
+
+    Attributes
+    ----------
+    module : str
+        Of `napari_dps.train`; its ``prepare(name, sources)`` yields `Progress` and
+        returns the `napari_dps.train.task.Task` of a recipe.
+    recipe : str
+        Taken when none is named.
+    """
+
+    module: str
+    recipe: str
+
+
+MODELS = {"dps": Model("dps", "hybrid")}
 
 _NEEDED = ("lightning_fabric", "pytorch_msssim")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("model", choices=["dps"], help="the stage to train")
+    parser.add_argument("model", choices=list(MODELS), help="the network to train")
+    defaults = ", ".join(f"{name} {model.recipe}" for name, model in MODELS.items())
     parser.add_argument(
         "--recipe",
-        default="hybrid",
         metavar="NAME|FILE.toml",
-        help="paper, physics, hybrid, or a file (default: hybrid)",
+        help=f"a recipe of the package or a file (default: {defaults})",
     )
     parser.add_argument(
         "--out",
@@ -35,8 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--objects",
         metavar="FOLDER",
-        help="TIFF stacks of sharp real images to simulate from, beside the drawn "
-        "structures; every fifth image is left for validation",
+        help="TIFF stacks of real, sharp images to simulate from, beside drawn ones",
     )
     parser.add_argument(
         "--accelerator",
@@ -77,41 +97,31 @@ def execute(options: argparse.Namespace) -> int:
             )
     import torch
 
-    from napari_dps.train.data import build_bank_steps, validation_fields
-    from napari_dps.train.recipe import load_recipe
+    from napari_dps.train.task import Sources
     from napari_dps.train.trainer import train_steps
 
-    recipe = load_recipe(options.recipe)
     if options.threads:
         torch.set_num_threads(options.threads)
+    model = MODELS[options.model]
     folder = Path(options.out)
-    bank = Path(options.bank) if options.bank else folder / "bank"
-    depths = recipe.rl_iterations
-    objects = Path(options.objects) if options.objects else None
-    simulating = build_bank_steps(
-        bank, recipe.data, depths, objects=objects, workers=options.workers
+    sources = Sources(
+        Path(options.bank) if options.bank else folder / "bank",
+        Path(options.objects) if options.objects else None,
+        options.workers,
     )
-    training = console.track(simulating, "bank")
+    prepare = import_module(f"napari_dps.train.{model.module}").prepare
+    task = console.track(prepare(options.recipe or model.recipe, sources), "data")
     steps = train_steps(
-        recipe,
-        training,
-        validation_fields(depths),
+        task,
         folder,
         accelerator=options.accelerator,
         devices=options.devices,
         resume=not options.fresh,
         stop_at=options.stop_at or None,
     )
-    scores = console.track(steps, recipe.name)
-    rows = [["held-out", "PSNR (dB)", "SSIM"]]
-    rows += [
-        [
-            f"{level} photons",
-            f"{scores[f'psnr_{level}']:.2f}",
-            f"{scores[f'ssim_{level}']:.3f}",
-        ]
-        for level in (40, 200, 2000)
-    ]
+    scores = console.track(steps, task.recipe.name)
+    rows = [["held-out", "best"]]
+    rows += [[name, f"{value:.4g}"] for name, value in scores.items()]
     console.say(console.table(rows))
-    console.say(str(folder / f"{recipe.name}.safetensors"))
+    console.say(str(folder / f"{task.recipe.name}.safetensors"))
     return 0

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from napari_dps.core import InputError
 
 if TYPE_CHECKING:
     import torch
 
-    from napari_dps.nets.res_u_dbpn import ResUDBPN
-
 _LARGEST_BYTES = 64 * 2**20
+
+ARCHITECTURES = {
+    "res_u_dbpn": "napari_dps.nets.res_u_dbpn:ResUDBPN",
+}
+"""Module and class of each architecture; imported when its weights are used."""
 
 
 class CheckpointMetadata(BaseModel):
@@ -27,14 +31,15 @@ class CheckpointMetadata(BaseModel):
     ----------
     format : int
         Version of this description.
-    architecture : {"res_u_dbpn"}
-        Class of the network.
+    architecture : str
+        Key of `ARCHITECTURES`.
     network : dict
         Arguments of the class.
     rl_iterations : tuple of int
-        Depths of the Richardson–Lucy features that it was trained with.
+        Super-resolution: depths of the Richardson–Lucy features of the training.
     output_width : float
-        Width of the PSF of its output, of the input's; 0 for point emitters.
+        Super-resolution: width of the PSF of the output, of the input's; 0 for point
+        emitters.
     optics : dict
         Canonical sampling: pixel size in nm and cut-off in cycles per pixel.
     recipe, data : dict
@@ -50,16 +55,23 @@ class CheckpointMetadata(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[1] = 1
-    architecture: Literal["res_u_dbpn"] = "res_u_dbpn"
+    architecture: str = "res_u_dbpn"
     network: dict[str, Any]
-    rl_iterations: tuple[int, ...]
-    output_width: float
+    rl_iterations: tuple[int, ...] = ()
+    output_width: float = 0.0
     optics: dict[str, float]
     recipe: dict[str, Any]
     data: dict[str, Any]
     metrics: dict[str, Any]
     version: str
     sha256: str
+
+    @field_validator("architecture")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in ARCHITECTURES:
+            raise ValueError(f"must be one of {', '.join(ARCHITECTURES)}")
+        return name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,8 +81,13 @@ class Checkpoint:
     metadata: CheckpointMetadata
     weights: dict[str, torch.Tensor]
 
-    def network(self, device: torch.device) -> ResUDBPN:
+    def network(self, device: torch.device) -> Any:
         """Build the network with these weights, ready for inference.
+
+        Returns
+        -------
+        module
+            Of the class that `ARCHITECTURES` names.
 
         Raises
         ------
@@ -79,19 +96,18 @@ class Checkpoint:
         """
         import torch
 
-        from napari_dps.nets.res_u_dbpn import ResUDBPN
-
+        module, name = ARCHITECTURES[self.metadata.architecture].split(":")
+        build = getattr(import_module(module), name)
         try:
-            network = ResUDBPN(**self.metadata.network)
+            network = build(**self.metadata.network)
             network.load_state_dict(self.weights)
         except (TypeError, RuntimeError, ValueError) as problem:
             raise InputError(
                 "weights do not fit the network of their description",
                 got=str(problem).splitlines()[0],
             ) from problem
-        ready = network.to(device, torch.float32, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        result: ResUDBPN = ready.eval().requires_grad_(False)
-        return result
+        ready = network.to(device, torch.float32, memory_format=torch.channels_last)
+        return ready.eval().requires_grad_(False)
 
 
 def save_checkpoint(

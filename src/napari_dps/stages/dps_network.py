@@ -262,15 +262,16 @@ def change_width(fine: torch.Tensor, start: float, end: float) -> torch.Tensor:
         return fine
     cutoff = CANONICAL_CUTOFF_PER_PIXEL / 2
 
-    def ratio(shape: tuple[int, int]) -> NDArray[np.float64]:
+    def transfer(shape: tuple[int, int]) -> NDArray[np.float64]:
         wanted = otf_2d(shape, cutoff / end, half_plane=True)
         if not start:
             return wanted
         # The wider PSF's OTF ends before the other's does: nothing divides by 0.
         known = otf_2d(shape, cutoff / start, half_plane=True)
-        return wanted / np.where(wanted > 0, known, 1)
+        ratio: NDArray[np.float64] = wanted / np.where(wanted > 0, known, 1)
+        return ratio
 
-    return _filtered(fine, ratio)
+    return _filtered(fine, transfer)
 
 
 def within_cutoff(image: torch.Tensor) -> torch.Tensor:

@@ -77,6 +77,11 @@ class Batch:
     noise: torch.Tensor
     base: torch.Tensor
 
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on a device."""
+        moved = {n: getattr(self, n) for n in self.__slots__}
+        return Batch(**{n: v if v is None else v.to(device) for n, v in moved.items()})
+
 
 def prepare_field(field: SimulatedField, depths: Sequence[int]) -> dict[str, Any]:
     """Compute the network's inputs of a field; see `Fields` for the keys."""

@@ -5,52 +5,37 @@ from __future__ import annotations
 import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from napari_dps.core import InputError
 from napari_dps.core.params import parse
-from napari_dps.train.losses import LossWeights
-from napari_dps.train.simulation import DataSettings
-
-
-class NetworkSettings(BaseModel):
-    """Arguments of `ResUDBPN`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    features: int = Field(default=2, ge=0, le=8)
-    noise_input: bool = True
-    channels: int = Field(default=48, ge=1, le=1024)
-    head_channels: int = Field(default=32, ge=1, le=1024)
-    blocks: int = Field(default=1, ge=0, le=64)
 
 
 class Recipe(BaseModel):
-    """A training, to the last weight.
+    """What the recipes of all models hold.
 
     Attributes
     ----------
     name, purpose : str
         For people and file names.
     seed : int
-        Of the first weights and of the batches; the data have their own.
+        Of the first weights and of the batches; the data may have their own.
     steps, batch, patch_px : int
-        Steps, patches in a step, and their edge in px of the image.
+        Steps, patches in a step, and their edge in px.
     learning_rate, weight_decay, warmup : float, float, int
         AdamW; the rate rises over ``warmup`` steps and falls as a cosine to 1 %.
     ema : float
         Decay of the moving average of the weights, which is what is kept.
     validate_every : int
         Steps between validations, which also save the state.
-    rl_iterations : tuple of int
-        Depths of the Richardson–Lucy features.
-    output_width : float
-        PSF of the output over that of the image: 0 for point emitters.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    model: ClassVar[str]
+    """The model that recipes of this kind train, and their folder."""
 
     name: str = Field(pattern=r"^[a-z0-9_-]{1,40}$")
     purpose: str
@@ -63,32 +48,20 @@ class Recipe(BaseModel):
     warmup: int = Field(ge=0)
     ema: float = Field(ge=0, lt=1)
     validate_every: int = Field(ge=1)
-    rl_iterations: tuple[int, ...]
-    output_width: float = Field(ge=0, lt=1)
-    network: NetworkSettings
-    loss: LossWeights
-    data: DataSettings
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if self.network.features != len(self.rl_iterations):
-            raise ValueError("network.features must be the number of rl_iterations")
-        if self.patch_px > self.data.field_px:
-            raise ValueError("patch_px must not exceed data.field_px")
-        loss = self.loss
-        supervised = loss.truth or loss.truth_square or loss.truth_ssim
-        if supervised and not self.output_width:
-            raise ValueError("the supervised term needs output_width above 0")
-        return self
 
 
-def load_recipe(name: str) -> Recipe:
+R = TypeVar("R", bound=Recipe)
+
+
+def load_recipe(kind: type[R], name: str) -> R:
     """Read a recipe that comes with the package, or a TOML file.
 
     Parameters
     ----------
+    kind : type of Recipe
+        The model to train, for example `napari_dps.train.dps.DpsRecipe`.
     name : str
-        ``"paper"``, ``"physics"``, ``"hybrid"``, or a file name ending in ``.toml``.
+        Of a shipped recipe of that model, or a file name ending in ``.toml``.
 
     Returns
     -------
@@ -97,14 +70,15 @@ def load_recipe(name: str) -> Recipe:
     Raises
     ------
     InputError
-        If there is none, or it is not a recipe.
+        If there is none, or it is not a recipe of that kind.
 
     Examples
     --------
-    >>> load_recipe("paper").loss.hessian
+    >>> from napari_dps.train.dps import DpsRecipe
+    >>> load_recipe(DpsRecipe, "paper").loss.hessian
     0.01
     """
-    folder = files("napari_dps.train") / "recipes"
+    folder = files("napari_dps.train") / "recipes" / kind.model
     shipped = sorted(
         entry.name.removesuffix(".toml")
         for entry in folder.iterdir()
@@ -125,4 +99,4 @@ def load_recipe(name: str) -> Recipe:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
         raise InputError(f"the recipe {name} is not TOML: {problem}") from problem
-    return parse(Recipe, values, "recipe")
+    return parse(kind, values, "recipe")

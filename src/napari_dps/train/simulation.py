@@ -233,7 +233,7 @@ def _draw_emitters(
     total: Image | None = None
     for part_number in range(1 + int(rng.random() < settings.mixed)):
         if objects and part_number == 0 and rng.random() < settings.real:
-            part = _cut_object(objects[rng.integers(len(objects))], settings, rng)
+            part = _cut_object(objects[int(rng.integers(len(objects)))], settings, rng)
         else:
             part = draw_emitters(
                 classes[rng.choice(len(classes), p=weights / weights.sum())],
@@ -262,7 +262,7 @@ def _cut_object(
     smaller = min(image.shape)
     cut = min(round(side / rng.uniform(1, settings.magnification[1])), smaller)
     y, x = (int(rng.integers(0, length - cut + 1)) for length in image.shape)
-    part = np.rot90(image[y : y + cut, x : x + cut], rng.integers(4))
+    part = np.rot90(image[y : y + cut, x : x + cut], int(rng.integers(4)))
     part = part[:, ::-1] if rng.integers(2) else part
     grown = scipy.ndimage.zoom(
         part, side / cut, order=1, mode="grid-mirror", grid_mode=True

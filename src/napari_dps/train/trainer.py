@@ -18,12 +18,8 @@ from torch.optim.swa_utils import AveragedModel
 from napari_dps import __version__
 from napari_dps.core import InputError, Progress
 from napari_dps.nets.checkpoint import save_checkpoint
-from napari_dps.nets.res_u_dbpn import ResUDBPN
-from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL, CANONICAL_OPTICS
-from napari_dps.train.data import Batch, Fields, draw_batch
-from napari_dps.train.evaluate import baselines, run_network, validate
-from napari_dps.train.losses import ImageFormation, Objective
 from napari_dps.train.recipe import Recipe
+from napari_dps.train.task import Task
 
 _LAST_RATE = 0.01
 """Learning rate at the end, of that of the recipe."""
@@ -43,9 +39,7 @@ class _State:
 
 
 def train_steps(
-    recipe: Recipe,
-    training: Fields,
-    validation: Fields,
+    task: Task,
     folder: Path,
     *,
     accelerator: str = "auto",
@@ -60,10 +54,8 @@ def train_steps(
 
     Parameters
     ----------
-    recipe : Recipe
-        What to train.
-    training, validation : Fields
-        As from `data.build_bank_steps` and `data.validation_fields`.
+    task : Task
+        What to train, on what, for what.
     folder : Path
         Gets ``<name>.safetensors`` and ``.json`` (best), ``state.pt`` (to resume),
         ``training.csv``, ``validation.csv`` and ``curves.png``.
@@ -83,24 +75,24 @@ def train_steps(
     Returns
     -------
     dict
-        Scores of the best weights; see `evaluate.validate`.
+        Scores of the best weights, as `Task.validate` returns them.
     """
     from lightning_fabric import Fabric
 
     fabric = Fabric(accelerator=accelerator, devices=devices)
     fabric.launch()
     folder.mkdir(parents=True, exist_ok=True)
-    state = _start(recipe, fabric)
+    recipe = task.recipe
+    state = _start(task, fabric)
     if resume and (folder / "state.pt").exists():
         _load_state(folder / "state.pt", state, recipe, fabric.device)
-    objective = Objective(recipe.loss, ImageFormation(recipe.output_width))
     last = min(recipe.steps, stop_at or recipe.steps)
     while state.step < last:
         started = time.perf_counter()
-        logged = _one_step(recipe, training, objective, state, fabric)
+        logged = _one_step(task, state, fabric)
         state.seconds += time.perf_counter() - started
         if fabric.is_global_zero:
-            _after_step(recipe, validation, folder, state, logged, last=last)
+            _after_step(task, folder, state, logged, last=last)
         yield Progress(state.step, recipe.steps, f"loss {logged['loss']:.4f}")
     return state.best
 
@@ -110,8 +102,9 @@ def learning_rate(recipe: Recipe, step: int) -> float:
 
     Examples
     --------
+    >>> from napari_dps.train.dps import DpsRecipe
     >>> from napari_dps.train.recipe import load_recipe
-    >>> recipe = load_recipe("paper")
+    >>> recipe = load_recipe(DpsRecipe, "paper")
     >>> rates = [learning_rate(recipe, step) for step in (24, 50, recipe.steps)]
     >>> [round(rate, 7) for rate in rates]
     [0.0005, 0.001, 1e-05]
@@ -123,9 +116,10 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     return recipe.learning_rate * (_LAST_RATE + (1 - _LAST_RATE) * fall)
 
 
-def _start(recipe: Recipe, fabric: Any) -> _State:
+def _start(task: Task, fabric: Any) -> _State:
+    recipe = task.recipe
     torch.manual_seed(recipe.seed)
-    network = ResUDBPN(**recipe.network.model_dump())
+    network = task.build_network()
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
@@ -142,23 +136,14 @@ def _moving_average(
     return average.lerp(current, max(1 - decay, 9 / (float(count) + 10)))
 
 
-def _one_step(
-    recipe: Recipe, training: Fields, objective: Objective, state: _State, fabric: Any
-) -> dict[str, float]:
+def _one_step(task: Task, state: _State, fabric: Any) -> dict[str, float]:
     """Update the weights once; return the terms of the loss and the rate."""
-    rate = learning_rate(recipe, state.step)
+    rate = learning_rate(task.recipe, state.step)
     for group in state.optimizer.param_groups:
         group["lr"] = rate
-    batch = draw_batch(
-        training,
-        step=state.step * fabric.world_size + fabric.global_rank,
-        seed=recipe.seed,
-        size=recipe.batch,
-        patch_px=recipe.patch_px,
-    )
-    batch = Batch(*(fabric.to_device(getattr(batch, n)) for n in batch.__slots__))
-    output = run_network(state.network, batch, noise_input=recipe.network.noise_input)
-    terms = objective(output, batch)
+    # Each device draws a batch of its own.
+    number = state.step * fabric.world_size + fabric.global_rank
+    terms = task.objective(state.network, task.draw(number, fabric.device))
     state.optimizer.zero_grad(set_to_none=True)
     fabric.backward(terms["loss"])
     nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
@@ -169,54 +154,36 @@ def _one_step(
 
 
 def _after_step(
-    recipe: Recipe,
-    validation: Fields,
-    folder: Path,
-    state: _State,
-    logged: dict[str, float],
-    *,
-    last: int,
+    task: Task, folder: Path, state: _State, logged: dict[str, float], *, last: int
 ) -> None:
     """Log, and from time to time validate and save."""
     head = {"step": state.step, "seconds": round(state.seconds, 1)}
     if state.step % _LOG_EVERY == 0:
         _append(folder / "training.csv", {**head, **logged})
-    if state.step % recipe.validate_every and state.step != last:
+    if state.step % task.recipe.validate_every and state.step != last:
         return
     state.average.eval()
-    scores = validate(
-        state.average.module,
-        validation,
-        noise_input=recipe.network.noise_input,
-        output_width=recipe.output_width,
-    )
+    scores = task.validate(state.average.module)
     _append(folder / "validation.csv", {**head, **scores})
-    if scores["psnr"] > state.best.get("psnr", -math.inf):
+    if scores["score"] > state.best.get("score", -math.inf):
         state.best = scores
-        _save_best(recipe, validation, folder, state)
-    _save_state(folder / "state.pt", state, recipe)
-    _plot(folder)
+        _save_best(task, folder, state)
+    _save_state(folder / "state.pt", state, task.recipe)
+    _plot(folder, task.curves)
 
 
-def _save_best(recipe: Recipe, validation: Fields, folder: Path, state: _State) -> None:
+def _save_best(task: Task, folder: Path, state: _State) -> None:
+    known = task.describe()
     save_checkpoint(
-        folder / f"{recipe.name}.safetensors",
+        folder / f"{task.recipe.name}.safetensors",
         dict(state.average.module.state_dict()),
         {
-            "network": recipe.network.model_dump(),
-            "rl_iterations": recipe.rl_iterations,
-            "output_width": recipe.output_width,
-            "optics": {
-                "pixel_size_nm": CANONICAL_OPTICS.pixel_size_nm,
-                "cutoff_per_pixel": CANONICAL_CUTOFF_PER_PIXEL,
-            },
-            "recipe": recipe.model_dump(mode="json", exclude={"data", "network"}),
-            "data": recipe.data.model_dump(mode="json"),
+            **known,
             "metrics": {
                 "step": state.step,
                 "seconds": round(state.seconds),
                 "held_out": state.best,
-                **baselines(validation),
+                **known["metrics"],
             },
             "version": __version__,
         },
@@ -275,7 +242,7 @@ def _append(path: Path, row: dict[str, float]) -> None:
         writer.writerow(row)
 
 
-def _plot(folder: Path) -> None:
+def _plot(folder: Path, curves: tuple[str, ...]) -> None:
     """Draw loss and validation against the step."""
     from matplotlib.figure import Figure
 
@@ -283,7 +250,7 @@ def _plot(folder: Path) -> None:
     left, right = figure.subplots(1, 2)
     for axes, name, columns in (
         (left, "training.csv", ("loss",)),
-        (right, "validation.csv", ("psnr_40", "psnr_200", "psnr_2000")),
+        (right, "validation.csv", curves),
     ):
         if not (folder / name).exists():
             continue
@@ -296,5 +263,5 @@ def _plot(folder: Path) -> None:
         axes.legend()
     left.set_yscale("log")
     left.set_ylabel("training loss")
-    right.set_ylabel("held-out PSNR (dB)")
+    right.set_ylabel("held-out score")
     figure.savefig(folder / "curves.png", dpi=110)

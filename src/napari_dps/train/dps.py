@@ -1,0 +1,162 @@
+"""The super-resolution network as a task for the trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor, nn
+
+from napari_dps.core import Progress
+from napari_dps.nets.res_u_dbpn import ResUDBPN
+from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL, CANONICAL_OPTICS
+from napari_dps.train.data import (
+    VALIDATION_PHOTONS,
+    Batch,
+    Fields,
+    build_bank_steps,
+    draw_batch,
+    validation_fields,
+)
+from napari_dps.train.evaluate import baselines, run_network, validate
+from napari_dps.train.losses import ImageFormation, LossWeights, Objective
+from napari_dps.train.recipe import Recipe, load_recipe
+from napari_dps.train.simulation import DataSettings
+from napari_dps.train.task import Sources
+
+
+class NetworkSettings(BaseModel):
+    """Arguments of `ResUDBPN`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    features: int = Field(default=2, ge=0, le=8)
+    noise_input: bool = True
+    channels: int = Field(default=48, ge=1, le=1024)
+    head_channels: int = Field(default=16, ge=1, le=1024)
+    blocks: int = Field(default=1, ge=0, le=64)
+
+
+class DpsRecipe(Recipe):
+    """A training of the super-resolution network.
+
+    Attributes
+    ----------
+    rl_iterations : tuple of int
+        Depths of the Richardson–Lucy features.
+    output_width : float
+        PSF of the output over that of the image: 0 for point emitters.
+    network, loss, data
+        Of the network, the objective and the simulation.
+    """
+
+    model: ClassVar[str] = "dps"
+
+    rl_iterations: tuple[int, ...]
+    output_width: float = Field(ge=0, lt=1)
+    network: NetworkSettings
+    loss: LossWeights
+    data: DataSettings
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.network.features != len(self.rl_iterations):
+            raise ValueError("network.features must be the number of rl_iterations")
+        if self.patch_px > self.data.field_px:
+            raise ValueError("patch_px must not exceed data.field_px")
+        loss = self.loss
+        supervised = loss.truth or loss.truth_square or loss.truth_ssim
+        if supervised and not self.output_width:
+            raise ValueError("the supervised term needs output_width above 0")
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class DpsTask:
+    """Res-U-DBPN on prepared fields.
+
+    Parameters
+    ----------
+    recipe : DpsRecipe
+        What to train.
+    training, validation : Fields
+        As from `data.build_bank_steps` and `data.validation_fields`.
+    """
+
+    recipe: DpsRecipe
+    training: Fields
+    validation: Fields
+
+    @property
+    def curves(self) -> tuple[str, ...]:
+        """PSNR at each level of light."""
+        return tuple(f"psnr_{photons:g}" for photons in VALIDATION_PHOTONS)
+
+    def build_network(self) -> nn.Module:
+        """Return a new network."""
+        return ResUDBPN(**self.recipe.network.model_dump())
+
+    def draw(self, step: int, device: torch.device) -> Batch:
+        """Return the patches of a step."""
+        batch = draw_batch(
+            self.training,
+            step=step,
+            seed=self.recipe.seed,
+            size=self.recipe.batch,
+            patch_px=self.recipe.patch_px,
+        )
+        return batch.to(device)
+
+    def objective(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Return the weighted terms of the loss, and their sum."""
+        told = self.recipe.network.noise_input
+        return self._objective(run_network(network, batch, noise_input=told), batch)
+
+    @cached_property
+    def _objective(self) -> Objective:
+        return Objective(self.recipe.loss, ImageFormation(self.recipe.output_width))
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Return PSNR and SSIM on the held-out fields."""
+        scores = validate(
+            network,
+            self.validation,
+            noise_input=self.recipe.network.noise_input,
+            output_width=self.recipe.output_width,
+        )
+        return {**scores, "score": scores["psnr"]}
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the checkpoint says of itself."""
+        recipe = self.recipe
+        return {
+            "architecture": "res_u_dbpn",
+            "network": recipe.network.model_dump(),
+            "rl_iterations": recipe.rl_iterations,
+            "output_width": recipe.output_width,
+            "optics": {
+                "pixel_size_nm": CANONICAL_OPTICS.pixel_size_nm,
+                "cutoff_per_pixel": CANONICAL_CUTOFF_PER_PIXEL,
+            },
+            "recipe": recipe.model_dump(mode="json", exclude={"data", "network"}),
+            "data": recipe.data.model_dump(mode="json"),
+            "metrics": baselines(self.validation),
+        }
+
+
+def prepare(name: str, sources: Sources) -> Generator[Progress, None, DpsTask]:
+    """Read the recipe and simulate the data."""
+    recipe = load_recipe(DpsRecipe, name)
+    depths = recipe.rl_iterations
+    training = yield from build_bank_steps(
+        sources.bank,
+        recipe.data,
+        depths,
+        objects=sources.objects,
+        workers=sources.workers,
+    )
+    return DpsTask(recipe, training, validation_fields(depths))
