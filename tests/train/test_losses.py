@@ -27,7 +27,7 @@ def test_image_formation_passes_its_otf_for_a_cosine():
     size, cycles = 64, 8
     frequency = cycles / (2 * size)
     x = torch.cos(2 * math.pi * frequency * (torch.arange(size) + 0.5))
-    image = ImageFormation(pad_px=32)(x.expand(1, 1, size, size))
+    image = ImageFormation()(x.expand(1, 1, size, size))
     otf = otf_2d((1, 128), CANONICAL_CUTOFF_PER_PIXEL / 2)[0, cycles]
     expected = x.view(-1, 2).mean(1) * float(otf)
     inside = slice(8, -8)
@@ -97,21 +97,25 @@ def test_ssim_of_flat_images_is_the_luminance_term():
 
 
 def test_poisson_loss_by_hand_and_floor():
-    expected, recorded = torch.tensor([0.5, 0.0]), torch.tensor([0.7, 0.1])
-    value = float(poisson_loss(expected, recorded))
+    expected = torch.tensor([0.5, 0.0]).view(1, 1, 1, 2)
+    recorded = torch.tensor([0.7, 0.1]).view(1, 1, 1, 2)
+    value = float(poisson_loss(expected, recorded, torch.zeros(1)))
     assert value == pytest.approx((0.04 / 0.5 + 0.01 / 0.05) / 2)
+    value = float(poisson_loss(expected, recorded, torch.full((1,), 0.3)))
+    assert value == pytest.approx((0.04 / 0.8 + 0.01 / 0.3) / 2)
 
 
 def _batch(image: torch.Tensor, target: torch.Tensor) -> Batch:
-    return Batch(image, image + 1, None, target, torch.zeros(1))
+    return Batch(image, image + 1, None, target, torch.zeros(1), torch.zeros(1))
 
 
 def test_objective_adds_its_weighted_terms():
-    target = torch.rand(1, 1, 64, 64)
+    target = torch.full((1, 1, 64, 64), 0.2)
     image = ImageFormation()(target)
     weights = LossWeights(truth=2.0, sparsity=0.5, poisson=3.0, margin_px=8)
     terms = Objective(weights, ImageFormation())(target + 0.1, _batch(image, target))
-    assert float(terms["truth"]) == pytest.approx(0.2, abs=1e-6)
+    # |error| over the root of brightness and floor
+    assert float(terms["truth"]) == pytest.approx(2 * 0.1 / 0.25**0.5, abs=1e-6)
     inside = (target + 0.1)[..., 16:-16, 16:-16]
     assert float(terms["sparsity"]) == pytest.approx(0.5 * float(inside.mean()))
     assert set(terms) == {"truth", "sparsity", "poisson", "loss"}

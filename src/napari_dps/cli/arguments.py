@@ -66,6 +66,24 @@ def values_of(options: argparse.Namespace, table: str) -> dict[str, str]:
     }
 
 
+def optics_tables(options: argparse.Namespace) -> dict[str, dict[str, str]]:
+    """Return the tables that the options of the optics fill.
+
+    ``--modulation-factor auto`` is no property of the optics but asks the stage dps to
+    measure the PSF.
+
+    Examples
+    --------
+    >>> optics_tables(argparse.Namespace(**{"optics.modulation_factor": "auto"}))
+    {'optics': {}, 'dps': {'psf': 'measured'}}
+    """
+    optics = values_of(options, "optics")
+    if optics.get("modulation_factor") != "auto":
+        return {"optics": optics, "dps": {}}
+    del optics["modulation_factor"]
+    return {"optics": optics, "dps": {"psf": "measured"}}
+
+
 def _placeholder(info: ParameterInfo) -> str:
     if info.kind is bool:
         return "true|false"

@@ -47,9 +47,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Plant pairs, sharpen, and print what is resolved."""
-    parameters = parse(DpsParameters, arguments.values_of(options, "dps"), "dps")
-    optics = arguments.values_of(options, "optics")
-    settings = Settings.from_tables({"optics": optics})
+    tables = arguments.optics_tables(options)
+    flags = {**tables["dps"], **arguments.values_of(options, "dps")}
+    parameters = parse(DpsParameters, flags, "dps")
+    settings = Settings.from_tables({"optics": tables["optics"]})
     if options.device != "auto":
         resolve_device(options.device)
     context = Context(device=options.device)

@@ -28,6 +28,10 @@ class ResultFiles:
         """Return the error map of a stage that gives a finer grid."""
         return self.folder / f"{self.name}.{stage_id}.error.ome.tif"
 
+    def uncertainty(self, stage_id: str) -> Path:
+        """Return the uncertainty map of a stage that was asked for one."""
+        return self.folder / f"{self.name}.{stage_id}.uncertainty.ome.tif"
+
     @property
     def report(self) -> Path:
         """The report."""
@@ -41,7 +45,8 @@ class ResultFiles:
     def all(self, stage_ids: Iterable[str]) -> list[Path]:
         """Return every file that a run of these stages may write."""
         ids = list(stage_ids)
-        images = [*map(self.stage, ids), *map(self.error_map, ids)]
+        kinds = (self.stage, self.error_map, self.uncertainty)
+        images = [kind(stage_id) for kind in kinds for stage_id in ids]
         return [*images, self.report, self.picture]
 
 
@@ -74,7 +79,10 @@ def write_results(
         The report.
     """
     for output in result.outputs:
-        io.save(output.image, files.stage(output.step.stage.id))
+        stage_id, image = output.step.stage.id, output.image
+        io.save(image, files.stage(stage_id))
+        if image.uncertainty is not None:
+            io.save(image.derive(image.uncertainty), files.uncertainty(stage_id))
     metrics = measure_result(result, truth)
     names = {o.step.stage.id: files.stage(o.step.stage.id).name for o in result.outputs}
     report = build_report(

@@ -105,8 +105,9 @@ def _tables(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Return the options in the shape of a file of settings."""
     tables: dict[str, dict[str, Any]] = {
         name: dict(arguments.values_of(options, name))
-        for name in ("input", "optics", *(stage.id for stage in STAGES))
+        for name in ("input", *(stage.id for stage in STAGES))
     }
+    tables = merge_tables(arguments.optics_tables(options), tables)
     if options.stages is not None:
         names = [name.strip() for name in options.stages.split(",")]
         tables["pipeline"] = {"stages": names}

@@ -4,7 +4,7 @@ from napari_dps.core.errors import InputError, NapariDpsError
 from napari_dps.core.optics import Optics
 from napari_dps.core.params import StageParameters
 from napari_dps.core.patterns import Pattern, PatternOrder
-from napari_dps.core.progress import Progress, finish, relay, within
+from napari_dps.core.progress import Progress, finish, one_of, relay, within
 from napari_dps.core.types import OFFSET_STEP, HistoryEntry, ImageStack, NoiseToSignal
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Progress",
     "StageParameters",
     "finish",
+    "one_of",
     "relay",
     "within",
 ]

@@ -51,9 +51,9 @@ class Optics(BaseModel):
     modulation_factor: float = Field(
         default=1.0,
         title="Modulation factor",
-        description="Effective NA after SIM over the NA: 1 is widefield, "
-        "linear SIM gives up to 2.",
-        ge=1.0,
+        description="Effective NA over the NA: 1 is widefield, linear SIM gives up to "
+        "2, below 1 the PSF is wider than the NA says.",
+        ge=0.3,
         le=4.0,
     )
 

@@ -9,6 +9,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_TICKS = 100
+"""Resolution of the progress inside one of several parts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -92,3 +95,23 @@ def within(
 ) -> Generator[Progress, None, T]:
     """Pass progress on as a part of a longer whole, ``done`` of which came before."""
     return relay(steps, lambda r: Progress(done + r.done, total, r.message))
+
+
+def one_of(
+    steps: Generator[Progress, None, T], number: int, count: int
+) -> Generator[Progress, None, T]:
+    """Pass progress on as one of parts that take equally long.
+
+    Parameters
+    ----------
+    steps : generator
+        The part.
+    number, count : int
+        Which of how many; from 0.
+    """
+
+    def change(report: Progress) -> Progress:
+        done = _TICKS * report.done // max(report.total, 1)
+        return Progress(number * _TICKS + done, count * _TICKS, report.message)
+
+    return relay(steps, change)

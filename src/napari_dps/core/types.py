@@ -72,6 +72,9 @@ class ImageStack:
         Spacing along Z and T.
     channel_names : tuple of str
         Names along C; empty when unknown.
+    uncertainty : array or None
+        Standard deviation of the data, of the same shape, where a stage gave one; lost
+        when other pixels are derived.
 
     Raises
     ------
@@ -96,6 +99,7 @@ class ImageStack:
     z_step_nm: float | None = None
     frame_interval_s: float | None = None
     channel_names: tuple[str, ...] = ()
+    uncertainty: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         """Check that everything fits together."""
@@ -108,6 +112,12 @@ class ImageStack:
         if len(axes) != len(shape):
             raise InputError(
                 f"data of shape {tuple(shape)} does not fit the axes {axes}"
+            )
+        if self.uncertainty is not None and self.uncertainty.shape != shape:
+            raise InputError(
+                "shape of the uncertainty",
+                got=tuple(self.uncertainty.shape),
+                allowed=f"{tuple(shape)}",
             )
         if 0 in shape:
             raise InputError(f"the image is empty: shape {tuple(shape)}")
@@ -150,6 +160,7 @@ class ImageStack:
         optics = changes.pop("optics", self.optics)
         if optics is not None and pixel_size_nm is not None:
             optics = optics.at_pixel_size(pixel_size_nm)
+        changes.setdefault("uncertainty", None)
         return replace(self, data=data, optics=optics, **changes)
 
     def require_optics(self, purpose: str) -> Optics:

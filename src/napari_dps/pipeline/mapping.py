@@ -153,8 +153,11 @@ def _map_channel(
         if number == 0:
             first = result
             data = np.empty(shape + result.shape, np.float32)
+            spread = np.empty_like(data) if result.uncertainty is not None else None
         data[index] = result.data
-    return first.derive(data, axes=leading + first.axes)
+        if spread is not None:
+            spread[index] = result.uncertainty
+    return first.derive(data, axes=leading + first.axes, uncertainty=spread)
 
 
 def _in_ticks(
@@ -186,8 +189,11 @@ def _joined(image: ImageStack, results: list[ImageStack]) -> ImageStack:
     if "C" not in image.axes:
         return first
     axis = image.axes.index("C")
+    spreads = [result.uncertainty for result in results]
+    known = [spread for spread in spreads if spread is not None]
     return first.derive(
         np.stack([result.data for result in results], axis=axis),
+        uncertainty=np.stack(known, axis=axis) if known else None,
         axes=first.axes[:axis] + "C" + first.axes[axis:],
         patterns=tuple(
             pattern.model_copy(update={"channel_index": channel})

@@ -31,16 +31,23 @@ class Context:
     cache : dict
         Things that depend on parameters and shapes alone (weights of a filter, FFT
         plans), kept from plane to plane of a time-lapse.
+    weights_sha256 : str or None
+        Of the network that the stage has used; see `use_weights`.
     """
 
     device: str = "auto"
     warnings: list[str] = field(default_factory=list)
     cache: dict[Any, Any] = field(default_factory=dict)
+    weights_sha256: str | None = None
 
     def warn(self, message: str) -> None:
         """Record a warning for the user, once."""
         if message not in self.warnings:
             self.warnings.append(message)
+
+    def use_weights(self, sha256: str) -> None:
+        """Record which weights a stage uses, for its entry in the history."""
+        self.weights_sha256 = sha256
 
 
 @dataclass(frozen=True)
@@ -118,6 +125,7 @@ class Stage(Generic[P]):
             raise InputError("the image holds values that are not finite (NaN or inf)")
         started = time.perf_counter()
         before = len(context.warnings)
+        context.weights_sha256 = None
         result = yield from self.function(image, parameters, context)
         entry = HistoryEntry(
             stage=self.id,
@@ -125,5 +133,6 @@ class Stage(Generic[P]):
             version=__version__,
             seconds=time.perf_counter() - started,
             warnings=tuple(context.warnings[before:]),
+            weights_sha256=context.weights_sha256,
         )
         return replace(result, history=(*image.history, entry))

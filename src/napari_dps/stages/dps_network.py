@@ -10,7 +10,7 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 
-from napari_dps.core import Optics, Progress
+from napari_dps.core import InputError, Optics, Progress
 from napari_dps.physics.canonical import (
     CANONICAL_CUTOFF_PER_PIXEL,
     canonical_zoom,
@@ -26,7 +26,7 @@ from napari_dps.physics.otf import otf_2d
 if TYPE_CHECKING:
     import torch
 
-    from napari_dps.nets.checkpoint import Checkpoint
+    from napari_dps.nets.checkpoint import Checkpoint, CheckpointMetadata
     from napari_dps.nets.res_u_dbpn import ResUDBPN
 
 OUTPUT_WIDTH = 0.4
@@ -42,6 +42,35 @@ _BASE_PERCENTILE = 1.0
 _BASE_SIGMA_PX = 2.0
 _PAD_PX = 16
 _TINY = 1e-12
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sharpener:
+    """A network on its device, and the description of its weights."""
+
+    metadata: CheckpointMetadata
+    network: ResUDBPN
+    device: torch.device
+
+    @classmethod
+    def load(cls, checkpoint: Checkpoint, device: torch.device) -> Sharpener:
+        """Build the network.
+
+        Raises
+        ------
+        InputError
+            If the weights are those of another network.
+        """
+        from napari_dps.nets.res_u_dbpn import ResUDBPN
+
+        network = checkpoint.network(device)
+        if not isinstance(network, ResUDBPN):
+            raise InputError(
+                "weights for 'dps': architecture",
+                got=checkpoint.metadata.architecture,
+                allowed="res_u_dbpn",
+            )
+        return cls(checkpoint.metadata, network, device)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,9 +175,10 @@ def base_and_scale(image: NDArray[Any], noise: float) -> tuple[float, float]:
 def sharpen_steps(
     image: NDArray[Any],
     optics: Optics,
-    checkpoint: Checkpoint,
-    device: torch.device,
+    sharpener: Sharpener,
+    *,
     noise: float,
+    width: float,
 ) -> Generator[Progress, None, NDArray[np.float32]]:
     """Sharpen an image with a trained network, through canonical sampling.
 
@@ -158,12 +188,13 @@ def sharpen_steps(
         Counts above the camera's offset; finite; any size.
     optics : Optics
         Of the image, with its pixel size and modulation factor.
-    checkpoint : Checkpoint
-        The network and its recipe.
-    device : torch.device
-        Where to compute.
+    sharpener : Sharpener
+        The network.
     noise : float
         Standard deviation of the image's noise in counts, as if it were white.
+    width : float
+        Of the PSF of the result, of that of the image, below 1; not less than what the
+        network was trained for.
 
     Yields
     ------
@@ -175,13 +206,15 @@ def sharpen_steps(
         Counts in the brightness of the image (an even image keeps its value).
     """
     canonical = to_canonical(image, optics)
-    depths = checkpoint.metadata.rl_iterations
+    depths = sharpener.metadata.rl_iterations
     # White noise of as much power at the frequencies of the image.
     level = noise * canonical_zoom(optics)
-    given = yield from prepare_steps(canonical, depths, device, level)
-    sharp = yield from network_steps(checkpoint.network(device), given)
-    height, width = image.shape
-    return from_canonical(sharp.cpu().numpy(), (2 * height, 2 * width))
+    given = yield from prepare_steps(canonical, depths, sharpener.device, level)
+    sharp = yield from network_steps(sharpener.network, given)
+    trained = sharpener.metadata.output_width
+    seen = change_width(sharp, trained, max(width, trained))
+    rows, columns = (2 * side for side in image.shape)
+    return from_canonical(seen.cpu().numpy(), (rows, columns))
 
 
 def network_steps(
@@ -278,7 +311,8 @@ def within_cutoff(image: torch.Tensor) -> torch.Tensor:
     """Return (Y, X) without what lies beyond the cut-off."""
 
     def disc(shape: tuple[int, int]) -> NDArray[np.float64]:
-        return (otf_2d(shape, CANONICAL_CUTOFF_PER_PIXEL, half_plane=True) > 0) * 1.0
+        passed = otf_2d(shape, CANONICAL_CUTOFF_PER_PIXEL, half_plane=True)
+        return np.ceil(passed)
 
     return _filtered(image, disc)
 

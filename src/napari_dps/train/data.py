@@ -79,8 +79,15 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
-        moved = {n: getattr(self, n) for n in self.__slots__}
-        return Batch(**{n: v if v is None else v.to(device) for n, v in moved.items()})
+        features = None if self.features is None else self.features.to(device)
+        return Batch(
+            self.image.to(device),
+            self.partner.to(device),
+            features,
+            self.target.to(device),
+            self.noise.to(device),
+            self.base.to(device),
+        )
 
 
 def prepare_field(field: SimulatedField, depths: Sequence[int]) -> dict[str, Any]:

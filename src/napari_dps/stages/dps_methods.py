@@ -1,0 +1,220 @@
+"""The methods of the stage ``dps``, each from one image to one on the 2× grid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.ndimage
+from numpy.typing import NDArray
+
+from napari_dps.core import InputError, Optics, Progress
+from napari_dps.stages.base import Context
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_dps.physics.deconvolution.model import ImagingModel
+    from napari_dps.stages.dps_network import Sharpener
+
+SHIPPED_WEIGHTS = ("hybrid", "physics", "paper")
+WEIGHTS_SUFFIX = ".safetensors"
+
+CAUTIOUS_WIDTH, SHARP_WIDTH = 0.5, 0.4
+"""Width of the PSF of the network's result at strength 0 and 1, of the image's."""
+
+STRENGTH_SPAN = 4.0
+"""Iterations of deconvolution at strength 1 (0) over (under) those at the default."""
+
+NOISE_EXPONENT = 0.35
+"""Power of signal over noise that the best number of iterations follows: on simulated
+held-out structures 8, 12 and 16 at 40, 200 and 2000 photons."""
+
+MOST_ITERATIONS = 400
+BEST_SIGNAL_TO_NOISE = 300.0
+"""More signal than this is not told apart: rounding and the optics' errors rule."""
+
+PROCESSED_SHARE = 0.6
+"""Iterations for an image that was reconstructed or filtered, over those for one of a
+camera with as much noise: its noise is as smooth as structure and its PSF is known less
+well. Best on simulated reconstructions are 3 at 50 photons to 9 at 2000."""
+
+DECONVOLUTION_GAIN = 1.38
+"""What that cut-off is multiplied by for deconvolution. The Wiener filter levels the
+OTF at low frequencies and ends it early, unlike any lens: a lens as wide boosts too
+much. On simulated reconstructions of four structures at 50 to 2000 photons
+Richardson-Lucy does best with 1.3 to 1.5."""
+
+SPARSE_CONTINUITY = 0.75
+"""Weight of the Hessian in standard deviations of the noise (tuned on simulations)."""
+SPARSE_SPARSITY = 0.2
+"""Weight of the L1 norm over that of the Hessian: more dims faint structures."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """What a method is given: one image, and all that is known of it.
+
+    Attributes
+    ----------
+    image : array (Y, X), float32
+        Counts above the camera's offset.
+    optics : Optics
+        With the pixel size of the image and the modulation factor to assume.
+    strength : float
+        0 to 1.
+    noise : float
+        Standard deviation of the noise, in counts.
+    context : Context
+        Device, warnings, cache.
+    weights : str
+        Of the network: shipped ones by name, or a file.
+    is_raw : bool
+        Whether the noise is white, as in an image that comes from a camera.
+    is_reconstructed : bool
+        Whether it comes from `reconstruct`.
+    """
+
+    image: NDArray[np.float32]
+    optics: Optics
+    strength: float
+    noise: float
+    context: Context
+    weights: str
+    is_raw: bool = True
+    is_reconstructed: bool = False
+
+    @property
+    def cutoff_per_pixel(self) -> float:
+        """Cut-off of the OTF to deconvolve with, in cycles per pixel.
+
+        2 mf NA/λ, times `DECONVOLUTION_GAIN` after `reconstruct`.
+        """
+        gain = DECONVOLUTION_GAIN if self.is_reconstructed else 1.0
+        return gain * self.optics.cutoff_per_pixel * self.optics.modulation_factor
+
+    @property
+    def signal_to_noise(self) -> float:
+        """The brightest structure (99.9th percentile over the median) over the noise.
+
+        Of the image smoothed by a Gaussian of one pixel, so that neither noise nor hot
+        pixels are taken for structure. 1 to `BEST_SIGNAL_TO_NOISE`.
+        """
+        smooth = scipy.ndimage.gaussian_filter(self.image, 1.0)
+        middle, bright = np.percentile(smooth, [50, 99.9])
+        if self.noise <= 0:
+            return BEST_SIGNAL_TO_NOISE
+        return min(max(float(bright - middle) / self.noise, 1.0), BEST_SIGNAL_TO_NOISE)
+
+    def iterations(self, reference: float) -> int:
+        """Return the accelerated iterations that suit the noise and the strength."""
+        share = 1.0 if self.is_raw else PROCESSED_SHARE
+        return iterations_for(self.signal_to_noise, self.strength, share * reference)
+
+
+Method = Callable[[Task], Generator[Progress, None, NDArray[np.float32]]]
+
+
+def iterations_for(signal_to_noise: float, strength: float, reference: float) -> int:
+    """Return how many accelerated iterations suit the noise and the strength wanted."""
+    wanted = reference * math.pow(signal_to_noise, NOISE_EXPONENT)
+    wanted *= math.pow(STRENGTH_SPAN, 2 * strength - 1)
+    return min(max(round(wanted), 2), MOST_ITERATIONS)
+
+
+def network(task: Task) -> Generator[Progress, None, NDArray[np.float32]]:
+    """Sharpen with Res-U-DBPN; the strength sets the width of the result's PSF."""
+    from napari_dps.stages.dps_network import sharpen_steps
+
+    sharpener = _sharpener(task)
+    task.context.use_weights(sharpener.metadata.sha256)
+    width = CAUTIOUS_WIDTH + task.strength * (SHARP_WIDTH - CAUTIOUS_WIDTH)
+    steps = sharpen_steps(
+        task.image, task.optics, sharpener, noise=task.noise, width=width
+    )
+    return (yield from steps)
+
+
+def _sharpener(task: Task) -> Sharpener:
+    """Return the network with its weights, kept from plane to plane."""
+    from napari_dps.core.device import resolve_device
+    from napari_dps.nets.checkpoint import load_checkpoint, shipped_weights
+    from napari_dps.stages.dps_network import Sharpener
+
+    device = resolve_device(task.context.device)
+    key = ("dps network", task.weights, device)
+    if key not in task.context.cache:
+        name = task.weights
+        if name.endswith(WEIGHTS_SUFFIX):
+            path = Path(name)
+        elif name in SHIPPED_WEIGHTS:
+            path = shipped_weights(f"dps-{name}")
+        else:
+            allowed = f"{', '.join(SHIPPED_WEIGHTS)}, or a {WEIGHTS_SUFFIX} file"
+            raise InputError("dps.weights", got=name, allowed=allowed)
+        task.context.cache[key] = Sharpener.load(load_checkpoint(path), device)
+    sharpener: Sharpener = task.context.cache[key]
+    return sharpener
+
+
+def richardson_lucy(task: Task) -> Generator[Progress, None, NDArray[np.float32]]:
+    """Deconvolve by accelerated Richardson–Lucy."""
+    from napari_dps.physics.deconvolution.richardson_lucy import richardson_lucy_steps
+
+    steps = richardson_lucy_steps(
+        _on_device(task), _model(task), task.iterations(reference=3.1)
+    )
+    result = yield from steps
+    return np.asarray(result.cpu().numpy())
+
+
+def sparse_hessian(task: Task) -> Generator[Progress, None, NDArray[np.float32]]:
+    """Denoise by continuity and sparsity, then deconvolve."""
+    from napari_dps.physics.deconvolution.sparse_hessian import (
+        SparseSettings,
+        sparse_hessian_steps,
+    )
+
+    settings = SparseSettings(
+        continuity=SPARSE_CONTINUITY * task.noise,
+        sparsity=SPARSE_SPARSITY,
+        iterations=task.iterations(reference=3.5),
+    )
+    result = yield from sparse_hessian_steps(
+        _on_device(task), task.cutoff_per_pixel, settings
+    )
+    return np.asarray(result.cpu().numpy())
+
+
+METHODS: dict[str, Method] = {
+    "network": network,
+    "rl": richardson_lucy,
+    "sparse": sparse_hessian,
+}
+"""What each value of the parameter ``method`` runs."""
+
+
+def _on_device(task: Task) -> torch.Tensor:
+    import torch
+
+    from napari_dps.core.device import resolve_device
+
+    return torch.from_numpy(task.image).to(resolve_device(task.context.device))
+
+
+def _model(task: Task) -> ImagingModel:
+    """Return the imaging model, kept from plane to plane."""
+    from napari_dps.core.device import resolve_device
+    from napari_dps.physics.deconvolution.model import ImagingModel
+
+    shape = (task.image.shape[0], task.image.shape[1])
+    device = resolve_device(task.context.device)
+    key = ("imaging model", shape, task.cutoff_per_pixel, device)
+    if key not in task.context.cache:
+        task.context.cache[key] = ImagingModel(shape, task.cutoff_per_pixel, device)
+    model: ImagingModel = task.context.cache[key]
+    return model

@@ -1,0 +1,95 @@
+"""The optics that the stage ``dps`` works with: stated, from patterns, or measured."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from napari_dps.core import ImageStack, Optics, Pattern
+from napari_dps.stages.base import Context
+
+RECONSTRUCTION_WIDTH = 0.87
+"""Cut-off of the lens whose PSF is as wide as that of our reconstruction, over the
+finest frequency that the patterns bring into reach. Measured on simulated
+reconstructions against their truth: 0.868 to 0.878 for microtubules and endoplasmic
+reticulum at 300 to 2000 photons, with and without haze."""
+
+
+def effective_optics(image: ImageStack) -> Optics:
+    """Return the optics with the modulation factor to assume.
+
+    That of the optics, if it is not 1. After `reconstruct` 1 + |k| λ/(2 NA), |k| the
+    longest wave vector found at each angle, averaged over the angles (0 where none was
+    found), times `RECONSTRUCTION_WIDTH`.
+
+    Parameters
+    ----------
+    image : ImageStack
+        With optics, and the patterns that it was reconstructed with.
+
+    Returns
+    -------
+    Optics
+
+    Raises
+    ------
+    InputError
+        If the image has no optics.
+    """
+    optics = image.require_optics("dps")
+    if optics.modulation_factor != 1 or not image.patterns:
+        return optics
+    longest: dict[int, float] = {}
+    for pattern in image.patterns:
+        length = _longest_per_nm(pattern) * optics.cutoff_period_nm
+        longest[pattern.angle_index] = max(length, longest.get(pattern.angle_index, 0))
+    if not any(longest.values()):
+        return optics
+    factor = RECONSTRUCTION_WIDTH * (1 + sum(longest.values()) / len(longest))
+    return optics.model_copy(update={"modulation_factor": factor})
+
+
+def assumed_optics(image: ImageStack, context: Context, *, measure: bool) -> Optics:
+    """Return the optics that the stage works with, as stated or as measured.
+
+    Parameters
+    ----------
+    image : ImageStack
+        As for `effective_optics`.
+    context : Context
+        Told where the image contradicts the optics, or cannot tell.
+    measure : bool
+        Whether what the image shows counts, in place of what is stated.
+
+    Returns
+    -------
+    Optics
+        The modulation factor measured may be below 1.
+
+    Raises
+    ------
+    InputError
+        If the image has no optics.
+    """
+    from napari_dps.metrics.effective_psf import modulation_factor_auto
+
+    optics = effective_optics(image)
+    found = modulation_factor_auto(np.asarray(image.data), optics)
+    if found.modulation_factor is None:
+        if measure:
+            context.warn(found.warning)
+        return optics
+    if not measure:
+        if found.warning:
+            context.warn(f"{found.warning}; --modulation-factor auto takes the image's")
+        return optics
+    if found.warning:
+        context.warn(found.warning)
+    return optics.model_copy(update={"modulation_factor": found.modulation_factor})
+
+
+def _longest_per_nm(pattern: Pattern) -> float:
+    """Return the longest wave vector of a pattern; 0 if it has none."""
+    return max(
+        1 / order.period_nm if order.is_usable and order.period_nm else 0.0
+        for order in pattern.orders
+    )
