@@ -129,9 +129,9 @@ def test_tiny_images_are_sharpened_too(method: str, shape: tuple[int, int]) -> N
 
 
 def test_iterations_rise_with_signal_and_strength() -> None:
-    by_signal = [iterations_for(s, 0.5, reference=2.9) for s in (3, 20, 50, 150)]
+    by_signal = [iterations_for(s, 0.5, 2.9, 0.35) for s in (3, 20, 50, 150)]
     assert by_signal == [4, 8, 11, 17]
-    by_strength = [iterations_for(50, s, reference=2.9) for s in (0, 0.5, 1)]
+    by_strength = [iterations_for(50, s, 2.9, 0.35) for s in (0, 0.5, 1)]
     assert by_strength == [3, 11, 46]
 
 

@@ -90,7 +90,7 @@ def test_result_lies_on_twice_the_grid_of_any_microscope(network):
     image = _image((37, 52))
     for assumed in (optics, CANONICAL_OPTICS):
         steps = dps_network.sharpen_steps(
-            image, assumed, sharpener, noise=NOISE, width=0.5
+            image, assumed, sharpener, noise=NOISE, iterations=2, width=0.5
         )
         result = finish(steps)
         assert result.shape == (74, 104)
@@ -121,6 +121,8 @@ def test_noise_is_told_as_white_at_canonical_sampling(network, monkeypatch):
         optics = CANONICAL_OPTICS.at_pixel_size(pixel_nm)
         image = np.zeros((32, 32))
         finish(
-            dps_network.sharpen_steps(image, optics, sharpener, noise=2.0, width=0.5)
+            dps_network.sharpen_steps(
+                image, optics, sharpener, noise=2.0, iterations=0, width=0.5
+            )
         )
     assert told == pytest.approx([2.0, 4.0])

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from napari_dps.stages.dps_network import Sharpener
 
 SHIPPED_WEIGHTS = ("hybrid", "physics", "paper")
+NETWORK_REFERENCE, NETWORK_EXPONENT = 0.78, 0.55
+"""Iterations of data consistency at a signal of one noise, and the power of signal over
+noise that they follow: on simulated structures 4, 9 and 16 at 40, 200 and 2000
+photons."""
 WEIGHTS_SUFFIX = ".safetensors"
 
 CAUTIOUS_WIDTH, SHARP_WIDTH = 0.5, 0.4
@@ -110,18 +114,22 @@ class Task:
             return BEST_SIGNAL_TO_NOISE
         return min(max(float(bright - middle) / self.noise, 1.0), BEST_SIGNAL_TO_NOISE)
 
-    def iterations(self, reference: float) -> int:
+    def iterations(self, reference: float, exponent: float) -> int:
         """Return the accelerated iterations that suit the noise and the strength."""
         share = 1.0 if self.is_raw else PROCESSED_SHARE
-        return iterations_for(self.signal_to_noise, self.strength, share * reference)
+        return iterations_for(
+            self.signal_to_noise, self.strength, share * reference, exponent
+        )
 
 
 Method = Callable[[Task], Generator[Progress, None, NDArray[np.float32]]]
 
 
-def iterations_for(signal_to_noise: float, strength: float, reference: float) -> int:
+def iterations_for(
+    signal_to_noise: float, strength: float, reference: float, exponent: float
+) -> int:
     """Return how many accelerated iterations suit the noise and the strength wanted."""
-    wanted = reference * math.pow(signal_to_noise, NOISE_EXPONENT)
+    wanted = reference * math.pow(signal_to_noise, exponent)
     wanted *= math.pow(STRENGTH_SPAN, 2 * strength - 1)
     return min(max(round(wanted), 2), MOST_ITERATIONS)
 
@@ -134,7 +142,12 @@ def network(task: Task) -> Generator[Progress, None, NDArray[np.float32]]:
     task.context.use_weights(sharpener.metadata.sha256)
     width = CAUTIOUS_WIDTH + task.strength * (SHARP_WIDTH - CAUTIOUS_WIDTH)
     steps = sharpen_steps(
-        task.image, task.optics, sharpener, noise=task.noise, width=width
+        task.image,
+        task.optics,
+        sharpener,
+        noise=task.noise,
+        iterations=task.iterations(NETWORK_REFERENCE, NETWORK_EXPONENT),
+        width=width,
     )
     return (yield from steps)
 
@@ -166,7 +179,7 @@ def richardson_lucy(task: Task) -> Generator[Progress, None, NDArray[np.float32]
     from napari_dps.physics.deconvolution.richardson_lucy import richardson_lucy_steps
 
     steps = richardson_lucy_steps(
-        _on_device(task), _model(task), task.iterations(reference=3.1)
+        _on_device(task), _model(task), task.iterations(3.1, NOISE_EXPONENT)
     )
     result = yield from steps
     return np.asarray(result.cpu().numpy())
@@ -182,7 +195,7 @@ def sparse_hessian(task: Task) -> Generator[Progress, None, NDArray[np.float32]]
     settings = SparseSettings(
         continuity=SPARSE_CONTINUITY * task.noise,
         sparsity=SPARSE_SPARSITY,
-        iterations=task.iterations(reference=3.5),
+        iterations=task.iterations(3.5, NOISE_EXPONENT),
     )
     result = yield from sparse_hessian_steps(
         _on_device(task), task.cutoff_per_pixel, settings

@@ -22,6 +22,7 @@ from napari_dps.physics.deconvolution.richardson_lucy import (
     richardson_lucy_depths_steps,
 )
 from napari_dps.physics.otf import otf_2d
+from napari_dps.stages.dps_consistency import consistency_steps
 
 if TYPE_CHECKING:
     import torch
@@ -178,6 +179,7 @@ def sharpen_steps(
     sharpener: Sharpener,
     *,
     noise: float,
+    iterations: int,
     width: float,
 ) -> Generator[Progress, None, NDArray[np.float32]]:
     """Sharpen an image with a trained network, through canonical sampling.
@@ -192,6 +194,8 @@ def sharpen_steps(
         The network.
     noise : float
         Standard deviation of the image's noise in counts, as if it were white.
+    iterations : int
+        Of data consistency; see `dps_consistency.consistency_steps`.
     width : float
         Of the PSF of the result, of that of the image, below 1; not less than what the
         network was trained for.
@@ -212,6 +216,7 @@ def sharpen_steps(
     given = yield from prepare_steps(canonical, depths, sharpener.device, level)
     sharp = yield from network_steps(sharpener.network, given)
     trained = sharpener.metadata.output_width
+    sharp = yield from consistency_steps(sharp, given, trained, iterations)
     seen = change_width(sharp, trained, max(width, trained))
     rows, columns = (2 * side for side in image.shape)
     return from_canonical(seen.cpu().numpy(), (rows, columns))

@@ -47,6 +47,9 @@ class ImagingModel:
         Fine pixels along a pixel of the image: 2 for an image as the camera took it, 1
         for one that was interpolated to the 2× grid (``shape`` and cut-off are then
         those of the fine grid, and the camera's pixels become part of the blur).
+    seen_width : float
+        Width of a PSF that the object is seen through already, of the width of the
+        image's PSF, below 1: the model blurs by what is missing. 0 for emitters.
 
     Attributes
     ----------
@@ -78,6 +81,7 @@ class ImagingModel:
         device: torch.device,
         *,
         binning: int = FINER,
+        seen_width: float = 0.0,
     ) -> None:
         import torch
 
@@ -97,7 +101,12 @@ class ImagingModel:
         # Columns of the spectrum beyond the cut-off are zero and need no transform.
         self._columns = min(math.floor(cutoff * width), width // 2) + 1
         f_y, f_x = np.fft.fftfreq(height), np.fft.rfftfreq(width)[: self._columns]
-        otf = widefield_otf(np.hypot(f_y[:, np.newaxis], f_x), cutoff)
+        radius = np.hypot(f_y[:, np.newaxis], f_x)
+        otf = widefield_otf(radius, cutoff)
+        if seen_width:
+            # The image's OTF ends before the other's does: nothing divides by 0.
+            seen = widefield_otf(radius, cutoff / seen_width)
+            otf /= np.where(otf > 0, seen, 1)
         if binning == 1:
             # The mean of fine pixels half a pixel up and down (left and right).
             otf *= np.cos(np.pi * f_y)[:, np.newaxis] * np.cos(np.pi * f_x)
@@ -147,6 +156,20 @@ class ImagingModel:
         half = half.repeat_interleave(self.binning, 0)
         half = torch.fft.ifft(torch.fft.fft(half, n=height, dim=0) * self._otf, dim=0)
         thing: torch.Tensor = torch.fft.irfft(half, n=width, dim=1)
+        return thing
+
+    def extended(self, thing: torch.Tensor) -> torch.Tensor:
+        """Return an object whose margin mirrors its edges: the inverse of `inside`."""
+        import torch
+
+        for axis, size in enumerate(self.object_shape):
+            known = thing.shape[axis]
+            place = np.arange(size)
+            after = place - known < (size - known) / 2
+            mirrored = np.where(after, 2 * known - 1 - place, size - 1 - place)
+            source = np.where(place < known, place, mirrored.clip(0, known - 1))
+            index = torch.from_numpy(source).to(thing.device)
+            thing = thing.index_select(axis, index)
         return thing
 
     def inside(self, thing: torch.Tensor) -> torch.Tensor:

@@ -83,6 +83,8 @@ def richardson_lucy_depths_steps(
     depths: Sequence[int],
     *,
     accelerate: bool = True,
+    start: torch.Tensor | None = None,
+    share: torch.Tensor | None = None,
 ) -> Generator[Progress, None, list[torch.Tensor]]:
     """Deconvolve as `richardson_lucy_steps`; keep what it has reached on its way.
 
@@ -92,6 +94,10 @@ def richardson_lucy_depths_steps(
         As there.
     depths : sequence of int
         Numbers of iterations to return the estimate of; ascending, at least one.
+    start : tensor (2 Y, 2 X), float32, optional
+        What to begin with, in the unit of the image; else an even object.
+    share : tensor (2 Y, 2 X), float32, optional
+        How much of each correction is made, 0 to 1; else all of it.
 
     Yields
     ------
@@ -123,18 +129,26 @@ def richardson_lucy_depths_steps(
     data = (image + offset) / unit
     offset /= unit
     sensitivity = model.sensitivity.clamp(min=_LEAST_SENSITIVITY)
-    estimate = point = torch.ones(model.object_shape, device=image.device)
+    if start is None:
+        estimate = torch.ones(model.object_shape, device=image.device)
+    else:
+        estimate = model.extended(start).clamp(min=0) / unit
+    point = estimate
+    part = None if share is None else model.extended(share)
     step = torch.zeros_like(estimate)
     reached = []
     for iteration in range(iterations):
         ratio = data / (model.blur(point) + offset).clamp(min=_TINY)
         previous, before = estimate, step
-        estimate = (point * model.adjoint(ratio) / sensitivity).clamp_(min=0)
+        correction = model.adjoint(ratio) / sensitivity
+        if part is not None:
+            correction = 1 + part * (correction - 1)
+        estimate = (point * correction).clamp_(min=0)
         step = estimate - point
         point = estimate
         if accelerate:
-            share = _extrapolation(step, before)
-            point = (estimate + share * (estimate - previous)).clamp_(min=0)
+            reach = _extrapolation(step, before)
+            point = (estimate + reach * (estimate - previous)).clamp_(min=0)
         if iteration + 1 in depths:
             reached.append(unit * model.inside(estimate))
         yield Progress(iteration + 1, iterations, "Richardson–Lucy")

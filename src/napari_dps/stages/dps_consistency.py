@@ -1,0 +1,115 @@
+"""Data consistency: what the network gives is brought into line with the image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+from napari_dps.core import Progress
+from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
+from napari_dps.physics.deconvolution.model import ImagingModel
+from napari_dps.physics.deconvolution.richardson_lucy import (
+    richardson_lucy_depths_steps,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_dps.stages.dps_network import NetworkInput
+
+CLEAR_CONTRAST = 4.0
+"""Local contrast over its noise at which half of a correction is made."""
+_NEIGHBOURHOOD_PX = 2.5
+_TINY = 1e-6
+
+
+def consistency_steps(
+    sharp: torch.Tensor, given: NetworkInput, seen_width: float, iterations: int
+) -> Generator[Progress, None, torch.Tensor]:
+    """Iterate Richardson–Lucy from a network's result, where there is structure.
+
+    The network knows what structures look like; the image knows what is there. Each
+    iteration multiplies the result by the re-blurred ratio of the image to what the
+    result would look like, so that structures gain the detail that the image supports.
+    Where the local contrast is that of noise nothing is changed, so that noise is not
+    brought up.
+
+    Parameters
+    ----------
+    sharp : tensor (2Y, 2X), float32
+        The network's result, in counts.
+    given : NetworkInput
+        What it was given.
+    seen_width : float
+        Width of the PSF of the result, of the image's; 0 for emitters.
+    iterations : int
+        0 returns the result itself.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    tensor (2Y, 2X), float32
+        Counts.
+    """
+    if not iterations:
+        return sharp
+    height, width = given.image.shape
+    model = ImagingModel(
+        (height, width),
+        CANONICAL_CUTOFF_PER_PIXEL,
+        sharp.device,
+        seen_width=seen_width,
+    )
+    share = clear_share(model.blur(model.extended(sharp)), given.noise * given.scale)
+    counts = given.image * given.scale + given.base
+    (result,) = yield from richardson_lucy_depths_steps(
+        counts,
+        model,
+        (iterations,),
+        start=sharp,
+        share=share.repeat_interleave(2, 0).repeat_interleave(2, 1),
+    )
+    return result
+
+
+def clear_share(light: torch.Tensor, noise: float) -> torch.Tensor:
+    """Return where contrast is above the noise: 0 in even light, up to 1 in structure.
+
+    c²/(1 + c²) with c the standard deviation of the expected light around a pixel over
+    four times that of its noise, which is taken for shot noise.
+
+    Parameters
+    ----------
+    light : tensor (Y, X), float32
+        Expected counts.
+    noise : float
+        Standard deviation of the image's noise in counts, its mean over the image.
+
+    Returns
+    -------
+    tensor (Y, X), float32
+    """
+    mean = _smooth(light)
+    contrast = (_smooth(light**2) - mean**2).clamp(min=0).sqrt()
+    level = max(float(light.mean()), _TINY)
+    sigma = noise * (mean.clamp(min=0) / level).sqrt()
+    ratio = contrast / (CLEAR_CONTRAST * sigma + _TINY * level)
+    return ratio**2 / (1 + ratio**2)
+
+
+def _smooth(image: torch.Tensor) -> torch.Tensor:
+    """Blur (Y, X) by a Gaussian, with repeated edges."""
+    import torch
+
+    reach = math.ceil(3 * _NEIGHBOURHOOD_PX)
+    offsets = torch.arange(-reach, reach + 1, device=image.device)
+    kernel = torch.exp(-0.5 * (offsets / _NEIGHBOURHOOD_PX) ** 2)
+    kernel = kernel / kernel.sum()
+    padded = torch.nn.functional.pad(image[None, None], (reach,) * 4, mode="replicate")
+    across = torch.nn.functional.conv2d(padded, kernel.view(1, 1, 1, -1))
+    smooth: torch.Tensor = torch.nn.functional.conv2d(across, kernel.view(1, 1, -1, 1))
+    return smooth[0, 0]
