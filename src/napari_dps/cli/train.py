@@ -28,7 +28,11 @@ class Model(NamedTuple):
     recipe: str
 
 
-MODELS = {"dps": Model("dps", "hybrid")}
+MODELS = {
+    "artifacts": Model("artifacts", "artifacts"),
+    "dps": Model("dps", "hybrid"),
+    "features": Model("features", "features"),
+}
 
 _NEEDED = ("lightning_fabric", "pytorch_msssim")
 
