@@ -209,7 +209,7 @@ def _model(task: Task) -> ImagingModel:
     return model
 
 
-def effective_optics(image: ImageStack) -> Optics:
+def effective_optics(image: ImageStack, purpose: str = "dps") -> Optics:
     """Return the optics with the modulation factor to assume.
 
     That of the optics, if it is not 1. After `reconstruct` 1 + |k| λ/(2 NA), |k| the
@@ -220,6 +220,8 @@ def effective_optics(image: ImageStack) -> Optics:
     ----------
     image : ImageStack
         With optics, and the patterns that it was reconstructed with.
+    purpose : str
+        What asks, for the error.
 
     Returns
     -------
@@ -230,7 +232,7 @@ def effective_optics(image: ImageStack) -> Optics:
     InputError
         If the image has no optics.
     """
-    optics = image.require_optics("dps")
+    optics = image.require_optics(purpose)
     if optics.modulation_factor != 1 or not image.patterns:
         return optics
     longest: dict[int, float] = {}

@@ -20,6 +20,7 @@ from napari_dps.physics.canonical import (
 from napari_dps.physics.deconvolution.model import ImagingModel
 from napari_dps.physics.deconvolution.richardson_lucy import richardson_lucy_steps
 from napari_dps.physics.otf import otf_2d
+from napari_dps.stages.tiling import tiles
 
 if TYPE_CHECKING:
     import torch
@@ -181,24 +182,12 @@ def network_steps(
 
     height, width = given.image.shape
     result = torch.empty((2 * height, 2 * width), device=given.image.device)
-    corners = [
-        (y, x) for y in range(0, height, TILE_PX) for x in range(0, width, TILE_PX)
-    ]
-    for done, (y, x) in enumerate(corners, 1):
-        rows, row = _tile(y, height)
-        columns, column = _tile(x, width)
-        out = _run(network, given, rows, columns)
-        result[2 * y : 2 * (y + TILE_PX), 2 * x : 2 * (x + TILE_PX)] = out[row, column]
-        yield Progress(done, len(corners), "Network")
+    parts = list(tiles((height, width), tile_px=TILE_PX, overlap_px=OVERLAP_PX))
+    for done, tile in enumerate(parts, 1):
+        fine = tile.finer(2)
+        result[fine.write] = _run(network, given, *tile.read)[fine.keep]
+        yield Progress(done, len(parts), "Network")
     return result * given.scale
-
-
-def _tile(start: int, size: int) -> tuple[slice, slice]:
-    """Return what to read of a side, and which part of the result to keep (2×)."""
-    first = max(start - OVERLAP_PX, 0)
-    stop = min(start + TILE_PX, size)
-    keep = slice(2 * (start - first), 2 * (stop - first))
-    return slice(first, min(stop + OVERLAP_PX, size)), keep
 
 
 def _run(
