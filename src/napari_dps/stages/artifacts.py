@@ -1,4 +1,4 @@
-"""Stage ``artifacts``: takes honeycomb, stripes, ringing and noise out of SIM images."""
+"""Stage ``artifacts``: takes honeycomb, stripes and noise out of SIM images."""
 
 from __future__ import annotations
 

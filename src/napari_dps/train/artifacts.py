@@ -265,7 +265,9 @@ def load_extractor(name: str) -> VGG16:
     return classifier.vgg
 
 
-def prepare(name: str, sources: Sources) -> Generator[Progress, None, ArtifactsTask]:
+def prepare_task(
+    name: str, sources: Sources
+) -> Generator[Progress, None, ArtifactsTask]:
     """Read the recipe, simulate the pairs, load the feature extractor."""
     recipe = load_recipe(ArtifactsRecipe, name)
     extractor = load_extractor(recipe.features)

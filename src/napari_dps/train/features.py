@@ -159,7 +159,9 @@ class FeaturesTask:
         }
 
 
-def prepare(name: str, sources: Sources) -> Generator[Progress, None, FeaturesTask]:
+def prepare_task(
+    name: str, sources: Sources
+) -> Generator[Progress, None, FeaturesTask]:
     """Read the recipe and simulate the data."""
     recipe = load_recipe(FeaturesRecipe, name)
     bank = yield from build_pairs_steps(sources, recipe.data)
