@@ -109,8 +109,14 @@ class DpsTask:
             size=self.recipe.batch,
             patch_px=self.recipe.patch_px,
         )
-        values: dict[str, Any] = {n: getattr(batch, n) for n in batch.__slots__}
-        return Batch(**{n: v if v is None else v.to(device) for n, v in values.items()})
+        features = batch.features
+        return Batch(
+            batch.image.to(device),
+            batch.partner.to(device),
+            None if features is None else features.to(device),
+            batch.target.to(device),
+            batch.noise.to(device),
+        )
 
     def objective(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Return the weighted terms of the loss, and their sum."""
@@ -149,7 +155,7 @@ class DpsTask:
         }
 
 
-def prepare(name: str, sources: Sources) -> Generator[Progress, None, DpsTask]:
+def prepare_task(name: str, sources: Sources) -> Generator[Progress, None, DpsTask]:
     """Read the recipe and simulate the data."""
     recipe = load_recipe(DpsRecipe, name)
     depths = recipe.rl_iterations
