@@ -96,7 +96,7 @@ def run(
     frames = raw_frames(image, context)
     patterns = yield from _patterns(image, parameters, context)
     network = _network(context, frames.device)
-    clean = yield from denoise_steps(frames, image, patterns, network)
+    clean = yield from denoise_steps(frames, image, patterns, network, context)
     data = frames.cpu().numpy()
     data += np.float32(parameters.strength) * (clean.cpu().numpy() - data)
     kept = image.patterns if parameters.patterns == "none" else patterns

@@ -32,6 +32,8 @@ the network sees 40 px to each side."""
 SMOOTH, SHARP = (1.0, 10.0), (0.2, 0.0)
 """Wiener parameter over the noise variance of order 0 of the smooth and the sharp
 estimate: at frequency 0, and what is added at the cut-off (it grows as the square)."""
+ZERO_ALONE = 2
+"""Number of the estimate from order 0 alone."""
 LEAST_PARAMETER = 5e-4
 _DARK, _BRIGHT = 0.02, 0.999
 """Quantiles of the smoothed mean that become 0 and 1."""

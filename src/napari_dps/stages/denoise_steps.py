@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_dps.core import ImageStack, Pattern, Progress
 from napari_dps.physics.canonical import canonical_zoom
 from napari_dps.physics.sim.equalise import equalisation
 from napari_dps.physics.sim.pattern_model import Orders
+from napari_dps.stages.base import Context
 from napari_dps.stages.denoise_frames import (
     StackOrders,
     Zoom,
@@ -17,6 +19,7 @@ from napari_dps.stages.denoise_frames import (
     resampled_steps,
 )
 from napari_dps.stages.denoise_network import (
+    ZERO_ALONE,
     DenoiserInput,
     network_steps,
     prepare,
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
 
 LARGEST_GAIN = 1.5
 """Amplitude of an order in the frames over that of the model: more is a wrong fit."""
+SEEN = 3.0
+"""Standard deviations of the noise by which frames must show an order; else it is left
+out of the model, however it came to be known."""
 
 
 def denoise_steps(
@@ -37,6 +43,7 @@ def denoise_steps(
     image: ImageStack,
     patterns: Sequence[Pattern],
     network: SimDenoiser,
+    context: Context,
 ) -> Generator[Progress, None, torch.Tensor]:
     """Denoise the frames of one stack.
 
@@ -56,6 +63,9 @@ def denoise_steps(
         Fitted; one or more for every angle.
     network : SimDenoiser
         Trained, on the device of the frames.
+    context : Context
+        Receives a warning when the frames do not show a pattern that they are said to
+        have.
 
     Yields
     ------
@@ -80,16 +90,19 @@ def denoise_steps(
     orders = StackOrders(patterns, optics.pixel_size_nm, zoom, phases, frames.device)
     noise = frame_noise(level, orders.zeros(small), optics, zoom)
     separated = orders.separate(small)
-    given = prepare(
-        separated,
-        wavevectors=orders.wavevectors,
-        modulation=orders.modulation,
-        weights=orders.weights,
-        noise=torch.tensor([noise * orders.zero_noise], device=frames.device),
-    )
+    given = _input(separated, orders, noise)
+    evidence = _evidence(given, separated)
+    unseen = evidence.amplitude < SEEN * evidence.spread
+    if unseen.any():
+        context.warn(
+            f"{int(unseen.sum())} of the {unseen.numel()} orders of the patterns do not "
+            "rise above the noise of the frames: their stripes were left as they are"
+        )
+        orders.modulation = orders.modulation.masked_fill(unseen, 0.0)
+        given = _input(separated, orders, noise)
     done = angles * phases + 1
     fine, haze = yield from network_steps(network, given, done, total)
-    shown = _as_seen(render(fine, haze, given), separated, given)
+    shown = _as_seen(render(fine, haze, given), separated, evidence, given)
     model = orders.mix(shown)
     for own, seen in zip(model, small, strict=True):
         own += kept_rest(seen - own, noise)
@@ -98,12 +111,64 @@ def denoise_steps(
     return result / factors
 
 
-def _as_seen(orders: Orders, separated: Orders, given: DenoiserInput) -> Orders:
-    """Return a model's orders in counts, with the amplitudes that the frames show."""
+def _input(separated: Orders, orders: StackOrders, noise: float) -> DenoiserInput:
+    """Return the network's input."""
+    import torch
+
+    level = torch.tensor([noise * orders.zero_noise], device=separated.zero.device)
+    return prepare(
+        separated,
+        wavevectors=orders.wavevectors,
+        modulation=orders.modulation,
+        weights=orders.weights,
+        noise=level,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Evidence:
+    """How well the frames show the orders, judged by order 0 alone.
+
+    Attributes
+    ----------
+    views : tensor (1, W, Y, X), complex
+        The orders that the object shows as order 0 alone tells it: their noise is not
+        that of the frames' own orders.
+    amplitude, spread : tensor (1, W)
+        Absolute correlation of the frames' orders with them, and the standard
+        deviation that noise alone gives it.
+    """
+
+    views: torch.Tensor
+    amplitude: torch.Tensor
+    spread: torch.Tensor
+
+
+def _evidence(given: DenoiserInput, separated: Orders) -> _Evidence:
+    alone = given.features[:, ZERO_ALONE]
+    haze = alone[:, ::2, ::2] * 0
+    views = render(alone, haze, given).others
+    others = separated.others / given.scale
+    amplitude = (views.conj() * others).sum(dim=(-2, -1)).abs()
+    # Variance of a complex order: twice that of its real part.
+    variance = 2 * (10 ** given.levels[:, :1]) ** 2 / given.model.weights
+    power = views.abs().square().sum(dim=(-2, -1))
+    return _Evidence(views, amplitude, (variance * power).sqrt())
+
+
+def _as_seen(
+    orders: Orders, separated: Orders, evidence: _Evidence, given: DenoiserInput
+) -> Orders:
+    """Return a model's orders in counts, with the amplitudes that the frames show.
+
+    The amplitudes are measured with the views of order 0 as instrument (Reiersøl 1945):
+    noise of the frames' orders that the model has taken over does not count for them.
+    """
     base, scale = given.base[:, None, None], given.scale[:, None, None]
     others = orders.others * scale[:, None]
-    product = (others.conj() * separated.others).sum(dim=(-2, -1))
-    power = others.abs().square().sum(dim=(-2, -1)).clamp(min=1e-12)
-    gain = product / power
+    views = evidence.views.conj()
+    wanted = (views * separated.others).sum(dim=(-2, -1))
+    shown = (views * others).sum(dim=(-2, -1))
+    gain = wanted * shown.conj() / shown.abs().square().clamp(min=1e-12)
     gain = gain * (LARGEST_GAIN / gain.abs().clamp(min=LARGEST_GAIN))
     return Orders(orders.zero * scale + base, others * gain[..., None, None])
