@@ -28,7 +28,12 @@ from napari_dps.train.artifacts_data import (
     whole_batch,
 )
 from napari_dps.train.artifacts_pairs import PairSettings, draw_pairs
-from napari_dps.train.features import HEADS, FeaturesRecipe, FeaturesTask
+from napari_dps.train.features import (
+    SCORES,
+    FeaturesRecipe,
+    FeaturesTask,
+    _mean_area,
+)
 from napari_dps.train.recipe import load_recipe
 from napari_dps.train.trainer import train_steps
 
@@ -128,12 +133,21 @@ def test_extractor_is_trained_and_found_by_its_file(
     )
     task = FeaturesTask(short, training, training)
     scores = finish(train_steps(task, tmp_path, accelerator="cpu"))
-    assert set(scores) == {*(f"{name}_accuracy" for name in HEADS), "score"}
+    assert set(scores) == {*SCORES, "score"}
     found = load_extractor(str(tmp_path / "features.safetensors"))
     checkpoint = load_checkpoint(tmp_path / "features.safetensors")
     whole: Classifier = checkpoint.network(torch.device("cpu"))
     for name, value in found.state_dict().items():
         assert torch.equal(value, whole.vgg.state_dict()[name])
+
+
+def test_area_is_one_for_a_sure_answer_and_half_for_none() -> None:
+    true = torch.tensor([[True], [False], [True], [False]])
+    sure = torch.where(true, 2.0, -2.0)
+    assert _mean_area(sure, true) == 1
+    assert _mean_area(-sure, true) == 0
+    mixed = torch.tensor([[3.0], [2.0], [0.0], [1.0]])
+    assert _mean_area(mixed, true) == 0.5
 
 
 def test_unknown_extractor_is_refused() -> None:

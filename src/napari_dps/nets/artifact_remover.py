@@ -18,6 +18,9 @@ _GATE_CELLS = 9
 """The gate is even over so many cells: it tells regions, not details."""
 _FIRST_GATE = 1.0
 """Logit of the gate of a new network: mostly open."""
+_LEAST_GATE = 0.1
+"""A gate that can close for good kills the residual in the first steps of a training:
+no gradient reaches it any more."""
 _LEAST_NOISE = 1e-4
 
 
@@ -57,7 +60,8 @@ class ArtifactRemover(nn.Module):
         Returns
         -------
         clean, gate : tensor (N, 1, Y, X)
-            The image without artefacts, and how far it was allowed to change, 0 to 1.
+            The image without artefacts, and how far it was allowed to change, 0.1
+            to 1.
         """
         height, width = image.shape[-2:]
         cells = F.pixel_unshuffle(fill(image, MULTIPLE), _CELL)
@@ -72,8 +76,9 @@ class ArtifactRemover(nn.Module):
             padding=_GATE_CELLS // 2,
             count_include_pad=False,
         )
+        opened = _LEAST_GATE + (1 - _LEAST_GATE) * torch.sigmoid(logit + _FIRST_GATE)
         gate = F.interpolate(
-            torch.sigmoid(logit + _FIRST_GATE),
+            opened,
             scale_factor=_CELL,
             mode="bilinear",
             align_corners=False,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy.ndimage
 from numpy.typing import NDArray
 
 from napari_dps.core import Optics, Progress
@@ -24,6 +26,8 @@ OVERLAP_PX = 64
 """Edge of a tile and overlap, multiples of the network's `MULTIPLE`; the network sees
 less than 64 px to each side."""
 _LEAST_SIDE_PX = 4
+_FLOOR_PERCENT = 1.0
+"""Share of the smoothed image that may lie below its floor."""
 
 
 def noise_level(image: NDArray[Any]) -> float:
@@ -42,6 +46,55 @@ def noise_level(image: NDArray[Any]) -> float:
         images below 4 × 4.
     """
     return noise_std(image) if min(image.shape) >= _LEAST_SIDE_PX else 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RemoverInput:
+    """What the artefact remover is given of an image.
+
+    Attributes
+    ----------
+    image : array (Y, X), float32
+        The image less its floor, over ``scale``: neither light that is everywhere nor
+        the unit matters.
+    noise : float
+        `noise_level` over ``scale``.
+    floor, scale : float
+        Counts.
+    """
+
+    image: NDArray[np.float32]
+    noise: float
+    floor: float
+    scale: float
+
+
+def prepare_image(image: NDArray[Any]) -> RemoverInput:
+    """Bring an image at canonical sampling to the remover's scale.
+
+    Parameters
+    ----------
+    image : array (Y, X)
+        Counts; finite.
+
+    Returns
+    -------
+    RemoverInput
+
+    Examples
+    --------
+    >>> ramp = np.linspace(100, 300, 64)[:, None] * np.ones(64)
+    >>> given = prepare_image(ramp)
+    >>> round(given.floor), round(given.scale)
+    (100, 200)
+    """
+    counts = np.asarray(image, dtype=np.float32)
+    noise = noise_level(counts)
+    smooth = scipy.ndimage.gaussian_filter(counts, 1.0)
+    floor = float(np.percentile(smooth, _FLOOR_PERCENT))
+    above = counts - np.float32(floor)
+    scale = full_scale(above, noise)
+    return RemoverInput(above / np.float32(scale), noise / scale, floor, scale)
 
 
 def artifacts_steps(
@@ -73,10 +126,9 @@ def artifacts_steps(
     import torch
 
     canonical = to_canonical(image, optics)
-    noise = noise_level(canonical)
-    scale = full_scale(canonical, noise)
-    scaled = torch.from_numpy(canonical / np.float32(scale)).to(device)
-    told = torch.tensor([noise / scale], dtype=torch.float32, device=device)
+    given = prepare_image(canonical)
+    scaled = torch.from_numpy(given.image).to(device)
+    told = torch.tensor([given.noise], dtype=torch.float32, device=device)
     found = torch.empty_like(scaled)
     parts = list(
         tiles((len(scaled), scaled.shape[1]), tile_px=TILE_PX, overlap_px=OVERLAP_PX)
@@ -86,7 +138,7 @@ def artifacts_steps(
         part = scaled[tile.read][None, None]
         found[tile.write] = (part - _clean(network, part, told))[0, 0][tile.keep]
     shape = (image.shape[0], image.shape[1])
-    artifacts = from_canonical(found.cpu().numpy() * np.float32(scale), shape)
+    artifacts = from_canonical(found.cpu().numpy() * np.float32(given.scale), shape)
     yield Progress(len(parts), len(parts), "Removed artefacts")
     return artifacts
 

@@ -34,7 +34,7 @@ from napari_dps.train.artifacts_pairs import PairSettings
 from napari_dps.train.recipe import Recipe, load_recipe
 from napari_dps.train.task import Sources
 
-_LEAST_ERROR = 0.005
+_LEAST_ERROR = 0.01
 """Error over full scale that the pixel term divides by at least."""
 _CALIBRATION = 64
 """Pairs on which the sizes of the features are measured."""

@@ -14,8 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_dps.core import Progress
-from napari_dps.stages.artifacts_network import noise_level
-from napari_dps.stages.dps_network import full_scale
+from napari_dps.stages.artifacts_network import prepare_image
 from napari_dps.train.artifacts_pairs import (
     HELD_OUT_KINDS,
     HELD_OUT_MIXTURES,
@@ -43,14 +42,14 @@ _SHARD = 50
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairBank:
-    """Pairs over the full scale of their image with artefacts.
+    """Pairs in the scale of `artifacts_network.prepare_image`.
 
     Attributes
     ----------
     image, target : array (N, Y, X), float16
         With artefacts, and as it should be.
     noise : array (N,), float32
-        What `noise_level` measures in the image.
+        That of the image, in its scale.
     structure : array (N,), int16
         Index in `STRUCTURE_NAMES`; −1 for others.
     kinds : array (N, K), bool
@@ -100,14 +99,14 @@ class PairBatch:
 
 
 def as_bank(pairs: list[Pair]) -> PairBank:
-    """Bring pairs to the full scale of their images, as the stage does."""
+    """Bring pairs to floor and scale of their images, as the stage does."""
     images, targets, noises = [], [], []
     for pair in pairs:
-        noise = noise_level(pair.image)
-        scale = full_scale(pair.image, noise)
-        images.append((pair.image / scale).astype(np.float16))
-        targets.append((pair.target / scale).astype(np.float16))
-        noises.append(noise / scale)
+        given = prepare_image(pair.image)
+        images.append(given.image.astype(np.float16))
+        target = (pair.target - np.float32(given.floor)) / np.float32(given.scale)
+        targets.append(target.astype(np.float16))
+        noises.append(given.noise)
     known = {name: number for number, name in enumerate(STRUCTURE_NAMES)}
     return PairBank(
         np.stack(images),

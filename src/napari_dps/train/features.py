@@ -34,6 +34,8 @@ HEADS = {
     "noise": len(NOISE_EDGES) + 1,
 }
 """Classes of each head; kinds of artefacts may come together, the others exclude."""
+SCORES = ("structure_accuracy", "kinds_area", "noise_accuracy")
+"""What validation measures."""
 _AT_ONCE = 32
 
 
@@ -81,8 +83,8 @@ class FeaturesTask:
 
     @property
     def curves(self) -> tuple[str, ...]:
-        """Accuracy of each head."""
-        return tuple(f"{name}_accuracy" for name in HEADS)
+        """Score of each head."""
+        return SCORES
 
     def build_network(self) -> nn.Module:
         """Return a new network."""
@@ -112,10 +114,10 @@ class FeaturesTask:
         return {**terms, "loss": loss}
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Return the accuracy of each head on held-out objects.
+        """Return how well each head does on held-out objects.
 
-        Of kinds it is the mean, over kinds, of the shares of those with it and of those
-        without that are told right.
+        Of kinds, which come together and are rare, it is the mean area under the
+        receiver operating characteristic: 0.5 is chance.
         """
         batch = whole_batch(self.validation)
         found: dict[str, list[Tensor]] = {name: [] for name in HEADS}
@@ -124,15 +126,12 @@ class FeaturesTask:
                 for name, logits in network(images).items():
                     found[name].append(logits)
         logits = {name: torch.cat(parts) for name, parts in found.items()}
-        said, true = logits["kinds"] > 0, batch.kinds > 0
-        with_it = (said & true).sum(dim=0) / true.sum(dim=0)
-        without = (~said & ~true).sum(dim=0) / (~true).sum(dim=0)
         right = {
-            "structure": _share(logits["structure"], batch.structure),
-            "kinds": float(((with_it + without) / 2).nanmean()),
-            "noise": _share(logits["noise"], batch.noise_class),
+            "structure_accuracy": _share(logits["structure"], batch.structure),
+            "kinds_area": _mean_area(logits["kinds"], batch.kinds > 0),
+            "noise_accuracy": _share(logits["noise"], batch.noise_class),
         }
-        scores = {f"{name}_accuracy": round(value, 4) for name, value in right.items()}
+        scores = {name: round(value, 4) for name, value in right.items()}
         return {**scores, "score": sum(right.values()) / len(right)}
 
     def describe(self) -> dict[str, Any]:
@@ -140,9 +139,9 @@ class FeaturesTask:
         recipe = self.recipe
         batch = whole_batch(self.validation)
         shares = {
-            "structure": float(batch.structure.bincount().max()) / len(batch.structure),
-            "noise": float(batch.noise_class.bincount().max()) / len(batch.noise_class),
-            "kinds": 0.5,
+            "structure_accuracy": _commonest(batch.structure),
+            "kinds_area": 0.5,
+            "noise_accuracy": _commonest(batch.noise_class),
         }
         return {
             "architecture": "vgg16_classifier",
@@ -169,6 +168,21 @@ def prepare_task(
     return FeaturesTask(
         recipe, bank.part(slice(trained)), bank.part(slice(trained, None))
     )
+
+
+def _mean_area(logits: Tensor, true: Tensor) -> float:
+    """Return the chance that an image with a kind gets more than one without it."""
+    areas = []
+    for given, is_there in zip(logits.T, true.T, strict=True):
+        with_it, without = given[is_there], given[~is_there]
+        if len(with_it) and len(without):
+            above = with_it[:, None] > without[None, :]
+            areas.append(float(above.float().mean()))
+    return sum(areas) / max(len(areas), 1)
+
+
+def _commonest(answers: Tensor) -> float:
+    return float(answers.bincount().max()) / len(answers)
 
 
 def _share(logits: Tensor, answers: Tensor) -> float:
