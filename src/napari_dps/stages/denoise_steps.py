@@ -95,8 +95,8 @@ def denoise_steps(
     unseen = evidence.amplitude < SEEN * evidence.spread
     if unseen.any():
         context.warn(
-            f"{int(unseen.sum())} of the {unseen.numel()} orders of the patterns do not "
-            "rise above the noise of the frames: their stripes were left as they are"
+            f"{int(unseen.sum())} of the {unseen.numel()} orders of the patterns do "
+            "not rise above the noise of the frames: their stripes stay as they are"
         )
         orders.modulation = orders.modulation.masked_fill(unseen, 0.0)
         given = _input(separated, orders, noise)

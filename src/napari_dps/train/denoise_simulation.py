@@ -296,12 +296,10 @@ def simulate_stacks(
     orders = true.forward(objects)
     bright = torch.quantile(orders.zero.flatten(1), 0.999, dim=1)
     scale = _tensor(photons) / bright.clamp(min=1e-6)
-    haze = _haze(objects, data, rng) * (0.0 if exact else 1.0)
-    zero = (
-        orders.zero
-        + haze
-        + _tensor(rng.uniform(*data.background, (size, 1, 1))) * bright[:, None, None]
-    )
+    unlit = _tensor(rng.uniform(*data.background, (size, 1, 1)))
+    if not exact:
+        unlit = unlit + _haze(objects, data, rng)
+    zero = orders.zero + unlit * bright[:, None, None]
     mixing = _mixing(phases)
     clean = mix(Orders(zero, orders.others), mixing) * scale[:, None, None, None, None]
     clean = clean.clamp(min=0)
@@ -440,17 +438,25 @@ def _mixing(phases: NDArray[np.float64]) -> Tensor:
 
 
 def _haze(objects: Tensor, data: DenoiseData, rng: np.random.Generator) -> Tensor:
-    """Return light out of focus (B, Y, X), for some stacks."""
+    """Return light out of focus (B, Y, X), for some stacks, maximum 1 at most.
+
+    Of the object itself, as from above and below, or of another one, as from a place
+    where nothing is in focus.
+    """
     size, height, width = objects.shape
+    own = _tensor(rng.random((size, 1, 1))) < 0.5
+    source = torch.where(own, objects, objects.roll(1, dims=0))
     y = torch.fft.fftfreq(height, d=0.5)[:, None]
     x = torch.fft.rfftfreq(width, d=0.5)
-    sigma = _tensor(rng.uniform(3, 12, (size, 1, 1)))
+    sigma = _tensor(np.exp(rng.uniform(np.log(1.5), np.log(12), (size, 1, 1))))
     blur = torch.exp(-2 * (math.pi * sigma * torch.hypot(y, x)) ** 2)
-    image = torch.fft.irfft2(torch.fft.rfft2(objects) * blur, s=(height, width))
-    strength = rng.uniform(0.3, 3, (size, 1, 1)) * (
-        rng.random((size, 1, 1)) < data.haze
+    image = torch.fft.irfft2(torch.fft.rfft2(source) * blur, s=(height, width))
+    haze = F.avg_pool2d(image[:, None], 2)[:, 0].clamp(min=0)
+    strength = rng.uniform(0.05, 1, (size, 1, 1))
+    strength *= rng.random((size, 1, 1)) < data.haze
+    return (
+        haze / haze.amax(dim=(1, 2), keepdim=True).clamp(min=1e-6) * _tensor(strength)
     )
-    return F.avg_pool2d(image[:, None], 2)[:, 0].clamp(min=0) * _tensor(strength)
 
 
 def _tensor(values: NDArray[np.float64]) -> Tensor:
