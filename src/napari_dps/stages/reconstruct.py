@@ -175,7 +175,8 @@ def reconstruct(
         patterns = yield from find_patterns(frames, image, settings, context)
     yield Progress(steps - 1, steps, "Wiener filter")
     if any(pattern.is_usable for pattern in patterns):
-        noise = image.noise or _noise(frames, image, parameters)
+        noise = image.noise if parameters.adapt_to_noise else None
+        noise = noise or _noise(frames, image, parameters)
         yield Progress(steps - 1, steps, "Wiener filter: weights")
         solver = _solver(image, patterns, noise, parameters, context)
         yield Progress(steps - 1, steps, "Wiener filter: orders")
