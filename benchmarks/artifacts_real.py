@@ -15,6 +15,8 @@ from napari_dps.stages.base import Context
 from napari_dps.stages.reconstruct import STAGE, ReconstructParameters
 
 WRONG_PHASE_DEG = 25.0
+PIECE_PX = 220
+"""Edge of what is drawn."""
 
 
 def load(folder: Path) -> dict[str, ImageStack]:
@@ -82,7 +84,7 @@ def real_tables(
     method: Callable[[ImageStack], ImageStack],
     table: Callable[[list[str], list[list[str]]], str],
     folder: Path | None,
-    figures: Path | None,
+    figure: Path | None,
 ) -> str:
     """Return the section on real images, and draw them."""
     if folder is None or not folder.is_dir():
@@ -112,8 +114,8 @@ def real_tables(
             ]
             rows.append([name, way, *rsp, *like])
             pictures[f"{name}: {way}"] = both
-    if figures is not None:
-        draw(pictures, figures)
+    if figure is not None:
+        draw(pictures, figure)
     head = ["image", "reconstruction", "RSP: input", "result", "correlation: input"]
     return f"""## Real images
 
@@ -124,25 +126,25 @@ microtubules at low exposure with that of the high exposure of the same field.
 {table([*head, "result"], rows)}"""
 
 
-def draw(pictures: dict[str, tuple[ImageStack, ImageStack]], folder: Path) -> None:
-    """Write input, result and difference of each at full zoom."""
+def draw(pictures: dict[str, tuple[ImageStack, ImageStack]], path: Path) -> None:
+    """Write input, result and difference of each, a piece at full zoom."""
     from matplotlib.figure import Figure
 
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, (title, (image, clean)) in enumerate(pictures.items()):
-        side = min(*image.shape, 240)
-        view = (slice(0, side), slice(0, side))
+    figure = Figure(figsize=(12, 4.2 * len(pictures)), layout="constrained")
+    grid = figure.subplots(len(pictures), 3, squeeze=False)
+    for row, (title, (image, clean)) in zip(grid, pictures.items(), strict=True):
+        view = tuple(
+            slice(max(0, side // 2 - PIECE_PX // 2), side // 2 + PIECE_PX // 2)
+            for side in image.shape
+        )
         top = float(np.percentile(image.data[view], 99.7))
-        figure = Figure(figsize=(15, 5.4), layout="constrained")
         panels = {
             title: image.data[view],
             "artifacts": clean.data[view],
-            "difference, 4 ×": 4 * (image.data - clean.data)[view] + top / 2,
+            "taken away, 2 ×": 2 * (image.data - clean.data)[view] + top / 2,
         }
-        for axes, (name, data) in zip(
-            figure.subplots(1, 3), panels.items(), strict=True
-        ):
+        for axes, (name, data) in zip(row, panels.items(), strict=True):
             axes.imshow(data, cmap="gray", vmin=0, vmax=top, interpolation="nearest")
             axes.set_title(name)
             axes.axis("off")
-        figure.savefig(folder / f"real-{number:02d}.png", dpi=100)
+    figure.savefig(path, dpi=80)

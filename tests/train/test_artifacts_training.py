@@ -27,7 +27,8 @@ from napari_dps.train.artifacts_data import (
     held_out_pairs,
     whole_batch,
 )
-from napari_dps.train.artifacts_pairs import PairSettings, draw_pairs
+from napari_dps.train.artifacts_pairs import draw_pairs
+from napari_dps.train.artifacts_scenes import PairSettings
 from napari_dps.train.features import (
     SCORES,
     FeaturesRecipe,

@@ -30,7 +30,7 @@ from napari_dps.train.artifacts_data import (
     held_out_pairs,
     whole_batch,
 )
-from napari_dps.train.artifacts_pairs import PairSettings
+from napari_dps.train.artifacts_scenes import PairSettings
 from napari_dps.train.recipe import Recipe, load_recipe
 from napari_dps.train.task import Sources
 

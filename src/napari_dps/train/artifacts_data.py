@@ -15,17 +15,13 @@ from numpy.typing import NDArray
 
 from napari_dps.core import Progress
 from napari_dps.stages.artifacts_network import prepare_image
-from napari_dps.train.artifacts_pairs import (
+from napari_dps.train.artifacts_faults import (
     HELD_OUT_KINDS,
     HELD_OUT_MIXTURES,
     KINDS,
-    REAL,
-    Pair,
-    PairSettings,
-    draw_pairs,
-    draw_scene,
-    make_pair,
 )
+from napari_dps.train.artifacts_pairs import Pair, draw_pairs, make_pair
+from napari_dps.train.artifacts_scenes import REAL, PairSettings, draw_scene
 from napari_dps.train.data import map_shards
 from napari_dps.train.simulation import HELD_OUT_CLASSES, TRAINING_CLASSES
 from napari_dps.train.task import Sources

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,185 +10,33 @@ import numpy as np
 import scipy.ndimage
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
-from napari_dps.core import Optics, Pattern
-from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL, to_canonical
-from napari_dps.physics.phantoms import StructureId, phantom
+from napari_dps.core import Pattern
+from napari_dps.physics.canonical import to_canonical
 from napari_dps.physics.sim.equalise import equalisation
 from napari_dps.physics.sim.noise import noise_to_signal
 from napari_dps.physics.sim.separate import mixing_matrix
 from napari_dps.physics.sim.wiener import WienerSolver
 from napari_dps.physics.sim.wiener_weights import WienerSettings
-from napari_dps.physics.simulate import draw_patterns, simulate_object
-from napari_dps.physics.simulate_settings import SimulationSettings
-from napari_dps.stages.dps import RECONSTRUCTION_WIDTH
-from napari_dps.train.objects import load_objects
-from napari_dps.train.simulation import TRAINING_CLASSES
+from napari_dps.physics.simulate import simulate_object
+from napari_dps.train.artifacts_faults import (
+    HELD_OUT_KINDS,
+    HELD_OUT_MIXTURES,
+    KINDS,
+    Faults,
+    draw_ratio,
+)
+from napari_dps.train.artifacts_scenes import (
+    MARGIN_PX,
+    SPARE_PX,
+    Image,
+    PairSettings,
+    Scene,
+    draw_scene,
+)
 
-Image = NDArray[np.float32]
-
-_ATTEMPTS = 10
-_LEAST_BRIGHT = 0.3
-"""Of a piece of a real image, over the maximum of the image: else another is cut."""
-
-REAL = "real"
-"""Structure of an object that was taken from a real image."""
 _WORST_CONDITION = 12.0
 """Condition number of the mixing matrix of wrong phases; 1.4 for the right ones."""
-_MARGIN_PX = 16
-"""Camera pixels of the object beyond the frame."""
-_SPARE_PX = 8
-"""Pixels of the result that the field may be moved by."""
-_NA, _EMISSION_NM = 1.4, 525.0
-"""Only ratios to the cut-off matter, so one lens serves for all."""
-
-
-class PairSettings(BaseModel):
-    """What pairs are drawn from; ranges are uniform, of light and ratios logarithmic.
-
-    Attributes
-    ----------
-    fields, variants : int
-        Objects, and reconstructions of each.
-    field_px : int
-        Edge of the pairs at canonical sampling.
-    seed : int
-        Same seed, same pairs.
-    real : float
-        Share of objects that are real images, if there are any.
-    clean : float
-        Share of variants without any artefact.
-    second, third : float
-        Chance of a second and a third kind of artefact.
-    sampling : (float, float)
-        Cut-off of the lens in cycles per camera pixel.
-    wavevector : (float, float)
-        Finest stripes over the cut-off.
-    modulation : (float, float)
-        True modulation depth.
-    photons : (float, float)
-        Where noise is not the artefact.
-    five_phases : float
-        Share of stacks with five phases and two orders.
-    haze : float
-        Share of objects with out-of-focus light.
-    planted : float
-        Share of objects with isolated points added and gaps cut.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    fields: int = Field(default=1200, ge=1)
-    variants: int = Field(default=3, ge=1)
-    field_px: int = Field(default=112, ge=32)
-    seed: int = 1
-    real: float = Field(default=0.25, ge=0, le=1)
-    clean: float = Field(default=0.2, ge=0, le=1)
-    second: float = Field(default=0.45, ge=0, le=1)
-    third: float = Field(default=0.3, ge=0, le=1)
-    sampling: tuple[float, float] = (0.32, 0.48)
-    wavevector: tuple[float, float] = (0.65, 1.1)
-    modulation: tuple[float, float] = (0.25, 0.95)
-    photons: tuple[float, float] = (300, 10000)
-    five_phases: float = Field(default=0.15, ge=0, le=1)
-    haze: float = Field(default=0.5, ge=0, le=1)
-    planted: float = Field(default=0.3, ge=0, le=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Faults:
-    """What is wrong with a stack and its reconstruction.
-
-    Attributes
-    ----------
-    photons : float
-        At the 99.9th percentile; infinite: no noise.
-    wiener_ratio : float
-        Wiener parameter over a sensible one.
-    adapts : bool
-        Whether the Wiener parameter follows the measured noise.
-    phase_deg : float
-        Standard deviation of the error of the phases.
-    wave_bins : float
-        Error of the wave vectors: stripes too many over the field.
-    modulation_ratio : float
-        Assumed modulation depth over the true one.
-    haze, attenuation : float
-        Out-of-focus light and how far it is suppressed.
-    motion : float
-        Move from frame to frame over the period of the cut-off.
-    bleaching, jitter : float
-        Loss of light from frame to frame, and its random changes; not equalised.
-    smoothing_px : float
-        Gaussian blur of the frames, as after a denoiser that smooths.
-    cutoff_ratio : float
-        Assumed cut-off of the lens over the true one.
-    is_swapped : bool
-        Whether two frames of an angle changed places.
-    """
-
-    photons: float = math.inf
-    wiener_ratio: float = 1.0
-    adapts: bool = False
-    phase_deg: float = 0.0
-    wave_bins: float = 0.0
-    modulation_ratio: float = 1.0
-    haze: float = 0.0
-    attenuation: float = 0.9
-    motion: float = 0.0
-    bleaching: float = 0.0
-    jitter: float = 0.0
-    smoothing_px: float = 0.0
-    cutoff_ratio: float = 1.0
-    is_swapped: bool = False
-
-
-def _log(rng: np.random.Generator, low: float, high: float) -> float:
-    return float(math.exp(rng.uniform(math.log(low), math.log(high))))
-
-
-def _either(rng: np.random.Generator, low: float, high: float) -> float:
-    """Return a ratio between low and high, or one over it."""
-    ratio = _log(rng, low, high)
-    return ratio if rng.random() < 0.5 else 1 / ratio
-
-
-Kind = Callable[[Faults, np.random.Generator], Faults]
-
-KINDS: dict[str, Kind] = {
-    "noise": lambda f, g: replace(f, photons=_log(g, 8, 200)),
-    "wiener": lambda f, g: replace(
-        f, photons=min(f.photons, _log(g, 50, 2000)), wiener_ratio=_log(g, 0.003, 0.15)
-    ),
-    "phase": lambda f, g: replace(f, phase_deg=g.uniform(5, 45)),
-    "wave_vector": lambda f, g: replace(f, wave_bins=g.uniform(0.3, 2)),
-    "modulation": lambda f, g: replace(f, modulation_ratio=_either(g, 1.6, 5)),
-    "haze": lambda f, g: replace(
-        f, haze=g.uniform(0.3, 0.8), attenuation=g.uniform(0, 0.6)
-    ),
-    "motion": lambda f, g: replace(f, motion=_log(g, 0.05, 0.35)),
-    "intensity": lambda f, g: replace(
-        f, bleaching=g.uniform(0, 0.08), jitter=g.uniform(0.05, 0.3)
-    ),
-    "smoothed": lambda f, g: replace(
-        f, photons=min(f.photons, _log(g, 20, 500)), smoothing_px=g.uniform(0.6, 1.3)
-    ),
-}
-"""Artefacts that are trained on: each adds a fault."""
-
-HELD_OUT_KINDS: dict[str, Kind] = {
-    "optics": lambda f, g: replace(f, cutoff_ratio=_either(g, 1.12, 1.3)),
-    "swapped": lambda f, _: replace(f, is_swapped=True),
-}
-"""Artefacts that are never trained on."""
-
-HELD_OUT_MIXTURES: tuple[tuple[str, str], ...] = (
-    ("phase", "noise"),
-    ("haze", "motion"),
-    ("intensity", "wiener"),
-)
-"""Artefacts that are never trained on together."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -213,41 +60,6 @@ class Pair:
     kinds: tuple[str, ...]
     structure: str
     photons: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Scene:
-    """An object under a microscope.
-
-    Attributes
-    ----------
-    emitters : array (Y, X)
-        On the fine grid, with its margin.
-    settings : SimulationSettings
-        Lens, camera and patterns; light is set by the faults.
-    patterns : tuple of Pattern
-        The true ones.
-    wiener : WienerSettings
-        Of the right reconstruction.
-    structure : str
-        What it is.
-    """
-
-    emitters: Image
-    settings: SimulationSettings
-    patterns: tuple[Pattern, ...]
-    wiener: WienerSettings
-    structure: str
-
-    @property
-    def effective_optics(self) -> Optics:
-        """Optics of the reconstruction on the 2× grid, as the stage assumes them."""
-        optics = self.settings.optics
-        order = self.patterns[0].orders[-1]
-        finest = optics.cutoff_period_nm / (order.period_nm or math.inf)
-        return optics.at_pixel_size(optics.pixel_size_nm / 2).model_copy(
-            update={"modulation_factor": RECONSTRUCTION_WIDTH * (1 + finest)}
-        )
 
 
 def draw_pairs(
@@ -288,58 +100,6 @@ def draw_kinds(settings: PairSettings, rng: np.random.Generator) -> tuple[str, .
             return tuple(sorted(chosen))
 
 
-def draw_scene(
-    settings: PairSettings,
-    rng: np.random.Generator,
-    *,
-    structure: StructureId | None = None,
-    objects: Path | None = None,
-) -> Scene:
-    """Draw an object and a microscope.
-
-    Parameters
-    ----------
-    settings : PairSettings
-        Ranges.
-    rng : numpy.random.Generator
-        Is used up.
-    structure : str, optional
-        The phantom; else drawn from the training classes and the real images.
-    objects : Path, optional
-        Folder of real images.
-
-    Returns
-    -------
-    Scene
-    """
-    stack = _draw_microscope(settings, rng)
-    fine = stack.oversampling
-    side = fine * (stack.height_px + 2 * _MARGIN_PX)
-    fine_nm = stack.pixel_size_nm / fine
-    if structure is None and objects and rng.random() < settings.real:
-        images = load_objects(objects, "train")
-        name = REAL
-        emitters = enlarge_object(images[rng.integers(len(images))], side, rng)
-    else:
-        name = structure or _draw_structure(rng)
-        emitters = phantom(
-            name,  # type: ignore[arg-type]
-            (side, side),
-            pixel_size_nm=fine_nm / rng.uniform(0.8, 1.6),
-            seed=rng,
-            separation_nm=rng.uniform(60, 200),
-        )
-    if rng.random() < settings.planted:
-        emitters = plant(emitters, rng, stack.optics.cutoff_period_nm / 2 / fine_nm)
-    return Scene(
-        emitters,
-        stack,
-        draw_patterns(stack, rng),
-        WienerSettings(wiener_parameter=_log(rng, 0.02, 0.06)),
-        name,
-    )
-
-
 def make_pair(
     scene: Scene,
     kinds: tuple[str, ...],
@@ -368,7 +128,7 @@ def make_pair(
     haze = rng.uniform(0, 0.5) if rng.random() < settings.haze else 0.0
     faults = Faults(haze=haze)
     if kinds:
-        photons = _log(rng, *settings.photons)
+        photons = draw_ratio(rng, *settings.photons)
         faults = replace(faults, photons=photons, adapts=rng.random() < 0.4)
     every = {**KINDS, **HELD_OUT_KINDS}
     # A kind that limits the light comes after the one that sets it.
@@ -382,92 +142,11 @@ def make_pair(
         target = target * np.float32(frames.mean() / right.mean())
     else:
         image = target
-    corner = rng.integers(0, _SPARE_PX + 1, size=2)
+    corner = rng.integers(0, SPARE_PX + 1, size=2)
     image, target = (
         _field(whole, scene, settings.field_px, corner) for whole in (image, target)
     )
     return Pair(image, target, kinds, scene.structure, faults.photons)
-
-
-def plant(emitters: Image, rng: np.random.Generator, resolved_px: float) -> Image:
-    """Add isolated points and cut gaps, so that neither are taken for artefacts.
-
-    Parameters
-    ----------
-    emitters : array (Y, X)
-        The object, maximum 1.
-    rng : numpy.random.Generator
-        Is used up.
-    resolved_px : float
-        What the reconstruction resolves, in pixels of the object.
-
-    Returns
-    -------
-    array (Y, X), float32
-    """
-    side = len(emitters)
-    y, x = np.mgrid[:side, :side].astype(np.float32)
-    planted = emitters.copy()
-    for _ in range(int(rng.integers(3, 12))):
-        at = rng.uniform(0, side, size=2)
-        radius = resolved_px * rng.uniform(0.4, 1.5)
-        planted *= 1 - np.exp(
-            -((((y - at[0]) ** 2 + (x - at[1]) ** 2) / radius**2) ** 2)
-        )
-    light = float(emitters.sum()) / side**2 * resolved_px**2
-    for _ in range(int(rng.integers(3, 15))):
-        row, column = rng.integers(0, side, size=2)
-        planted[row, column] += light * _log(rng, 1, 20)
-    return np.asarray(planted / planted.max(), dtype=np.float32)
-
-
-def enlarge_object(image: Image, side: int, rng: np.random.Generator) -> Image:
-    """Cut a piece of a real image, turn it and enlarge it to a side in fine pixels."""
-    piece = min(round(side / rng.uniform(0.8, 1.6)), *image.shape)
-    for _ in range(_ATTEMPTS):
-        row, column = (int(rng.integers(0, n - piece + 1)) for n in image.shape)
-        cut = image[row : row + piece, column : column + piece]
-        if np.percentile(cut, 98) > _LEAST_BRIGHT:
-            break
-    cut = np.rot90(cut, int(rng.integers(4)))
-    large = scipy.ndimage.zoom(
-        cut, side / piece, order=1, grid_mode=True, mode="mirror"
-    )
-    above = np.maximum(large[:side, :side] - np.percentile(large, 5), 0)
-    return np.asarray(above / max(float(above.max()), 1e-9) + 1e-6, dtype=np.float32)
-
-
-def _draw_structure(rng: np.random.Generator) -> str:
-    names, weights = list(TRAINING_CLASSES), np.array([*TRAINING_CLASSES.values()])
-    return str(rng.choice(names, p=weights / weights.sum()))
-
-
-def _draw_microscope(
-    settings: PairSettings, rng: np.random.Generator
-) -> SimulationSettings:
-    cutoff = rng.uniform(*settings.sampling)
-    finest = rng.uniform(*settings.wavevector)
-    zoom = cutoff / 2 * RECONSTRUCTION_WIDTH * (1 + finest) / CANONICAL_CUTOFF_PER_PIXEL
-    side = math.ceil((settings.field_px + _SPARE_PX + 1) / zoom / 2)
-    five = rng.random() < settings.five_phases
-    lens_nm = _EMISSION_NM / 2 / _NA
-    depth = rng.uniform(*settings.modulation)
-    return SimulationSettings(
-        height_px=side,
-        width_px=side,
-        na=_NA,
-        emission_nm=_EMISSION_NM,
-        pixel_size_nm=cutoff * lens_nm,
-        phases=5 if five else 3,
-        orders=2 if five else 1,
-        period_nm=lens_nm / finest * (2 if five else 1),
-        first_angle_deg=rng.uniform(0, 180),
-        modulation=0.6 if five else depth,
-        second_modulation=min(max(depth / 2, 0.1), 0.4),
-        haze_blur_nm=rng.uniform(300, 900),
-        read_noise_e=rng.uniform(0.5, 2.5),
-        oversampling=4 if cutoff > 0.4 else 2,
-    )
 
 
 def _frames(scene: Scene, faults: Faults, rng: np.random.Generator) -> Image:
@@ -489,7 +168,7 @@ def _frames(scene: Scene, faults: Faults, rng: np.random.Generator) -> Image:
         scene.emitters,
         settings,
         patterns=scene.patterns,
-        margin_px=(_MARGIN_PX, _MARGIN_PX),
+        margin_px=(MARGIN_PX, MARGIN_PX),
     )
     if not noisy:
         return result.clean

@@ -24,7 +24,7 @@ from napari_dps.train.artifacts_data import (
     draw_pairs_batch,
     whole_batch,
 )
-from napari_dps.train.artifacts_pairs import PairSettings
+from napari_dps.train.artifacts_scenes import PairSettings
 from napari_dps.train.recipe import Recipe, load_recipe
 from napari_dps.train.task import Sources
 
