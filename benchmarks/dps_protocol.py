@@ -16,14 +16,16 @@ from scipy.ndimage import map_coordinates, zoom
 
 from napari_dps.core import ImageStack, Optics
 from napari_dps.metrics.frc import ring_correlation
-from napari_dps.metrics.reference import fit_intensity, psnr_db, ssim
+from napari_dps.metrics.reference import fit_intensity, nrmse, psnr_db, ssim
 from napari_dps.physics.image_formation import Microscope
 from napari_dps.physics.phantoms import phantom
 from napari_dps.physics.phantoms.canvas import Canvas
 from napari_dps.physics.simulate import blur_truth
 
-Method = Callable[[ImageStack], ImageStack]
 Image = NDArray[np.float32]
+Method = Callable[[ImageStack], ImageStack]
+Candidates = Callable[[ImageStack], dict[str, Image]]
+"""Results of one method on the 2× grid, by the setting that gave each."""
 
 OPTICS = Optics(na=1.5, emission_nm=488, pixel_size_nm=32.5, modulation_factor=2)
 FINE = 8
@@ -38,8 +40,8 @@ CELL_PX = 48
 DRAWS = (5, 4)
 """Pairs are drawn in a raster of 5 × 4 cells."""
 DIP = 0.26
-LEAST_CORRELATION = 0.5
-"""Of the FRC with the noise-free truth: what 1/7 is between two noisy images
+FRC_LEVELS = (0.5, 1 / 7)
+"""Of the FRC with the noise-free truth. 1/2 is what 1/7 is between two noisy images
 (Rosenthal, Henderson 2003, doi:10.1016/j.jmb.2003.07.013)."""
 
 
@@ -100,28 +102,56 @@ def half_width(truth: ImageStack) -> Image:
     return blur_truth(truth, modulation_factor=4).data.astype(np.float32)
 
 
-def likeness(method: Method, photons: float, seeds: int) -> NDArray[np.float64]:
-    """Return the means over classes and seeds of PSNR, SSIM and FRC gain."""
+class Likeness(NamedTuple):
+    """Means over all fields; of several candidates the best of each."""
+
+    psnr_db: float
+    ssim: float
+    frc_gain: float
+    frc_gain_1_7: float
+    nrmse: float
+
+
+def likeness(method: Method | Candidates, photons: float, seeds: int) -> Likeness:
+    """Score a method, or each of its candidates, on every class and seed."""
     scores = []
     for name in CLASSES:
         for seed in range(seeds):
             drawn = structure(name, 1000 + seed)
             image = record(drawn.clean, photons, seed)
             target = half_width(drawn.truth)
-            result = fit_intensity(method(image).data, target)
-            span = float(np.ptp(target))
-            gain = frc_cutoff(result, target) / frc_cutoff(enlarged(image), target)
-            scores.append(
-                (psnr_db(result, target, span), ssim(result, target, span), gain)
-            )
-    means: NDArray[np.float64] = np.mean(scores, axis=0)
-    return means
+            results = method(image)
+            if isinstance(results, ImageStack):
+                results = {"": results.data}
+            before = [frc_cutoff(enlarged(image), target, c) for c in FRC_LEVELS]
+            scores.append([score(r, target, before) for r in results.values()])
+    means = np.mean(scores, axis=0)
+    return Likeness(*map(float, [*means[:, :4].max(axis=0), means[:, 4].min()]))
 
 
-def frc_cutoff(image: Image, target: Image) -> float:
-    """Return the frequency at which the FRC with the truth falls below 1/2."""
+def score(
+    result: Image, target: Image, before: list[float]
+) -> tuple[float, float, float, float, float]:
+    """Return the scores of one result; ``before`` are the input's FRC cut-offs."""
+    fitted = fit_intensity(result, target)
+    span = float(np.ptp(target))
+    gains = [
+        frc_cutoff(fitted, target, level) / known
+        for level, known in zip(FRC_LEVELS, before, strict=True)
+    ]
+    return (
+        psnr_db(fitted, target, span),
+        ssim(fitted, target, span),
+        gains[0],
+        gains[1],
+        nrmse(fitted, target),
+    )
+
+
+def frc_cutoff(image: Image, target: Image, level: float) -> float:
+    """Return the frequency at which the FRC with the truth falls below a level."""
     curve = ring_correlation(image, target)
-    below = np.flatnonzero(curve.correlation < LEAST_CORRELATION)
+    below = np.flatnonzero(curve.correlation < level)
     return float(curve.frequency_per_pixel[below[0] if len(below) else -1])
 
 

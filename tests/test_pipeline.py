@@ -110,6 +110,22 @@ def test_stages_that_need_optics_are_left_out_where_they_can():
     assert _ids(seen) == ["lift", "guess"]
 
 
+def test_stage_that_mends_another_runs_after_it_alone():
+    mend = Stage("mend", "Mend", "YX", "YX", Gain, _multiply, only_after="sim")
+    stages = (RAW, SIM, mend, IMAGE)
+    assert _ids(choose_steps(_stack(), stages=stages)) == [
+        "gain",
+        "sim",
+        "mend",
+        "lift",
+    ]
+    assert _ids(choose_steps(_stack("YX"), stages=stages)) == ["lift"]
+    assert _ids(choose_steps(_stack("YX"), ["mend"], stages=stages)) == ["mend"]
+    done = finish(run(_stack(), choose_steps(_stack(), ["sim"], stages=stages)))
+    again = choose_steps(done.outputs[-1].image, stages=stages)
+    assert _ids(again) == ["mend", "lift"]
+
+
 def test_named_stages_keep_their_order():
     assert _ids(_steps(_stack(), ["sim", "lift"])) == ["sim", "lift"]
 

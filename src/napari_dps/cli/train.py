@@ -18,7 +18,7 @@ class Model(NamedTuple):
     Attributes
     ----------
     module : str
-        Of `napari_dps.train`; its ``prepare(name, sources)`` yields `Progress` and
+        Of `napari_dps.train`; its ``prepare_task(name, sources)`` yields `Progress` and
         returns the `napari_dps.train.task.Task` of a recipe.
     recipe : str
         Taken when none is named.
@@ -28,7 +28,12 @@ class Model(NamedTuple):
     recipe: str
 
 
-MODELS = {"dps": Model("dps", "hybrid")}
+MODELS = {
+    "artifacts": Model("artifacts", "artifacts"),
+    "denoise": Model("denoise", "denoise"),
+    "dps": Model("dps", "hybrid"),
+    "features": Model("features", "features"),
+}
 
 _NEEDED = ("lightning_fabric", "pytorch_msssim")
 
@@ -109,7 +114,7 @@ def execute(options: argparse.Namespace) -> int:
         Path(options.objects) if options.objects else None,
         options.workers,
     )
-    prepare = import_module(f"napari_dps.train.{model.module}").prepare
+    prepare = import_module(f"napari_dps.train.{model.module}").prepare_task
     task = console.track(prepare(options.recipe or model.recipe, sources), "data")
     steps = train_steps(
         task,

@@ -20,6 +20,9 @@ _LARGEST_BYTES = 64 * 2**20
 
 ARCHITECTURES = {
     "res_u_dbpn": "napari_dps.nets.res_u_dbpn:ResUDBPN",
+    "sim_denoiser": "napari_dps.nets.res_unet:SimDenoiser",
+    "artifact_remover": "napari_dps.nets.artifact_remover:ArtifactRemover",
+    "vgg16_classifier": "napari_dps.nets.vgg:Classifier",
 }
 """Module and class of each architecture; imported when its weights are used."""
 

@@ -96,14 +96,32 @@ def left_out(
     if image.optics is not None:
         return ()
     return tuple(
-        s for s in stages if s.by_default and s.needs_optics and s.takes == s.gives
+        s
+        for s in stages
+        if s.by_default
+        and s.needs_optics
+        and s.takes == s.gives
+        and s.only_after in _done(image)
     )
 
 
+def _done(image: ImageStack) -> set[str]:
+    """Return the ids of the stages that an image has behind it, and no stage."""
+    return {"", *(entry.stage for entry in image.history)}
+
+
 def _fitting(image: ImageStack, stages: Sequence[Stage[Any]]) -> list[Stage[Any]]:
-    chosen, axes, unfit = [], image.axes, left_out(image, stages)
+    chosen: list[Stage[Any]] = []
+    axes, unfit = image.axes, left_out(image, stages)
+    done = _done(image)
     for stage in stages:
-        if stage.by_default and _fits(axes, stage.takes) and stage not in unfit:
+        if (
+            stage.by_default
+            and stage.only_after in done
+            and _fits(axes, stage.takes)
+            and stage not in unfit
+        ):
+            done.add(stage.id)
             chosen.append(stage)
             axes = axes.removesuffix(stage.takes) + stage.gives
     return chosen

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_dps.stages import background, dps, reconstruct
+from napari_dps.stages import background, denoise, dps, reconstruct
 from napari_dps.stages.base import Context, Stage
 
-STAGES: tuple[Stage[Any], ...] = (reconstruct.STAGE, background.STAGE, dps.STAGE)
+STAGES: tuple[Stage[Any], ...] = (
+    denoise.STAGE,
+    reconstruct.STAGE,
+    background.STAGE,
+    dps.STAGE,
+)
 
 __all__ = ["STAGES", "Context", "Stage"]

@@ -73,6 +73,8 @@ class Stage(Generic[P]):
         Whether an image without optics is refused.
     by_default : bool
         Whether it is run when the user names no stages.
+    only_after : str
+        Id of a stage without which it is not run by default; empty: none.
     imports : tuple of str
         Modules that it needs; imported before its time is taken.
     """
@@ -86,6 +88,7 @@ class Stage(Generic[P]):
     prepare: Prepare[P] | None = None
     needs_optics: bool = False
     by_default: bool = True
+    only_after: str = ""
     imports: tuple[str, ...] = ()
 
     def run(

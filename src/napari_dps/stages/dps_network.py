@@ -23,6 +23,7 @@ from napari_dps.physics.deconvolution.richardson_lucy import (
 )
 from napari_dps.physics.otf import otf_2d
 from napari_dps.stages.dps_consistency import consistency_steps
+from napari_dps.stages.tiling import tiles
 
 if TYPE_CHECKING:
     import torch
@@ -142,12 +143,17 @@ def prepare_steps(
     )
 
 
-def base_and_scale(image: NDArray[Any], noise: float) -> tuple[float, float]:
+def base_and_scale(
+    image: NDArray[Any],
+    noise: float,
+    *,
+    base_sigma_px: float = _BASE_SIGMA_PX,
+    least_noises: float = _NOISE_FLOOR,
+) -> tuple[float, float]:
     """Return the counts that become 0, and how many above them become 1.
 
-    The 1st and the 99.9th percentile of the image, smoothed by Gaussians of two and one
-    pixel so that noise and single pixels do not count. The scale is at least ten
-    standard deviations of the noise.
+    The 1st and the 99.9th percentile of the smoothed image, so that neither noise nor
+    single pixels count.
 
     Parameters
     ----------
@@ -155,6 +161,11 @@ def base_and_scale(image: NDArray[Any], noise: float) -> tuple[float, float]:
         Counts.
     noise : float
         Standard deviation of its noise in counts.
+    base_sigma_px : float
+        Of the Gaussian that the image is smoothed by for the base; one pixel for the
+        scale.
+    least_noises : float
+        Standard deviations of the noise that the scale is at least.
 
     Returns
     -------
@@ -167,10 +178,10 @@ def base_and_scale(image: NDArray[Any], noise: float) -> tuple[float, float]:
     (200.0, 30.0)
     """
     counts = np.asarray(image, dtype=np.float32)
-    dim = scipy.ndimage.gaussian_filter(counts, _BASE_SIGMA_PX)
+    dim = scipy.ndimage.gaussian_filter(counts, base_sigma_px)
     base = float(np.percentile(dim, _BASE_PERCENTILE))
     bright = float(np.percentile(scipy.ndimage.gaussian_filter(counts, 1.0), 99.9))
-    return base, max(bright - base, _NOISE_FLOOR * noise, _TINY * max(abs(base), 1))
+    return base, max(bright - base, least_noises * noise, _TINY * max(abs(base), 1))
 
 
 def sharpen_steps(
@@ -243,24 +254,12 @@ def network_steps(
 
     height, width = given.image.shape
     result = torch.empty((2 * height, 2 * width), device=given.image.device)
-    corners = [
-        (y, x) for y in range(0, height, TILE_PX) for x in range(0, width, TILE_PX)
-    ]
-    for done, (y, x) in enumerate(corners, 1):
-        rows, row = _tile(y, height)
-        columns, column = _tile(x, width)
-        out = _run(network, given, rows, columns)
-        result[2 * y : 2 * (y + TILE_PX), 2 * x : 2 * (x + TILE_PX)] = out[row, column]
-        yield Progress(done, len(corners), "Network")
+    parts = list(tiles((height, width), tile_px=TILE_PX, overlap_px=OVERLAP_PX))
+    for done, tile in enumerate(parts, 1):
+        fine = tile.finer(2)
+        result[fine.write] = _run(network, given, *tile.read)[fine.keep]
+        yield Progress(done, len(parts), "Network")
     return result * given.scale + given.base
-
-
-def _tile(start: int, size: int) -> tuple[slice, slice]:
-    """Return what to read of a side, and which part of the result to keep (2×)."""
-    first = max(start - OVERLAP_PX, 0)
-    stop = min(start + TILE_PX, size)
-    keep = slice(2 * (start - first), 2 * (stop - first))
-    return slice(first, min(stop + OVERLAP_PX, size)), keep
 
 
 def _run(

@@ -14,7 +14,7 @@ reconstructions against their truth: 0.868 to 0.878 for microtubules and endopla
 reticulum at 300 to 2000 photons, with and without haze."""
 
 
-def effective_optics(image: ImageStack) -> Optics:
+def effective_optics(image: ImageStack, purpose: str = "dps") -> Optics:
     """Return the optics with the modulation factor to assume.
 
     That of the optics, if it is not 1. After `reconstruct` 1 + |k| λ/(2 NA), |k| the
@@ -25,6 +25,8 @@ def effective_optics(image: ImageStack) -> Optics:
     ----------
     image : ImageStack
         With optics, and the patterns that it was reconstructed with.
+    purpose : str
+        What asks, for the error.
 
     Returns
     -------
@@ -35,7 +37,7 @@ def effective_optics(image: ImageStack) -> Optics:
     InputError
         If the image has no optics.
     """
-    optics = image.require_optics("dps")
+    optics = image.require_optics(purpose)
     if optics.modulation_factor != 1 or not image.patterns:
         return optics
     longest: dict[int, float] = {}

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from napari_dps.physics.sim.estimate import EstimationSettings
 
+FIRST_FRAMES = 10
+"""Time points of a time-lapse whose average the patterns are found on."""
+
 
 def raw_frames(image: ImageStack, context: Context) -> torch.Tensor:
     """Return the frames as a float32 tensor on the device of the run."""
@@ -24,6 +27,23 @@ def raw_frames(image: ImageStack, context: Context) -> torch.Tensor:
 
     frames = np.array(image.data, dtype=np.float32)
     return torch.from_numpy(frames).to(resolve_device(context.device))
+
+
+def mean_stack(stack: ImageStack) -> ImageStack:
+    """Return the average of the first time points and all z, axes "APYX"."""
+    leading = stack.axes.removesuffix("APYX")
+    data = stack.data
+    if "T" in leading:
+        data = np.moveaxis(data, leading.index("T"), 0)[:FIRST_FRAMES]
+    mean = data.mean(axis=tuple(range(len(leading))), dtype=np.float32)
+    return stack.derive(mean, axes="APYX")
+
+
+def are_fitted(image: ImageStack) -> bool:
+    """Whether a stack carries patterns with phases, or knows that it has none."""
+    return bool(image.patterns) and not any(
+        pattern.is_usable and not pattern.phases_deg for pattern in image.patterns
+    )
 
 
 def find_patterns(

@@ -17,16 +17,19 @@ from napari_dps.core import (
     StageParameters,
 )
 from napari_dps.stages.base import Context, Stage
-from napari_dps.stages.patterns import find_patterns, pattern_warnings, raw_frames
+from napari_dps.stages.patterns import (
+    are_fitted,
+    find_patterns,
+    mean_stack,
+    pattern_warnings,
+    raw_frames,
+)
 
 if TYPE_CHECKING:
     import torch
 
     from napari_dps.physics.sim.estimate import EstimationSettings
     from napari_dps.physics.sim.wiener import WienerSolver
-
-FIRST_FRAMES = 10
-"""Time points of a time-lapse whose average the patterns are found on."""
 
 
 class ReconstructParameters(StageParameters):
@@ -120,13 +123,9 @@ def prepare(
 ) -> Generator[Progress, None, ImageStack]:
     """Find the patterns that all time points and z planes of a stack share."""
     leading = stack.axes.removesuffix("APYX")
-    if not leading or parameters.patterns_from == "frame" or _are_fitted(stack):
+    if not leading or parameters.patterns_from == "frame" or are_fitted(stack):
         return stack
-    data = stack.data
-    if "T" in leading:
-        data = np.moveaxis(data, leading.index("T"), 0)[:FIRST_FRAMES]
-    mean = data.mean(axis=tuple(range(len(leading))), dtype=np.float32)
-    average = stack.derive(mean, axes="APYX")
+    average = mean_stack(stack)
     frames = raw_frames(average, context)
     settings = _estimation(parameters)
     patterns = yield from find_patterns(frames, average, settings, context)
@@ -158,13 +157,6 @@ def _noise(
     return noise_to_signal(frames, image.require_optics("reconstruct"))
 
 
-def _are_fitted(image: ImageStack) -> bool:
-    """Whether the stack carries patterns with phases, or knows that it has none."""
-    return bool(image.patterns) and not any(
-        pattern.is_usable and not pattern.phases_deg for pattern in image.patterns
-    )
-
-
 def reconstruct(
     image: ImageStack, parameters: ReconstructParameters, context: Context
 ) -> Generator[Progress, None, ImageStack]:
@@ -175,7 +167,7 @@ def reconstruct(
     frames = raw_frames(image, context)
     angles = image.size("A")
     patterns, steps = image.patterns, angles + 2
-    if _are_fitted(image):
+    if are_fitted(image):
         for warning in pattern_warnings(patterns, angles):
             context.warn(warning)
     else:
@@ -183,7 +175,8 @@ def reconstruct(
         patterns = yield from find_patterns(frames, image, settings, context)
     yield Progress(steps - 1, steps, "Wiener filter")
     if any(pattern.is_usable for pattern in patterns):
-        noise = image.noise or _noise(frames, image, parameters)
+        noise = image.noise if parameters.adapt_to_noise else None
+        noise = noise or _noise(frames, image, parameters)
         yield Progress(steps - 1, steps, "Wiener filter: weights")
         solver = _solver(image, patterns, noise, parameters, context)
         yield Progress(steps - 1, steps, "Wiener filter: orders")

@@ -156,7 +156,7 @@ def build_bank_steps(
     folder.mkdir(parents=True, exist_ok=True)
     starts = range(0, settings.fields, _SHARD)
     make = partial(_make_shard, folder, settings, tuple(depths), objects)
-    for done, _ in enumerate(_map(make, starts, workers), 1):
+    for done, _ in enumerate(map_shards(make, starts, workers), 1):
         yield Progress(done, len(starts), "Simulating training fields")
     shards = [np.load(_shard_file(folder, start)) for start in starts]
     names = Fields.__dataclass_fields__
@@ -256,9 +256,25 @@ def as_batch(fields: Fields, index: int) -> Batch:
     )
 
 
-def _map(
+def map_shards(
     make: Callable[[int], None], starts: Iterable[int], workers: int
 ) -> Iterator[None]:
+    """Make the files of a bank one after the other, or in processes.
+
+    Parameters
+    ----------
+    make : callable
+        Writes the file whose first field has the number given.
+    starts : iterable of int
+        Those numbers.
+    workers : int
+        Processes.
+
+    Yields
+    ------
+    None
+        After each file.
+    """
     if workers == 1:
         yield from map(make, starts)
         return

@@ -148,7 +148,7 @@ class DpsTask:
         }
 
 
-def prepare(name: str, sources: Sources) -> Generator[Progress, None, DpsTask]:
+def prepare_task(name: str, sources: Sources) -> Generator[Progress, None, DpsTask]:
     """Read the recipe and simulate the data."""
     recipe = load_recipe(DpsRecipe, name)
     depths = recipe.rl_iterations

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaincinv
 
 from napari_dps.core import InputError, Optics, Pattern, PatternOrder
 from napari_dps.core.patterns import Status
@@ -24,6 +25,7 @@ from napari_dps.physics.sim.correlation import Correlation, SearchRange
 from napari_dps.physics.sim.equalise import equalisation
 from napari_dps.physics.sim.joint import joint_search, near, turn
 from napari_dps.physics.sim.matched_filter import Template
+from napari_dps.physics.sim.noise import DIFFERENCE_RINGS
 from napari_dps.physics.sim.phases import BandFit, BandRegression
 from napari_dps.physics.sim.separate import (
     WORST_CONDITION,
@@ -159,6 +161,7 @@ class PatternEstimator:
         means = [self._combine(angle, same)[0] for angle in range(self.angles)]
         mean = torch.stack(means).mean(dim=0)
         mean_spectrum = torch.fft.fft2((mean - mean.mean()) * self._window)
+        self._difference_noise = self._between_angles(torch.stack(means) - mean)
         self._template = Template(mean_spectrum, self._search)
         self._correlations: dict[tuple[int, int], Correlation] = {}
         self._bands: dict[tuple[int, int], Band] = {}
@@ -267,6 +270,25 @@ class PatternEstimator:
     def best_band(self, angle: int) -> Band:
         """Return the band of the first harmonic of an angle, called or not."""
         return self._bands[angle, 1]
+
+    def _between_angles(self, differences: torch.Tensor) -> float:
+        """Return the noise power of a frame where mean frames differ by noise alone.
+
+        Frames that were interpolated to finer pixels have less noise beyond the cut-off
+        than within it.
+        """
+        import torch
+
+        if self.angles < 2:
+            return 0.0
+        spectra = torch.fft.fft2(differences * self._window)
+        power = spectra.abs().square().sum(dim=0).cpu().numpy() / (self.angles - 1)
+        y, x = (np.fft.fftfreq(n) for n in self._shape)
+        radius = np.hypot(y[:, np.newaxis], x) / self.optics.cutoff_per_pixel
+        within = (radius >= DIFFERENCE_RINGS[0]) & (radius < DIFFERENCE_RINGS[1])
+        median = float(np.median(power[within])) if within.any() else 0.0
+        usual = float(gammaincinv(self.angles - 1, 0.5)) / (self.angles - 1)
+        return self.phases * median / usual
 
     def _correlate(self, angle: int) -> None:
         import torch
@@ -395,7 +417,7 @@ class PatternEstimator:
         fits = regression.fit(
             regression.project(self._frames[angle]) * self._equalisation[angle],
             nominal_rad=[self._nominal(band.harmonic) for band in usable],
-            noise=correlations[0].noise * self.phases / 4,
+            noise=max(correlations[0].noise * self.phases / 4, self._difference_noise),
         )
         phases = [fit.phases_rad for fit in fits]
         if (

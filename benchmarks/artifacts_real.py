@@ -1,0 +1,150 @@
+"""Real SIM stacks, reconstructed with and without artefact removal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from napari_dps.core import ImageStack, Optics, finish
+from napari_dps.metrics.error_map import error_map
+from napari_dps.metrics.registration import find_shift, shift_onto
+from napari_dps.stages.base import Context
+from napari_dps.stages.reconstruct import STAGE, ReconstructParameters
+
+WRONG_PHASE_DEG = 25.0
+PIECE_PX = 220
+"""Edge of what is drawn."""
+
+
+def load(folder: Path) -> dict[str, ImageStack]:
+    """Return the raw stacks; optics that the sources do not state are usual ones."""
+    hela = tifffile.imread(folder / "sim9_hela_mito" / "raw.tif").astype(np.float32)
+    stacks = {
+        "HeLa mitochondria": _stack(hela.reshape(3, 3, 120, 120) - 100, 1.3, 660, 65)
+    }
+    for name, title in (("he", "high"), ("le", "low")):
+        frames = tifffile.imread(
+            folder / "sim15_microtubules_pair" / f"{name}_frames.tif"
+        )
+        stacks[f"microtubules, {title} exposure"] = _stack(
+            frames.reshape(3, 5, 256, 256), 1.4, 525, 30
+        )
+    er = tifffile.imread(folder / "sim9_er_timelapse" / "raw.tif")
+    stacks["ER"] = _stack(er.reshape(3, 3, 3, 112, 512)[0], 1.41, 525, 65)
+    return stacks
+
+
+def _stack(
+    frames: np.ndarray, na: float, emission_nm: float, pixel_nm: float
+) -> ImageStack:
+    optics = Optics(na=na, emission_nm=emission_nm, pixel_size_nm=pixel_nm)
+    return ImageStack(
+        frames.astype(np.float32), "APYX", pixel_size_nm=pixel_nm, optics=optics
+    )
+
+
+def reconstruct(stack: ImageStack, **parameters: object) -> ImageStack:
+    """Reconstruct with the stage."""
+    chosen = ReconstructParameters(**parameters)
+    return finish(STAGE.run(stack, chosen, Context("cpu")))
+
+
+def with_wrong_phases(stack: ImageStack, right: ImageStack) -> ImageStack:
+    """Reconstruct with phases that are off by some degrees."""
+    rng = np.random.default_rng(3)
+    wrong = tuple(
+        pattern.model_copy(
+            update={
+                "phases_deg": tuple(
+                    phase + WRONG_PHASE_DEG * error
+                    for phase, error in zip(
+                        pattern.phases_deg, rng.normal(size=9), strict=False
+                    )
+                )
+            }
+        )
+        for pattern in right.patterns
+    )
+    return reconstruct(stack.derive(stack.data, patterns=wrong))
+
+
+def correlation(image: ImageStack, reference: ImageStack) -> float:
+    """Return Pearson's correlation inside, after registration."""
+    moved, shared = shift_onto(
+        image.data, reference.data, find_shift(image.data, reference.data)
+    )
+    inner = (slice(8, -8), slice(8, -8))
+    return float(np.corrcoef(moved[inner].ravel(), shared[inner].ravel())[0, 1])
+
+
+def real_tables(
+    method: Callable[[ImageStack], ImageStack],
+    table: Callable[[list[str], list[list[str]]], str],
+    folder: Path | None,
+    figure: Path | None,
+) -> str:
+    """Return the section on real images, and draw them."""
+    if folder is None or not folder.is_dir():
+        return "## Real images\n\nThe data were not there when this page was made."
+    rows, pictures = [], {}
+    best: ImageStack | None = None
+    for name, stack in load(folder).items():
+        widefield = stack.derive(stack.data.mean(axis=(0, 1)), axes="YX")
+        right = reconstruct(stack)
+        if name.endswith("high exposure"):
+            best = right
+        ways = {
+            "default": right,
+            "Wiener parameter 0.001": reconstruct(
+                stack, wiener_parameter=0.001, adapt_to_noise=False
+            ),
+            f"phases off by {WRONG_PHASE_DEG:g}°": with_wrong_phases(stack, right),
+        }
+        reference = best if best is not None and "low" in name else right
+        for way, image in ways.items():
+            clean = method(image)
+            both = (image, clean)
+            rsp = [f"{error_map(one, widefield).rsp:.3f}" for one in both]
+            like = [
+                "–" if one is reference else f"{correlation(one, reference):.3f}"
+                for one in both
+            ]
+            rows.append([name, way, *rsp, *like])
+            pictures[f"{name}: {way}"] = both
+    if figure is not None:
+        draw(pictures, figure)
+    head = ["image", "reconstruction", "RSP: input", "result", "correlation: input"]
+    return f"""## Real images
+
+RSP is the correlation with the widefield image after blurring (Culley et al. 2018).
+The correlation is that with the default reconstruction of the same frames, of the
+microtubules at low exposure with that of the high exposure of the same field.
+
+{table([*head, "result"], rows)}"""
+
+
+def draw(pictures: dict[str, tuple[ImageStack, ImageStack]], path: Path) -> None:
+    """Write input, result and difference of each, a piece at full zoom."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 4.2 * len(pictures)), layout="constrained")
+    grid = figure.subplots(len(pictures), 3, squeeze=False)
+    for row, (title, (image, clean)) in zip(grid, pictures.items(), strict=True):
+        view = tuple(
+            slice(max(0, side // 2 - PIECE_PX // 2), side // 2 + PIECE_PX // 2)
+            for side in image.shape
+        )
+        top = float(np.percentile(image.data[view], 99.7))
+        panels = {
+            title: image.data[view],
+            "artifacts": clean.data[view],
+            "taken away, 2 ×": 2 * (image.data - clean.data)[view] + top / 2,
+        }
+        for axes, (name, data) in zip(row, panels.items(), strict=True):
+            axes.imshow(data, cmap="gray", vmin=0, vmax=top, interpolation="nearest")
+            axes.set_title(name)
+            axes.axis("off")
+    figure.savefig(path, dpi=80)

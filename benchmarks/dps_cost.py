@@ -1,0 +1,69 @@
+"""Time and memory of the methods of `benchmarks/dps.py`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from dps_methods import METHODS, usual_richardson_lucy
+from dps_protocol import Method, record, structure
+
+TIMED: dict[str, Method] = {
+    "RL, 50 iterations, scikit-image": usual_richardson_lucy,
+    **{
+        name: method
+        for name, method in METHODS.items()
+        if "200" not in name and "input" not in name and "weights" not in name
+    },
+}
+TIMED_SIDE_PX = 512
+REFERENCE = "RL, 50 iterations"
+
+
+def speed_rows(rounds: int) -> list[list[str]]:
+    """Time every method in turns: CPU on one thread, wall clock on two; the least."""
+    tile = structure("glyphs", 1000, 256).clean
+    repeats = TIMED_SIDE_PX // len(tile)
+    image = record(np.tile(tile, (repeats, repeats)), 200, 0)
+    clocks: tuple[tuple[int, Callable[[], float]], ...] = (
+        (1, time.process_time),
+        (2, time.perf_counter),
+    )
+    best = {name: [np.inf, np.inf] for name in TIMED}
+    for _ in range(rounds):
+        for column, (threads, clock) in enumerate(clocks):
+            torch.set_num_threads(threads)
+            for name, method in TIMED.items():
+                start = clock()
+                method(image)
+                best[name][column] = min(best[name][column], clock() - start)
+    torch.set_num_threads(1)
+    known = best[REFERENCE]
+    return [
+        [name, f"{cpu:.2f}", f"{known[0] / cpu:.1f}×", f"{wall:.2f}"]
+        for name, (cpu, wall) in best.items()
+    ]
+
+
+def peak_memory_mib(name: str, size: int) -> int:
+    """Return the most memory of a process that runs one stage on size² pixels."""
+    code = (
+        "import re, numpy, torch; torch.set_num_threads(1)\n"
+        "from napari_dps.core import *\n"
+        "from napari_dps.stages.dps import *\n"
+        f"data = numpy.random.default_rng(0).poisson(20, ({size}, {size}))\n"
+        "optics = Optics(na=1.4, emission_nm=525, pixel_size_nm=65)\n"
+        "image = ImageStack(data.astype('float32'), 'YX', 65, optics=optics)\n"
+        f"finish(STAGE.run(image, DpsParameters(method={name!r})))\n"
+        # Not ru_maxrss, which a child inherits from its parent.
+        "status = open('/proc/self/status').read()\n"
+        "print(int(re.search(r'VmHWM:\\s+(\\d+)', status)[1]) // 1024)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    return int(done.stdout)

@@ -1,0 +1,249 @@
+"""Real images through the stage `dps`: figures where there is a reference, pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from dps_methods import (
+    Candidates,
+    interpolation,
+    richardson_lucy_candidates,
+    sparse_candidates,
+    stage,
+    wiener_candidates,
+)
+from dps_protocol import Image, Method
+from scipy.ndimage import zoom
+
+from napari_dps.core import ImageStack, Optics, finish
+from napari_dps.metrics.effective_psf import effective_psf
+from napari_dps.metrics.error_map import error_map
+from napari_dps.metrics.reference import pearson
+from napari_dps.metrics.registration import find_shift, shift_onto
+from napari_dps.stages import background, reconstruct
+from napari_dps.stages.base import Context
+
+ER_OPTICS = Optics(na=1.41, emission_nm=525, pixel_size_nm=62.6)
+"""Assumed: the files state none."""
+ER_LEVELS = ("01", "03", "05")
+ER_METHODS: dict[str, Method | Candidates] = {
+    "input, interpolated": interpolation,
+    "Wiener, best parameter": wiener_candidates,
+    "RL, best of 20 to 200 iterations": richardson_lucy_candidates,
+    "`rl`": stage(method="rl"),
+    "`sparse`, best strength": sparse_candidates,
+    "`sparse`": stage(method="sparse"),
+    "`network`, strength 0.25": stage(strength=0.25),
+    "**`network`** (default)": stage(),
+    "`network`, strength 0.75": stage(strength=0.75),
+    "`network`, PSF measured": stage(psf="measured"),
+}
+
+
+def data_folder() -> Path | None:
+    """Return the folder of real images, if there is one."""
+    named = os.environ.get("NAPARI_DPS_DATA")
+    root = Path(__file__).resolve().parents[1]
+    folder = Path(named) if named else root.parent / "shared" / "data"
+    return folder if folder.is_dir() else None
+
+
+def er_image(folder: Path, level: str) -> ImageStack:
+    """Return the widefield image of an exposure."""
+    data = tifffile.imread(folder / "wf_sim_er" / f"wf_level_{level}.tif")
+    return ImageStack(
+        data.astype(np.float32), "YX", pixel_size_nm=62.6, optics=ER_OPTICS
+    )
+
+
+def er_sim(folder: Path, level: str) -> Image:
+    """Return the SIM image of the same field and exposure, on the 2× grid."""
+    data = tifffile.imread(folder / "wf_sim_er" / f"sim_gt_level_{level}.tif")
+    return np.asarray(data, dtype=np.float32)
+
+
+def agreement(result: Image, sim: Image) -> float:
+    """Return the correlation with the SIM image after registration."""
+    moved, reference = shift_onto(result, sim, find_shift(result, sim))
+    return pearson(moved, reference)
+
+
+def er_rows(folder: Path) -> list[list[str]]:
+    """Correlate every method's result with the SIM image, at each exposure."""
+    rows = []
+    for name, method in ER_METHODS.items():
+        cells = []
+        for level in ER_LEVELS:
+            results = method(er_image(folder, level))
+            if isinstance(results, ImageStack):
+                results = {"": results.data}
+            sim = er_sim(folder, level)
+            scores = {key: agreement(r, sim) for key, r in results.items()}
+            best = max(scores, key=lambda key: scores[key])
+            cells.append(
+                f"{scores[best]:.3f}" + (f" ({best})" if len(scores) > 1 else "")
+            )
+        rows.append([name, *cells])
+        print(rows[-1], flush=True)
+    return rows
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A real image, what the stage makes of it, and the windows to look at."""
+
+    name: str
+    panels: tuple[tuple[str, Image], ...]
+    windows: tuple[tuple[slice, slice], ...]
+    rsp: float
+    warnings: tuple[str, ...]
+
+
+def sim_sample(name: str, raw: np.ndarray, optics: Optics, size: int) -> Sample:
+    """Reconstruct raw SIM frames (9, Y, X) and sharpen the result."""
+    stack = ImageStack(
+        raw.reshape(3, 3, *raw.shape[-2:]).astype(np.float32) - 100,
+        "APYX",
+        pixel_size_nm=optics.pixel_size_nm,
+        optics=optics,
+    )
+    context = Context("cpu")
+    image = finish(
+        reconstruct.STAGE.run(stack, reconstruct.ReconstructParameters(), context)
+    )
+    image = finish(
+        background.STAGE.run(image, background.BackgroundParameters(), context)
+    )
+    result = stage()(image)
+    mean = stack.data.mean(axis=(0, 1))
+    panels = (
+        ("widefield (mean)", zoom(mean, 4, order=0)),
+        ("reconstruct, background", zoom(image.data, 2, order=0)),
+        ("dps", result.data),
+    )
+    rsp = error_map(result, image).rsp
+    window = _brightest(result.data, size)
+    return Sample(name, panels, (window,), rsp, tuple(context.warnings))
+
+
+def confocal_sample(folder: Path) -> Sample:
+    """Sharpen a confocal image; its optics are unknown, its PSF is measured."""
+    data = tifffile.imread(folder / "confocal_microtubules" / "cell5.tif")
+    found = effective_psf(data)
+    # Any lens will do whose PSF has the measured width in pixels.
+    optics = Optics(
+        na=1.3, emission_nm=520, pixel_size_nm=200 * (found.cutoff_per_pixel or 0.3)
+    )
+    image = ImageStack(
+        data.astype(np.float32), "YX", pixel_size_nm=optics.pixel_size_nm, optics=optics
+    )
+    result = stage()(image)
+    panels = (
+        ("confocal", zoom(image.data, 2, order=0)),
+        ("rl", stage(method="rl")(image).data),
+        ("dps", result.data),
+    )
+    window = _brightest(result.data, 220)
+    rsp = error_map(result, image).rsp
+    told = f"PSF measured: {found.fwhm_px or 0:.2f} pixels wide. {found.reason}".strip()
+    return Sample("confocal microtubules", panels, (window,), rsp, (told,))
+
+
+def er_samples(folder: Path) -> list[Sample]:
+    """Sharpen the dimmest and the brightest exposure of the widefield image."""
+    samples = []
+    for level in (ER_LEVELS[0], ER_LEVELS[-1]):
+        image, sim = er_image(folder, level), er_sim(folder, level)
+        lucy = richardson_lucy_candidates(image)
+        result = stage()(image)
+        panels = (
+            ("widefield", zoom(image.data, 2, order=0)),
+            (
+                "RL, its best",
+                lucy[max(lucy, key=lambda key: agreement(lucy[key], sim))],
+            ),
+            ("dps", result.data),
+            ("SIM image", sim),
+        )
+        window = (slice(180, 360), slice(180, 360))
+        rsp = error_map(result, image).rsp
+        samples.append(
+            Sample(f"widefield ER, exposure {level}", panels, (window,), rsp, ())
+        )
+    return samples
+
+
+def _brightest(image: Image, size: int) -> tuple[slice, slice]:
+    """Return the window that holds most light, away from the edges."""
+    side = min(size, *(n - 16 for n in image.shape))
+    total = np.pad(image.astype(np.float64), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+    light = (
+        total[side:, side:]
+        - total[:-side, side:]
+        - total[side:, :-side]
+        + total[:-side, :-side]
+    )
+    inner = light[8:-8, 8:-8]
+    y, x = np.unravel_index(int(inner.argmax()), inner.shape)
+    return slice(int(y) + 8, int(y) + 8 + side), slice(int(x) + 8, int(x) + 8 + side)
+
+
+def picture(samples: Sequence[Sample], path: Path) -> None:
+    """Draw windows at full zoom: two screen pixels a pixel of the result."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    rows = [(sample, window) for sample in samples for window in sample.windows]
+    side = rows[0][1][0].stop - rows[0][1][0].start
+    columns = len(samples[0].panels)
+    inches = 2 * side / 100
+    figure, axes = plt.subplots(
+        len(rows),
+        columns,
+        figsize=(columns * inches, len(rows) * (inches + 0.2)),
+        dpi=100,
+        squeeze=False,
+    )
+    for line, (sample, window) in zip(axes, rows, strict=True):
+        for axis, (title, image) in zip(line, sample.panels, strict=True):
+            part = image[window]
+            low, high = np.percentile(part, [0.5, 99.8])
+            axis.imshow(part, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+            axis.set_title(title, fontsize=9, pad=3)
+            axis.axis("off")
+    figure.subplots_adjust(0, 0, 1, 0.97, 0.01, 0.08)
+    figure.savefig(path, pil_kwargs={"optimize": True})
+    plt.close(figure)
+
+
+def all_samples(folder: Path) -> dict[str, list[Sample]]:
+    """Return the samples of each picture by the picture's name."""
+    mitochondria = tifffile.imread(folder / "sim9_hela_mito" / "raw.tif")
+    pairs = tifffile.imread(folder / "sim9_line_pairs_simulated" / "raw_images.tif")
+    return {
+        "dps_er": er_samples(folder),
+        "dps_mitochondria": [
+            sim_sample(
+                "HeLa mitochondria, SIM",
+                mitochondria,
+                Optics(na=1.3, emission_nm=660, pixel_size_nm=65),
+                280,
+            )
+        ],
+        "dps_line_pairs": [
+            sim_sample(
+                "line pairs (simulated by others), SIM",
+                pairs,
+                Optics(na=1.49, emission_nm=500, pixel_size_nm=60),
+                280,
+            )
+        ],
+        "dps_confocal": [confocal_sample(folder)],
+    }

@@ -1,0 +1,178 @@
+"""Residual U-Net of two levels, and the denoiser of raw SIM frames made of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from napari_dps.core import InputError
+from napari_dps.nets.blocks import ResidualBlock
+
+CELL = 4
+"""Pixels of the fine grid along the edge of a cell (space to depth)."""
+_MULTIPLE = 2 * CELL
+"""The second level halves the cells once more."""
+_SLOPE = 2.0
+"""First slope of `SimDenoiser.prior`, over a decade of noise."""
+
+
+class ResUNet(nn.Module):
+    """U-Net of residual blocks: one level, one at half its size, a sum as skip.
+
+    Ronneberger et al. 2015 (doi:10.1007/978-3-319-24574-4_28) with the blocks of
+    He et al. 2016 (doi:10.1109/CVPR.2016.90). The last layer starts at 0.
+
+    Parameters
+    ----------
+    inputs, outputs : int
+        Channels.
+    channels : int
+        Of the first level; the second has twice as many.
+    blocks : int
+        Residual blocks of each side of the first level, and of the second.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, *, channels: int = 48, blocks: int = 2
+    ) -> None:
+        super().__init__()
+
+        def level(width: int) -> nn.Sequential:
+            return nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
+
+        self.enter = nn.Sequential(
+            nn.Conv2d(inputs, channels, 3, padding=1), nn.PReLU(channels)
+        )
+        self.encode = level(channels)
+        self.down = nn.Sequential(
+            nn.Conv2d(channels, 2 * channels, 2, stride=2), nn.PReLU(2 * channels)
+        )
+        self.middle = level(2 * channels)
+        self.up = nn.ConvTranspose2d(2 * channels, channels, 2, stride=2)
+        self.decode = level(channels)
+        self.leave = nn.Conv2d(channels, outputs, 3, padding=1)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, inputs, Y, X), even sides, to (N, outputs, Y, X)."""
+        skip = self.encode(self.enter(x))
+        deep = self.up(self.middle(self.down(skip)))
+        out: Tensor = self.leave(self.decode(skip + deep))
+        return out
+
+
+class SimDenoiser(nn.Module):
+    """From linear estimates of an object to the object and its haze.
+
+    The estimates of `napari_dps.physics.sim.pattern_model.PatternModel` hold all that
+    the frames tell of the object, whatever their number of angles and phases. The
+    result is their gated mean plus a residual; the more noise, the more the smoother
+    ones count at first.
+
+    Parameters
+    ----------
+    features : int
+        Estimates on the fine grid, from smooth to sharp in noise.
+    bases : int
+        The first so many take part in the gated mean.
+    levels : int
+        Numbers that are told for the whole image; the first is the decimal logarithm
+        of the noise of the mean frame, full scale 1.
+    channels, blocks : int
+        Of the `ResUNet`.
+
+    Examples
+    --------
+    >>> network = SimDenoiser(channels=8, blocks=1)
+    >>> fine, coarse = network(torch.rand(1, 4, 30, 36), torch.zeros(1, 2))
+    >>> tuple(fine.shape), tuple(coarse.shape)
+    ((1, 30, 36), (1, 15, 18))
+    """
+
+    def __init__(
+        self,
+        *,
+        features: int = 4,
+        bases: int = 2,
+        levels: int = 2,
+        channels: int = 48,
+        blocks: int = 2,
+    ) -> None:
+        super().__init__()
+        self.settings: dict[str, Any] = {
+            "features": features,
+            "bases": bases,
+            "levels": levels,
+            "channels": channels,
+            "blocks": blocks,
+        }
+        cells = CELL**2
+        self.trunk = ResUNet(
+            cells * features + levels,
+            cells * (1 + bases) + 1,
+            channels=channels,
+            blocks=blocks,
+        )
+        self.prior = nn.Parameter(torch.zeros(2, bases))
+        self.prior.data[1] = torch.linspace(_SLOPE, -_SLOPE, bases)
+
+    def forward(self, features: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
+        """Denoise a batch.
+
+        Parameters
+        ----------
+        features : tensor (N, F, 2Y, 2X)
+            Linear estimates, full scale 1; any even size.
+        levels : tensor (N, L)
+            What is told of the whole image.
+
+        Returns
+        -------
+        object : tensor (N, 2Y, 2X)
+            On the fine grid, in the scale of the estimates.
+        haze : tensor (N, Y, X)
+            Light without stripes, on the grid of the frames; smooth.
+
+        Raises
+        ------
+        InputError
+            If the numbers of features or levels are not those of the network.
+        """
+        self._check(features, levels)
+        height, width = features.shape[-2:]
+        filled = fill(features, _MULTIPLE)
+        cells = F.pixel_unshuffle(filled, CELL)
+        told = levels[..., None, None].expand(-1, -1, *cells.shape[-2:])
+        maps = self.trunk(torch.cat([cells, told], dim=1))
+        fine = F.pixel_shuffle(maps[:, :-1], CELL)
+        bases = filled[:, : self.settings["bases"]]
+        prior = self.prior[0] + self.prior[1] * (levels[:, :1] + 1.5)
+        gate = torch.softmax(fine[:, 1:] + prior[..., None, None], dim=1)
+        sharp = (gate * bases).sum(dim=1) + fine[:, 0]
+        haze = F.interpolate(
+            maps[:, -1:], scale_factor=2, mode="bilinear", align_corners=False
+        )[:, 0]
+        return sharp[:, :height, :width], haze[:, : height // 2, : width // 2]
+
+    def _check(self, features: Tensor, levels: Tensor) -> None:
+        for name, given, known in (
+            ("estimates", features.shape[1], self.settings["features"]),
+            ("levels", levels.shape[1], self.settings["levels"]),
+        ):
+            if given != known:
+                raise InputError(
+                    f"{name} for the network", got=given, allowed=str(known)
+                )
+
+
+def fill(x: Tensor, multiple: int) -> Tensor:
+    """Mirror at the lower and right edge up to a multiple, for any size."""
+    bottom, right = (-side % multiple for side in x.shape[-2:])
+    if not bottom and not right:
+        return x
+    mode = "reflect" if min(x.shape[-2:]) >= multiple else "replicate"
+    return F.pad(x, (0, right, 0, bottom), mode=mode)

@@ -1,0 +1,215 @@
+"""Stage ``denoise``: takes the noise out of raw SIM frames and keeps their stripes."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from pydantic import Field
+
+from napari_dps.core import (
+    ImageStack,
+    InputError,
+    NoiseToSignal,
+    Pattern,
+    PatternOrder,
+    Progress,
+    StageParameters,
+    relay,
+)
+from napari_dps.io import load_patterns
+from napari_dps.stages.base import Context, Stage
+from napari_dps.stages.patterns import (
+    are_fitted,
+    find_patterns,
+    mean_stack,
+    pattern_warnings,
+    raw_frames,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_dps.nets.res_unet import SimDenoiser
+
+T = TypeVar("T")
+
+WEIGHTS = "denoise"
+"""Name of the shipped weights."""
+NOISE_LEFT = 0.3
+"""Amplitude of the noise after denoising over that before, as `reconstruct` is told: in
+simulations any less changes nothing, and on real frames it keeps off honeycomb."""
+PATTERNS = 20
+"""Share of the time, in percent, that finding the patterns takes."""
+
+
+class DenoiseParameters(StageParameters):
+    """Parameters of the stage ``denoise``."""
+
+    patterns: str = Field(
+        default="auto",
+        title="Patterns",
+        description="auto: found on the noisy frames, or as given with the stack. A "
+        "file of patterns, for example the report of a brighter stack's run. none: "
+        "only what all frames have in common is denoised by the network.",
+    )
+    strength: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        title="Strength",
+        description="Share of what is taken for noise that is taken away; 0: nothing.",
+    )
+
+
+def prepare(
+    stack: ImageStack, parameters: DenoiseParameters, context: Context
+) -> Generator[Progress, None, ImageStack]:
+    """Find the patterns that all time points and z planes of a stack share."""
+    stack = _told(stack, parameters)
+    leading = stack.axes.removesuffix("APYX")
+    if not leading or parameters.patterns == "none" or are_fitted(stack):
+        return stack
+    patterns = yield from _find(mean_stack(stack), context)
+    return stack.derive(stack.data, patterns=patterns)
+
+
+def run(
+    image: ImageStack, parameters: DenoiseParameters, context: Context
+) -> Generator[Progress, None, ImageStack]:
+    """Denoise the frames of one raw stack.
+
+    Parameters
+    ----------
+    image : ImageStack
+        Axes "APYX", with optics; counts above the camera's offset.
+    parameters : DenoiseParameters
+        Which patterns, and how much.
+    context : Context
+        Receives a warning when patterns are missing, and which.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    ImageStack
+        float32 counts on the same grid, with the patterns that were found on the noisy
+        frames: `reconstruct` uses these and looks for none in denoised frames.
+
+    Raises
+    ------
+    InputError
+        If the image has no optics, a frame holds no signal, or a file of patterns
+        cannot be read.
+    """
+    from napari_dps.stages.denoise_steps import denoise_steps
+
+    image.require_optics("denoise")
+    image = _told(image, parameters)
+    frames = raw_frames(image, context)
+    patterns = yield from _as_part(_patterns(image, parameters, context), 0, PATTERNS)
+    network = _network(context, frames.device)
+    steps = denoise_steps(frames, image, patterns, network, context)
+    clean = yield from _as_part(steps, PATTERNS, 100)
+    data = frames.cpu().numpy()
+    data += np.float32(parameters.strength) * (clean.cpu().numpy() - data)
+    kept = image.patterns if parameters.patterns == "none" else patterns
+    return image.derive(data, patterns=kept, noise=_left(frames, image, parameters))
+
+
+def _patterns(
+    image: ImageStack, parameters: DenoiseParameters, context: Context
+) -> Generator[Progress, None, tuple[Pattern, ...]]:
+    """Return the patterns to denoise with."""
+    angles = image.size("A")
+    if parameters.patterns == "none":
+        return _unknown(angles)
+    if are_fitted(image):
+        for warning in pattern_warnings(image.patterns, angles):
+            context.warn(warning)
+        patterns = image.patterns
+    else:
+        patterns = yield from _find(image, context)
+    if not any(pattern.is_usable for pattern in patterns):
+        context.warn(
+            "denoised without patterns: what the frames have in common by the network, "
+            "stripes only as far as they rise above the noise"
+        )
+    return patterns
+
+
+def _as_part(
+    steps: Generator[Progress, None, T], first: int, last: int
+) -> Generator[Progress, None, T]:
+    """Report a part of the work as going from ``first`` to ``last`` percent."""
+
+    def change(report: Progress) -> Progress:
+        share = report.done / max(report.total, 1)
+        return Progress(first + int((last - first) * share), 100, report.message)
+
+    return relay(steps, change)
+
+
+def _left(
+    frames: torch.Tensor, image: ImageStack, parameters: DenoiseParameters
+) -> NoiseToSignal:
+    """Return the noise that `reconstruct` is to reckon with."""
+    from napari_dps.physics.sim.noise import noise_to_signal
+
+    before = noise_to_signal(frames, image.require_optics("denoise"))
+    left = 1 - parameters.strength * (1 - NOISE_LEFT)
+    return replace(before, at_cutoff=left**2 * before.at_cutoff)
+
+
+def _find(
+    image: ImageStack, context: Context
+) -> Generator[Progress, None, tuple[Pattern, ...]]:
+    from napari_dps.physics.sim.estimate import EstimationSettings
+
+    frames = raw_frames(image, context)
+    return (yield from find_patterns(frames, image, EstimationSettings(), context))
+
+
+def _told(image: ImageStack, parameters: DenoiseParameters) -> ImageStack:
+    """Return the image with the wave vectors of the file, if one is named."""
+    if parameters.patterns in ("auto", "none") or image.patterns:
+        return image
+    given = load_patterns(parameters.patterns)
+    known = tuple(pattern.as_given() for pattern in given if pattern.is_usable)
+    if not known:
+        raise InputError(f"{parameters.patterns}: no pattern has a wave vector")
+    return image.derive(image.data, patterns=known)
+
+
+def _unknown(angles: int) -> tuple[Pattern, ...]:
+    missing = (PatternOrder(status="not found"),)
+    return tuple(Pattern(angle_index=a, orders=missing) for a in range(angles))
+
+
+def _network(context: Context, device: torch.device) -> SimDenoiser:
+    """Return the shipped network, kept from plane to plane."""
+    from napari_dps.nets.checkpoint import load_checkpoint, shipped_weights
+
+    key = ("denoiser", device)
+    if key not in context.cache:
+        checkpoint = load_checkpoint(shipped_weights(WEIGHTS))
+        context.cache[key] = checkpoint.network(device)
+    network: SimDenoiser = context.cache[key]
+    return network
+
+
+STAGE = Stage(
+    id="denoise",
+    title="Denoising",
+    takes="APYX",
+    gives="APYX",
+    parameters=DenoiseParameters,
+    function=run,
+    prepare=prepare,
+    needs_optics=True,
+    imports=("napari_dps.physics.sim.estimate", "torch"),
+)

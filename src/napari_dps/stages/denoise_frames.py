@@ -1,0 +1,255 @@
+"""Raw frames at canonical sampling: their orders, their noise, and what is left."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_dps.core import Optics, Pattern, Progress
+from napari_dps.metrics.snr import noise_std
+from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
+from napari_dps.physics.resampling import resample
+from napari_dps.physics.sim.pattern_model import Orders
+from napari_dps.physics.sim.separate import mixing_matrix, orders_by_angle
+
+if TYPE_CHECKING:
+    import torch
+
+DIFFERENCE_RINGS = (0.75, 0.95)
+"""Of the cut-off: where the mean frames of the angles differ by noise alone."""
+BEYOND = 1.15
+"""What cannot be explained is kept as far as it exceeds that many times the noise."""
+NEIGHBOURS = 9
+"""Edge, in frequencies, of the squares over which the power of it is averaged."""
+_LEAST_SIDE_PX = 4
+
+
+class Zoom(NamedTuple):
+    """From the frames' pixels to canonical ones, along y and x."""
+
+    y: float
+    x: float
+
+
+def resampled_steps(
+    frames: torch.Tensor, shape: tuple[int, int], done: int, total: int
+) -> Generator[Progress, None, torch.Tensor]:
+    """Resample frames (A, P, Y, X) one by one.
+
+    Parameters
+    ----------
+    frames : tensor (A, P, Y, X)
+    shape : tuple of int
+        New (Y, X).
+    done, total : int
+        Where the steps stand, for the reports.
+
+    Yields
+    ------
+    Progress
+        After each frame.
+
+    Returns
+    -------
+    tensor (A, P, *shape)
+    """
+    import torch
+
+    angles, phases = frames.shape[:2]
+    result = torch.empty((angles, phases, *shape), device=frames.device)
+    for number in range(angles * phases):
+        where = divmod(number, phases)
+        image = resample(frames[where].cpu().numpy(), shape)
+        result[where] = torch.from_numpy(image).to(frames.device)
+        yield Progress(done + number + 1, total, "Resampling")
+    return result
+
+
+class StackOrders:
+    """Separates the frames of one stack into orders and puts them together again.
+
+    Parameters
+    ----------
+    patterns : sequence of Pattern
+        One or more for every angle. An angle without a usable order has order 0 alone.
+    pixel_size_nm : float
+        Of the raw frames.
+    zoom : Zoom
+        To canonical pixels.
+    phases : int
+        Frames of an angle.
+    device : torch.device
+        Where to compute.
+
+    Attributes
+    ----------
+    wavevectors : tensor (1, W, 2)
+        Cycles per canonical pixel, of the orders of all angles.
+    modulation, weights : tensor (1, W)
+        As for `PatternModel`.
+    zero_noise : float
+        Standard deviation of the noise of order 0 over that of a frame.
+    """
+
+    def __init__(
+        self,
+        patterns: Sequence[Pattern],
+        pixel_size_nm: float,
+        zoom: Zoom,
+        phases: int,
+        device: torch.device,
+    ) -> None:
+        import torch
+
+        angles = orders_by_angle(patterns, pixel_size_nm)
+        rows = [angle.order_rows(phases) for angle in angles]
+        waves = [wave for angle in angles for wave in angle.used]
+        raw = np.array([wave.wavevector for wave in waves]).reshape(-1, 2)
+        # Where the first canonical pixel's centre lies, in pixels of the frames.
+        origin = np.array([0.5 / z - 0.5 for z in zoom])
+        variance = sum(float((r[0] ** 2).sum()) for r in rows) / len(rows) ** 2
+        pairs = [
+            float((r[i : i + 2] ** 2).sum()) / 2
+            for r in rows
+            for i in range(1, len(r), 2)
+        ]
+
+        def tensor(values: NDArray[np.float64]) -> torch.Tensor:
+            return torch.as_tensor(values, dtype=torch.float32, device=device)
+
+        self.wavevectors = tensor(raw / np.array(zoom))[None]
+        self.modulation = tensor(np.array([wave.modulation for wave in waves]))[None]
+        self.weights = tensor(variance / np.array(pairs))[None]
+        self.zero_noise = math.sqrt(variance)
+        turn = np.exp(-2j * np.pi * raw @ origin)
+        self._turn = torch.as_tensor(turn, dtype=torch.complex64, device=device)
+        self._separating = [tensor(r) for r in rows]
+        self._mixing = [
+            tensor(mixing_matrix([w.phases_rad for w in angle.used]))
+            if angle.used
+            else tensor(np.ones((phases, 1)))
+            for angle in angles
+        ]
+
+    def zeros(self, frames: torch.Tensor) -> torch.Tensor:
+        """Return order 0 of each angle, (A, Y, X)."""
+        import torch
+
+        parts = [
+            torch.einsum("p,pyx->yx", m[0], f)
+            for m, f in zip(self._separating, frames, strict=True)
+        ]
+        return torch.stack(parts)
+
+    def separate(self, frames: torch.Tensor) -> Orders:
+        """Return the orders (1, Y, X) and (1, W, Y, X) of frames (A, P, Y, X)."""
+        import torch
+
+        others = [frames.new_zeros(0, *frames.shape[-2:], dtype=torch.complex64)]
+        for matrix, some in zip(self._separating, frames, strict=True):
+            parts = torch.einsum("cp,pyx->cyx", matrix[1:], some)
+            others.append(torch.complex(parts[::2], parts[1::2]))
+        turned = torch.cat(others) * self._turn[:, None, None]
+        return Orders(self.zeros(frames).mean(dim=0)[None], turned[None])
+
+    def mix(self, orders: Orders) -> torch.Tensor:
+        """Return the frames (A, P, Y, X) that orders make."""
+        import torch
+
+        others = orders.others[0] * self._turn.conj()[:, None, None]
+        frames, first = [], 0
+        for matrix in self._mixing:
+            count = (matrix.shape[1] - 1) // 2
+            own = torch.view_as_real(others[first : first + count]).movedim(-1, 1)
+            parts = torch.cat([orders.zero, own.flatten(0, 1)])
+            frames.append(torch.einsum("pc,cyx->pyx", matrix, parts))
+            first += count
+        return torch.stack(frames)
+
+
+def frame_noise(
+    frames: torch.Tensor, zeros: torch.Tensor, optics: Optics, zoom: Zoom
+) -> float:
+    """Measure the noise of a frame at canonical sampling.
+
+    Beyond the cut-off, where a frame holds noise alone; and just within it, where the
+    mean frames of the angles differ by noise alone: the larger counts, since frames
+    that were interpolated to finer pixels have lost their noise beyond.
+
+    Parameters
+    ----------
+    frames : tensor (A, P, Y, X)
+        Raw, equally bright.
+    zeros : tensor (A, Y', X')
+        Order 0 of each angle at canonical sampling, of noise √P times less.
+    optics : Optics
+        Of the frames.
+    zoom : Zoom
+        To canonical pixels.
+
+    Returns
+    -------
+    float
+        Standard deviation as if the noise were white.
+    """
+    import torch
+
+    beyond = 0.0
+    if min(frames.shape[-2:]) >= _LEAST_SIDE_PX:
+        cutoff = optics.cutoff_per_pixel
+        levels = [noise_std(f[0].cpu().numpy(), cutoff) for f in frames]
+        beyond = float(np.mean(np.square(levels))) * zoom.y * zoom.x
+    within = 0.0
+    if len(zeros) > 1:
+        spectra = torch.fft.fft2(zeros - zeros.mean(dim=0), norm="ortho")
+        power = spectra.abs().square().sum(dim=0) / (len(zeros) - 1)
+        ring = _radius(zeros)
+        inside = (ring > DIFFERENCE_RINGS[0]) & (ring < DIFFERENCE_RINGS[1])
+        if inside.any():
+            within = float(power[inside].median()) * frames.shape[1]
+    return math.sqrt(max(beyond, within))
+
+
+def kept_rest(rest: torch.Tensor, noise: float) -> torch.Tensor:
+    """Return what of frames less their model cannot be noise.
+
+    Wiener filter by the power of the rest around each frequency, averaged over the
+    frames of an angle, with what the noise explains taken away. Beyond the cut-off
+    nothing is left.
+
+    Parameters
+    ----------
+    rest : tensor (P, Y, X)
+        Frames of one angle less those of the model.
+    noise : float
+        Standard deviation of their noise.
+
+    Returns
+    -------
+    tensor (P, Y, X)
+    """
+    import torch
+    import torch.nn.functional as F
+
+    spectra = torch.fft.fft2(rest, norm="ortho")
+    power = spectra.abs().square().mean(dim=0)[None, None]
+    reach = [min(NEIGHBOURS, side) // 2 for side in rest.shape[-2:]]
+    pads = [reach[1], reach[1], reach[0], reach[0]]
+    window = [2 * r + 1 for r in reach]
+    around = F.avg_pool2d(F.pad(power, pads, mode="circular"), window, stride=1)[0, 0]
+    gain = (1 - BEYOND * noise**2 / around.clamp(min=1e-30)).clamp(min=0)
+    gain = gain * (_radius(rest) < 1)
+    kept: torch.Tensor = torch.fft.ifft2(spectra * gain, norm="ortho").real
+    return kept
+
+
+def _radius(images: torch.Tensor) -> torch.Tensor:
+    """Return frequency over cut-off for the transform of images (…, Y, X)."""
+    import torch
+
+    y, x = (torch.fft.fftfreq(n, device=images.device) for n in images.shape[-2:])
+    return torch.hypot(y[:, None], x) / CANONICAL_CUTOFF_PER_PIXEL

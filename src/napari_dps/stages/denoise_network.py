@@ -1,0 +1,255 @@
+"""From separated orders to the denoiser's inputs, and from its output to orders."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import scipy.fft
+
+from napari_dps.core import Progress
+from napari_dps.physics.sim.pattern_model import (
+    Orders,
+    PatternModel,
+    demodulated_pad,
+    mirrored,
+)
+from napari_dps.stages.tiling import tiles
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_dps.nets.res_unet import SimDenoiser
+
+PAD_PX = 12
+"""Mirrored and fading rim of the frames: wider than the reach of the PSF."""
+TILE_PX = 384
+OVERLAP_PX = 48
+"""Edge of a tile and overlap in canonical pixels, multiples of the network's cells;
+the network sees 40 px to each side."""
+SMOOTH, SHARP = (1.0, 10.0), (0.2, 0.0)
+"""Wiener parameter over the noise variance of order 0 of the smooth and the sharp
+estimate: at frequency 0, and what is added at the cut-off (it grows as the square)."""
+ZERO_ALONE = 2
+"""Number of the estimate from order 0 alone."""
+LEAST_PARAMETER = 5e-4
+_DARK, _BRIGHT = 0.02, 0.999
+"""Quantiles of the smoothed mean that become 0 and 1."""
+_NOISE_FLOOR = 6.0
+"""Full scale is at least that many standard deviations of the mean frame's noise."""
+_TINY = 1e-12
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DenoiserInput:
+    """What the network is given, and what turns its output back into orders.
+
+    Attributes
+    ----------
+    features : tensor (B, 4, 2Y, 2X)
+        Smooth and sharp estimate from all orders, sharp ones from order 0 and from the
+        others alone; base subtracted, over the scale.
+    levels : tensor (B, 2)
+        Decimal logarithms of the noise of order 0, and of what the other orders weigh.
+    model : PatternModel
+        Of the padded frames.
+    pads : tuple of int
+        Pixels of the frames left, right, above and below.
+    base, scale : tensor (B,)
+        Counts.
+    """
+
+    features: torch.Tensor
+    levels: torch.Tensor
+    model: PatternModel
+    pads: tuple[int, int, int, int]
+    base: torch.Tensor
+    scale: torch.Tensor
+
+
+def prepare(
+    orders: Orders,
+    *,
+    wavevectors: torch.Tensor,
+    modulation: torch.Tensor,
+    weights: torch.Tensor,
+    noise: torch.Tensor,
+    origin_px: float = 0.0,
+) -> DenoiserInput:
+    """Compute the network's inputs.
+
+    Parameters
+    ----------
+    orders : Orders
+        Separated from equalised frames at canonical sampling, counts.
+    wavevectors, modulation, weights : tensor (B, W, 2), (B, W), (B, W)
+        As for `PatternModel`.
+    noise : tensor (B,)
+        Standard deviation of the noise of order 0, counts.
+    origin_px : float
+        Pixel (in y and x) from whose centre phases are counted.
+
+    Returns
+    -------
+    DenoiserInput
+    """
+    import torch
+
+    base, scale = _scale(orders.zero, noise)
+    zero = (orders.zero - base[:, None, None]) / scale[:, None, None]
+    scaled = Orders(zero, orders.others / scale[:, None, None, None])
+    pads = _pads(orders.zero.shape[-2], orders.zero.shape[-1])
+    padded = _faded(demodulated_pad(scaled, wavevectors, pads), pads)
+    model = PatternModel(
+        (padded.zero.shape[-2], padded.zero.shape[-1]),
+        wavevectors,
+        modulation,
+        weights,
+        origin_px=origin_px + PAD_PX,
+    )
+    level = noise / scale
+    features = _crop_fine(_estimates(model, padded, level), pads)
+    information = (weights * modulation**2).sum(dim=1)
+    levels = torch.stack([level.clamp(min=1e-4), information + 1e-3], dim=1).log10()
+    return DenoiserInput(features, levels, model, pads, base, scale)
+
+
+def network_steps(
+    network: SimDenoiser, given: DenoiserInput, done: int, total: int
+) -> Generator[Progress, None, tuple[torch.Tensor, torch.Tensor]]:
+    """Run the network tile by tile, so that memory does not grow with the image.
+
+    Parameters
+    ----------
+    network : SimDenoiser
+        In evaluation mode.
+    given : DenoiserInput
+        Of one stack.
+    done, total : int
+        Where the steps stand, for the reports.
+
+    Yields
+    ------
+    Progress
+        After each tile.
+
+    Returns
+    -------
+    object, haze : tensor (1, 2Y, 2X), (1, Y, X)
+    """
+    import torch
+
+    height, width = (side // 2 for side in given.features.shape[-2:])
+    fine = torch.empty((1, 2 * height, 2 * width), device=given.features.device)
+    haze = torch.empty((1, height, width), device=given.features.device)
+    parts = list(tiles((height, width), tile_px=TILE_PX, overlap_px=OVERLAP_PX))
+    for number, tile in enumerate(parts, 1):
+        wide = tile.finer(2)
+        with torch.inference_mode():
+            features = given.features[..., *wide.read]
+            own_fine, own_haze = network(features, given.levels)
+        fine[:, *wide.write] = own_fine[:, *wide.keep]
+        haze[:, *tile.write] = own_haze[:, *tile.keep]
+        yield Progress(done, total, f"Network, tile {number} of {len(parts)}")
+    return fine, haze
+
+
+def render(fine: torch.Tensor, haze: torch.Tensor, given: DenoiserInput) -> Orders:
+    """Return the orders that the network's object and haze show, in scaled counts.
+
+    Parameters
+    ----------
+    fine, haze : tensor (B, 2Y, 2X), (B, Y, X)
+        As `SimDenoiser` returns them.
+    given : DenoiserInput
+        As from `prepare`.
+
+    Returns
+    -------
+    Orders
+        Base subtracted, over the scale.
+    """
+    left, right, top, bottom = given.pads
+    wide = mirrored(mirrored(fine, -1, 2 * left, 2 * right), -2, 2 * top, 2 * bottom)
+    seen = given.model.forward(wide)
+    inside = (
+        slice(top, top + haze.shape[-2]),
+        slice(left, left + haze.shape[-1]),
+    )
+    return Orders(seen.zero[..., *inside] + haze, seen.others[..., *inside])
+
+
+def _scale(
+    zero: torch.Tensor, noise: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the counts that become 0, and those between 0 and 1."""
+    import torch
+    import torch.nn.functional as F
+
+    smooth = F.avg_pool2d(
+        zero[:, None], 3, stride=1, padding=1, count_include_pad=False
+    )
+    dark, bright = torch.quantile(
+        smooth.flatten(1)[:, :: max(1, smooth[0].numel() // 2**20)],
+        torch.tensor([_DARK, _BRIGHT], device=zero.device),
+        dim=1,
+    )
+    scale = torch.maximum(bright - dark, _NOISE_FLOOR * noise).clamp(min=_TINY)
+    return dark, scale
+
+
+def _estimates(
+    model: PatternModel, orders: Orders, level: torch.Tensor
+) -> torch.Tensor:
+    """Return the linear estimates (B, 4, 2Y, 2X)."""
+    import torch
+
+    zero, others = model.adjoint(orders)
+    variance = level[:, None, None] ** 2
+    radius = model.radius
+    smooth, sharp = (
+        variance * (flat + slope * radius**2) + LEAST_PARAMETER
+        for flat, slope in (SMOOTH, SHARP)
+    )
+    power = model.zero_power + model.others_power
+    return torch.stack(
+        [
+            model.estimate(zero + others, power, smooth),
+            model.estimate(zero + others, power, sharp),
+            model.estimate(zero, model.zero_power, sharp),
+            model.estimate(others, model.others_power, sharp),
+        ],
+        dim=1,
+    )
+
+
+def _pads(height: int, width: int) -> tuple[int, int, int, int]:
+    """Return the rim left, right, above and below, up to fast sizes of the FFT."""
+    bottom, right = (
+        scipy.fft.next_fast_len(side + 2 * PAD_PX, real=True) - side - PAD_PX
+        for side in (height, width)
+    )
+    return PAD_PX, right, PAD_PX, bottom
+
+
+def _faded(orders: Orders, pads: tuple[int, int, int, int]) -> Orders:
+    """Fade the rim to 0, so that the object ends nowhere abruptly."""
+    import torch
+
+    def fade(size: int, before: int, after: int) -> torch.Tensor:
+        place = torch.arange(size, device=orders.zero.device)
+        inwards = torch.minimum((place + 0.5) / before, (size - place - 0.5) / after)
+        return torch.sin(math.pi / 2 * inwards.clamp(max=1)) ** 2
+
+    left, right, top, bottom = pads
+    height, width = orders.zero.shape[-2:]
+    window = fade(height, top, bottom)[:, None] * fade(width, left, right)
+    return Orders(orders.zero * window, orders.others * window)
+
+
+def _crop_fine(fine: torch.Tensor, pads: tuple[int, int, int, int]) -> torch.Tensor:
+    """Return what lies inside the rim, on the fine grid."""
+    left, right, top, bottom = (2 * pad for pad in pads)
+    return fine[..., top : fine.shape[-2] - bottom, left : fine.shape[-1] - right]

@@ -1,0 +1,174 @@
+"""From noisy frames to clean ones: orders, network, and what the model leaves over."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_dps.core import ImageStack, Pattern, Progress
+from napari_dps.physics.canonical import canonical_zoom
+from napari_dps.physics.sim.equalise import equalisation
+from napari_dps.physics.sim.pattern_model import Orders
+from napari_dps.stages.base import Context
+from napari_dps.stages.denoise_frames import (
+    StackOrders,
+    Zoom,
+    frame_noise,
+    kept_rest,
+    resampled_steps,
+)
+from napari_dps.stages.denoise_network import (
+    ZERO_ALONE,
+    DenoiserInput,
+    network_steps,
+    prepare,
+    render,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_dps.nets.res_unet import SimDenoiser
+
+LARGEST_GAIN = 1.5
+"""Amplitude of an order in the frames over that of the model: more is a wrong fit."""
+SEEN = 3.0
+"""Standard deviations of the noise by which frames must show an order; else it is left
+out of the model, however it came to be known."""
+
+
+def denoise_steps(
+    frames: torch.Tensor,
+    image: ImageStack,
+    patterns: Sequence[Pattern],
+    network: SimDenoiser,
+    context: Context,
+) -> Generator[Progress, None, torch.Tensor]:
+    """Denoise the frames of one stack.
+
+    At canonical sampling the orders of all angles are separated, the network finds the
+    one object that they show, and the object seen through the patterns gives the
+    orders back, each with the amplitude and phase that the frames themselves show: a
+    pattern that is not in them is not drawn. What the frames hold beyond this model
+    and beyond noise is added.
+
+    Parameters
+    ----------
+    frames : tensor (A, P, Y, X)
+        Counts above the camera's offset.
+    image : ImageStack
+        Its optics are used.
+    patterns : sequence of Pattern
+        Fitted; one or more for every angle.
+    network : SimDenoiser
+        Trained, on the device of the frames.
+    context : Context
+        Receives a warning when the frames do not show a pattern that they are said to
+        have.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    tensor (A, P, Y, X)
+        Counts.
+    """
+    import torch
+
+    optics = image.require_optics("denoise")
+    angles, phases, height, width = frames.shape
+    total = 2 * angles * phases + 2
+    factors = torch.from_numpy(equalisation(frames)).to(frames)[..., None, None]
+    level = frames * factors
+    ratio = canonical_zoom(optics)
+    size = max(round(height * ratio), 4), max(round(width * ratio), 4)
+    zoom = Zoom(size[0] / height, size[1] / width)
+    small = yield from resampled_steps(level, size, 0, total)
+    orders = StackOrders(patterns, optics.pixel_size_nm, zoom, phases, frames.device)
+    noise = frame_noise(level, orders.zeros(small), optics, zoom)
+    separated = orders.separate(small)
+    given = _input(separated, orders, noise)
+    evidence = _evidence(given, separated)
+    unseen = evidence.amplitude < SEEN * evidence.spread
+    if unseen.any():
+        context.warn(
+            f"{int(unseen.sum())} of the {unseen.numel()} orders of the patterns do "
+            "not rise above the noise of the frames: their stripes stay as they are"
+        )
+        orders.modulation = orders.modulation.masked_fill(unseen, 0.0)
+        given = _input(separated, orders, noise)
+    done = angles * phases + 1
+    fine, haze = yield from network_steps(network, given, done, total)
+    shown = _as_seen(render(fine, haze, given), separated, evidence, given)
+    model = orders.mix(shown)
+    for own, seen in zip(model, small, strict=True):
+        own += kept_rest(seen - own, noise)
+    yield Progress(done, total, "Frames")
+    result = yield from resampled_steps(model, (height, width), done + 1, total)
+    return result / factors
+
+
+def _input(separated: Orders, orders: StackOrders, noise: float) -> DenoiserInput:
+    """Return the network's input."""
+    import torch
+
+    level = torch.tensor([noise * orders.zero_noise], device=separated.zero.device)
+    return prepare(
+        separated,
+        wavevectors=orders.wavevectors,
+        modulation=orders.modulation,
+        weights=orders.weights,
+        noise=level,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Evidence:
+    """How well the frames show the orders, judged by order 0 alone.
+
+    Attributes
+    ----------
+    views : tensor (1, W, Y, X), complex
+        The orders that the object shows as order 0 alone tells it: their noise is not
+        that of the frames' own orders.
+    amplitude, spread : tensor (1, W)
+        Absolute correlation of the frames' orders with them, and the standard
+        deviation that noise alone gives it.
+    """
+
+    views: torch.Tensor
+    amplitude: torch.Tensor
+    spread: torch.Tensor
+
+
+def _evidence(given: DenoiserInput, separated: Orders) -> _Evidence:
+    alone = given.features[:, ZERO_ALONE]
+    haze = alone[:, ::2, ::2] * 0
+    views = render(alone, haze, given).others
+    others = separated.others / given.scale
+    amplitude = (views.conj() * others).sum(dim=(-2, -1)).abs()
+    # Variance of a complex order: twice that of its real part.
+    variance = 2 * (10 ** given.levels[:, :1]) ** 2 / given.model.weights
+    power = views.abs().square().sum(dim=(-2, -1))
+    return _Evidence(views, amplitude, (variance * power).sqrt())
+
+
+def _as_seen(
+    orders: Orders, separated: Orders, evidence: _Evidence, given: DenoiserInput
+) -> Orders:
+    """Return a model's orders in counts, with the amplitudes that the frames show.
+
+    The amplitudes are measured with the views of order 0 as instrument (Reiersøl 1945):
+    noise of the frames' orders that the model has taken over does not count for them.
+    """
+    base, scale = given.base[:, None, None], given.scale[:, None, None]
+    others = orders.others * scale[:, None]
+    views = evidence.views.conj()
+    wanted = (views * separated.others).sum(dim=(-2, -1))
+    shown = (views * others).sum(dim=(-2, -1))
+    gain = wanted * shown.conj() / shown.abs().square().clamp(min=1e-12)
+    gain = gain * (LARGEST_GAIN / gain.abs().clamp(min=LARGEST_GAIN))
+    return Orders(orders.zero * scale + base, others * gain[..., None, None])

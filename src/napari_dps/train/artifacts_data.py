@@ -1,0 +1,265 @@
+"""A bank of pairs on disk, what the network is given of them, and batches."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Generator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_dps.core import Progress
+from napari_dps.stages.artifacts_network import prepare_image
+from napari_dps.train.artifacts_faults import (
+    HELD_OUT_KINDS,
+    HELD_OUT_MIXTURES,
+    KINDS,
+)
+from napari_dps.train.artifacts_pairs import Pair, draw_pairs, make_pair
+from napari_dps.train.artifacts_scenes import REAL, PairSettings, draw_scene
+from napari_dps.train.data import map_shards
+from napari_dps.train.simulation import HELD_OUT_CLASSES, TRAINING_CLASSES
+from napari_dps.train.task import Sources
+
+STRUCTURE_NAMES: tuple[str, ...] = (*TRAINING_CLASSES, REAL)
+"""Labels of the structures."""
+KIND_NAMES: tuple[str, ...] = tuple(KINDS)
+"""Labels of the artefacts."""
+NOISE_EDGES = (0.003, 0.01, 0.03)
+"""Noise over full scale between the labels of the noise level."""
+_SHARD = 50
+"""Objects in a file of the bank."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairBank:
+    """Pairs in the scale of `artifacts_network.prepare_image`.
+
+    Attributes
+    ----------
+    image, target : array (N, Y, X), float16
+        With artefacts, and as it should be.
+    noise : array (N,), float32
+        That of the image, in its scale.
+    structure : array (N,), int16
+        Index in `STRUCTURE_NAMES`; −1 for others.
+    kinds : array (N, K), bool
+        Which of `KIND_NAMES`.
+    """
+
+    image: NDArray[np.float16]
+    target: NDArray[np.float16]
+    noise: NDArray[np.float32]
+    structure: NDArray[np.int16]
+    kinds: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def part(self, chosen: NDArray[np.integer] | slice) -> PairBank:
+        """Return some of the pairs."""
+        return PairBank(*(getattr(self, name)[chosen] for name in self.__slots__))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairBatch:
+    """Pairs for one step as tensors.
+
+    Attributes
+    ----------
+    image, target : tensor (N, 1, Y, X), float32
+        As in `PairBank`.
+    noise : tensor (N,), float32
+        Likewise.
+    structure, noise_class : tensor (N,), int64
+        Labels.
+    kinds : tensor (N, K), float32
+        0 or 1.
+    """
+
+    image: torch.Tensor
+    target: torch.Tensor
+    noise: torch.Tensor
+    structure: torch.Tensor
+    noise_class: torch.Tensor
+    kinds: torch.Tensor
+
+    def to(self, device: torch.device) -> PairBatch:
+        """Return the batch on a device."""
+        return PairBatch(*(getattr(self, n).to(device) for n in self.__slots__))
+
+
+def as_bank(pairs: list[Pair]) -> PairBank:
+    """Bring pairs to floor and scale of their images, as the stage does."""
+    images, targets, noises = [], [], []
+    for pair in pairs:
+        given = prepare_image(pair.image)
+        images.append(given.image.astype(np.float16))
+        target = (pair.target - np.float32(given.floor)) / np.float32(given.scale)
+        targets.append(target.astype(np.float16))
+        noises.append(given.noise)
+    known = {name: number for number, name in enumerate(STRUCTURE_NAMES)}
+    return PairBank(
+        np.stack(images),
+        np.stack(targets),
+        np.array(noises, np.float32),
+        np.array([known.get(pair.structure, -1) for pair in pairs], np.int16),
+        np.array([[name in p.kinds for name in KIND_NAMES] for p in pairs], bool),
+    )
+
+
+def bank_folder(root: Path, settings: PairSettings, objects: Path | None) -> Path:
+    """Return the folder of a bank: its name tells its settings, but for the size."""
+    files = [] if objects is None else sorted(objects.iterdir())
+    drawn = settings.model_dump(exclude={"fields"})
+    real = [(file.name, file.stat().st_size) for file in files]
+    told = json.dumps([drawn, STRUCTURE_NAMES, KIND_NAMES, real])
+    return root / f"pairs-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+
+
+def build_pairs_steps(
+    sources: Sources, settings: PairSettings
+) -> Generator[Progress, None, PairBank]:
+    """Make the pairs, or read those that are there.
+
+    Parameters
+    ----------
+    sources : Sources
+        Folder for the bank, where files that are complete are reused, and of objects.
+    settings : PairSettings
+        What to make.
+
+    Yields
+    ------
+    Progress
+        After each file of the bank.
+
+    Returns
+    -------
+    PairBank
+        Those of an object follow one another.
+    """
+    folder = bank_folder(sources.bank, settings, sources.objects)
+    folder.mkdir(parents=True, exist_ok=True)
+    starts = range(0, settings.fields, _SHARD)
+    make = partial(_make_shard, folder, settings, sources.objects)
+    for done, _ in enumerate(map_shards(make, starts, sources.workers), 1):
+        yield Progress(done, len(starts), "Simulating pairs")
+    shards = [np.load(_shard_file(folder, start)) for start in starts]
+    names = PairBank.__slots__
+    whole = {n: np.concatenate([s[n] for s in shards]) for n in names}
+    count = settings.fields * settings.variants
+    return PairBank(**{n: values[:count] for n, values in whole.items()})
+
+
+def held_out_cases() -> tuple[tuple[str, ...], ...]:
+    """Return what validation looks at: each kind, those never trained on, none."""
+    single = [(name,) for name in (*KINDS, *HELD_OUT_KINDS)]
+    return ((), *single, *HELD_OUT_MIXTURES)
+
+
+def held_out_pairs(settings: PairSettings, *, seeds: int = 2) -> list[Pair]:
+    """Return fixed pairs of the classes that are never trained on.
+
+    Parameters
+    ----------
+    settings : PairSettings
+        Ranges; objects are phantoms, without gaps or points.
+    seeds : int
+        Scenes of each class.
+
+    Returns
+    -------
+    list of Pair
+        Cases (see `held_out_cases`) vary fastest.
+    """
+    plain = settings.model_copy(update={"planted": 0.0})
+    pairs = []
+    for number, structure in enumerate(HELD_OUT_CLASSES):
+        for seed in range(seeds):
+            rng = np.random.default_rng([4711, number, seed])
+            scene = draw_scene(plain, rng, structure=structure)
+            pairs += [make_pair(scene, case, plain, rng) for case in held_out_cases()]
+    return pairs
+
+
+def draw_pairs_batch(
+    bank: PairBank, *, step: int, seed: int, size: int, patch_px: int
+) -> PairBatch:
+    """Draw the pairs of one step: a function of seed and step alone.
+
+    Parameters
+    ----------
+    bank : PairBank
+        Where from.
+    step : int
+        Number of the step.
+    seed : int
+        Of the training.
+    size : int
+        Pairs.
+    patch_px : int
+        Their edge.
+
+    Returns
+    -------
+    PairBatch
+        Cropped, turned and mirrored at random.
+    """
+    rng = np.random.default_rng([seed, step])
+    chosen = rng.integers(len(bank), size=size)
+    images: list[NDArray[np.float32]] = []
+    targets: list[NDArray[np.float32]] = []
+    for index in chosen:
+        y, x = rng.integers(0, bank.image.shape[-1] - patch_px + 1, size=2)
+        turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
+        for whole, parts in ((bank.image, images), (bank.target, targets)):
+            part = np.rot90(whole[index, y : y + patch_px, x : x + patch_px], turns)
+            part = part[:, ::-1] if mirror else part
+            parts.append(np.ascontiguousarray(part, dtype=np.float32))
+    return _as_batch(bank.part(chosen), np.stack(images), np.stack(targets))
+
+
+def whole_batch(bank: PairBank) -> PairBatch:
+    """Return all pairs of a small bank as one batch."""
+    return _as_batch(
+        bank, bank.image.astype(np.float32), bank.target.astype(np.float32)
+    )
+
+
+def _as_batch(
+    bank: PairBank, images: NDArray[np.float32], targets: NDArray[np.float32]
+) -> PairBatch:
+    return PairBatch(
+        torch.from_numpy(images)[:, None],
+        torch.from_numpy(targets)[:, None],
+        torch.from_numpy(bank.noise),
+        torch.from_numpy(bank.structure.astype(np.int64)),
+        torch.from_numpy(np.digitize(bank.noise, NOISE_EDGES)),
+        torch.from_numpy(bank.kinds.astype(np.float32)),
+    )
+
+
+def _shard_file(folder: Path, start: int) -> Path:
+    return folder / f"pairs-{start:06d}.npz"
+
+
+def _make_shard(
+    folder: Path, settings: PairSettings, objects: Path | None, start: int
+) -> None:
+    """Write one file of the bank, unless it is there; complete or not at all."""
+    target = _shard_file(folder, start)
+    if target.exists():
+        return
+    numbers = range(start, start + _SHARD)
+    pairs = [pair for n in numbers for pair in draw_pairs(settings, n, objects)]
+    bank = as_bank(pairs)
+    part = target.with_suffix(".part")
+    with part.open("wb") as stream:
+        np.savez(stream, **{n: getattr(bank, n) for n in bank.__slots__})
+    part.replace(target)

@@ -1,0 +1,49 @@
+"""The artefact remover's network: identity at first, any size, how far it sees."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from napari_dps.nets.artifact_remover import MULTIPLE, ArtifactRemover
+from napari_dps.stages.artifacts_network import OVERLAP_PX, TILE_PX
+
+
+def random_network() -> ArtifactRemover:
+    """Weights that change the image everywhere."""
+    torch.manual_seed(1)
+    network = ArtifactRemover(channels=4).eval().requires_grad_(False)
+    torch.nn.init.normal_(network.trunk.leave.weight, std=0.1)
+    return network
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 3), (37, 31), (64, 64)])
+def test_new_network_returns_the_image_for_any_size(shape: tuple[int, int]) -> None:
+    image = torch.rand(2, 1, *shape)
+    with torch.no_grad():
+        clean, gate = ArtifactRemover(channels=4, blocks=1)(
+            image, torch.tensor([0.0, 1])
+        )
+    assert torch.equal(clean, image)
+    assert gate.shape == image.shape
+    assert gate.min() > 0
+    assert gate.max() < 1
+
+
+def test_noise_that_is_told_changes_the_result() -> None:
+    network, image = random_network(), torch.rand(1, 1, 32, 32)
+    quiet, _ = network(image, torch.tensor([0.001]))
+    loud, _ = network(image, torch.tensor([0.1]))
+    assert not torch.allclose(quiet, loud)
+
+
+def test_network_sees_less_far_than_tiles_overlap() -> None:
+    network = random_network()
+    image = torch.rand(1, 1, 8, 320)
+    changed = image.clone()
+    changed[..., 160] += 1
+    noise = torch.tensor([0.01])
+    moved = (network(changed, noise)[0] - network(image, noise)[0]).abs()[0, 0].amax(0)
+    reach = (moved > 0).nonzero().flatten() - 160
+    assert int(reach.abs().max()) < OVERLAP_PX
+    assert TILE_PX % MULTIPLE == OVERLAP_PX % MULTIPLE == 0

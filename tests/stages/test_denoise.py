@@ -1,0 +1,250 @@
+"""The denoising stage on simulated stacks with known truth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from napari_dps.core import InputError, Pattern, PatternOrder, finish
+from napari_dps.physics.simulate import Simulation, blur_truth, simulate
+from napari_dps.physics.simulate_settings import SimulationSettings
+from napari_dps.stages import denoise, reconstruct
+from napari_dps.stages.base import Context
+from napari_dps.stages.denoise import DenoiseParameters
+from napari_dps.stages.denoise_frames import StackOrders, Zoom, kept_rest
+from napari_dps.stages.reconstruct import ReconstructParameters
+
+
+def simulated(**changes) -> Simulation:
+    # A structure that the network was not trained on.
+    values = {"height_px": 128, "width_px": 144, "seed": 4, "photons": 60, **changes}
+    return simulate(SimulationSettings(structure="mitochondria", **values))
+
+
+def raw_of(simulation: Simulation):
+    offset = simulation.settings.offset_counts
+    return simulation.raw.derive(simulation.raw.data.astype(np.float32) - offset)
+
+
+def run(stack, **parameters):
+    context = Context("cpu")
+    steps = denoise.STAGE.run(stack, DenoiseParameters(**parameters), context)
+    return finish(steps), context.warnings
+
+
+def clean_counts(simulation: Simulation) -> np.ndarray:
+    return simulation.clean * simulation.settings.gain_counts_per_e
+
+
+def error(frames, simulation: Simulation) -> float:
+    return float(np.sqrt(np.mean((frames - clean_counts(simulation)) ** 2)))
+
+
+def reconstructed(stack) -> np.ndarray:
+    steps = reconstruct.STAGE.run(stack, ReconstructParameters(), Context("cpu"))
+    return finish(steps).data
+
+
+LAYOUTS = {
+    "3x3": {},
+    "3x5": {"phases": 5, "photons": 100},
+    "5x3": {"angles": 5},
+    "hexagonal": {"pattern": "hexagonal", "angles": 1, "phases": 7},
+    "1x3": {"angles": 1},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=list(LAYOUTS))
+def test_frames_and_reconstruction_are_nearer_the_truth(layout):
+    simulation = simulated(**layout)
+    stack = replace(raw_of(simulation), patterns=simulation.patterns)
+    result, warnings = run(stack)
+    assert warnings == []
+    assert error(result.data, simulation) < 0.35 * error(stack.data, simulation)
+    truth = blur_truth(simulation.truth, modulation_factor=1.8).data
+    inner = (slice(16, -16), slice(16, -16))
+    before, after = (
+        np.corrcoef(reconstructed(s)[inner].ravel(), truth[inner].ravel())[0, 1]
+        for s in (stack, result)
+    )
+    assert 1 - after < 0.85 * (1 - before)
+
+
+def test_patterns_are_found_on_the_noisy_frames_and_travel_on():
+    simulation = simulated(photons=300)
+    stack = raw_of(simulation)
+    result, warnings = run(stack)
+    assert warnings == []
+    assert [pattern.status for pattern in result.patterns] == ["found"] * 3
+    for found, true in zip(result.patterns, simulation.patterns, strict=True):
+        assert found.period_nm == pytest.approx(true.period_nm, rel=0.01)
+    assert result.noise is not None
+    alone = finish(
+        reconstruct.STAGE.run(stack, ReconstructParameters(), Context("cpu"))
+    )
+    assert result.patterns == alone.patterns
+
+
+def _order_amplitude(frames, pattern: Pattern, simulation: Simulation) -> float:
+    """Return the modulation depth that frames of one angle show of a pattern."""
+    pixel_nm = simulation.settings.pixel_size_nm
+    k_y, k_x = (k * pixel_nm for k in pattern.orders[0].wavevector_per_nm)
+    y, x = np.mgrid[: frames.shape[-2], : frames.shape[-1]]
+    mean = clean_counts(simulation).mean(axis=(0, 1))
+    view = np.exp(2j * np.pi * (k_y * y + k_x * x)) * (mean - np.quantile(mean, 0.02))
+    phases = np.radians(pattern.phases_deg)[:, None, None]
+    order = 2 * np.mean((frames - frames.mean(axis=0)) * np.exp(-1j * phases), axis=0)
+    return float(np.abs(np.vdot(view, order)) / np.sum(np.abs(view) ** 2))
+
+
+def _beside(pattern: Pattern) -> Pattern:
+    """Return a pattern 17° and 10 % off."""
+    order = pattern.orders[0]
+    wrong = order.model_copy(
+        update={
+            "angle_deg": (order.angle_deg + 17) % 180,
+            "period_nm": 1.1 * order.period_nm,
+        }
+    )
+    return pattern.model_copy(update={"orders": (wrong,)})
+
+
+@pytest.mark.parametrize("photons", [10, 200])
+def test_wrong_pattern_is_not_imprinted(photons):
+    simulation = simulated(photons=photons)
+    wrong = tuple(_beside(pattern) for pattern in simulation.patterns)
+    # Fitted, so that nothing but the stage itself can refuse them.
+    result, _ = run(replace(raw_of(simulation), patterns=wrong))
+    right = clean_counts(simulation)
+    for angle, pattern in enumerate(wrong):
+        shown = _order_amplitude(result.data[angle], pattern, simulation)
+        there = _order_amplitude(right[angle], simulation.patterns[angle], simulation)
+        # The true stripes have a modulation of 0.6 where the OTF leaves ``there``.
+        assert 0.6 * shown / there < 0.1
+
+
+@pytest.mark.parametrize("photons", [10, 200])
+def test_stack_without_stripes_gets_none(photons):
+    simulation = simulated(photons=photons)
+    even = simulated(photons=photons, modulation=0)
+    result, warnings = run(replace(raw_of(even), patterns=simulation.patterns))
+    assert any("do not rise above the noise" in warning for warning in warnings)
+    for angle, pattern in enumerate(simulation.patterns):
+        shown = _order_amplitude(result.data[angle], pattern, simulation)
+        assert shown < 0.003
+
+
+def test_stripes_keep_contrast_and_phase():
+    simulation = simulated(photons=200)
+    stack = replace(raw_of(simulation), patterns=simulation.patterns)
+    result, _ = run(stack)
+    clean = clean_counts(simulation)
+    for angle, pattern in enumerate(simulation.patterns):
+        kept, true = (
+            _order_amplitude(frames[angle], pattern, simulation)
+            for frames in (result.data, clean)
+        )
+        assert 0.85 < kept / true < 1.2
+
+
+def test_intensities_of_the_frames_are_kept():
+    simulation = simulated(bleaching=0.05, intensity_jitter=0.1, photons=200)
+    stack = replace(raw_of(simulation), patterns=simulation.patterns)
+    result, _ = run(stack)
+    before, after = (s.data.mean(axis=(2, 3)) for s in (stack, result))
+    np.testing.assert_allclose(after, before, rtol=0.01)
+
+
+def test_scale_of_the_counts_does_not_matter():
+    stack = replace(raw_of(simulated()), patterns=simulated().patterns)
+    result, _ = run(stack)
+    tenfold, _ = run(stack.derive(10 * stack.data))
+    np.testing.assert_allclose(tenfold.data, 10 * result.data, rtol=1e-3, atol=0.5)
+
+
+def test_without_patterns_the_mean_is_denoised_and_stripes_stay():
+    simulation = simulated(photons=200)
+    stack = raw_of(simulation)
+    result, _ = run(stack, patterns="none")
+    assert result.patterns == ()
+    assert error(result.data, simulation) < 0.7 * error(stack.data, simulation)
+    clean = clean_counts(simulation)
+    kept, true = (
+        _order_amplitude(frames[0], simulation.patterns[0], simulation)
+        for frames in (result.data, clean)
+    )
+    # Wiener of the rest: what noise could be is gone, half of the stripes is left.
+    assert 0.3 < kept / true < 1
+
+
+def test_strength_zero_changes_nothing():
+    stack = replace(raw_of(simulated()), patterns=simulated().patterns)
+    result, _ = run(stack, strength=0.0)
+    np.testing.assert_array_equal(result.data, stack.data)
+
+
+def test_patterns_of_a_file_are_used_and_a_missing_file_is_refused(tmp_path):
+    simulation = simulated(photons=100)
+    file = tmp_path / "calibration.toml"
+    tables = [
+        f"[[patterns]]\nangle_deg = {p.angle_deg}\nperiod_nm = {p.period_nm}\n"
+        for p in simulation.patterns
+    ]
+    file.write_text("".join(tables))
+    result, _ = run(raw_of(simulation), patterns=str(file))
+    assert [pattern.status for pattern in result.patterns] == ["given"] * 3
+    with pytest.raises(InputError, match="cannot read"):
+        run(raw_of(simulation), patterns="no-such.toml")
+
+
+def test_time_lapse_shares_the_patterns_of_its_average():
+    from napari_dps.pipeline import choose_steps
+    from napari_dps.pipeline import run as run_pipeline
+
+    stack = raw_of(simulated(photons=300, height_px=96, width_px=96))
+    lapse = stack.derive(np.stack([stack.data, stack.data]), axes="TAPYX")
+    steps = choose_steps(lapse, ["denoise"])
+    output = finish(run_pipeline(lapse, steps, Context("cpu"))).outputs[0].image
+    assert output.shape == lapse.shape
+    assert [pattern.status for pattern in output.patterns] == ["found"] * 3
+
+
+def test_dark_frame_is_refused():
+    stack = raw_of(simulated())
+    data = stack.data.copy()
+    data[1, 2] = 0
+    with pytest.raises(InputError, match="angle 2, phase 3"):
+        run(replace(stack.derive(data), patterns=simulated().patterns))
+
+
+def test_separated_orders_mix_to_the_same_frames():
+    patterns = simulated().patterns
+    orders = StackOrders(patterns, 65.0, Zoom(0.9, 0.8), 3, torch.device("cpu"))
+    frames = torch.rand(3, 3, 20, 24)
+    # As many orders as frames: nothing is lost but that order 0 is averaged.
+    mean = orders.zeros(frames).mean(dim=0)
+    again = orders.mix(orders.separate(frames)) - mean + orders.zeros(frames)[:, None]
+    torch.testing.assert_close(again, frames, atol=1e-4, rtol=0)
+
+
+def test_rest_of_noise_is_dropped_and_a_line_is_kept():
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(3, 64, 64, generator=generator)
+    assert float(kept_rest(noise, 1.0).std()) < 0.15
+    x = torch.arange(64.0)
+    line = 2 * torch.cos(2 * torch.pi * 0.25 * x).expand(3, 64, 64)
+    kept = kept_rest(noise + line, 1.0)
+    assert float((kept * line).mean() / (line * line).mean()) > 0.9
+
+
+def test_unknown_order_of_a_pattern_leaves_the_angle_to_its_mean():
+    simulation = simulated(photons=100)
+    missing = Pattern(angle_index=0, orders=(PatternOrder(status="not found"),))
+    patterns = (missing, *simulation.patterns[1:])
+    result, warnings = run(replace(raw_of(simulation), patterns=patterns))
+    assert any("angle 1 of 3" in warning for warning in warnings)
+    stack = raw_of(simulation)
+    assert error(result.data, simulation) < 0.7 * error(stack.data, simulation)

@@ -1,0 +1,117 @@
+"""The uncertainty map: what new recordings would show; through T, C and into files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_dps.core import ImageStack, Optics, finish
+from napari_dps.physics.phantoms import phantom
+from napari_dps.physics.simulate import blur_truth
+from napari_dps.pipeline import choose_steps
+from napari_dps.pipeline.mapping import map_stage
+from napari_dps.stages.base import Context
+from napari_dps.stages.dps import STAGE, DpsParameters
+
+OPTICS = Optics(na=1.4, emission_nm=525, pixel_size_nm=65)
+SIDE = 64
+RECORDINGS = 16
+
+
+def image_of(data: np.ndarray, axes: str = "YX") -> ImageStack:
+    return ImageStack(data, axes, pixel_size_nm=65, optics=OPTICS)
+
+
+def run(image: ImageStack, **parameters: object) -> ImageStack:
+    wanted = DpsParameters(**parameters)  # type: ignore[arg-type]
+    return finish(STAGE.run(image, wanted, Context("cpu")))
+
+
+@pytest.fixture(scope="module")
+def expected() -> np.ndarray:
+    """Photons over a field of actin, 200 in the brightest, 20 between."""
+    emitters = phantom("actin", (4 * SIDE, 4 * SIDE), pixel_size_nm=65 / 4, seed=2)
+    truth = emitters.reshape(2 * SIDE, 2, 2 * SIDE, 2).sum(axis=(1, 3))
+    stack = ImageStack(
+        truth, "YX", pixel_size_nm=32.5, optics=OPTICS.at_pixel_size(32.5)
+    )
+    clean = blur_truth(stack, modulation_factor=1).data
+    clean = np.maximum(clean.reshape(SIDE, 2, SIDE, 2).mean(axis=(1, 3)), 0)
+    return 180 * clean / np.percentile(clean, 99.9) + 20
+
+
+@pytest.mark.parametrize("gain", [1.0, 12.0])
+def test_predicted_deviation_is_that_of_new_recordings(
+    expected: np.ndarray, gain: float
+) -> None:
+    rng = np.random.default_rng(1)
+    recordings = [
+        (gain * rng.poisson(expected)).astype(np.float32) for _ in range(RECORDINGS)
+    ]
+    results = [run(image_of(frame), method="rl").data for frame in recordings]
+    actual = np.std(results, axis=0, ddof=1)
+    predicted = run(image_of(recordings[0]), method="rl", uncertainty=True).uncertainty
+    assert predicted is not None
+    assert 0.7 < np.median(predicted / actual) < 1.3
+    # And it tells where: brighter structures vary more than the background.
+    bright = results[0] > np.percentile(results[0], 90)
+    ratio = predicted[bright].mean() / predicted[~bright].mean()
+    assert ratio == pytest.approx(actual[bright].mean() / actual[~bright].mean(), 0.3)
+
+
+@pytest.mark.parametrize("method", ["network", "rl", "sparse"])
+def test_every_method_gives_a_map_and_the_same_result(
+    expected: np.ndarray, method: str
+) -> None:
+    image = image_of(np.random.default_rng(3).poisson(expected).astype(np.float32))
+    told = run(image, method=method, uncertainty=True)
+    plain = run(image, method=method)
+    np.testing.assert_array_equal(told.data, plain.data)
+    assert plain.uncertainty is None
+    assert told.uncertainty is not None
+    assert told.uncertainty.shape == told.shape == (2 * SIDE, 2 * SIDE)
+    assert told.uncertainty.dtype == np.float32
+    assert np.isfinite(told.uncertainty).all()
+    assert 0 <= told.uncertainty.min() < told.uncertainty.max()
+
+
+def test_constant_image_is_certain() -> None:
+    told = run(image_of(np.full((40, 40), 30.0)), method="rl", uncertainty=True)
+    assert told.uncertainty is not None
+    assert told.uncertainty.max() < 0.01
+
+
+def test_more_light_is_surer(expected: np.ndarray) -> None:
+    rng = np.random.default_rng(5)
+    spreads = []
+    for photons in (1, 25):
+        image = image_of(rng.poisson(photons * expected).astype(np.float32))
+        told = run(image, method="rl", strength=0.2, uncertainty=True)
+        spreads.append(float(np.median(told.uncertainty / told.data.mean())))
+    assert spreads[1] < 0.6 * spreads[0]
+
+
+def test_time_points_and_channels_each_have_their_map(expected: np.ndarray) -> None:
+    rng = np.random.default_rng(6)
+    part = expected[:40, :44]
+    shares = np.array([[1.0, 0.5], [0.2, 0.1]])
+    data = rng.poisson(shares[:, :, None, None] * part).astype(np.uint16)
+    stack = image_of(data, "TCYX").derive(data, channel_names=("red", "green"))
+    chosen = {"dps": DpsParameters(method="rl", uncertainty=True)}
+    (step,) = choose_steps(stack, ["dps"], chosen)
+    output = finish(map_stage(step, stack, Context("cpu")))
+    spread = output.image.uncertainty
+    assert spread is not None
+    assert spread.shape == output.image.shape == (2, 2, 80, 88)
+    assert output.image.axes == "TCYX"
+    alone = run(image_of(data[1, 0]), method="rl", uncertainty=True).uncertainty
+    np.testing.assert_allclose(spread[1, 0], alone, rtol=1e-4)
+    levels = spread.mean(axis=(2, 3))
+    assert levels[0, 0] > levels[0, 1] > levels[1, 0] > levels[1, 1]
+
+
+def test_stage_without_a_map_leaves_none_in_a_stack() -> None:
+    data = np.random.default_rng(0).poisson(30, (2, 24, 24)).astype(np.float32)
+    stack = image_of(data, "TYX")
+    (step,) = choose_steps(stack, ["dps"], {"dps": DpsParameters(method="rl")})
+    assert finish(map_stage(step, stack, Context("cpu"))).image.uncertainty is None
