@@ -26,7 +26,7 @@ from napari_dps.stages.base import Context
 from napari_dps.stages.dps import STAGE, DpsParameters, prepare
 from napari_dps.stages.dps_methods import SHIPPED_WEIGHTS
 
-RL_DEPTHS = (20, 30, 40, 50, 70, 100, 140, 200)
+RL_DEPTHS = (5, 10, 20, 30, 40, 50, 70, 100, 140, 200)
 SPARSE_STRENGTHS = (0.2, 0.35, 0.5, 0.65, 0.8)
 WIENER_BALANCES = tuple(float(b) for b in np.geomspace(1e-4, 1, 9))
 PAD_PX = 16
@@ -58,7 +58,7 @@ def _model(shape: tuple[int, int], cutoff_per_pixel: float) -> ImagingModel:
 def richardson_lucy_candidates(
     image: ImageStack, depths: tuple[int, ...] = RL_DEPTHS
 ) -> dict[str, Image]:
-    """Return classic Richardson–Lucy, not accelerated, after 20 to 200 iterations."""
+    """Return classic Richardson–Lucy, not accelerated, after 5 to 200 iterations."""
     optics = image.require_optics("benchmark")
     cutoff = optics.cutoff_per_pixel * optics.modulation_factor
     data = torch.from_numpy(np.array(image.data, dtype=np.float32))
@@ -137,7 +137,7 @@ def networks() -> dict[str, Method]:
 LIKENESS: dict[str, Method | Candidates] = {
     "input, interpolated": interpolation,
     "Wiener, best parameter": wiener_candidates,
-    "RL, best of 20 to 200 iterations": richardson_lucy_candidates,
+    "RL, best of 5 to 200 iterations": richardson_lucy_candidates,
     "`sparse`, best strength": sparse_candidates,
     "`rl`": stage(method="rl"),
     "`sparse`": stage(method="sparse"),

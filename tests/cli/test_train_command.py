@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import tomllib
+
+import numpy as np
 import pytest
+import tifffile
 import tomli_w
 
 from napari_dps.nets.checkpoint import load_checkpoint
 from napari_dps.train.dps import DpsRecipe
 from napari_dps.train.recipe import load_recipe
+
+CPU = ["--accelerator", "cpu", "--threads", "1"]
+OPTICS = ["--na", "1.4", "--emission-nm", "525", "--pixel-size-nm", "65"]
 
 
 @pytest.fixture
@@ -27,7 +34,7 @@ def test_train_writes_weights_that_load_and_resumes_to_the_end(
     napari_dps, recipe, tmp_path
 ):
     options = ["train", "dps", "--recipe", str(recipe), "--out", "run"]
-    options += ["--accelerator", "cpu", "--threads", "1"]
+    options += CPU
     first = napari_dps(*options, "--stop-at", "1")
     assert first.code == 0, first.err
     done = napari_dps(*options)
@@ -52,3 +59,46 @@ def test_mistakes_are_told_on_one_line(napari_dps, options, message):
     assert done.code == 2
     assert message in done.err
     assert done.err.count("\n") == 1
+
+
+def test_training_goes_on_from_weights_with_images_of_the_user(
+    napari_dps, recipe, tmp_path
+):
+    done = napari_dps("train", "dps", "--recipe", str(recipe), "--out", "run", *CPU)
+    assert done.code == 0, done.err
+    values = tomllib.loads(recipe.read_text())
+    values |= {"name": "mine", "loss": {"poisson": 1.0, "noise2noise": True}}
+    values["loss"]["margin_px"] = 2
+    (tmp_path / "mine.toml").write_text(tomli_w.dumps(values))
+    frames = np.random.default_rng(0).poisson(30, (2, 48, 40)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "cell.tif", frames, metadata={"axes": "TYX"})
+    options = ["--init", "run/tiny.safetensors", "--images", "cell.tif"]
+    mine = ["--recipe", "mine.toml", "--out", "mine"]
+    done = napari_dps("train", "dps", *mine, *options, *OPTICS, *CPU)
+    assert done.code == 0, done.err
+    assert "held_out_loss" in done.out
+    before = load_checkpoint(tmp_path / "run" / "tiny.safetensors")
+    after = load_checkpoint(tmp_path / "mine" / "mine.safetensors").metadata
+    assert after.metrics["started_from_sha256"] == before.metadata.sha256
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["dps", "--init", "shipped"], "--init needs --images"),
+        (["denoise", "--images", "cell.tif"], "dps, which needs no truth"),
+        (["dps", "--images", "none.tif"], "none.tif"),
+        (["dps", "--images", "cell.tif"], "--na"),
+        (["dps", "--recipe", "hybrid", "--images", "cell.tif", *OPTICS], "truth"),
+        (["dps", "--images", "cell.tif", *OPTICS], "at least 64 px"),
+        (["dps", "--init", "magic", "--images", "cell.tif", *OPTICS], "magic"),
+    ],
+)
+def test_images_that_cannot_be_trained_on_are_refused(
+    napari_dps, tmp_path, options, message
+):
+    frame = np.random.default_rng(0).poisson(30, (40, 40)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "cell.tif", frame)
+    done = napari_dps("train", *options, "--out", "run")
+    assert done.code == 2
+    assert message in done.err

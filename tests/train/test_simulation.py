@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from napari_dps.stages.dps_network import OUTPUT_WIDTH
 from napari_dps.train.losses import ImageFormation
 from napari_dps.train.simulation import (
     HELD_OUT_CLASSES,
@@ -48,7 +49,7 @@ def test_target_reblurred_is_the_image_for_the_canonical_psf():
     # 1e8 photons: noise is 1e-4 of the signal
     field = _record(photons=1e8, background=0.1)
     target = torch.from_numpy(field.target)[None, None]
-    image = ImageFormation(output_width=0.5)(target)[0, 0].numpy()
+    image = ImageFormation(output_width=OUTPUT_WIDTH)(target)[0, 0].numpy()
     inside = slice(10, -10)
     error = (image - field.image)[inside, inside] / 1e8
     assert np.abs(error).max() < 5e-3

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from napari_dps.cli import console
-from napari_dps.core import InputError
+import numpy as np
+
+from napari_dps import io
+from napari_dps.cli import arguments, console
+from napari_dps.core import ImageStack, InputError, Optics
+from napari_dps.pipeline import Settings
 
 
 class Model(NamedTuple):
@@ -35,6 +40,8 @@ MODELS = {
     "features": Model("features", "features"),
 }
 
+ADAPTING = "adapt"
+"""Recipe of dps that is taken for images."""
 _NEEDED = ("lightning_fabric", "pytorch_msssim")
 
 
@@ -64,6 +71,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="TIFF stacks of real, sharp images to simulate from, beside drawn ones",
     )
     parser.add_argument(
+        "--images",
+        nargs="+",
+        metavar="IMAGE",
+        help="dps: train on, without truth, on your own images instead of simulations",
+    )
+    parser.add_argument(
+        "--init",
+        metavar="shipped|NAME|FILE.safetensors",
+        help="dps, with --images: weights to begin with (default: shipped)",
+    )
+    parser.add_argument(
+        "--camera-offset",
+        type=float,
+        default=0.0,
+        metavar="COUNTS",
+        help="subtracted from the images (default: 0)",
+    )
+    parser.add_argument(
         "--accelerator",
         default="auto",
         choices=["auto", "cpu", "gpu", "mps"],
@@ -85,6 +110,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fresh", action="store_true", help="start over, do not resume"
     )
+    arguments.add_model(parser, Optics, "optics", title="optics of the images")
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -113,9 +139,12 @@ def execute(options: argparse.Namespace) -> int:
         Path(options.bank) if options.bank else folder / "bank",
         Path(options.objects) if options.objects else None,
         options.workers,
+        tuple(_images(options)),
+        options.init,
     )
     prepare = import_module(f"napari_dps.train.{model.module}").prepare_task
-    task = console.track(prepare(options.recipe or model.recipe, sources), "data")
+    recipe = options.recipe or (ADAPTING if sources.images else model.recipe)
+    task = console.track(prepare(recipe, sources), "data")
     steps = train_steps(
         task,
         folder,
@@ -130,3 +159,24 @@ def execute(options: argparse.Namespace) -> int:
     console.say(console.table(rows))
     console.say(str(folder / f"{task.recipe.name}.safetensors"))
     return 0
+
+
+def _images(options: argparse.Namespace) -> Iterator[ImageStack]:
+    """Read the images to train on."""
+    if not options.images:
+        if options.init:
+            raise InputError("--init needs --images")
+        return
+    if options.model != "dps":
+        raise InputError(
+            "--images: model", got=options.model, allowed="dps, which needs no truth"
+        )
+    settings = Settings.from_tables({"optics": arguments.values_of(options, "optics")})
+    for path in options.images:
+        stack = io.load(path, pixel_size_nm=settings.optics.get("pixel_size_nm"))
+        if "P" in stack.axes:
+            raise InputError(
+                f"{path} holds raw SIM frames", allowed="the result of reconstruct"
+            )
+        data = stack.data - np.float32(options.camera_offset)
+        yield settings.with_optics(stack).derive(data)

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 
-from napari_dps.core import InputError, Optics, Progress
+from napari_dps.core import InputError, Optics, Progress, one_of
 from napari_dps.physics.canonical import (
     CANONICAL_CUTOFF_PER_PIXEL,
     canonical_zoom,
@@ -224,10 +224,12 @@ def sharpen_steps(
     depths = sharpener.metadata.rl_iterations
     # White noise of as much power at the frequencies of the image.
     level = noise * canonical_zoom(optics)
-    given = yield from prepare_steps(canonical, depths, sharpener.device, level)
-    sharp = yield from network_steps(sharpener.network, given)
+    preparing = prepare_steps(canonical, depths, sharpener.device, level)
+    given = yield from one_of(preparing, 0, 3)
+    sharp = yield from one_of(network_steps(sharpener.network, given), 1, 3)
     trained = sharpener.metadata.output_width
-    sharp = yield from consistency_steps(sharp, given, trained, iterations)
+    refining = consistency_steps(sharp, given, trained, iterations)
+    sharp = yield from one_of(refining, 2, 3)
     seen = change_width(sharp, trained, max(width, trained))
     rows, columns = (2 * side for side in image.shape)
     return from_canonical(seen.cpu().numpy(), (rows, columns))

@@ -187,7 +187,7 @@ def validation_fields(depths: Sequence[int], *, field_px: int = 128) -> Fields:
                 emitters = draw_emitters(structure, field_px, seed=1000 + seed)
                 field = record_field(emitters, FieldConditions(photons=photons), rng)
                 prepared.append(prepare_field(field, depths))
-    return _stack(prepared)
+    return stack_fields(prepared)
 
 
 def draw_batch(
@@ -302,12 +302,13 @@ def _make_shard(
         return
     real = load_objects(objects, "train") if objects else ()
     drawn = (draw_field(settings, n, real) for n in range(start, start + _SHARD))
-    fields = _stack([prepare_field(field, depths) for field in drawn])
+    fields = stack_fields([prepare_field(field, depths) for field in drawn])
     partial_file = target.with_suffix(".part")
     with partial_file.open("wb") as stream:
         np.savez(stream, **{n: getattr(fields, n) for n in fields.__slots__})
     partial_file.replace(target)
 
 
-def _stack(prepared: Sequence[dict[str, Any]]) -> Fields:
+def stack_fields(prepared: Sequence[dict[str, Any]]) -> Fields:
+    """Put prepared fields of one size together; keys as those of `Fields`."""
     return Fields(**{n: np.stack([one[n] for one in prepared]) for n in prepared[0]})

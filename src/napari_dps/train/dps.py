@@ -68,11 +68,15 @@ class DpsRecipe(Recipe):
             raise ValueError("network.features must be the number of rl_iterations")
         if self.patch_px > self.data.field_px:
             raise ValueError("patch_px must not exceed data.field_px")
-        loss = self.loss
-        supervised = loss.truth or loss.truth_square or loss.truth_ssim
-        if supervised and not self.output_width:
+        if self.is_supervised and not self.output_width:
             raise ValueError("the supervised term needs output_width above 0")
         return self
+
+    @property
+    def is_supervised(self) -> bool:
+        """Whether a term of the objective needs the truth."""
+        loss = self.loss
+        return bool(loss.truth or loss.truth_square or loss.truth_ssim)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +136,9 @@ class DpsTask:
 
     def describe(self) -> dict[str, Any]:
         """Return what the checkpoint says of itself."""
+        return {**self._description(), "metrics": baselines(self.validation)}
+
+    def _description(self) -> dict[str, Any]:
         recipe = self.recipe
         return {
             "architecture": "res_u_dbpn",
@@ -144,12 +151,15 @@ class DpsTask:
             },
             "recipe": recipe.model_dump(mode="json", exclude={"data", "network"}),
             "data": recipe.data.model_dump(mode="json"),
-            "metrics": baselines(self.validation),
         }
 
 
 def prepare_task(name: str, sources: Sources) -> Generator[Progress, None, DpsTask]:
-    """Read the recipe and simulate the data."""
+    """Read the recipe and simulate the data, or take the user's images."""
+    if sources.images:
+        from napari_dps.train.adapt import prepare_adaptation
+
+        return (yield from prepare_adaptation(name, sources))
     recipe = load_recipe(DpsRecipe, name)
     depths = recipe.rl_iterations
     training = yield from build_bank_steps(

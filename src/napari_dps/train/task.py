@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from napari_dps.core import ImageStack
 from napari_dps.train.recipe import Recipe
 
 
@@ -24,11 +25,17 @@ class Sources:
         Folder of TIFF stacks of real images; see `napari_dps.train.objects`.
     workers : int
         Processes that simulate.
+    images : tuple of ImageStack
+        The user's own, to train on in place of simulations; with optics.
+    init : str or None
+        Weights to begin with: ``"shipped"``, shipped ones by name, or a file.
     """
 
     bank: Path
     objects: Path | None = None
     workers: int = 1
+    images: tuple[ImageStack, ...] = ()
+    init: str | None = None
 
 
 class Task(Protocol):
