@@ -18,6 +18,7 @@ from napari_dps.io import replacing
 from napari_dps.metrics.error_map import ErrorMap, error_map
 from napari_dps.metrics.measure import measure
 from napari_dps.pipeline import PipelineResult, StageOutput, first_plane, first_unit
+from napari_dps.stages import dps
 
 Json = dict[str, Any]
 
@@ -78,7 +79,9 @@ def build_report(
 
 
 def measure_result(
-    result: PipelineResult, truth: ImageStack | None = None
+    result: PipelineResult,
+    truth: ImageStack | None = None,
+    finer_truth: ImageStack | None = None,
 ) -> dict[str, Json]:
     """Measure the input and every output; of a stack the first T, C and Z.
 
@@ -88,6 +91,8 @@ def measure_result(
         Of the run.
     truth : ImageStack, optional
         An image (YX) to score them against.
+    finer_truth : ImageStack, optional
+        The same for the result of `dps`, which resolves more.
 
     Returns
     -------
@@ -97,7 +102,11 @@ def measure_result(
     images = {"input": result.input} | {
         output.step.stage.id: output.image for output in result.outputs
     }
-    return {name: measure(first_unit(image), truth) for name, image in images.items()}
+    finer = truth if finer_truth is None else finer_truth
+    truths = dict.fromkeys(images, truth) | {dps.STAGE.id: finer}
+    return {
+        name: measure(first_unit(image), truths[name]) for name, image in images.items()
+    }
 
 
 def patterns_json(patterns: tuple[Pattern, ...]) -> list[Json]:

@@ -108,7 +108,13 @@ def test_demo_scores_every_stage_against_the_truth(napari_dps, tmp_path, monkeyp
     assert done.code == 0
     ids = [stage.id for stage in DEFAULT_STAGES]
     names = {f"demo.{one}.ome.tif" for one in ids}
-    names |= {"demo.ome.tif", "demo.truth.ome.tif", "demo.report.json", "demo.png"}
+    names |= {
+        "demo.dps.error.ome.tif",
+        "demo.ome.tif",
+        "demo.truth.ome.tif",
+        "demo.report.json",
+        "demo.png",
+    }
     assert {path.name for path in (tmp_path / "d").iterdir()} == names
     metrics = json.loads((tmp_path / "d" / "demo.report.json").read_text())["metrics"]
     gain = metrics["reconstruct"]["psnr_db"] - metrics["input"]["psnr_db"]

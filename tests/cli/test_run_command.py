@@ -37,7 +37,7 @@ def first_run(tmp_path_factory, files):
 
 def test_run_leaves_an_image_a_stage_a_report_and_a_picture(first_run):
     expected = {f"raw.{stage.id}.ome.tif" for stage in DEFAULT_STAGES}
-    expected |= {"raw.report.json", "raw.png"}
+    expected |= {"raw.dps.error.ome.tif", "raw.report.json", "raw.png"}
     assert {path.name for path in first_run.iterdir()} == expected
 
 
@@ -100,7 +100,8 @@ def test_images_carry_geometry_and_history(first_run):
     assert stack.data.dtype == np.float32
     assert stack.pixel_size_nm == pytest.approx(32.5)
     assert stack.origin_nm == pytest.approx((-16.25, -16.25))
-    assert [entry.stage for entry in stack.history] == ["camera offset", "reconstruct"]
+    done = [entry.stage for entry in stack.history]
+    assert done == ["camera offset", "denoise", "reconstruct"]
 
 
 def test_picture_is_large_enough_to_see_the_detail(first_run):

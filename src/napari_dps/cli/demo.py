@@ -21,6 +21,8 @@ SETTINGS: dict[str, Any] = {"photons": 120, "haze_fraction": 0.5, "seed": 7}
 
 IDEAL_SIM = 1.9
 """Resolution gain of the truth that is compared with: stripes at 0.9 of the cut-off."""
+IDEAL_DPS = 2 * IDEAL_SIM
+"""The same for the stage dps, which halves the PSF."""
 
 SCORES = {
     "psnr_db": "PSNR (dB)",
@@ -66,7 +68,12 @@ def execute(options: argparse.Namespace) -> int:
             NAME,
         )
         report = write_results(
-            result, files, source=raw_file, device=device, truth=truth
+            result,
+            files,
+            source=raw_file,
+            device=device,
+            truth=truth,
+            finer_truth=blur_truth(simulation.truth, modulation_factor=IDEAL_DPS),
         )
     for warning in result.warnings:
         console.warning(warning)

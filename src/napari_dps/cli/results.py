@@ -57,6 +57,7 @@ def write_results(
     source: Path,
     device: str,
     truth: ImageStack | None = None,
+    finer_truth: ImageStack | None = None,
 ) -> Json:
     """Write the images, the report and the picture of a run.
 
@@ -72,6 +73,8 @@ def write_results(
         What torch computed on.
     truth : ImageStack, optional
         Known truth (YX): results are scored against it and it is drawn beside them.
+    finer_truth : ImageStack, optional
+        What the result of `dps` is scored against.
 
     Returns
     -------
@@ -83,7 +86,7 @@ def write_results(
         io.save(image, files.stage(stage_id))
         if image.uncertainty is not None:
             io.save(image.derive(image.uncertainty), files.uncertainty(stage_id))
-    metrics = measure_result(result, truth)
+    metrics = measure_result(result, truth, finer_truth)
     names = {o.step.stage.id: files.stage(o.step.stage.id).name for o in result.outputs}
     report = build_report(
         result,
