@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,7 +20,6 @@ from napari_dps.stages.denoise_frames import (
     resampled_steps,
 )
 from napari_dps.stages.denoise_network import (
-    ZERO_ALONE,
     DenoiserInput,
     network_steps,
     prepare,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 LARGEST_GAIN = 1.5
 """Amplitude of an order in the frames over that of the model: more is a wrong fit."""
-SEEN = 3.0
+SEEN = 2.0
 """Standard deviations of the noise by which frames must show an order; else it is left
 out of the model, however it came to be known."""
 
@@ -103,11 +103,13 @@ def denoise_steps(
     done = angles * phases + 1
     fine, haze = yield from network_steps(network, given, done, total)
     shown = _as_seen(render(fine, haze, given), separated, evidence, given)
-    model = orders.mix(shown)
-    for own, seen in zip(model, small, strict=True):
-        own += kept_rest(seen - own, noise)
+    clean = orders.mix(_with_rest(shown, separated, orders, noise))
+    # The noise of what the orders leave, as if it were spread evenly over the frames.
+    left = noise * math.sqrt(max(1 - (1 + 2 * unseen.numel()) / (angles * phases), 0))
+    for own, rest in zip(clean, small - orders.mix(separated), strict=True):
+        own += kept_rest(rest, left)
     yield Progress(done, total, "Frames")
-    result = yield from resampled_steps(model, (height, width), done + 1, total)
+    result = yield from resampled_steps(clean, (height, width), done + 1, total)
     return result / factors
 
 
@@ -145,15 +147,33 @@ class _Evidence:
 
 
 def _evidence(given: DenoiserInput, separated: Orders) -> _Evidence:
-    alone = given.features[:, ZERO_ALONE]
-    haze = alone[:, ::2, ::2] * 0
-    views = render(alone, haze, given).others
-    others = separated.others / given.scale
-    amplitude = (views.conj() * others).sum(dim=(-2, -1)).abs()
-    # Variance of a complex order: twice that of its real part.
-    variance = 2 * (10 ** given.levels[:, :1]) ** 2 / given.model.weights
-    power = views.abs().square().sum(dim=(-2, -1))
+    haze = given.alone[:, ::2, ::2] * 0
+    views = render(given.alone, haze, given).others
+    amplitude = (views.conj() * separated.others).sum(dim=(-2, -1)).abs()
+    # Variance of a complex order: twice that of its real part. Photons are noisiest
+    # where the object is bright, as the views are.
+    level = given.scale * 10 ** given.levels[:, 0]
+    light = separated.zero.clamp(min=0)
+    light = light / light.mean(dim=(-2, -1), keepdim=True).clamp(min=1e-12)
+    power = (views.abs().square() * light[:, None]).sum(dim=(-2, -1))
+    variance = 2 * level[:, None] ** 2 / given.model.weights
     return _Evidence(views, amplitude, (variance * power).sqrt())
+
+
+def _with_rest(
+    shown: Orders, separated: Orders, orders: StackOrders, noise: float
+) -> Orders:
+    """Add to a model's orders what of the frames' own orders cannot be noise."""
+    import torch
+
+    level = noise * orders.zero_noise
+    zero = shown.zero + kept_rest(separated.zero - shown.zero, level)
+    rest = separated.others - shown.others
+    kept = [
+        kept_rest(rest[:, w], level * math.sqrt(2 / float(weight)))
+        for w, weight in enumerate(orders.weights[0])
+    ]
+    return Orders(zero, shown.others + torch.stack(kept, dim=1) if kept else rest)
 
 
 def _as_seen(
@@ -169,6 +189,6 @@ def _as_seen(
     views = evidence.views.conj()
     wanted = (views * separated.others).sum(dim=(-2, -1))
     shown = (views * others).sum(dim=(-2, -1))
-    gain = wanted * shown.conj() / shown.abs().square().clamp(min=1e-12)
-    gain = gain * (LARGEST_GAIN / gain.abs().clamp(min=LARGEST_GAIN))
+    # Its phase is left: the patterns' own phases are known better than this.
+    gain = (wanted / shown).real.nan_to_num().clamp(min=0, max=LARGEST_GAIN)
     return Orders(orders.zero * scale + base, others * gain[..., None, None])
