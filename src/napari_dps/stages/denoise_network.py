@@ -16,6 +16,7 @@ from napari_dps.physics.sim.pattern_model import (
     demodulated_pad,
     mirrored,
 )
+from napari_dps.stages.base import Context
 from napari_dps.stages.tiling import tiles
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
     from napari_dps.nets.res_unet import SimDenoiser
 
+WEIGHTS = "denoise"
+"""Name of the shipped weights."""
+TRAINED_LAYOUTS = ((3, 3), (3, 5), (5, 3), (2, 3), (1, 3), (1, 7))
+"""Angles and phases that the shipped network was trained on."""
 PAD_PX = 12
 """Mirrored and fading rim of the frames: wider than the reach of the PSF."""
 TILE_PX = 384
@@ -68,6 +73,18 @@ class DenoiserInput:
     pads: tuple[int, int, int, int]
     base: torch.Tensor
     scale: torch.Tensor
+
+
+def shipped_denoiser(context: Context, device: torch.device) -> SimDenoiser:
+    """Return the shipped network, kept from plane to plane."""
+    from napari_dps.nets.checkpoint import load_checkpoint, shipped_weights
+
+    key = ("denoiser", device)
+    if key not in context.cache:
+        checkpoint = load_checkpoint(shipped_weights(WEIGHTS))
+        context.cache[key] = checkpoint.network(device)
+    network: SimDenoiser = context.cache[key]
+    return network
 
 
 def prepare(
