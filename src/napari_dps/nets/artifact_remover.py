@@ -46,7 +46,7 @@ class ArtifactRemover(nn.Module):
     >>> network = ArtifactRemover(channels=8, blocks=1)
     >>> image = torch.rand(1, 1, 31, 37)
     >>> clean, gate = network(image, torch.tensor([0.01]))
-    >>> clean.shape, gate.shape, float((clean - image).abs().max()) < 0.05
+    >>> clean.shape, gate.shape, bool((clean - image).abs().max() < 0.05)
     (torch.Size([1, 1, 31, 37]), torch.Size([1, 1, 31, 37]), True)
     """
 
