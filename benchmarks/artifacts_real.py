@@ -144,6 +144,7 @@ microtubules at low exposure with that of the high exposure of the same field.
 def draw(pictures: dict[str, tuple[ImageStack, ImageStack]], path: Path) -> None:
     """Write input, result and difference of each, a piece at full zoom."""
     from matplotlib.figure import Figure
+    from PIL import Image
 
     figure = Figure(figsize=(12, 4.2 * len(pictures)), layout="constrained")
     grid = figure.subplots(len(pictures), 3, squeeze=False)
@@ -163,3 +164,4 @@ def draw(pictures: dict[str, tuple[ImageStack, ImageStack]], path: Path) -> None
             axes.set_title(name, fontsize=9)
             axes.axis("off")
     figure.savefig(path, dpi=60)
+    Image.open(path).convert("L").save(path, optimize=True)
