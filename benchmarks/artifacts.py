@@ -17,12 +17,13 @@ import numpy as np
 import scipy.ndimage
 import torch
 from artifacts_real import real_tables
-from skimage.restoration import denoise_nl_means, estimate_sigma
+from skimage.restoration import denoise_nl_means
 
 from napari_dps.core import ImageStack, finish
 from napari_dps.metrics.reference import psnr_db, ssim
 from napari_dps.physics.canonical import CANONICAL_OPTICS
 from napari_dps.stages.artifacts import STAGE, ArtifactsParameters
+from napari_dps.stages.artifacts_network import noise_level
 from napari_dps.stages.base import Context
 from napari_dps.train.artifacts_data import held_out_cases, held_out_pairs
 from napari_dps.train.artifacts_faults import KINDS
@@ -54,16 +55,11 @@ def median(size_px: int) -> Method:
 
 
 def nlm(strength: float) -> Method:
-    """Return non-local means of scikit-image."""
+    """Return non-local means of scikit-image, told the noise as the network is."""
 
     def method(image: Image) -> Image:
-        scale = float(np.percentile(image, 99.9))
-        scaled = image / scale
-        sigma = float(estimate_sigma(scaled))
-        result = denoise_nl_means(
-            scaled, 5, 7, h=strength * sigma, sigma=sigma, fast_mode=True
-        )
-        return result * scale
+        h = max(strength * noise_level(image), 1e-6 * float(np.ptp(image)))
+        return denoise_nl_means(image, 5, 7, h=h, fast_mode=True)
 
     return method
 
@@ -71,7 +67,7 @@ def nlm(strength: float) -> Method:
 PEERS: dict[str, dict[str, Method]] = {
     "Gaussian": {f"σ {s} px": gaussian(s) for s in (0.5, 0.7, 1.0, 1.4)},
     "median": {f"{s} × {s}": median(s) for s in (3, 5)},
-    "NLM": {f"h {s} σ": nlm(s) for s in (0.6, 1.0, 2.0)},
+    "NLM": {f"h {s} σ": nlm(s) for s in (3, 8, 20)},
 }
 
 

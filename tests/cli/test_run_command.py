@@ -100,8 +100,8 @@ def test_images_carry_geometry_and_history(first_run):
     assert stack.data.dtype == np.float32
     assert stack.pixel_size_nm == pytest.approx(32.5)
     assert stack.origin_nm == pytest.approx((-16.25, -16.25))
-    done = [entry.stage for entry in stack.history]
-    assert done == ["camera offset", "denoise", "reconstruct"]
+    done = ["camera offset", "denoise", "reconstruct"]
+    assert [entry.stage for entry in stack.history] == done
 
 
 def test_picture_is_large_enough_to_see_the_detail(first_run):

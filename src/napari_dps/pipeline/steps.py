@@ -101,7 +101,7 @@ def left_out(
         if s.by_default
         and s.needs_optics
         and s.takes == s.gives
-        and ("P" in image.axes or s.takes == "YX")
+        and ("P" in s.takes) <= ("P" in image.axes)
         and s.only_after in _done(image)
     )
 

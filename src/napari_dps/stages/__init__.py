@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_dps.stages import background, denoise, dps, reconstruct
+from napari_dps.stages import artifacts, background, denoise, dps, reconstruct
 from napari_dps.stages.base import Context, Stage
 
 STAGES: tuple[Stage[Any], ...] = (
     denoise.STAGE,
     reconstruct.STAGE,
+    artifacts.STAGE,
     background.STAGE,
     dps.STAGE,
 )

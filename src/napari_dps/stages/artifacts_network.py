@@ -82,8 +82,8 @@ def prepare_image(image: NDArray[Any]) -> RemoverInput:
 
     Examples
     --------
-    >>> ramp = np.linspace(100, 300, 64)[:, None] * np.ones(64)
-    >>> given = prepare_image(ramp)
+    >>> halves = np.repeat([[100.0, 300.0]], 32, axis=1) + np.zeros((64, 1))
+    >>> given = prepare_image(halves)
     >>> round(given.floor), round(given.scale)
     (100, 200)
     """

@@ -32,12 +32,8 @@ from napari_dps.stages.patterns import (
 if TYPE_CHECKING:
     import torch
 
-    from napari_dps.nets.res_unet import SimDenoiser
-
 T = TypeVar("T")
 
-WEIGHTS = "denoise"
-"""Name of the shipped weights."""
 NOISE_LEFT = 0.3
 """Amplitude of the noise after denoising over that before, as `reconstruct` is told: in
 simulations any less changes nothing, and on real frames it keeps off honeycomb."""
@@ -106,13 +102,14 @@ def run(
         If the image has no optics, a frame holds no signal, or a file of patterns
         cannot be read.
     """
+    from napari_dps.stages.denoise_network import shipped_denoiser
     from napari_dps.stages.denoise_steps import denoise_steps
 
     image.require_optics("denoise")
     image = _told(image, parameters)
     frames = raw_frames(image, context)
     patterns = yield from _as_part(_patterns(image, parameters, context), 0, PATTERNS)
-    network = _network(context, frames.device)
+    network = shipped_denoiser(context, frames.device)
     steps = denoise_steps(frames, image, patterns, network, context)
     clean = yield from _as_part(steps, PATTERNS, 100)
     data = frames.cpu().numpy()
@@ -188,18 +185,6 @@ def _told(image: ImageStack, parameters: DenoiseParameters) -> ImageStack:
 def _unknown(angles: int) -> tuple[Pattern, ...]:
     missing = (PatternOrder(status="not found"),)
     return tuple(Pattern(angle_index=a, orders=missing) for a in range(angles))
-
-
-def _network(context: Context, device: torch.device) -> SimDenoiser:
-    """Return the shipped network, kept from plane to plane."""
-    from napari_dps.nets.checkpoint import load_checkpoint, shipped_weights
-
-    key = ("denoiser", device)
-    if key not in context.cache:
-        checkpoint = load_checkpoint(shipped_weights(WEIGHTS))
-        context.cache[key] = checkpoint.network(device)
-    network: SimDenoiser = context.cache[key]
-    return network
 
 
 STAGE = Stage(

@@ -215,22 +215,21 @@ def frame_noise(
 
 
 def kept_rest(rest: torch.Tensor, noise: float) -> torch.Tensor:
-    """Return what of frames less their model cannot be noise.
+    """Return what of images less their model cannot be noise.
 
     Wiener filter by the power of the rest around each frequency, averaged over the
-    frames of an angle, with what the noise explains taken away. Beyond the cut-off
-    nothing is left.
+    images, with what the noise explains taken away. Beyond the cut-off nothing is left.
 
     Parameters
     ----------
-    rest : tensor (P, Y, X)
-        Frames of one angle less those of the model.
+    rest : tensor (N, Y, X), real or complex
+        Images less those of the model: frames of an angle, or an order.
     noise : float
-        Standard deviation of their noise.
+        Standard deviation of their noise, of both parts together if complex.
 
     Returns
     -------
-    tensor (P, Y, X)
+    tensor (N, Y, X)
     """
     import torch
     import torch.nn.functional as F
@@ -242,9 +241,9 @@ def kept_rest(rest: torch.Tensor, noise: float) -> torch.Tensor:
     window = [2 * r + 1 for r in reach]
     around = F.avg_pool2d(F.pad(power, pads, mode="circular"), window, stride=1)[0, 0]
     gain = (1 - BEYOND * noise**2 / around.clamp(min=1e-30)).clamp(min=0)
-    gain = gain * (_radius(rest) < 1)
-    kept: torch.Tensor = torch.fft.ifft2(spectra * gain, norm="ortho").real
-    return kept
+    inside = gain * (_radius(rest) < 1)
+    kept: torch.Tensor = torch.fft.ifft2(spectra * inside, norm="ortho")
+    return kept if rest.is_complex() else kept.real
 
 
 def _radius(images: torch.Tensor) -> torch.Tensor:

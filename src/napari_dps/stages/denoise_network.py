@@ -16,6 +16,7 @@ from napari_dps.physics.sim.pattern_model import (
     demodulated_pad,
     mirrored,
 )
+from napari_dps.stages.base import Context
 from napari_dps.stages.tiling import tiles
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
     from napari_dps.nets.res_unet import SimDenoiser
 
+WEIGHTS = "denoise"
+"""Name of the shipped weights."""
+TRAINED_LAYOUTS = ((3, 3), (3, 5), (5, 3), (2, 3), (1, 3), (1, 7))
+"""Angles and phases that the shipped network was trained on."""
 PAD_PX = 12
 """Mirrored and fading rim of the frames: wider than the reach of the PSF."""
 TILE_PX = 384
@@ -32,8 +37,6 @@ the network sees 40 px to each side."""
 SMOOTH, SHARP = (1.0, 10.0), (0.2, 0.0)
 """Wiener parameter over the noise variance of order 0 of the smooth and the sharp
 estimate: at frequency 0, and what is added at the cut-off (it grows as the square)."""
-ZERO_ALONE = 2
-"""Number of the estimate from order 0 alone."""
 LEAST_PARAMETER = 5e-4
 _DARK, _BRIGHT = 0.02, 0.999
 """Quantiles of the smoothed mean that become 0 and 1."""
@@ -51,6 +54,8 @@ class DenoiserInput:
     features : tensor (B, 4, 2Y, 2X)
         Smooth and sharp estimate from all orders, sharp ones from order 0 and from the
         others alone; base subtracted, over the scale.
+    alone : tensor (B, 2Y, 2X)
+        Smooth estimate from order 0 alone: its noise is not that of the other orders.
     levels : tensor (B, 2)
         Decimal logarithms of the noise of order 0, and of what the other orders weigh.
     model : PatternModel
@@ -62,11 +67,24 @@ class DenoiserInput:
     """
 
     features: torch.Tensor
+    alone: torch.Tensor
     levels: torch.Tensor
     model: PatternModel
     pads: tuple[int, int, int, int]
     base: torch.Tensor
     scale: torch.Tensor
+
+
+def shipped_denoiser(context: Context, device: torch.device) -> SimDenoiser:
+    """Return the shipped network, kept from plane to plane."""
+    from napari_dps.nets.checkpoint import load_checkpoint, shipped_weights
+
+    key = ("denoiser", device)
+    if key not in context.cache:
+        checkpoint = load_checkpoint(shipped_weights(WEIGHTS))
+        context.cache[key] = checkpoint.network(device)
+    network: SimDenoiser = context.cache[key]
+    return network
 
 
 def prepare(
@@ -110,10 +128,11 @@ def prepare(
         origin_px=origin_px + PAD_PX,
     )
     level = noise / scale
-    features = _crop_fine(_estimates(model, padded, level), pads)
+    estimates = _crop_fine(_estimates(model, padded, level), pads)
     information = (weights * modulation**2).sum(dim=1)
     levels = torch.stack([level.clamp(min=1e-4), information + 1e-3], dim=1).log10()
-    return DenoiserInput(features, levels, model, pads, base, scale)
+    features, alone = estimates[:, :-1], estimates[:, -1]
+    return DenoiserInput(features, alone, levels, model, pads, base, scale)
 
 
 def network_steps(
@@ -203,7 +222,7 @@ def _scale(
 def _estimates(
     model: PatternModel, orders: Orders, level: torch.Tensor
 ) -> torch.Tensor:
-    """Return the linear estimates (B, 4, 2Y, 2X)."""
+    """Return the linear estimates (B, 5, 2Y, 2X), that of `alone` last."""
     import torch
 
     zero, others = model.adjoint(orders)
@@ -220,6 +239,7 @@ def _estimates(
             model.estimate(zero + others, power, sharp),
             model.estimate(zero, model.zero_power, sharp),
             model.estimate(others, model.others_power, sharp),
+            model.estimate(zero, model.zero_power, smooth),
         ],
         dim=1,
     )

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_dps.core import ImageStack, Pattern, Progress
 from napari_dps.physics.canonical import canonical_zoom
+from napari_dps.physics.resampling import resample
 from napari_dps.physics.sim.equalise import equalisation
-from napari_dps.physics.sim.pattern_model import Orders
+from napari_dps.physics.sim.pattern_model import Orders, mirrored
 from napari_dps.stages.base import Context
 from napari_dps.stages.denoise_frames import (
     StackOrders,
@@ -19,7 +24,6 @@ from napari_dps.stages.denoise_frames import (
     resampled_steps,
 )
 from napari_dps.stages.denoise_network import (
-    ZERO_ALONE,
     DenoiserInput,
     network_steps,
     prepare,
@@ -33,7 +37,7 @@ if TYPE_CHECKING:
 
 LARGEST_GAIN = 1.5
 """Amplitude of an order in the frames over that of the model: more is a wrong fit."""
-SEEN = 3.0
+SEEN = 2.0
 """Standard deviations of the noise by which frames must show an order; else it is left
 out of the model, however it came to be known."""
 
@@ -76,11 +80,108 @@ def denoise_steps(
     tensor (A, P, Y, X)
         Counts.
     """
+    angles, phases, height, width = frames.shape
+    total = 2 * angles * phases + 2
+    found = yield from _find_object(frames, image, patterns, network, context, total)
+    separated, orders, noise = found.separated, found.orders, found.noise
+    model = render(found.fine, found.haze, found.given)
+    shown = _as_seen(model, separated, found.evidence, found.given)
+    clean = orders.mix(_with_rest(shown, separated, orders, noise))
+    # The noise of what the orders leave, as if it were spread evenly over the frames.
+    count = orders.modulation.numel()
+    left = noise * math.sqrt(max(1 - (1 + 2 * count) / (angles * phases), 0))
+    for own, rest in zip(clean, found.frames - orders.mix(separated), strict=True):
+        own += kept_rest(rest, left)
+    done = angles * phases + 1
+    yield Progress(done, total, "Frames")
+    result = yield from resampled_steps(clean, (height, width), done + 1, total)
+    return result / found.factors
+
+
+def object_steps(
+    frames: torch.Tensor,
+    image: ImageStack,
+    patterns: Sequence[Pattern],
+    network: SimDenoiser,
+    context: Context,
+) -> Generator[Progress, None, NDArray[np.float32]]:
+    """Return the object that the frames of one stack show, on a grid twice as fine.
+
+    Parameters and warnings are those of `denoise_steps`.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    array (2 Y, 2 X), float32
+        Counts, as a lens would show them that reaches to the finest frequency that the
+        patterns bring into reach; frequencies that no order recorded are left out.
+    """
+    import torch
+
+    angles, phases, height, width = frames.shape
+    total = angles * phases + 3
+    found = yield from _find_object(frames, image, patterns, network, context, total)
+    yield Progress(total - 1, total, "Image")
+    given = found.given
+    pads = [2 * pad for pad in given.pads]
+    soft = torch.nn.functional.interpolate(
+        found.haze[None], scale_factor=2, mode="bilinear", align_corners=False
+    )[0]
+    wide = mirrored(mirrored(found.fine + soft, -1, *pads[:2]), -2, *pads[2:])
+    seen = given.model.apodised(wide)[0]
+    left, right, top, bottom = pads
+    inside = seen[top : len(seen) - bottom, left : seen.shape[1] - right]
+    counts = inside * given.scale + given.base
+    result = resample(counts.cpu().numpy(), (2 * height, 2 * width))
+    yield Progress(total, total, "Image")
+    return result
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """What the network found in a stack, and all that it was found with.
+
+    Attributes
+    ----------
+    frames : tensor (A, P, Y, X)
+        Equally bright, at canonical sampling.
+    factors : tensor (A, P, 1, 1)
+        That made them so.
+    orders, separated, noise
+        How orders are made of frames; the orders; the noise of a frame.
+    given, evidence
+        The network's input; how well the frames show each order.
+    fine, haze : tensor (1, 2Y, 2X), (1, Y, X)
+        The network's output.
+    """
+
+    frames: torch.Tensor
+    factors: torch.Tensor
+    orders: StackOrders
+    separated: Orders
+    noise: float
+    given: DenoiserInput
+    evidence: _Evidence
+    fine: torch.Tensor
+    haze: torch.Tensor
+
+
+def _find_object(
+    frames: torch.Tensor,
+    image: ImageStack,
+    patterns: Sequence[Pattern],
+    network: SimDenoiser,
+    context: Context,
+    total: int,
+) -> Generator[Progress, None, _Found]:
+    """Resample, separate, judge the orders, and run the network."""
     import torch
 
     optics = image.require_optics("denoise")
     angles, phases, height, width = frames.shape
-    total = 2 * angles * phases + 2
     factors = torch.from_numpy(equalisation(frames)).to(frames)[..., None, None]
     level = frames * factors
     ratio = canonical_zoom(optics)
@@ -102,13 +203,7 @@ def denoise_steps(
         given = _input(separated, orders, noise)
     done = angles * phases + 1
     fine, haze = yield from network_steps(network, given, done, total)
-    shown = _as_seen(render(fine, haze, given), separated, evidence, given)
-    model = orders.mix(shown)
-    for own, seen in zip(model, small, strict=True):
-        own += kept_rest(seen - own, noise)
-    yield Progress(done, total, "Frames")
-    result = yield from resampled_steps(model, (height, width), done + 1, total)
-    return result / factors
+    return _Found(small, factors, orders, separated, noise, given, evidence, fine, haze)
 
 
 def _input(separated: Orders, orders: StackOrders, noise: float) -> DenoiserInput:
@@ -145,15 +240,33 @@ class _Evidence:
 
 
 def _evidence(given: DenoiserInput, separated: Orders) -> _Evidence:
-    alone = given.features[:, ZERO_ALONE]
-    haze = alone[:, ::2, ::2] * 0
-    views = render(alone, haze, given).others
-    others = separated.others / given.scale
-    amplitude = (views.conj() * others).sum(dim=(-2, -1)).abs()
-    # Variance of a complex order: twice that of its real part.
-    variance = 2 * (10 ** given.levels[:, :1]) ** 2 / given.model.weights
-    power = views.abs().square().sum(dim=(-2, -1))
+    haze = given.alone[:, ::2, ::2] * 0
+    views = render(given.alone, haze, given).others
+    amplitude = (views.conj() * separated.others).sum(dim=(-2, -1)).abs()
+    # Variance of a complex order: twice that of its real part. Photons are noisiest
+    # where the object is bright, as the views are.
+    level = given.scale * 10 ** given.levels[:, 0]
+    light = separated.zero.clamp(min=0)
+    light = light / light.mean(dim=(-2, -1), keepdim=True).clamp(min=1e-12)
+    power = (views.abs().square() * light[:, None]).sum(dim=(-2, -1))
+    variance = 2 * level[:, None] ** 2 / given.model.weights
     return _Evidence(views, amplitude, (variance * power).sqrt())
+
+
+def _with_rest(
+    shown: Orders, separated: Orders, orders: StackOrders, noise: float
+) -> Orders:
+    """Add to a model's orders what of the frames' own orders cannot be noise."""
+    import torch
+
+    level = noise * orders.zero_noise
+    zero = shown.zero + kept_rest(separated.zero - shown.zero, level)
+    rest = separated.others - shown.others
+    kept = [
+        kept_rest(rest[:, w], level * math.sqrt(2 / float(weight)))
+        for w, weight in enumerate(orders.weights[0])
+    ]
+    return Orders(zero, shown.others + torch.stack(kept, dim=1) if kept else rest)
 
 
 def _as_seen(
@@ -169,6 +282,6 @@ def _as_seen(
     views = evidence.views.conj()
     wanted = (views * separated.others).sum(dim=(-2, -1))
     shown = (views * others).sum(dim=(-2, -1))
-    gain = wanted * shown.conj() / shown.abs().square().clamp(min=1e-12)
-    gain = gain * (LARGEST_GAIN / gain.abs().clamp(min=LARGEST_GAIN))
+    # Its phase is left: the patterns' own phases are known better than this.
+    gain = (wanted / shown).real.nan_to_num().clamp(min=0, max=LARGEST_GAIN)
     return Orders(orders.zero * scale + base, others * gain[..., None, None])

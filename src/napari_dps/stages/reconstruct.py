@@ -11,10 +11,12 @@ from pydantic import Field
 
 from napari_dps.core import (
     ImageStack,
+    InputError,
     NoiseToSignal,
     Pattern,
     Progress,
     StageParameters,
+    relay,
 )
 from napari_dps.stages.base import Context, Stage
 from napari_dps.stages.patterns import (
@@ -35,6 +37,13 @@ if TYPE_CHECKING:
 class ReconstructParameters(StageParameters):
     """Parameters of the reconstruction."""
 
+    method: Literal["wiener", "network"] = Field(
+        default="wiener",
+        title="Method",
+        description="wiener: generalised Wiener filter. network: the object that the "
+        "denoising network finds, as an ideal lens of the new resolution would show "
+        "it; of the parameters below only those of the patterns count.",
+    )
     wiener_parameter: float = Field(
         default=0.03,
         ge=1e-6,
@@ -166,6 +175,8 @@ def reconstruct(
     optics = image.require_optics("reconstruct")
     frames = raw_frames(image, context)
     angles = image.size("A")
+    if parameters.method == "network":
+        _check_layout(image)
     patterns, steps = image.patterns, angles + 2
     if are_fitted(image):
         for warning in pattern_warnings(patterns, angles):
@@ -173,8 +184,11 @@ def reconstruct(
     else:
         settings = _estimation(parameters)
         patterns = yield from find_patterns(frames, image, settings, context)
-    yield Progress(steps - 1, steps, "Wiener filter")
-    if any(pattern.is_usable for pattern in patterns):
+    yield Progress(steps - 1, steps, "Image")
+    if parameters.method == "network" and any(p.is_usable for p in patterns):
+        found = _by_network(frames, image, patterns, context)
+        data = yield from relay(found, lambda r: Progress(steps - 1, steps, r.message))
+    elif any(pattern.is_usable for pattern in patterns):
         noise = image.noise if parameters.adapt_to_noise else None
         noise = noise or _noise(frames, image, parameters)
         yield Progress(steps - 1, steps, "Wiener filter: weights")
@@ -195,6 +209,34 @@ def reconstruct(
         # The first of 2 x 2 output pixels lies a quarter of an input pixel up and left.
         origin_nm=(y - pixel_nm / 4, x - pixel_nm / 4),
     )
+
+
+def _check_layout(image: ImageStack) -> None:
+    """Refuse numbers of angles and phases that the network was not trained on."""
+    from napari_dps.stages.denoise_network import TRAINED_LAYOUTS
+
+    layout = image.size("A"), image.size("P")
+    if layout not in TRAINED_LAYOUTS:
+        known = ", ".join(f"{a} × {p}" for a, p in TRAINED_LAYOUTS)
+        raise InputError(
+            "angles × phases for reconstruct.method network",
+            got=f"{layout[0]} × {layout[1]}",
+            allowed=f"{known}; or method wiener",
+        )
+
+
+def _by_network(
+    frames: torch.Tensor,
+    image: ImageStack,
+    patterns: tuple[Pattern, ...],
+    context: Context,
+) -> Generator[Progress, None, NDArray[np.float32]]:
+    """Return the object that the shipped network finds."""
+    from napari_dps.stages.denoise_network import shipped_denoiser
+    from napari_dps.stages.denoise_steps import object_steps
+
+    network = shipped_denoiser(context, frames.device)
+    return (yield from object_steps(frames, image, patterns, network, context))
 
 
 def _solver(

@@ -48,8 +48,9 @@ class RemoverSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    channels: int = Field(default=48, ge=1, le=1024)
+    channels: int = Field(default=32, ge=1, le=1024)
     blocks: int = Field(default=2, ge=1, le=64)
+    sigmas_px: tuple[float, ...] = (0.6, 1.0, 2.0)
 
 
 class RemoverLoss(BaseModel):

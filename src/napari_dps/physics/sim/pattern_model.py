@@ -127,6 +127,19 @@ class PatternModel:
         image: torch.Tensor = torch.fft.irfft2(spectrum, s=seen.shape[-2:])
         return image
 
+    def apodised(self, fine: torch.Tensor) -> torch.Tensor:
+        """Return objects (B, 2Y, 2X) as far as the orders reach, fading as a cosine."""
+        import torch
+
+        lengths = torch.linalg.vector_norm(self.wavevectors, dim=-1) / self.cutoff
+        used = torch.where(self.modulation > 0, lengths, 0)
+        reach = 1 + (used.amax(dim=1) if used.shape[1] else used.new_zeros(len(used)))
+        power = self.zero_power + self.others_power
+        fade = radial_otf(self.radius / reach[:, None, None], 1.0)
+        spectrum = torch.fft.rfft2(fine) * fade * (power > 0)
+        image: torch.Tensor = torch.fft.irfft2(spectrum, s=fine.shape[-2:])
+        return image
+
     @cached_property
     def radius(self) -> torch.Tensor:
         """Frequency over cut-off on the half plane of the fine grid (2Y, X + 1)."""

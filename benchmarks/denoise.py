@@ -1,0 +1,218 @@
+"""Denoising of raw SIM frames: the stage `denoise` and its plain peers.
+
+``python benchmarks/denoise.py --out docs/benchmarks/denoise.md``
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import astuple, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from denoise_protocol import (
+    CLASSES,
+    LAYOUTS,
+    METHODS,
+    PARAMETERS,
+    PHOTONS,
+    REFERENCE,
+    SIDE_PX,
+    imprinted,
+    network,
+    scene,
+    score,
+    wrong,
+)
+
+from napari_dps.core import ImageStack, Optics, finish
+from napari_dps.stages import denoise
+from napari_dps.stages.base import Context
+from napari_dps.stages.denoise import DenoiseParameters
+
+
+def compared(seeds: int) -> str:
+    """Return the table of all methods at all levels."""
+    rows = []
+    for name, method in METHODS.items():
+        levels = []
+        for photons in PHOTONS:
+            scenes = [scene(c, photons, s) for c in CLASSES for s in range(seeds)]
+            scores = [astuple(score(method(one.raw), one)) for one in scenes]
+            levels.append(np.mean(scores, axis=0))
+        rows.append([name, *(" ".join(row) for row in _printed(np.array(levels)))])
+    head = [
+        "method",
+        "frames, dB",
+        "Wiener, dB",
+        "Wiener, SSIM",
+        "contrast",
+        "phase, °",
+    ]
+    return table(head, rows)
+
+
+def _printed(levels: np.ndarray) -> list[list[str]]:
+    forms = (".1f", ".1f", ".3f", ".2f", ".1f")
+    return [
+        [format(value, form) for value in column]
+        for column, form in zip(levels.T, forms, strict=True)
+    ]
+
+
+def layouts(seeds: int) -> str:
+    """Return the Wiener PSNR with and without denoising for each layout."""
+    rows = []
+    for name, layout in LAYOUTS.items():
+        cells = []
+        for photons in PHOTONS:
+            scenes = [
+                scene(c, photons, s, **layout) for c in CLASSES for s in range(seeds)
+            ]
+            before, after = (
+                np.mean([score(f(s.raw), s).wiener_db for s in scenes])
+                for f in (METHODS["none"], network)
+            )
+            cells.append(f"{before:.1f} → {after:.1f}")
+        rows.append([name, *cells])
+    return table(["layout", *(f"{p} photons" for p in PHOTONS)], rows)
+
+
+def imprints(seeds: int) -> str:
+    """Return the modulation that a wrong and an absent pattern leave behind."""
+    rows = []
+    for name, even in (("17° and 10 % off", False), ("no stripes at all", True)):
+        cells = []
+        for photons in PHOTONS:
+            worst = 0.0
+            for structure in CLASSES:
+                for seed in range(seeds):
+                    lit = scene(structure, photons, seed)
+                    told = lit.raw.patterns if even else wrong(lit.raw.patterns)
+                    shown = (
+                        scene(structure, photons, seed, modulation=0.0) if even else lit
+                    )
+                    frames = network(replace(shown.raw, patterns=told))
+                    worst = max(
+                        worst,
+                        *(
+                            imprinted(
+                                frames[p.angle_index],
+                                lit.clean[p.angle_index],
+                                p,
+                                lit.raw,
+                            )
+                            for p in told
+                        ),
+                    )
+            cells.append(f"{worst:.3f}")
+        rows.append([name, *cells])
+    return table(["told a pattern", *(f"{p} photons" for p in PHOTONS)], rows)
+
+
+def speed() -> str:
+    """Return seconds and most memory for 512² × 9, each in a process of its own."""
+    command = [sys.executable, __file__, "--measure"]
+    rows = []
+    for threads in (1, 2):
+        done = subprocess.run(
+            [*command, str(threads)], capture_output=True, text=True, check=True
+        )
+        rows.append([str(threads), *done.stdout.split()])
+    return table(["threads", "seconds", "CPU seconds", "most memory, MiB"], rows)
+
+
+def measure(threads: int) -> None:
+    """Print seconds and memory of this process."""
+    torch.set_num_threads(threads)
+    optics = Optics(na=1.3, emission_nm=600, pixel_size_nm=65)
+    part = scene("microtubules", 100, 0)
+    tiled = np.tile(part.raw.data, (1, 1, 4, 4))[..., :512, :512]
+    stack = ImageStack(
+        tiled, "APYX", pixel_size_nm=65, optics=optics, patterns=part.raw.patterns
+    )
+    runs = []
+    context = Context("cpu")
+    for _ in range(4):
+        started = time.perf_counter(), time.process_time()
+        finish(denoise.STAGE.run(stack, DenoiseParameters(), context))
+        now = time.perf_counter(), time.process_time()
+        runs.append([a - b for a, b in zip(now, started, strict=True)])
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    seconds, cpu = np.min(runs, axis=0)
+    print(f"{seconds:.2f} {cpu:.2f} {memory:.0f}")
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def report(seeds: int) -> str:
+    """Return the page."""
+    parameters = ", ".join(map(str, PARAMETERS))
+    return f"""# Denoising
+
+`python benchmarks/denoise.py --seeds {seeds} --out docs/benchmarks/denoise.md`
+
+Simulated stacks of {SIDE_PX}² pixels of structures that the network never saw
+({", ".join(CLASSES).replace("_", " ")}; {seeds} fields of each), 3 × 3 frames, NA,
+pixel size and stripes as `napari-dps simulate` has them by default, a fifth of haze.
+Photons are those of the brightest structure (99.9th percentile) in an evenly lit frame;
+numbers stand for {", ".join(map(str, PHOTONS))} photons.
+
+Frames: PSNR against the expected frames. Wiener: the exact patterns, the best of the
+Wiener parameters {parameters}, against the Wiener image of the expected frames at
+{REFERENCE}; full scale is the 99.9th percentile. Contrast and phase: the first order in
+the frames against that in the expected frames.
+
+{compared(seeds)}
+
+PSNR of the Wiener image without and with denoising, by layout:
+
+{layouts(seeds)}
+
+The largest modulation depth that the denoised frames show of a pattern that they were
+told and do not have (the true one has 0.6):
+
+{imprints(seeds)}
+
+512² × 9 frames, patterns known, the least of four runs:
+
+{speed()}
+
+{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}.
+"""
+
+
+def main() -> None:
+    """Print the report, and write it if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, help="Markdown file to write")
+    parser.add_argument("--seeds", type=int, default=2, help="fields of each structure")
+    parser.add_argument(
+        "--measure", type=int, metavar="THREADS", help=argparse.SUPPRESS
+    )
+    options = parser.parse_args()
+    if options.measure:
+        measure(options.measure)
+        return
+    torch.set_num_threads(1)
+    text = report(options.seeds)
+    print(text)
+    if options.out is not None:
+        partial = options.out.with_suffix(".part")
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, options.out)
+
+
+if __name__ == "__main__":
+    main()

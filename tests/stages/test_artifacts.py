@@ -1,0 +1,179 @@
+"""The stage ``artifacts``: what it takes away, what it leaves, and on which scale."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from napari_dps.core import ImageStack, InputError, Optics, Pattern, finish
+from napari_dps.metrics.reference import psnr_db, ssim
+from napari_dps.nets.artifact_remover import ArtifactRemover
+from napari_dps.physics.canonical import CANONICAL_OPTICS
+from napari_dps.stages.artifacts import STAGE, ArtifactsParameters
+from napari_dps.stages.artifacts_network import TILE_PX, artifacts_steps, prepare_image
+from napari_dps.stages.base import Context
+from napari_dps.train.artifacts_pairs import Pair, make_pair
+from napari_dps.train.artifacts_scenes import PairSettings, draw_scene
+
+CPU = torch.device("cpu")
+
+
+def spoilt(*kinds: str) -> Pair:
+    """A held-out structure, spoilt."""
+    settings = PairSettings(field_px=96, planted=0.0)
+    rng = np.random.default_rng(31)
+    scene = draw_scene(settings, rng, structure="nuclear_pores")
+    return make_pair(scene, kinds, settings, rng)
+
+
+def stack(data: np.ndarray, **changes: object) -> ImageStack:
+    return ImageStack(
+        data, "YX", pixel_size_nm=32.5, optics=CANONICAL_OPTICS, **changes
+    )
+
+
+def clean(image: ImageStack, strength: float = 1.0) -> np.ndarray:
+    parameters = ArtifactsParameters(strength=strength)
+    return finish(STAGE.run(image, parameters, Context("cpu"))).data
+
+
+@pytest.mark.parametrize("kind", ["noise", "wiener", "smoothed"])
+def test_spoilt_reconstruction_comes_nearer_to_the_right_one(kind: str) -> None:
+    pair = spoilt(kind)
+    result = clean(stack(pair.image))
+    assert ssim(result, pair.target) > ssim(pair.image, pair.target) + 0.02
+    assert result.mean() == pytest.approx(pair.image.mean(), rel=0.02)
+
+
+def test_right_reconstruction_passes() -> None:
+    image = spoilt().target
+    assert psnr_db(clean(stack(image)), image) > 40
+
+
+@pytest.mark.parametrize("what", ["points", "gaps"])
+def test_structures_neither_vanish_nor_fill_up(what: str) -> None:
+    """Filaments with something changed, and without: the change is seen as before."""
+    settings = PairSettings(field_px=96, planted=0.0, haze=0.0)
+    plain = draw_scene(settings, np.random.default_rng(8), structure="microtubules")
+    rng = np.random.default_rng(9)
+    changed = np.array(plain.emitters)
+    size = len(changed)
+    if what == "points":
+        rows, columns = rng.integers(size // 5, 4 * size // 5, (2, 20))
+        changed[rows, columns] += 10
+    else:
+        y, x = np.mgrid[:size, :size]
+        rows, columns = np.nonzero(changed > np.percentile(changed, 97))
+        for index in rng.integers(0, len(rows), 25):
+            far = np.hypot(y - rows[index], x - columns[index]) / 8
+            changed *= 1 - np.exp(-(far**4))
+    with_it, without = (
+        make_pair(scene, ("noise",), settings, np.random.default_rng(10))
+        for scene in (replace(plain, emitters=changed), plain)
+    )
+    wanted = with_it.target - without.target
+    shown = clean(stack(with_it.image)) - clean(stack(without.image))
+    assert 0.7 < np.vdot(shown, wanted) / np.vdot(wanted, wanted) < 1.2
+
+
+def test_result_scales_with_the_counts() -> None:
+    image = spoilt("noise").image
+    once, more = clean(stack(image)), clean(stack(7 * image))
+    np.testing.assert_allclose(more, 7 * once, atol=1e-3 * float(np.ptp(more)))
+
+
+def test_light_that_is_everywhere_does_not_matter() -> None:
+    image = spoilt("noise").image
+    brighter = image + 3 * np.float32(image.max())
+    atol = 1e-3 * float(np.ptp(image))
+    expected = clean(stack(image)) + 3 * image.max()
+    np.testing.assert_allclose(clean(stack(brighter)), expected, atol=atol)
+
+
+def test_strength_mixes_image_and_result() -> None:
+    image = spoilt("noise").image
+    whole, half, none = (clean(stack(image), s) for s in (1.0, 0.5, 0.0))
+    np.testing.assert_array_equal(none, image)
+    np.testing.assert_allclose(half, (image + whole) / 2, rtol=1e-5, atol=1e-3)
+
+
+def test_other_pixels_give_the_same_image() -> None:
+    """The same reconstruction on a grid twice as fine is treated alike."""
+    from napari_dps.physics.resampling import resample
+
+    image = spoilt("noise").image
+    fine = ImageStack(
+        resample(image, (192, 192)),
+        "YX",
+        pixel_size_nm=16.25,
+        optics=CANONICAL_OPTICS.at_pixel_size(16.25),
+    )
+    expected = resample(clean(stack(image)), (192, 192))
+    atol = 0.01 * float(np.ptp(expected))
+    np.testing.assert_allclose(clean(fine), expected, atol=atol)
+
+
+def test_patterns_set_the_psf() -> None:
+    """Stripes at the cut-off nearly double it, a stated factor does the same."""
+    image = spoilt("noise").image
+    optics = Optics(na=1.4, emission_nm=520, pixel_size_nm=40)
+    period_nm = optics.cutoff_period_nm
+    patterns = tuple(
+        Pattern(angle_index=i, angle_deg=60 * i, period_nm=period_nm, modulation=1)
+        for i in range(3)
+    )
+    found = ImageStack(image, "YX", optics=optics, pixel_size_nm=40, patterns=patterns)
+    context = Context("cpu")
+    result = finish(STAGE.run(found, ArtifactsParameters(), context)).data
+    assert context.warnings == []
+    factor = optics.model_copy(update={"modulation_factor": 2 * 0.87})
+    stated = ImageStack(image, "YX", optics=factor, pixel_size_nm=40)
+    np.testing.assert_allclose(result, clean(stated), atol=1e-3 * float(np.ptp(image)))
+
+
+def test_image_that_nothing_calls_a_reconstruction_gets_a_warning() -> None:
+    optics = Optics(na=1.4, emission_nm=520, pixel_size_nm=65)
+    image = ImageStack(spoilt().image, "YX", pixel_size_nm=65, optics=optics)
+    context = Context("cpu")
+    finish(STAGE.run(image, ArtifactsParameters(), context))
+    assert len(context.warnings) == 1
+    assert "modulation factor" in context.warnings[0]
+
+
+def test_image_without_optics_is_refused_naming_the_stage() -> None:
+    with pytest.raises(InputError, match="artifacts"):
+        clean(ImageStack(np.ones((8, 8), np.float32), "YX"))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 50), (2, 2)])
+@pytest.mark.parametrize("value", [0.0, 100.0])
+def test_even_and_tiny_images_stay_even(shape: tuple[int, int], value: float) -> None:
+    result = clean(stack(np.full(shape, value, np.float32)))
+    np.testing.assert_allclose(result, value, atol=2.0)
+    assert result.shape == shape
+
+
+def test_tiles_join_without_a_seam() -> None:
+    torch.manual_seed(2)
+    network = ArtifactRemover(channels=4).eval().requires_grad_(False)
+    torch.nn.init.normal_(network.trunk.leave.weight, std=0.1)
+    image = np.random.default_rng(0).random((48, TILE_PX + 150), np.float32)
+    steps = artifacts_steps(image, CANONICAL_OPTICS, network, CPU)
+    reports = []
+    while True:
+        try:
+            reports.append(next(steps))
+        except StopIteration as end:
+            found = end.value
+            break
+    assert reports[-1].done == reports[-1].total == 2
+    given = prepare_image(image)
+    with torch.no_grad():
+        whole, _ = network(
+            torch.from_numpy(given.image)[None, None], torch.tensor([given.noise])
+        )
+    expected = given.scale * (given.image - whole[0, 0].numpy())
+    np.testing.assert_allclose(found, expected, atol=1e-4)

@@ -1,0 +1,194 @@
+"""Simulated stacks for the denoiser, its objective, and a training of a few steps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from napari_dps.core import InputError, finish
+from napari_dps.nets.checkpoint import load_checkpoint
+from napari_dps.train import denoise as training
+from napari_dps.train.denoise import DenoiseRecipe, DenoiseTask, make_batch, score
+from napari_dps.train.denoise_simulation import (
+    LAYOUTS,
+    MARGIN_PX,
+    DenoiseData,
+    Layout,
+    build_objects_steps,
+    draw_layout,
+    draw_object,
+    draw_objects,
+    mix,
+    separate,
+    simulate_stacks,
+)
+from napari_dps.train.recipe import load_recipe
+from napari_dps.train.simulation import HELD_OUT_CLASSES, TRAINING_CLASSES
+from napari_dps.train.trainer import train_steps
+
+DATA = DenoiseData(objects=4, object_px=112)
+USUAL = Layout(3, 3)
+SIDE = 2 * (32 + 2 * MARGIN_PX)
+
+
+@pytest.fixture(scope="module")
+def objects() -> np.ndarray:
+    return np.stack([draw_object(DATA, index) for index in range(4)])
+
+
+def stacks_of(objects, layout=USUAL, **options):
+    rng = np.random.default_rng(3)
+    drawn = draw_objects(objects, rng, size=3, side=SIDE)
+    return simulate_stacks(drawn, layout, DATA, rng, **options)
+
+
+def test_held_out_classes_are_never_drawn():
+    assert not set(HELD_OUT_CLASSES) & set(TRAINING_CLASSES)
+
+
+def test_objects_are_a_function_of_settings_and_index(objects):
+    assert np.array_equal(draw_object(DATA, 2), objects[2])
+    assert not np.array_equal(objects[1], objects[2])
+    assert objects.min() >= 0
+    assert float(objects.max()) == 1
+
+
+@pytest.mark.parametrize("layout", list(LAYOUTS), ids=str)
+def test_frames_have_photon_noise_about_their_expectation(objects, layout):
+    photons = np.full(3, 500.0)
+    stacks = stacks_of(objects, layout, photons=photons, exact=True)
+    assert stacks.frames.shape == (3, layout.angles, layout.phases, 32, 32)
+    assert stacks.wavevectors.shape == (3, layout.angles * layout.waves, 2)
+    error = stacks.frames - stacks.clean
+    sigma = error.flatten(1).std(dim=1)
+    # The noise told is that of the field with its margin.
+    torch.testing.assert_close(sigma, stacks.noise, rtol=0.25, atol=0)
+    assert float(error.mean().abs()) < 0.1 * float(sigma.mean())
+
+
+@pytest.mark.parametrize("layout", [k for k in LAYOUTS if k.waves], ids=str)
+def test_orders_of_expected_frames_mix_to_them_with_exact_patterns(objects, layout):
+    stacks = stacks_of(objects, layout, exact=True)
+    orders, weights, gain = separate(stacks.clean, stacks.mixing)
+    again = mix(orders, stacks.mixing)
+    peak = float(stacks.clean.max())
+    torch.testing.assert_close(again, stacks.clean, atol=2e-3 * peak, rtol=0)
+    assert weights.shape == stacks.modulation.shape
+    assert bool((gain < 1).all())
+
+
+def test_noise_of_order_zero_is_told_rightly(objects):
+    stacks = stacks_of(objects, photons=np.full(3, 200.0), exact=True)
+    noisy, _, gain = separate(stacks.frames, stacks.mixing)
+    clean, _, _ = separate(stacks.clean, stacks.mixing)
+    sigma = (noisy.zero - clean.zero).flatten(1).std(dim=1)
+    torch.testing.assert_close(sigma, stacks.noise * gain, rtol=0.25, atol=0)
+
+
+def test_estimates_of_the_network_are_over_full_scale(objects):
+    batch = make_batch(
+        stacks_of(objects, photons=np.full(3, 2000.0)),
+        torch.full((3,), 0.01),
+        torch.device("cpu"),
+    )
+    assert batch.given.features.shape == (3, 4, 64, 64)
+    assert bool(torch.isfinite(batch.given.features).all())
+    smooth = batch.given.features[:, 0]
+    # Sharper than the frames, so above their full scale.
+    assert 0.5 < float(smooth.quantile(0.999)) < 5
+
+
+def test_layouts_are_drawn_as_often_as_they_weigh():
+    rng = np.random.default_rng(0)
+    drawn = [draw_layout(rng) for _ in range(2000)]
+    share = drawn.count(Layout(3, 3)) / 2000
+    assert share == pytest.approx(LAYOUTS[Layout(3, 3)], abs=0.04)
+
+
+def _recipe(**changes: object) -> DenoiseRecipe:
+    values = load_recipe(DenoiseRecipe, "denoise").model_dump()
+    values |= {"steps": 4, "batch": 2, "patch_px": 32, "warmup": 1}
+    values |= {"validate_every": 2, "data": DATA}
+    values["network"] = {"channels": 8, "blocks": 1}
+    return DenoiseRecipe.model_validate({**values, **changes})
+
+
+@pytest.fixture
+def small_validation(monkeypatch):
+    monkeypatch.setattr(training, "VALIDATION_PX", 32)
+    monkeypatch.setattr(training, "VALIDATION_PHOTONS", (50.0, 1000.0))
+
+
+def _weights(folder):
+    state = torch.load(folder / "state.pt", weights_only=True)
+    return {**state["network"], **{f"a.{k}": v for k, v in state["average"].items()}}
+
+
+@pytest.mark.usefixtures("small_validation")
+def test_resumed_training_ends_with_identical_weights(tmp_path, objects):
+    task = DenoiseTask(_recipe(), objects)
+
+    def train(folder, **options):
+        return finish(train_steps(task, folder, accelerator="cpu", **options))
+
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    best = train(whole)
+    train(parts, stop_at=3)
+    train(parts)
+    first, second = _weights(whole), _weights(parts)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    checkpoint = load_checkpoint(whole / "denoise.safetensors")
+    assert checkpoint.metadata.architecture == "sim_denoiser"
+    assert checkpoint.metadata.metrics["held_out"] == best
+    assert checkpoint.metadata.metrics["none"].keys() >= {"wiener_50", "frames_50"}
+
+
+@pytest.mark.usefixtures("small_validation")
+def test_expected_frames_score_better_than_noisy_ones(objects):
+    batches = training.validation_batches(DATA)
+    noisy = score(batches, None)
+    assert noisy["wiener_1000"] > noisy["wiener_50"] + 3
+    assert noisy["frames_1000"] > noisy["frames_50"] + 3
+
+    def smooth(batch):
+        fine = batch.given.features[:, 0]
+        return fine, 0 * fine[:, ::2, ::2]
+
+    linear = score(batches, smooth)
+    assert linear["frames_50"] > noisy["frames_50"] + 5
+
+
+def test_loss_falls_with_the_error_and_names_its_terms(objects):
+    task = DenoiseTask(_recipe(), objects)
+    batch = task.draw(0, torch.device("cpu"))
+
+    class Fixed(torch.nn.Module):
+        def __init__(self, share: float) -> None:
+            super().__init__()
+            self.share = share
+
+        def forward(self, features, levels):
+            fine = self.share * features[:, 0]
+            return fine, 0 * fine[:, ::2, ::2]
+
+    good, bad = (task.objective(Fixed(share), batch) for share in (1.0, 0.3))
+    assert float(good["loss"]) < float(bad["loss"])
+    assert set(good) >= {"frame", "frame_ssim", "frame_fourier", "sim", "sim_ssim"}
+    parts = sum(float(value) for name, value in good.items() if name != "loss")
+    assert float(good["loss"]) == pytest.approx(parts, rel=1e-5)
+
+
+def test_bank_is_read_again(tmp_path):
+    data = DATA.model_copy(update={"objects": 2, "object_px": 64})
+    first = finish(build_objects_steps(tmp_path, data, None))
+    times = [file.stat().st_mtime_ns for file in tmp_path.rglob("*.npy")]
+    again = finish(build_objects_steps(tmp_path, data, None))
+    assert first.shape == (2, 64, 64)
+    assert np.array_equal(first, again)
+    assert [file.stat().st_mtime_ns for file in tmp_path.rglob("*.npy")] == times
+
+
+def test_unknown_recipe_is_refused():
+    with pytest.raises(InputError, match="denoise"):
+        load_recipe(DenoiseRecipe, "none-such")
