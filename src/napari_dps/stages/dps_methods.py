@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from napari_dps.stages.dps_network import Sharpener
 
 SHIPPED_WEIGHTS = ("hybrid", "physics", "paper")
-NETWORK_REFERENCE, NETWORK_EXPONENT = 0.78, 0.55
+NETWORK_REFERENCE, NETWORK_EXPONENT = 0.33, 0.7
 """Iterations of data consistency at a signal of one noise, and the power of signal over
-noise that they follow: on simulated structures 4, 9 and 16 at 40, 200 and 2000
+noise that they follow: on simulated structures 3, 7 and 16 at 40, 200 and 2000
 photons."""
 WEIGHTS_SUFFIX = ".safetensors"
 
