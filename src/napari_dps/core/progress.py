@@ -9,7 +9,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_TICKS = 100
+PART_TICKS = 100
 """Resolution of the progress inside one of several parts."""
 
 
@@ -111,7 +111,7 @@ def one_of(
     """
 
     def change(report: Progress) -> Progress:
-        done = _TICKS * report.done // max(report.total, 1)
-        return Progress(number * _TICKS + done, count * _TICKS, report.message)
+        done = PART_TICKS * report.done // max(report.total, 1)
+        return Progress(number * PART_TICKS + done, count * PART_TICKS, report.message)
 
     return relay(steps, change)

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from napari_dps.core import ImageStack, Progress, StageParameters, one_of
+from napari_dps.core.progress import PART_TICKS
 from napari_dps.physics.hot_pixels import without_hot_pixels
 from napari_dps.stages.base import Context, Stage
 from napari_dps.stages.dps_methods import METHODS, Task
@@ -119,10 +120,13 @@ def run(
     warning = optics.nyquist_warning()
     if warning is not None:
         context.warn(warning)
+    parts = 1 + NOISE_DRAWS * parameters.uncertainty
+    yield Progress(0, parts * PART_TICKS, "Noise")
     data = np.array(image.data, dtype=np.float32)
     cutoff = optics.cutoff_per_pixel * optics.modulation_factor
     white = is_raw(data)
     noise = measured_noise(data, cutoff, white=white)
+    yield Progress(0, parts * PART_TICKS, "Hot pixels")
     if white:
         data, count = without_hot_pixels(data, cutoff, noise)
         if count:
@@ -138,7 +142,6 @@ def run(
         is_reconstructed=any(entry.stage == "reconstruct" for entry in image.history),
     )
     method = METHODS[parameters.method]
-    parts = 1 + NOISE_DRAWS * parameters.uncertainty
     result = yield from one_of(method(task), 0, parts)
     spread = None
     if parameters.uncertainty:

@@ -11,6 +11,7 @@ import scipy.ndimage
 from numpy.typing import NDArray
 
 from napari_dps.core import InputError, Optics, Progress, one_of
+from napari_dps.core.progress import PART_TICKS
 from napari_dps.physics.canonical import (
     CANONICAL_CUTOFF_PER_PIXEL,
     canonical_zoom,
@@ -43,6 +44,8 @@ of noise alone stays far below the scale of an image with signal."""
 _BASE_PERCENTILE = 1.0
 _BASE_SIGMA_PX = 2.0
 _PAD_PX = 16
+_PARTS = 3
+"""Of the progress: features, network, data consistency."""
 _TINY = 1e-12
 
 
@@ -127,9 +130,12 @@ def prepare_steps(
     """
     import torch
 
+    total = max(iterations, default=1)
     counts = torch.from_numpy(np.asarray(image, dtype=np.float32)).to(device)
     counts = within_cutoff(counts)
+    yield Progress(0, total, "Scale")
     base, scale = base_and_scale(counts.cpu().numpy(), noise)
+    yield Progress(0, total, "Imaging model")
     features = [torch.empty((0, *(2 * side for side in counts.shape)), device=device)]
     if iterations:
         model = ImagingModel(
@@ -220,16 +226,18 @@ def sharpen_steps(
     array (2 Y, 2 X), float32
         Counts in the brightness of the image (an even image keeps its value).
     """
+    yield Progress(0, _PARTS * PART_TICKS, "Canonical sampling")
     canonical = to_canonical(image, optics)
     depths = sharpener.metadata.rl_iterations
     # White noise of as much power at the frequencies of the image.
     level = noise * canonical_zoom(optics)
     preparing = prepare_steps(canonical, depths, sharpener.device, level)
-    given = yield from one_of(preparing, 0, 3)
-    sharp = yield from one_of(network_steps(sharpener.network, given), 1, 3)
+    given = yield from one_of(preparing, 0, _PARTS)
+    sharp = yield from one_of(network_steps(sharpener.network, given), 1, _PARTS)
     trained = sharpener.metadata.output_width
+    yield Progress(2 * PART_TICKS, _PARTS * PART_TICKS, "Data consistency")
     refining = consistency_steps(sharp, given, trained, iterations)
-    sharp = yield from one_of(refining, 2, 3)
+    sharp = yield from one_of(refining, 2, _PARTS)
     seen = change_width(sharp, trained, max(width, trained))
     rows, columns = (2 * side for side in image.shape)
     return from_canonical(seen.cpu().numpy(), (rows, columns))
