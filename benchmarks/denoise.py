@@ -193,7 +193,8 @@ pattern has 0.6):
 
 {imprints(seeds)}
 
-512² × 9 frames, patterns known, the least of four runs:
+512² × 9 frames, patterns known, the least of four runs (where other work keeps the
+machine busy only the CPU seconds of one thread tell):
 
 {speed()}
 
