@@ -273,6 +273,8 @@ def test_noise_of_interpolated_frames_is_not_taken_for_phase_errors():
         photons=60,
         modulation=0.3,
         seed=2,
+        haze_fraction=0.2,
+        background_photons=5,
     )
     frames = zoom(
         frames_of(simulation), (1, 1, 2, 2), order=3, mode="grid-mirror", grid_mode=True
