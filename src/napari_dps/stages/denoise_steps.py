@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy.fft
 from numpy.typing import NDArray
 
 from napari_dps.core import ImageStack, Pattern, Progress
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
     from napari_dps.nets.res_unet import SimDenoiser
 
+LEAST_SIDE_PX = 4
+REPORTS = 3
+"""Steps between the resampling of the frames and the network's result."""
 LARGEST_GAIN = 1.5
 """Amplitude of an order in the frames over that of the model: more is a wrong fit."""
 SEEN = 2.0
@@ -81,20 +85,22 @@ def denoise_steps(
         Counts.
     """
     angles, phases, height, width = frames.shape
-    total = 2 * angles * phases + 2
+    done = angles * phases + REPORTS
+    total = done + angles * phases
     found = yield from _find_object(frames, image, patterns, network, context, total)
     separated, orders, noise = found.separated, found.orders, found.noise
     model = render(found.fine, found.haze, found.given)
     shown = _as_seen(model, separated, found.evidence, found.given)
-    clean = orders.mix(_with_rest(shown, separated, orders, noise))
+    yield Progress(done, total, "Orders seen through the patterns")
+    full = yield from _with_rest(shown, separated, orders, noise, Progress(done, total))
+    clean = orders.mix(full)
     # The noise of what the orders leave, as if it were spread evenly over the frames.
     count = orders.modulation.numel()
     left = noise * math.sqrt(max(1 - (1 + 2 * count) / (angles * phases), 0))
     for own, rest in zip(clean, found.frames - orders.mix(separated), strict=True):
         own += kept_rest(rest, left)
-    done = angles * phases + 1
-    yield Progress(done, total, "Frames")
-    result = yield from resampled_steps(clean, (height, width), done + 1, total)
+        yield Progress(done, total, "What the orders leave")
+    result = yield from resampled_steps(clean, (height, width), done, total)
     return result / found.factors
 
 
@@ -122,7 +128,7 @@ def object_steps(
     import torch
 
     angles, phases, height, width = frames.shape
-    total = angles * phases + 3
+    total = angles * phases + REPORTS + 1
     found = yield from _find_object(frames, image, patterns, network, context, total)
     yield Progress(total - 1, total, "Image")
     given = found.given
@@ -185,13 +191,21 @@ def _find_object(
     factors = torch.from_numpy(equalisation(frames)).to(frames)[..., None, None]
     level = frames * factors
     ratio = canonical_zoom(optics)
-    size = max(round(height * ratio), 4), max(round(width * ratio), 4)
+    # A little larger, since transforms of a prime take ten times longer.
+    size = tuple(
+        scipy.fft.next_fast_len(max(round(n * ratio), LEAST_SIDE_PX), real=True)
+        for n in (height, width)
+    )
     zoom = Zoom(size[0] / height, size[1] / width)
     small = yield from resampled_steps(level, size, 0, total)
     orders = StackOrders(patterns, optics.pixel_size_nm, zoom, phases, frames.device)
     noise = frame_noise(level, orders.zeros(small), optics, zoom)
+    done = angles * phases + 1
+    yield Progress(done, total, "Noise")
     separated = orders.separate(small)
+    yield Progress(done + 1, total, "Orders")
     given = _input(separated, orders, noise)
+    yield Progress(done + 1, total, "Linear estimates")
     evidence = _evidence(given, separated)
     unseen = evidence.amplitude < SEEN * evidence.spread
     if unseen.any():
@@ -201,7 +215,7 @@ def _find_object(
         )
         orders.modulation = orders.modulation.masked_fill(unseen, 0.0)
         given = _input(separated, orders, noise)
-    done = angles * phases + 1
+    done = angles * phases + REPORTS
     fine, haze = yield from network_steps(network, given, done, total)
     return _Found(small, factors, orders, separated, noise, given, evidence, fine, haze)
 
@@ -254,19 +268,21 @@ def _evidence(given: DenoiserInput, separated: Orders) -> _Evidence:
 
 
 def _with_rest(
-    shown: Orders, separated: Orders, orders: StackOrders, noise: float
-) -> Orders:
+    shown: Orders,
+    separated: Orders,
+    orders: StackOrders,
+    noise: float,
+    report: Progress,
+) -> Generator[Progress, None, Orders]:
     """Add to a model's orders what of the frames' own orders cannot be noise."""
-    import torch
-
     level = noise * orders.zero_noise
     zero = shown.zero + kept_rest(separated.zero - shown.zero, level)
-    rest = separated.others - shown.others
-    kept = [
-        kept_rest(rest[:, w], level * math.sqrt(2 / float(weight)))
-        for w, weight in enumerate(orders.weights[0])
-    ]
-    return Orders(zero, shown.others + torch.stack(kept, dim=1) if kept else rest)
+    others = shown.others.clone()
+    for index, weight in enumerate(orders.weights[0].tolist()):
+        yield replace(report, message=f"Rest of order {index + 1}")
+        rest = separated.others[:, index] - others[:, index]
+        others[:, index] += kept_rest(rest, level * math.sqrt(2 / weight))
+    return Orders(zero, others)
 
 
 def _as_seen(
