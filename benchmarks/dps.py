@@ -155,6 +155,7 @@ def report(seeds: int, out: Path | None) -> str:
     resolutions, trust = resolution_and_trust()
     mismatches = mismatch_rows(max(seeds // 2, 1))
     speeds = speed_rows(3)
+    busy = f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     memory = [
         [f"`{name}`", str(peak_memory_mib(name, 2048))]
         for name in ("network", "rl", "sparse")
@@ -221,10 +222,10 @@ many dip by more than 10 % (one looks like two), and the brightest ghost line wi
 ## Speed and memory
 
 512² to 1024² pixels: CPU seconds of one thread, and wall clock on two threads, each the
-least of three runs in turns with the others. Its authors' numpy implementation of
-sparse–Hessian deconvolution takes 95 s for 128² pixels as measured when this project
-began (it cannot be run in this table: it needs edits to run without a GPU library);
-`sparse` is our implementation in torch.
+least of three runs in turns with the others ({busy}). Its authors' numpy
+implementation of sparse–Hessian deconvolution takes 95 s for 128² pixels as measured
+when this project began (it cannot be run in this table: it needs edits to run without a
+GPU library); `sparse` is our implementation in torch.
 
 {table(["method", "CPU, s", "against RL 50", "wall, s"], speeds)}
 
