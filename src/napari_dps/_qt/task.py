@@ -1,0 +1,103 @@
+"""What a click on Run asks for, and the generator that does it."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from napari_dps._qt.layers import LayerData, Source, result_layer
+from napari_dps.core import ImageStack, Pattern, Progress
+from napari_dps.pipeline import Settings, choose_steps, give_patterns, run
+from napari_dps.stages.base import Context
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A run of stages on one layer.
+
+    Attributes
+    ----------
+    source : Source
+        The layer.
+    settings : Settings
+        Stages, parameters, optics, how to read the frames: those of a TOML file.
+    context : Context
+        Device and cache.
+    patterns : tuple of Pattern
+        Known before the run; empty to find them.
+    """
+
+    source: Source
+    settings: Settings
+    context: Context
+    patterns: tuple[Pattern, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a run gave.
+
+    Attributes
+    ----------
+    layers : tuple
+        Data, keyword arguments and type of the layer of each stage, in order.
+    warnings : tuple of str
+        All warnings, each once.
+    patterns : tuple of Pattern
+        That were used; empty without raw frames.
+    stack : ImageStack
+        What the first stage saw.
+    device : str
+        What torch computed on; empty if it was not needed.
+    seconds : float
+        Time spent in the stages.
+    """
+
+    layers: tuple[LayerData, ...]
+    warnings: tuple[str, ...]
+    patterns: tuple[Pattern, ...]
+    stack: ImageStack
+    device: str
+    seconds: float
+
+
+def work(task: Task) -> Generator[Progress, None, Outcome]:
+    """Run the stages; call it in a worker's thread."""
+    settings, context = task.settings, task.context
+    context.warnings.clear()
+    yield Progress(0, 1, "reading the layer")
+    stack = task.source.to_stack(
+        settings.input, settings.optics.get("pixel_size_nm"), context.warn
+    )
+    stack = settings.with_optics(stack)
+    if task.patterns:
+        stack = give_patterns(stack, task.patterns)
+    steps = choose_steps(stack, settings.stages, settings.parameters)
+    result = yield from run(
+        stack, steps, context, camera_offset=settings.input.camera_offset
+    )
+    layers = []
+    for output in result.outputs:
+        title = output.step.stage.title
+        layers.append(result_layer(output.image, task.source, result.input, title))
+        if output.image.uncertainty is not None:
+            spread = output.image.derive(output.image.uncertainty)
+            name = f"{title} · uncertainty"
+            layers.append(result_layer(spread, task.source, result.input, name))
+    return Outcome(
+        layers=tuple(layers),
+        warnings=result.warnings,
+        patterns=result.patterns,
+        stack=result.input,
+        device=device_in_use(context.device),
+        seconds=sum(output.seconds for output in result.outputs),
+    )
+
+
+def device_in_use(name: str) -> str:
+    """Return what a device's name stands for; empty while torch is not loaded."""
+    import sys
+
+    if "torch" not in sys.modules:
+        return ""
+    from napari_dps.core.device import resolve_device
+
+    return str(resolve_device(name))
