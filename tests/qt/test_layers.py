@@ -14,9 +14,9 @@ from napari_dps._qt.layers import (
     axes_of,
     describe_layer,
     pixel_size_nm,
+    place_in_nm,
     result_layer,
     stack_layer,
-    stack_of,
     why_not,
 )
 from napari_dps.core import HistoryEntry, ImageStack, InputError, Optics
@@ -205,13 +205,11 @@ def test_optics_and_history_travel_through_a_layer() -> None:
     assert back.history == (entry,)
 
 
-def test_stack_of_a_layer_lies_where_the_layer_lies() -> None:
+def test_place_of_a_layer_is_that_of_its_first_pixel_in_nm() -> None:
     layer = Image(
         np.ones((6, 8)), scale=(0.0325,) * 2, units="µm", translate=(-0.01625, 0.5)
     )
-    stack = stack_of(layer)
-    assert stack.pixel_size_nm == pytest.approx(32.5)
-    assert stack.origin_nm == pytest.approx((-16.25, 500.0))
+    assert place_in_nm(layer) == pytest.approx((-16.25, 500.0))
 
 
 def test_lazy_and_multiscale_data_are_read_when_needed() -> None:

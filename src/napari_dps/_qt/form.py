@@ -24,6 +24,7 @@ from napari_dps.core.params import ParameterInfo, describe, parse
 
 _DECIMALS = 30
 """Of a spin box: enough that no double is rounded."""
+_LABEL_PX = 136
 _LARGEST_INT = 2**31 - 1
 
 
@@ -176,6 +177,15 @@ def changed_signal(editor: QWidget) -> Any:
     return editor.valueChanged
 
 
+def row_label(title: str, editor: QWidget) -> QLabel:
+    """Return the label of a row, as wide as those of the other forms."""
+    label = QLabel(title)
+    label.setMinimumWidth(_LABEL_PX)
+    label.setToolTip(editor.toolTip())
+    label.setBuddy(editor)
+    return label
+
+
 def compact_rows(form: QFormLayout) -> None:
     """Lay the rows of a form out alike in all docks."""
     form.setContentsMargins(0, 0, 0, 0)
@@ -206,9 +216,7 @@ class ModelForm(QWidget):
         compact_rows(rows)
         for info in self._infos.values():
             editor = make_editor(info)
-            label = QLabel(info.title)
-            label.setToolTip(editor.toolTip())
-            label.setBuddy(editor)
+            label = row_label(info.title, editor)
             rows.addRow(label, editor)
             self.editors[info.name], self._labels[info.name] = editor, label
         self.reset()

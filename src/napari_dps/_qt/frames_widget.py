@@ -5,10 +5,18 @@ from collections.abc import Generator
 import numpy as np
 from napari.layers import Image
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
-from napari_dps._qt.form import ChoiceEdit, IntegerEdit, compact_rows
-from napari_dps._qt.layers import Source, axes_of
+from napari_dps._qt.form import ChoiceEdit, IntegerEdit, compact_rows, row_label
+from napari_dps._qt.layers import Source, axes_of, is_zero_based
 from napari_dps._qt.parts import hint_label, in_gui_words
 from napari_dps._qt.runner import Failure, Runner, Steps
 from napari_dps.core import Progress
@@ -28,12 +36,22 @@ ORDERS = {
 
 
 class FramesWidget(QWidget):
-    """Edits angles, phases and order; hidden for layers that name their axes."""
+    """Edits angles, phases and order; hidden for layers that name their axes.
+
+    Parameters
+    ----------
+    is_optional : bool
+        Whether the frames may be no raw SIM frames at all; a box then tells.
+    """
 
     valueChanged = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_optional: bool = False) -> None:
         super().__init__()
+        self.is_raw = QCheckBox("These are raw SIM frames")
+        self.is_raw.setChecked(True)
+        self.is_raw.setVisible(is_optional)
+        self._is_optional = is_optional
         self._layer: Image | None = None
         self.angles, self.phases = _count("angles"), _count("phases")
         self.order = ChoiceEdit()
@@ -49,11 +67,18 @@ class FramesWidget(QWidget):
         counts.addWidget(self.angles)
         counts.addWidget(QLabel("×"))
         counts.addWidget(self.phases)
-        rows = QFormLayout(self)
+        self._details = QWidget()
+        rows = QFormLayout(self._details)
         compact_rows(rows)
-        rows.addRow("Angles × phases", counts)
-        rows.addRow("Frame order", self.order)
+        rows.addRow(row_label("Angles × phases", self.angles), counts)
+        rows.addRow(row_label("Frame order", self.order), self.order)
         rows.addRow(self.detect_button, self._note)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.is_raw)
+        column.addWidget(self._details)
+        self.is_raw.toggled.connect(self._details.setVisible)
+        self.is_raw.toggled.connect(self._on_edit)
         self._runner = Runner(self, lane="measures")
         self._runner.returned.connect(self._on_detected)
         self._runner.failed.connect(self._on_failed)
@@ -66,11 +91,17 @@ class FramesWidget(QWidget):
     @property
     def is_needed(self) -> bool:
         """Whether the layer leaves open which frame is which."""
-        return self._layer is not None and "P" not in axes_of(self._layer)
+        layer = self._layer
+        return layer is not None and layer.ndim > 2 and "P" not in axes_of(layer)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the layer is to be read as frames with these counts."""
+        return self.is_needed and bool(self.is_raw.isChecked())
 
     def values(self) -> dict[str, int | str]:
         """Return what `InputSettings` takes; empty where the layer names its axes."""
-        if not self.is_needed:
+        if not self.is_on:
             return {}
         return {
             "angles": self.angles.value(),
@@ -89,6 +120,9 @@ class FramesWidget(QWidget):
         found = usual_counts(total)
         if found:
             self.set_values(*found, "apyx")
+        if self._is_optional:
+            exact = found is not None and found[0] * found[1] == total
+            self.is_raw.setChecked(exact and not is_zero_based(layer))
 
     def set_values(self, angles: int, phases: int, order: str) -> None:
         """Show counts and an order."""

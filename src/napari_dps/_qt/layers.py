@@ -86,6 +86,15 @@ def is_zero_based(layer: Image) -> bool:
     return bool(layer.metadata.get(METADATA, {}).get("history"))
 
 
+def has_frames(layer: Image) -> bool:
+    """Whether there is more than one T, C or Z to choose from."""
+    raw = "P" in axes_of(layer)
+    return any(
+        size > 1 and (axis in "TCZ" or (axis == "Q" and not raw))
+        for axis, size in zip(axes_of(layer), _shape(layer), strict=True)
+    )
+
+
 def why_not(layer: Any, takes: str) -> str:
     """Say why a layer cannot be the input of a stage; empty if it can.
 
@@ -324,26 +333,17 @@ def carried(image: ImageStack) -> Mapping[str, Any]:
     }
 
 
-def stack_of(layer: Image) -> ImageStack:
-    """Return a layer as a stack, with its place in the world in nm where it tells it.
+def place_in_nm(layer: Image) -> tuple[float, float]:
+    """Return where the first pixel of a layer lies in the world: (y, x) in nm.
 
-    Raises
-    ------
-    InputError
-        If its pixels are not square.
+    In pixels of the world where the layer tells no unit.
     """
-    source = Source.of(layer)
-    stack = source.to_stack(InputSettings(), None, lambda _: None)
-    step = stack.pixel_size_nm
-    if step is None:
-        return stack
+    size = pixel_size_nm(layer)
     y, x = (
-        translate * step / scale
-        for translate, scale in zip(
-            source.translate[-2:], source.scale[-2:], strict=True
-        )
+        float(translate) * (1.0 if size is None else size / float(scale))
+        for translate, scale in zip(layer.translate[-2:], layer.scale[-2:], strict=True)
     )
-    return replace(stack, origin_nm=(y, x))
+    return y, x
 
 
 def _places(image: ImageStack, stack: ImageStack, source: Source) -> list[int | None]:

@@ -5,9 +5,15 @@ from typing import Any
 
 from napari.layers import Image
 from qtpy.QtCore import Signal, Slot
-from qtpy.QtWidgets import QFormLayout, QLabel, QMenu, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
-from napari_dps._qt.form import NumberEdit, changed_signal, compact_rows, make_editor
+from napari_dps._qt.form import (
+    NumberEdit,
+    changed_signal,
+    compact_rows,
+    make_editor,
+    row_label,
+)
 from napari_dps._qt.layers import is_zero_based, optics_of, pixel_size_nm
 from napari_dps._qt.microscope import EMISSIONS, OBJECTIVES, Microscope
 from napari_dps._qt.parts import hint_label
@@ -80,21 +86,21 @@ class MicroscopeWidget(QWidget):
             self._microscope.read(layer)
         self._show_values()
 
+    def propose_pixel_size(self, pixel_nm: float) -> None:
+        """Set the pixel size of the layer by hand, unless it is its own already."""
+        if self._layer is not None and self._pixel_nm() != pixel_nm:
+            self._microscope.set_pixel_size(self._layer, pixel_nm)
+
     def _add_row(self, form: QFormLayout, name: str, editor: Any) -> None:
-        label = QLabel(self._infos[name].title)
-        label.setToolTip(editor.toolTip())
-        label.setBuddy(editor)
         if name in _REQUIRED:  # its minimum stands for "nobody has told"
             editor.setMinimum(0.0)
             editor.setSpecialValueText(_UNKNOWN)
-        form.addRow(label, editor)
+        form.addRow(row_label(self._infos[name].title, editor), editor)
         self.editors[name] = editor
         changed_signal(editor).connect(partial(self._on_edit, name))
 
-    def _preset_button(self) -> QToolButton:
-        button = QToolButton()
-        button.setText("Presets")
-        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+    def _preset_button(self) -> QPushButton:
+        button = QPushButton("Presets: objectives and dyes")
         button.setToolTip("Nominal values of common objectives and dyes.")
         menu = QMenu(button)
         for objective in OBJECTIVES:

@@ -116,6 +116,7 @@ class Messages(QFrame):
         column.setContentsMargins(8, 4, 4, 4)
         column.addWidget(self._label)
         self._texts: list[str] = []
+        self._kind = ""
         self.clear()
 
     @property
@@ -125,12 +126,15 @@ class Messages(QFrame):
 
     def clear(self) -> None:
         """Show nothing."""
-        self._texts = []
+        self._texts, self._kind = [], ""
         self.hide()
 
     def show_texts(self, texts: Iterable[str], kind: str = "warning") -> None:
         """Show messages of a kind: info, warning, error."""
-        self._texts = [in_gui_words(text) for text in texts]
+        told = [in_gui_words(text) for text in texts]
+        if told == self._texts and kind == self._kind:
+            return
+        self._texts, self._kind = told, kind
         lines = [html.escape(text[:1].upper() + text[1:]) for text in self._texts]
         self._label.setText("<br>".join(lines))
         self.setStyleSheet(

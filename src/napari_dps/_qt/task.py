@@ -1,7 +1,7 @@
 """What a click on Run asks for, and the generator that does it."""
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from napari_dps._qt.layers import LayerData, Source, result_layer
 from napari_dps.core import ImageStack, Pattern, Progress
@@ -38,7 +38,9 @@ class Outcome:
     Attributes
     ----------
     layers : tuple
-        Data, keyword arguments and type of the layer of each stage, in order.
+        Data, keyword arguments and type of the layers, in the order of the run.
+    stages : tuple of str
+        Id of the stage that each layer comes from.
     warnings : tuple of str
         All warnings, each once.
     patterns : tuple of Pattern
@@ -52,11 +54,21 @@ class Outcome:
     """
 
     layers: tuple[LayerData, ...]
+    stages: tuple[str, ...]
     warnings: tuple[str, ...]
     patterns: tuple[Pattern, ...]
     stack: ImageStack
     device: str
     seconds: float
+
+    def last(self) -> "Outcome":
+        """Return the same with the layers of the last stage alone."""
+        kept = tuple(
+            layer
+            for layer, stage in zip(self.layers, self.stages, strict=True)
+            if stage == self.stages[-1]
+        )
+        return replace(self, layers=kept, stages=self.stages[-1:] * len(kept))
 
 
 def work(task: Task) -> Generator[Progress, None, Outcome]:
@@ -74,16 +86,19 @@ def work(task: Task) -> Generator[Progress, None, Outcome]:
     result = yield from run(
         stack, steps, context, camera_offset=settings.input.camera_offset
     )
-    layers = []
+    layers, stages = [], []
     for output in result.outputs:
         title = output.step.stage.title
         layers.append(result_layer(output.image, task.source, result.input, title))
+        stages.append(output.step.stage.id)
         if output.image.uncertainty is not None:
             spread = output.image.derive(output.image.uncertainty)
             name = f"{title} · uncertainty"
             layers.append(result_layer(spread, task.source, result.input, name))
+            stages.append(output.step.stage.id)
     return Outcome(
         layers=tuple(layers),
+        stages=tuple(stages),
         warnings=result.warnings,
         patterns=result.patterns,
         stack=result.input,
