@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
@@ -50,10 +49,8 @@ def plain_layer() -> Image:
 
 
 @pytest.fixture(autouse=True)
-def _fresh_notifications(qapp: Any) -> Iterator[None]:
+def _fresh_notifications(qapp: Any) -> None:
     notification_manager.records.clear()
-    yield
-    gc.collect()
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def test_every_python_name_can_be_imported(manifest: PluginManifest) -> None:
 
 def test_every_stage_has_one_class_and_one_dock(manifest: PluginManifest) -> None:
     classes = {
-        widget.stage_id: f"{widget.__module__}:{name}"
+        widget.stage_id: f"{dock_widgets.__name__}:{name}"
         for name, widget in vars(dock_widgets).items()
         if isinstance(widget, type)
         and issubclass(widget, StageWidget)

@@ -69,6 +69,8 @@ class CompareWidget(ViewerWidget):
         self.layers = QListWidget()
         self.layers.setMaximumHeight(120)
         self.layers.setToolTip("Layers to compare.")
+        self.layers.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.layers.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.region = LayerCombo(_no_shapes, "whole image")
         self.line = LayerCombo(_no_shapes, "none")
         self.table = MeasureTable()
@@ -234,7 +236,7 @@ class CompareWidget(ViewerWidget):
         whole = QVBoxLayout(self)
         whole.setContentsMargins(6, 6, 6, 6)
         whole.addWidget(scrolled(inside))
-        self.setMinimumWidth(360)
+        self.setMinimumWidth(400)
         self.follow.setChecked(True)
 
     def _with_draw_button(self, combo: LayerCombo) -> QWidget:
@@ -278,7 +280,7 @@ class CompareWidget(ViewerWidget):
     def _connect(self) -> None:
         self.reference.layerChanged.connect(self._on_change)
         self.region.layerChanged.connect(self._on_change)
-        self.line.layerChanged.connect(self._on_change)
+        self.line.layerChanged.connect(self._on_line)
         self.layers.itemChanged.connect(self._on_change)
         self.runner.returned.connect(self._on_returned)
         self.profiles.returned.connect(self._show_profiles)
@@ -299,7 +301,13 @@ class CompareWidget(ViewerWidget):
     def _on_draw(self, kind: str, _checked: bool = False) -> None:
         self.add_shapes(kind)
 
+    def _on_line(self, _: Any = None) -> None:
+        self._profile_delay.start()
+
     def _on_change(self, event: Any = None) -> None:
+        if getattr(event, "source", None) is self.line.layer() is not None:
+            self._on_line()
+            return
         self._profile_delay.start()
         if self.follow.isChecked() and self.rows:
             self._delay.start()

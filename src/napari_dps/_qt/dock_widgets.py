@@ -1,12 +1,9 @@
 """One class a stage, for the manifest; a stage of `STAGES` without one fails a test."""
 
+from napari_dps._qt.reconstruct_widget import ReconstructWidget
 from napari_dps._qt.stage_widget import StageWidget
 
-
-class ReconstructWidget(StageWidget):
-    """SIM reconstruction."""
-
-    stage_id = "reconstruct"
+__all__ = ["BackgroundWidget", "DpsWidget", "ReconstructWidget"]
 
 
 class BackgroundWidget(StageWidget):

@@ -24,7 +24,7 @@ from napari_dps.core.params import ParameterInfo, describe, parse
 
 _DECIMALS = 30
 """Of a spin box: enough that no double is rounded."""
-_LABEL_PX = 136
+_LABEL_PX = 130
 _LARGEST_INT = 2**31 - 1
 
 

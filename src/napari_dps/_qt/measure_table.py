@@ -67,6 +67,9 @@ class _Number(QTableWidgetItem):
         return self.value < getattr(other, "value", -math.inf)
 
 
+_NAME_PX = 150
+
+
 class MeasureTable(QTableWidget):
     """Shows measures; the best of each column is bold, tooltips say what is missing."""
 
@@ -76,6 +79,8 @@ class MeasureTable(QTableWidget):
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.verticalHeader().setVisible(False)
         self.setSortingEnabled(True)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setWordWrap(False)
         self.setMinimumHeight(130)
 
     def show_rows(self, rows: list[Row]) -> None:
@@ -102,6 +107,8 @@ class MeasureTable(QTableWidget):
         self.setSortingEnabled(True)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
+        self.setColumnWidth(0, _NAME_PX)
 
     def _fill(self, place: int, column: _Column, rows: Sequence[Row]) -> None:
         values = [row.get(column.key) for row in rows]

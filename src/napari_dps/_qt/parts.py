@@ -77,7 +77,7 @@ class Section(QWidget):
         column.setSpacing(2)
         column.addLayout(self.heading)
         column.addWidget(content)
-        content.setContentsMargins(12, 0, 0, 4)
+        content.setContentsMargins(6, 0, 0, 4)
         self._button.setChecked(is_open)
         self._fold(is_open)
 

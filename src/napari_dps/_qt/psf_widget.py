@@ -149,7 +149,7 @@ class PsfWidget(QWidget):
         whole.setContentsMargins(6, 6, 6, 6)
         whole.addWidget(scrolled(inside), 1)
         whole.addLayout(self._buttons())
-        self.setMinimumWidth(340)
+        self.setMinimumWidth(380)
 
     def _controls(self) -> QGridLayout:
         grid = QGridLayout()

@@ -23,7 +23,7 @@ from napari_dps.core import InputError, Pattern
 from napari_dps.pipeline import InputSettings, Settings
 from napari_dps.stages.base import Context
 
-_WIDTH_PX = 340
+_WIDTH_PX = 380
 
 
 class RunWidget(ViewerWidget):
@@ -148,8 +148,7 @@ class RunWidget(ViewerWidget):
         column.addWidget(self.info)
         column.addWidget(self.frames)
         if self.needs_optics:
-            tip = "Shared by all docks and remembered."
-            column.addWidget(Section("Microscope", self.microscope, tip=tip))
+            column.addWidget(self._microscope_section())
         for widget in self.body():
             column.addWidget(widget)
         column.addStretch(1)
@@ -158,8 +157,24 @@ class RunWidget(ViewerWidget):
         whole.addWidget(scrolled(inside), 1)
         whole.addWidget(self.bar)
 
+    def _microscope_section(self) -> Section:
+        tip = "Shared by all docks and remembered."
+        self.optics_section = Section("Microscope", self.microscope, tip=tip)
+        self.microscope.valueChanged.connect(self._show_summary)
+        return self.optics_section
+
+    def _show_summary(self) -> None:
+        """Say in the heading what is set, so that it can stay folded."""
+        known = self.microscope.optics
+        texts = [f"NA {known['na']:g}"] if "na" in known else []
+        for name in ("emission_nm", "pixel_size_nm"):
+            texts += [f"{known[name]:g} nm"] if name in known else []
+        self.optics_section.setTitle(", ".join(["Microscope", *texts]))
+
     def _on_layer(self, layer: Image | None) -> None:
         self.microscope.set_layer(layer)
+        if self.needs_optics and layer is not None:
+            self.optics_section.setOpen(bool(self.microscope.missing))
         self.frames.set_layer(layer if self.takes_raw else None)
         self.info.setText(describe_layer(layer) if layer is not None else "")
         self.bar.frame_only.setVisible(layer is not None and has_frames(layer))

@@ -22,13 +22,16 @@ class Task:
     context : Context
         Device and cache.
     patterns : tuple of Pattern
-        Known before the run; empty to find them.
+        Whose wave vectors are known before the run; empty to find them.
+    fitted : tuple of Pattern
+        Of an earlier run on these very frames, phases included: taken as they are.
     """
 
     source: Source
     settings: Settings
     context: Context
     patterns: tuple[Pattern, ...] = ()
+    fitted: tuple[Pattern, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +85,8 @@ def work(task: Task) -> Generator[Progress, None, Outcome]:
     stack = settings.with_optics(stack)
     if task.patterns:
         stack = give_patterns(stack, task.patterns)
+    elif task.fitted:
+        stack = replace(stack, patterns=task.fitted)
     steps = choose_steps(stack, settings.stages, settings.parameters)
     result = yield from run(
         stack, steps, context, camera_offset=settings.input.camera_offset
