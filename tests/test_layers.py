@@ -14,7 +14,10 @@ IMPORT_ALL = """
 import importlib, pkgutil, napari_dps
 for module in pkgutil.walk_packages(napari_dps.__path__, "napari_dps."):
     # Classes of layers need torch when they are defined: loaded when a network is.
-    if not module.name.startswith(("napari_dps.nets.", "napari_dps.train.")):
+    # Widgets need the GUI, which nothing else may load.
+    if not module.name.startswith(
+        ("napari_dps.nets.", "napari_dps.train.", "napari_dps._qt")
+    ):
         importlib.import_module(module.name)
 """
 HELP = """

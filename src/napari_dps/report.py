@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import hashlib
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,18 @@ def write_json(values: Mapping[str, Any] | list[Any], path: Path) -> None:
     )
     with replacing(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write rows as a table with a column for each name, whole or not at all.
+
+    Values that are missing or None leave their cell empty; ``notes`` are left out.
+    """
+    names = dict.fromkeys(name for row in rows for name in row if name != "notes")
+    with replacing(path) as temporary, temporary.open("w", newline="") as file:
+        table = csv.DictWriter(file, list(names), extrasaction="ignore")
+        table.writeheader()
+        table.writerows(strict_json(rows))
 
 
 def strict_json(value: Any) -> Any:

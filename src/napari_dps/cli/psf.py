@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import math
 
 from napari_dps import io
 from napari_dps.cli import arguments, console, outputs
 from napari_dps.core import ImageStack, InputError, Optics
 from napari_dps.core.params import parse
 from napari_dps.figures import psf_figure, save_figure
-from napari_dps.physics.psf import first_zero_nm, fwhm_nm, sr_psf
+from napari_dps.physics.psf import first_zero_nm, fwhm_nm, sr_psf, whole_psf_px
 
 LARGEST_PX = 4096
 
@@ -76,8 +75,7 @@ def _optics(values: dict[str, str]) -> Optics:
 
 def _size(given: int | None, optics: Optics) -> int:
     if given is None:
-        radius_px = 4 * first_zero_nm(optics) / optics.pixel_size_nm
-        return min(2 * math.ceil(radius_px) + 1, LARGEST_PX)
+        return min(whole_psf_px(optics), LARGEST_PX)
     if not 1 <= given <= LARGEST_PX:
         raise InputError("--size", got=given, allowed=f"1 to {LARGEST_PX} px")
     return given

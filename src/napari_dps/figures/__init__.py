@@ -1,7 +1,7 @@
 """Pictures of results and of PSFs, drawn without a display."""
 
-from napari_dps.figures.panels import Panel, side_by_side
+from napari_dps.figures.panels import Panel, display_limits, side_by_side
 from napari_dps.figures.psf_plot import psf_figure
 from napari_dps.figures.theme import save_figure
 
-__all__ = ["Panel", "psf_figure", "save_figure", "side_by_side"]
+__all__ = ["Panel", "display_limits", "psf_figure", "save_figure", "side_by_side"]

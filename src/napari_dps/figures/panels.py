@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_dps.core import ImageStack
@@ -59,9 +60,31 @@ class Panel:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Black and white: percentiles, so that no hot pixel sets the contrast."""
-        low, high = np.percentile(self.image.data, (1.0, 99.8))
-        return float(low), float(max(high, low + 1e-12 * max(1.0, abs(low))))
+        """Black and white of the display."""
+        return display_limits(self.image.data)
+
+
+def display_limits(data: NDArray[Any]) -> tuple[float, float]:
+    """Return black and white of a display: percentiles, so no hot pixel sets them.
+
+    Parameters
+    ----------
+    data : array (..., Y, X)
+        Finite; of a stack the plane in the middle is taken.
+
+    Returns
+    -------
+    (float, float)
+        The 1st and the 99.8th percentile, never the same.
+
+    Examples
+    --------
+    >>> display_limits(np.zeros((4, 8, 8)))
+    (0.0, 1e-12)
+    """
+    plane = data[tuple(length // 2 for length in data.shape[:-2])]
+    low, high = np.percentile(plane, (1.0, 99.8))
+    return float(low), float(max(high, low + 1e-12 * max(1.0, abs(low))))
 
 
 def side_by_side(panels: Sequence[Panel], heading: str = "") -> Figure:

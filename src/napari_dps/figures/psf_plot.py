@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_dps.core import ImageStack, Optics
 from napari_dps.figures.panels import draw_scale_bar
+from napari_dps.figures.psf_curves import GAMMA, psf_curves
 from napari_dps.figures.theme import (
     CURVE,
     FAINT,
@@ -16,15 +17,10 @@ from napari_dps.figures.theme import (
     new_figure,
     style_plot,
 )
-from napari_dps.physics.otf import widefield_otf
-from napari_dps.physics.psf import airy_intensity, first_zero_nm, fwhm_nm
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_GAMMA = 0.4
-"""Display only: makes the rings visible beside the peak."""
 
 
 def psf_figure(psf: ImageStack) -> Figure:
@@ -60,25 +56,24 @@ def _draw_image(axes: Axes, psf: ImageStack, optics: Optics) -> None:
     height, width = psf.shape
     edges = (0, width * optics.pixel_size_nm, height * optics.pixel_size_nm, 0)
     axes.imshow(
-        (np.clip(psf.data, 0, None) / psf.data.max()) ** _GAMMA,
+        (np.clip(psf.data, 0, None) / psf.data.max()) ** GAMMA,
         extent=edges,
         cmap="inferno",
         interpolation="nearest",
     )
     axes.set_axis_off()
-    axes.set_title(f"PSF (gamma {_GAMMA:g})", color=INK, fontsize=13)
+    axes.set_title(f"PSF (gamma {GAMMA:g})", color=INK, fontsize=13)
     draw_scale_bar(axes, edges, font_size=13)
 
 
 def _draw_profile(axes: Axes, psf: ImageStack, optics: Optics) -> None:
     """Draw the analytic profile, the pixels on it, FWHM and first zero."""
-    zero, fwhm = first_zero_nm(optics), fwhm_nm(optics)
-    radius = np.linspace(0, 3 * zero, 600)
-    v = 2 * np.pi * optics.modulation_factor * optics.na / optics.emission_nm * radius
-    axes.plot(radius, airy_intensity(v), color=CURVE, lw=2)
+    curves = psf_curves(optics)
+    zero, fwhm = curves.first_zero_nm, curves.fwhm_nm
+    axes.plot(curves.radius_nm, curves.intensity, color=CURVE, lw=2)
     row = psf.data[psf.shape[0] // 2, psf.shape[1] // 2 :]
     position = np.arange(row.size) * optics.pixel_size_nm
-    shown = position <= radius[-1]
+    shown = position <= curves.radius_nm[-1]
     axes.plot(
         position[shown], (row / row[0])[shown], "o", color=INK, ms=4, label="pixels"
     )
@@ -89,10 +84,9 @@ def _draw_profile(axes: Axes, psf: ImageStack, optics: Optics) -> None:
 
 def _draw_otf(axes: Axes, optics: Optics) -> None:
     """Draw the OTF with its cut-off and what the pixels can carry."""
-    cutoff = 1e3 * optics.modulation_factor / optics.cutoff_period_nm
-    nyquist = 1e3 / (2 * optics.pixel_size_nm)
-    frequency = np.linspace(0, 1.05 * max(cutoff, nyquist), 600)
-    axes.plot(frequency, widefield_otf(frequency, cutoff), color=CURVE, lw=2)
+    curves = psf_curves(optics)
+    cutoff, nyquist = curves.cutoff_per_um, curves.nyquist_per_um
+    axes.plot(curves.frequency_per_um, curves.transfer, color=CURVE, lw=2)
     axes.axvline(
         cutoff, color=MARK, label=f"cut-off {cutoff:.2f}/µm ({1e3 / cutoff:.0f} nm)"
     )

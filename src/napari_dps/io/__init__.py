@@ -1,6 +1,7 @@
 """Files in and out: TIFF of every kind, DeltaVision, OME-Zarr, pattern files."""
 
 from napari_dps.io.load import arrange, load
+from napari_dps.io.order import usual_counts
 from napari_dps.io.order_check import OrderCheck, check_order
 from napari_dps.io.patterns_file import load_patterns
 from napari_dps.io.raw import Metadata, RawImage
@@ -19,4 +20,5 @@ __all__ = [
     "read",
     "replacing",
     "save",
+    "usual_counts",
 ]

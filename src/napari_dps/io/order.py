@@ -215,6 +215,19 @@ def _alternatives(total: int) -> str:
     return f"; {total} frames fit {', '.join(fits)}" if fits else ""
 
 
+def usual_counts(total: int) -> tuple[int, int] | None:
+    """Return the usual angles and phases of a number of frames.
+
+    Examples
+    --------
+    >>> usual_counts(15), usual_counts(4)
+    ((3, 5), None)
+    """
+    exact = [(a, p) for a, p in _USUAL if a * p == total]
+    several = [(a, p) for a, p in _USUAL if total % (a * p) == 0]
+    return next(iter(exact + several), None)
+
+
 def _guess(dims: Dims, angles: int, phases: int, z_holds: str) -> tuple[Layout, str]:
     """Choose the dimension, or the innermost dimensions, that hold the frames."""
     unit = angles * phases

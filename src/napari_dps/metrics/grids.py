@@ -183,6 +183,46 @@ def _reference_geometry(
     }
 
 
+def crop(image: ImageStack, rows: slice, columns: slice) -> ImageStack:
+    """Cut a rectangle out of an image; its place in the field is kept.
+
+    Parameters
+    ----------
+    image : ImageStack
+        Any axes.
+    rows, columns : slice
+        Of pixels, clipped to the image.
+
+    Returns
+    -------
+    ImageStack
+
+    Raises
+    ------
+    InputError
+        If nothing is left.
+
+    Examples
+    --------
+    >>> image = ImageStack(np.zeros((9, 9)), "YX", pixel_size_nm=10)
+    >>> part = crop(image, slice(2, 5), slice(-4, 3))
+    >>> part.shape, part.origin_nm
+    ((3, 3), (20.0, 0.0))
+    """
+    top, bottom = (min(max(n, 0), image.size("Y")) for n in (rows.start, rows.stop))
+    left, right = (
+        min(max(n, 0), image.size("X")) for n in (columns.start, columns.stop)
+    )
+    if bottom <= top or right <= left:
+        raise InputError("the region lies outside the image")
+    step = image.pixel_size_nm or 0.0
+    y, x = image.origin_nm
+    return image.derive(
+        image.data[..., top:bottom, left:right],
+        origin_nm=(y + step * top, x + step * left),
+    )
+
+
 def _on_pixels(position_px: NDArray[np.float64]) -> bool:
     """Whether positions are pixel centres, one after the other."""
     steps = np.diff(position_px)

@@ -96,6 +96,17 @@ def sr_psf(
     return psf if origin == "centre" else np.fft.ifftshift(psf)
 
 
+def whole_psf_px(optics: Optics) -> int:
+    """Return the odd edge in pixels of an image that shows four dark rings.
+
+    Examples
+    --------
+    >>> whole_psf_px(Optics(na=1.5, emission_nm=488, pixel_size_nm=32.5))
+    51
+    """
+    return 2 * math.ceil(4 * first_zero_nm(optics) / optics.pixel_size_nm) + 1
+
+
 def first_zero_nm(optics: Optics) -> float:
     """Return the radius of the first dark ring, 0.61 λ/(mf NA), in nm.
 

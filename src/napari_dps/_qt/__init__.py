@@ -1,0 +1,1 @@
+"""The napari plugin: dock widgets on top of the pipeline; nothing is computed here."""

@@ -1,0 +1,18 @@
+"""One class a stage, for the manifest; a stage of `STAGES` without one fails a test."""
+
+from napari_dps._qt.reconstruct_widget import ReconstructWidget
+from napari_dps._qt.stage_widget import StageWidget
+
+__all__ = ["BackgroundWidget", "DpsWidget", "ReconstructWidget"]
+
+
+class BackgroundWidget(StageWidget):
+    """Background removal."""
+
+    stage_id = "background"
+
+
+class DpsWidget(StageWidget):
+    """Super-resolution."""
+
+    stage_id = "dps"

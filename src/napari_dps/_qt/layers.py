@@ -1,0 +1,360 @@
+"""Between napari's layers and the stacks of the pipeline, with nothing lost."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from napari.layers import Image
+
+from napari_dps.core import ImageStack, InputError, Optics
+from napari_dps.figures.panels import display_limits
+from napari_dps.io import Metadata, RawImage, arrange
+from napari_dps.io.load import Warn
+from napari_dps.pipeline import InputSettings
+
+METADATA = "napari-dps"
+"""Key of a layer's metadata: optics, patterns, history, as objects of the core."""
+
+_AXIS_NAMES = {
+    "T": ("t", "time"),
+    "C": ("c", "channel"),
+    "Z": ("z", "depth", "plane"),
+    "A": ("a", "angle"),
+    "P": ("p", "phase"),
+}
+_LETTERS = {name: letter for letter, names in _AXIS_NAMES.items() for name in names}
+_LABELS = {"A": "angle", "P": "phase"}
+
+LayerData = tuple[Any, dict[str, Any], str]
+"""What napari makes a layer of: data, keyword arguments, type."""
+
+
+def axes_of(layer: Image) -> str:
+    """Return a letter for each dimension of a layer; Q where nothing names it.
+
+    Examples
+    --------
+    >>> axes_of(Image(np.zeros((9, 8, 8)), axis_labels=("time", "y", "x")))
+    'TYX'
+    """
+    known = layer.metadata.get(METADATA, {}).get("axes", "")
+    if len(known) == layer.ndim:
+        return str(known)
+    labels = [str(label).lower() for label in layer.axis_labels[:-2]]
+    letters = [_LETTERS.get(label, "Q") for label in labels]
+    if any(letters.count(letter) > 1 for letter in _AXIS_NAMES):
+        letters = ["Q"] * len(letters)
+    return "".join(letters) + "YX"
+
+
+def pixel_size_nm(layer: Image) -> float | None:
+    """Return the pixel size that a layer's scale and units tell; None for pixels.
+
+    Raises
+    ------
+    InputError
+        If the pixels are not square.
+    """
+    sizes = []
+    for scale, unit in zip(layer.scale[-2:], layer.units[-2:], strict=True):
+        if not unit.is_compatible_with("nm"):
+            return None
+        sizes.append(float(f"{(float(scale) * unit).to('nm').magnitude:.12g}"))
+    if abs(sizes[0] / sizes[1] - 1) > 0.01:
+        raise InputError(
+            "pixels of the layer",
+            got=f"{sizes[0]:g} × {sizes[1]:g} nm",
+            allowed="square",
+        )
+    return sizes[1]
+
+
+def optics_of(layer: Image) -> Optics | None:
+    """Return the optics that a layer carries."""
+    optics = layer.metadata.get(METADATA, {}).get("optics")
+    return optics if isinstance(optics, Optics) else None
+
+
+def camera_offset_of(layer: Image, otherwise: float) -> float:
+    """Return the camera's offset in counts that a layer carries."""
+    return float(layer.metadata.get(METADATA, {}).get("camera_offset", otherwise))
+
+
+def is_zero_based(layer: Image) -> bool:
+    """Whether the camera's offset is no longer in the pixels."""
+    return bool(layer.metadata.get(METADATA, {}).get("history"))
+
+
+def has_frames(layer: Image) -> bool:
+    """Whether there is more than one T, C or Z to choose from."""
+    raw = "P" in axes_of(layer)
+    return any(
+        size > 1 and (axis in "TCZ" or (axis == "Q" and not raw))
+        for axis, size in zip(axes_of(layer), _shape(layer), strict=True)
+    )
+
+
+def why_not(layer: Any, takes: str) -> str:
+    """Say why a layer cannot be the input of a stage; empty if it can.
+
+    Parameters
+    ----------
+    layer : napari layer
+        Of any kind.
+    takes : str
+        Axes of the smallest unit of the stage: "YX" or "APYX".
+    """
+    if not isinstance(layer, Image):
+        return f"a {type(layer).__name__} layer holds no image"
+    if layer.rgb:
+        return "a colour picture: split its channels first"
+    if layer.ndim < 2:
+        return "one-dimensional"
+    if np.dtype(layer.dtype).kind not in "iuf":
+        return f"pixels of type {layer.dtype}"
+    axes = axes_of(layer)
+    if "P" in takes:
+        if "P" not in axes and _frame_count(layer) < 3:
+            return "one image: raw SIM frames are needed"
+        if is_zero_based(layer) and "P" not in axes:
+            return "already reconstructed"
+    elif "P" in axes:
+        return "raw SIM frames: reconstruct them first"
+    return ""
+
+
+def _frame_count(layer: Image) -> int:
+    return int(np.prod(_shape(layer)[:-2]))
+
+
+def _shape(layer: Image) -> tuple[int, ...]:
+    data = layer.data[0] if layer.multiscale else layer.data
+    return tuple(int(n) for n in data.shape)
+
+
+def describe_layer(layer: Image) -> str:
+    """Say in a line what a layer holds: sizes by axis, and the pixel size."""
+    names = {"Q": "frames", "A": "angles", "P": "phases", "Y": "", "X": ""}
+    parts = [
+        f"{size} {names.get(axis, axis)}".strip()
+        for axis, size in zip(axes_of(layer), _shape(layer), strict=True)
+    ]
+    text = " × ".join(parts) + " px"
+    try:
+        size = pixel_size_nm(layer)
+    except InputError as error:
+        return f"{text}, {error}"
+    return f"{text}, {size:g} nm" if size else f"{text}, pixel size not known"
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A layer as it was when Run was clicked: safe to read in another thread.
+
+    Attributes
+    ----------
+    data : array-like
+        Not copied; may be lazy.
+    axes : str
+        A letter for each dimension; Q where nothing names it.
+    metadata : Metadata
+        What the layer tells of optics, patterns, history and pixel size.
+    name, colormap : str
+        Of the layer.
+    scale, translate, units, axis_labels : tuple
+        Of the layer, an entry for each dimension.
+    frame : int or None
+        Of unnamed raw frames the only one of interest; None for all.
+    """
+
+    data: Any
+    axes: str
+    metadata: Metadata
+    name: str
+    colormap: Any
+    scale: tuple[float, ...]
+    translate: tuple[float, ...]
+    units: tuple[Any, ...]
+    axis_labels: tuple[str, ...]
+    frame: int | None = None
+
+    @classmethod
+    def of(cls, layer: Image, point: Sequence[float] | None = None) -> "Source":
+        """Note everything of a layer.
+
+        Parameters
+        ----------
+        layer : Image
+            The input.
+        point : sequence of float, optional
+            Position of the viewer's sliders: only the T, C and Z shown there are kept.
+        """
+        carried = layer.metadata.get(METADATA, {})
+        source = cls(
+            data=layer.data[0] if layer.multiscale else layer.data,
+            axes=axes_of(layer),
+            metadata=Metadata(
+                pixel_size_nm=pixel_size_nm(layer),
+                optics=optics_of(layer),
+                patterns=tuple(carried.get("patterns", ())),
+                history=tuple(carried.get("history", ())),
+                channel_names=tuple(carried.get("channel_names", ())),
+            ),
+            name=layer.name,
+            colormap=layer.colormap,
+            scale=tuple(float(s) for s in layer.scale),
+            translate=tuple(float(t) for t in layer.translate),
+            units=tuple(layer.units),
+            axis_labels=tuple(layer.axis_labels),
+        )
+        return source if point is None else source._at(layer.world_to_data(point))
+
+    def _at(self, position: Sequence[float]) -> "Source":
+        """Return the same with one T, C and Z."""
+        raw = "P" in self.axes
+        index: list[Any] = []
+        for axis, place, size in zip(self.axes, position, self.data.shape, strict=True):
+            inside = min(max(round(float(place)), 0), size - 1)
+            fixed = axis in "TCZ" or (axis == "Q" and not raw)
+            index.append(inside if fixed else slice(None))
+        kept = [n for n, item in enumerate(index) if isinstance(item, slice)]
+
+        def pick(values: Sequence[Any]) -> tuple[Any, ...]:
+            return tuple(values[n] for n in kept)
+
+        return replace(
+            self,
+            data=self.data[tuple(index)],
+            axes="".join(pick(self.axes)),
+            scale=pick(self.scale),
+            translate=pick(self.translate),
+            units=pick(self.units),
+            axis_labels=pick(self.axis_labels),
+        )
+
+    def to_stack(
+        self, given: InputSettings, pixel_nm: float | None, warn: Warn
+    ) -> ImageStack:
+        """Read the pixels and arrange them; as the command line does with a file.
+
+        Parameters
+        ----------
+        given : InputSettings
+            Angles, phases and order; not used where the layer names them itself.
+        pixel_nm : float, optional
+            Wins over what the layer tells.
+        warn : callable
+            Called with each warning.
+        """
+        named = "P" in self.axes
+        raw = RawImage(np.asarray(self.data), self.axes, self.metadata)
+        return arrange(
+            raw,
+            angles=None if named else given.angles,
+            phases=None if named else given.phases,
+            order=None if named else given.order,
+            pixel_size_nm=pixel_nm,
+            warn=warn,
+        )
+
+
+def result_layer(
+    image: ImageStack, source: Source, stack: ImageStack, title: str
+) -> LayerData:
+    """Return the layer of a result, lying exactly on its input.
+
+    Parameters
+    ----------
+    image : ImageStack
+        The result.
+    source : Source
+        The layer that it was made of.
+    stack : ImageStack
+        That layer as the pipeline saw it.
+    title : str
+        What was done.
+    """
+    places = _places(image, stack, source)
+    finer = (image.pixel_size_nm or 1.0) / (stack.pixel_size_nm or 1.0)
+    scale, translate, units = [], [], []
+    for axis, place in zip(image.axes, places, strict=True):
+        own = source.scale[place] if place is not None else 1.0
+        start = source.translate[place] if place is not None else 0.0
+        if axis in "YX":
+            side = "YX".index(axis)
+            moved_nm = image.origin_nm[side] - stack.origin_nm[side]
+            start += own * moved_nm / (stack.pixel_size_nm or 1.0)
+            own *= finer
+        scale.append(own)
+        translate.append(start)
+        units.append(source.units[place] if place is not None else "pixel")
+    low, high = display_limits(image.data)
+    kwargs = {
+        "name": f"{source.name} · {title}",
+        "scale": scale,
+        "translate": translate,
+        "units": units,
+        "axis_labels": [_LABELS.get(axis, axis.lower()) for axis in image.axes],
+        "colormap": source.colormap,
+        "contrast_limits": (low, high),
+        "metadata": {METADATA: carried(image)},
+    }
+    return image.data, kwargs, "image"
+
+
+def stack_layer(image: ImageStack, name: str, **extra: Any) -> LayerData:
+    """Return the layer of a stack that was made of no other layer."""
+    step = image.pixel_size_nm
+    count = len(image.axes) - 2
+    origin = [0.0 if step is None else nm for nm in image.origin_nm]
+    low, high = display_limits(image.data)
+    kwargs = {
+        "name": name,
+        "scale": [1.0] * count + [step or 1.0] * 2,
+        "translate": [0.0] * count + origin,
+        "units": ["pixel"] * count + ["nm" if step else "pixel"] * 2,
+        "axis_labels": [_LABELS.get(axis, axis.lower()) for axis in image.axes],
+        "contrast_limits": (low, high),
+        "metadata": {METADATA: carried(image)},
+        **extra,
+    }
+    return image.data, kwargs, "image"
+
+
+def carried(image: ImageStack) -> Mapping[str, Any]:
+    """Return what a layer carries of a stack beside its pixels."""
+    return {
+        "axes": image.axes,
+        "optics": image.optics,
+        "patterns": image.patterns,
+        "history": image.history,
+        "channel_names": image.channel_names,
+    }
+
+
+def place_in_nm(layer: Image) -> tuple[float, float]:
+    """Return where the first pixel of a layer lies in the world: (y, x) in nm.
+
+    In pixels of the world where the layer tells no unit.
+    """
+    size = pixel_size_nm(layer)
+    y, x = (
+        float(translate) * (1.0 if size is None else size / float(scale))
+        for translate, scale in zip(layer.translate[-2:], layer.scale[-2:], strict=True)
+    )
+    return y, x
+
+
+def _places(image: ImageStack, stack: ImageStack, source: Source) -> list[int | None]:
+    """Return which dimension of the layer each axis of a result comes from."""
+    free = [n for n, axis in enumerate(source.axes) if axis == "Q"]
+    places: list[int | None] = []
+    for axis in image.axes:
+        if axis in source.axes:
+            places.append(source.axes.index(axis))
+            continue
+        same = [n for n in free if source.data.shape[n] == stack.size(axis)]
+        places.append(same[0] if same else None)
+        free = [n for n in free if n not in same[:1]]
+    return places

@@ -1,0 +1,166 @@
+"""The dock of the whole pipeline: all stages, one click, one file of settings."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import napari.viewer
+import numpy as np
+from napari.layers import Image
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QPushButton, QWidget
+
+from napari_dps._qt.form import ModelForm
+from napari_dps._qt.layers import axes_of, why_not
+from napari_dps._qt.microscope import Microscope
+from napari_dps._qt.run_widget import RunWidget
+from napari_dps._qt.stage_widget import parameter_section
+from napari_dps._qt.task import Outcome
+from napari_dps.core import ImageStack, InputError
+from napari_dps.pipeline import Settings, choose_steps, read_tables, save_settings
+from napari_dps.stages import STAGES
+
+_FILES = "Settings (*.toml)"
+
+
+class PipelineWidget(RunWidget):
+    """Runs the stages that are ticked, one after the other."""
+
+    title = "Pipeline"
+    takes_raw = True
+    needs_optics = True
+    may_be_plain = True
+
+    def __init__(
+        self,
+        napari_viewer: "napari.viewer.Viewer",
+        microscope: Microscope | None = None,
+    ) -> None:
+        self.boxes: dict[str, QCheckBox] = {}
+        self.forms: dict[str, ModelForm] = {}
+        super().__init__(napari_viewer, microscope)
+        for box in self.boxes.values():
+            box.toggled.connect(self.check)
+        for form in self.forms.values():
+            form.valueChanged.connect(self.check)
+
+    def reason_against(self, layer: Image) -> str:
+        """Say why a layer cannot be the input; empty if it can."""
+        reason = why_not(layer, "YX")
+        return reason if reason and why_not(layer, "APYX") else ""
+
+    def body(self) -> list[QWidget]:
+        """Return a section for each stage, and the buttons of the file."""
+        sections: list[QWidget] = []
+        for stage in STAGES:
+            box = self.boxes[stage.id] = QCheckBox()
+            box.setChecked(stage.by_default)
+            box.setToolTip(f"Run {stage.title}.")
+            form = self.forms[stage.id] = ModelForm(stage.parameters)
+            section = parameter_section(stage.title, form, is_open=False)
+            section.heading.insertWidget(0, box)
+            sections.append(section)
+        self.keep_all = QCheckBox("Add the result of every stage")
+        self.keep_all.setChecked(True)
+        self.keep_all.setToolTip("Otherwise only that of the last.")
+        return [*sections, self.keep_all, self._file_buttons()]
+
+    def settings(self) -> Settings:
+        """Return what is set: what Save writes and the command line runs.
+
+        Raises
+        ------
+        InputError
+            If values, or the stages ticked, do not fit together.
+        """
+        names = tuple(self._chosen())
+        parameters = {name: self.forms[name].value() for name in names}
+        choose_steps(self._stand_in(), names, parameters)
+        return Settings(names, parameters, self.optics(), self.input_settings())
+
+    def on_outcome(self, outcome: Outcome) -> None:
+        """Add the layers of all stages, or those of the last."""
+        super().on_outcome(outcome if self.keep_all.isChecked() else outcome.last())
+
+    def save(self, path: str | Path) -> None:
+        """Write the settings as TOML, for ``napari-dps run --config``."""
+        save_settings(self.settings(), path)
+
+    def load(self, path: str | Path) -> None:
+        """Show the settings of a TOML file.
+
+        Raises
+        ------
+        InputError
+            If it cannot be read; nothing is changed then.
+        """
+        settings = Settings.from_tables(read_tables(path))
+        for stage in STAGES:
+            named = settings.stages
+            box = self.boxes[stage.id]
+            box.setChecked(stage.by_default if named is None else stage.id in named)
+            self.forms[stage.id].setValue(
+                settings.parameters.get(stage.id, stage.parameters())
+            )
+        optics = dict(settings.optics)
+        pixel_nm = optics.pop("pixel_size_nm", None)
+        self.shared.update(optics)
+        self.shared.set_camera_offset(settings.input.camera_offset)
+        if pixel_nm is not None and self.combo.layer() is not None:
+            self.microscope.propose_pixel_size(pixel_nm)
+        given = settings.input
+        if given.angles is not None and given.phases is not None:
+            self.frames.set_values(given.angles, given.phases, given.order or "apyx")
+
+    def _file_buttons(self) -> QWidget:
+        row = QWidget()
+        line = QHBoxLayout(row)
+        line.setContentsMargins(0, 0, 0, 0)
+        self.save_button = QPushButton("Save settings …")
+        self.load_button = QPushButton("Load settings …")
+        self.save_button.setToolTip("A TOML file for: napari-dps run RAW --config FILE")
+        self.save_button.clicked.connect(self._ask_where_to_save)
+        self.load_button.clicked.connect(self._ask_what_to_load)
+        line.addWidget(self.save_button)
+        line.addWidget(self.load_button)
+        return row
+
+    def _ask_where_to_save(self) -> None:
+        name, _ = QFileDialog.getSaveFileName(
+            self, "Save settings", "pipeline.toml", _FILES
+        )
+        if name:
+            self._try("saved", self.save, Path(name).with_suffix(".toml"))
+
+    def _ask_what_to_load(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Load settings", "", _FILES)
+        if name:
+            self._try("loaded", self.load, Path(name))
+
+    def _try(self, done: str, action: Callable[[Path], None], path: Path) -> None:
+        try:
+            action(path)
+        except (InputError, OSError) as error:
+            self.bar.messages.show_texts([str(error)], "error")
+        else:
+            self.bar.messages.show_texts([f"{done}: {path.name}"], "info")
+
+    def _axes(self) -> str:
+        """Return the axes that the pipeline will see."""
+        layer = self.combo.layer()
+        if layer is None:
+            return "YX"
+        is_raw = "P" in axes_of(layer) or self.frames.is_on
+        return "APYX" if is_raw else "YX"
+
+    def _stand_in(self) -> ImageStack:
+        """Return an image of these axes, to ask the pipeline without reading pixels."""
+        axes = self._axes()
+        return ImageStack(np.zeros((1,) * len(axes), np.float32), axes)
+
+    def _chosen(self) -> list[str]:
+        """Return the stages ticked; those for raw frames only where there are some."""
+        raw = "P" in self._axes()
+        return [
+            stage.id
+            for stage in STAGES
+            if self.boxes[stage.id].isChecked() and (raw or "P" not in stage.takes)
+        ]

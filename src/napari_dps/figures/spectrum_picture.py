@@ -1,0 +1,77 @@
+"""Power spectra of raw SIM frames as pictures, in which the stripes show as spots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from napari_dps.core import ImageStack, InputError
+from napari_dps.physics.sim.spectrum import edge_window
+
+LARGEST_PX = 512
+"""Edge of the part of the field that is transformed, from its middle."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpectrumPicture:
+    """The mean power spectrum of the frames of one angle.
+
+    Attributes
+    ----------
+    pixels : array (S, S), uint8
+        Logarithm of the power, zero frequency at pixel (S // 2, S // 2), y down.
+    per_nm : float
+        Cycles per nm from pixel to pixel.
+    cutoff_per_nm : float
+        Cut-off of the detection.
+    """
+
+    pixels: NDArray[np.uint8]
+    per_nm: float
+    cutoff_per_nm: float
+
+
+def spectrum_pictures(stack: ImageStack) -> list[SpectrumPicture]:
+    """Return a picture of the power spectrum for each angle.
+
+    Parameters
+    ----------
+    stack : ImageStack
+        Axes "APYX", with optics.
+
+    Returns
+    -------
+    list of SpectrumPicture
+        One an angle; black is the 30th percentile of the logarithm, white its maximum
+        beyond a tenth of the cut-off.
+
+    Raises
+    ------
+    InputError
+        If the axes are others, or there are no optics.
+    """
+    if stack.axes != "APYX":
+        raise InputError("axes of raw frames", got=stack.axes, allowed="APYX")
+    optics = stack.require_optics("the spectrum")
+    side = min(LARGEST_PX, *stack.shape[-2:])
+    top, left = ((length - side) // 2 for length in stack.shape[-2:])
+    frames = stack.data[..., top : top + side, left : left + side].astype(np.float32)
+    window = edge_window((side, side))
+    per_nm = 1 / (side * optics.pixel_size_nm)
+    bins = np.arange(side) - side // 2
+    beyond = np.hypot(bins[:, None], bins) * per_nm > 0.1 / optics.cutoff_period_nm
+    pictures = []
+    for angle in frames:
+        spectra = scipy.fft.fft2(
+            (angle - angle.mean(axis=(1, 2), keepdims=True)) * window
+        )
+        power = scipy.fft.fftshift((np.abs(spectra) ** 2).mean(axis=0))
+        level = np.log(power + np.finfo(np.float32).tiny)
+        low, high = np.percentile(level, 30), float(level[beyond].max())
+        share = np.clip((level - low) / max(high - low, 1e-6), 0, 1)
+        pixels = np.asarray(255 * share, dtype=np.uint8)
+        pictures.append(SpectrumPicture(pixels, per_nm, 1 / optics.cutoff_period_nm))
+    return pictures

@@ -1,0 +1,197 @@
+"""The whole story in a real viewer: sample, stages, comparison, pipeline, files.
+
+    xvfb-run -a python tests/qt/story.py FOLDER
+
+leaves in the folder what the command line needs to do the same (``raw.ome.tif``,
+``pipeline.toml``), the layers of the GUI as ``gui.<stage>.npy``, screenshots of every
+dock in both themes, and ``story.json`` with what was seen on the way.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import napari
+import numpy as np
+from npe2 import PluginManager, PluginManifest
+from qtpy.QtCore import QEventLoop, QSettings, QTimer
+from qtpy.QtWidgets import QApplication, QScrollArea, QWidget
+
+import napari_dps
+
+OUT = Path(sys.argv[1])
+SIZE = (1600, 1000)
+
+
+def register() -> None:
+    """Let napari know the plugin of this very checkout, installed or not."""
+    manager = PluginManager.instance()
+    manager.discover()
+    if "napari-dps" not in manager._manifests:
+        file = Path(napari_dps.__file__).with_name("napari.yaml")
+        manager.register(PluginManifest.from_file(file))
+
+
+def spin(seconds: float) -> None:
+    """Let the window work."""
+    loop = QEventLoop()
+    QTimer.singleShot(int(1000 * seconds), loop.quit)
+    loop.exec()
+
+
+def click_run(dock: Any) -> None:
+    """Click Run as a person does, and wait for the end."""
+    assert dock.bar.run_button.isEnabled(), dock.bar.status.text()
+    loop = QEventLoop()
+    dock.bar.runner.finished.connect(loop.quit)
+    dock.bar.run_button.click()
+    loop.exec()
+    assert dock.bar.status.text().startswith("done"), dock.bar.messages.texts
+
+
+def clipped(dock: QWidget) -> list[str]:
+    """Return what does not fit into the width of a dock."""
+    problems = [
+        f"{area.widget().minimumSizeHint().width()} > {area.viewport().width()}"
+        for area in dock.findChildren(QScrollArea)
+        if area.widget().minimumSizeHint().width() > area.viewport().width()
+    ]
+    width = dock.width()
+    for child in dock.findChildren(QWidget):
+        right = child.mapTo(dock, child.rect().topRight()).x()
+        if child.isVisibleTo(dock) and right > width and child.parent() is not None:
+            problems.append(f"{type(child).__name__} {right} > {width}")
+    return problems
+
+
+class Story:
+    """A viewer, and what was seen in it."""
+
+    def __init__(self) -> None:
+        register()
+        self.viewer = napari.Viewer()
+        self.viewer.window._qt_window.resize(*SIZE)
+        self.seen: dict[str, Any] = {"docks_s": {}, "clipped": {}}
+        spin(0.3)
+
+    def open(self, title: str) -> Any:
+        """Open a dock from the menu's command, and take its time."""
+        start = time.perf_counter()
+        dock, widget = self.viewer.window.add_plugin_dock_widget("napari-dps", title)
+        QApplication.processEvents()
+        self.seen["docks_s"][title] = round(time.perf_counter() - start, 3)
+        widget.story_dock = dock
+        spin(0.2)
+        return widget
+
+    def close(self, widget: Any) -> None:
+        """Close a dock by its cross."""
+        widget.story_dock.close()
+        spin(0.05)
+
+    def shoot(self, name: str, widget: Any) -> None:
+        """Save a screenshot in each theme; note what is clipped."""
+        for theme in ("light", "dark"):
+            self.viewer.theme = theme
+            spin(0.3)
+            file = OUT / f"{name}-{theme}.png"
+            self.viewer.screenshot(str(file), canvas_only=False, flash=False)
+        if found := clipped(widget):
+            self.seen["clipped"][name] = found
+
+    def keep(self, stage: str) -> None:
+        """Keep the pixels of the uppermost layer."""
+        np.save(OUT / f"gui.{stage}.npy", np.asarray(self.viewer.layers[-1].data))
+
+
+def tell(story: Story) -> None:
+    """Open a sample, run the stages, compare, save the pipeline."""
+    viewer = story.viewer
+    viewer.open_sample("napari-dps", "microtubules")
+    raw = viewer.layers["Microtubules"]
+    truth = viewer.layers["Microtubules · truth"]
+    before = "torch" in sys.modules
+    dock = story.open("SIM reconstruction")
+    story.seen["torch_before_run"] = before or "torch" in sys.modules
+    dock.combo.set_layer(raw)
+    click_run(dock)
+    spin(1.0)
+    story.keep("reconstruct")
+    story.shoot("reconstruct", dock)
+    story.close(dock)
+    for stage, title in (
+        ("background", "Background removal"),
+        ("dps", "DPS super-resolution"),
+    ):
+        dock = story.open(title)
+        dock.combo.set_layer(viewer.layers[-1])
+        click_run(dock)
+        story.keep(stage)
+        story.shoot(stage, dock)
+        story.close(dock)
+    dock = story.open("srPSF preview")
+    dock.editors["modulation_factor"].setValue(1.9)
+    story.shoot("psf", dock)
+    story.close(dock)
+    compare(story, raw, truth)
+    dock = story.open("Pipeline")
+    dock.combo.set_layer(raw)
+    click_run(dock)
+    for layer, stage in zip(
+        viewer.layers[-3:], dock.settings().stages[-3:], strict=True
+    ):
+        np.save(OUT / f"pipeline.{stage}.npy", np.asarray(layer.data))
+    dock.save(OUT / "pipeline.toml")
+    story.shoot("pipeline", dock)
+    raw.save(str(OUT / "raw.ome.tif"), plugin="napari-dps")
+
+
+def compare(story: Story, raw: Any, truth: Any) -> None:
+    """Rank all images against the truth, with a profile."""
+    viewer = story.viewer
+    dock = story.open("Compare")
+    images = [layer for layer in viewer.layers if layer is not truth]
+    dock.reference.set_layer(truth)
+    dock.choose(images)
+    loop = QEventLoop()
+    dock.runner.finished.connect(loop.quit)
+    dock.buttons["Measure"].click()
+    loop.exec()
+    dock.add_shapes("line")
+    line = viewer.layers[-1]
+    line.add_lines(np.array([[16000, 15400], [16000, 16400]]))
+    line.mode = "pan_zoom"
+    for _ in range(100):
+        if len(dock.plot.curves) == len(images) and not dock.runner.is_running:
+            break
+        spin(0.2)
+    story.seen["psnr_db"] = {row["layer"]: row["psnr_db"] for row in dock.rows}
+    story.seen["profiles"] = len(dock.plot.curves)
+    viewer.scene.camera.center = (0, 16000, 16200)
+    viewer.scene.camera.zoom *= 4
+    story.shoot("compare", dock)
+    story.close(dock)
+    viewer.reset_view()
+    viewer.layers.remove(line)
+
+
+def main() -> None:
+    """Tell the story and write down what was seen."""
+    QSettings.setPath(
+        QSettings.Format.NativeFormat, QSettings.Scope.UserScope, str(OUT / "settings")
+    )
+    OUT.mkdir(parents=True, exist_ok=True)
+    story = Story()
+    tell(story)
+    (OUT / "story.json").write_text(
+        json.dumps(story.seen, indent=2, ensure_ascii=False)
+    )
+    story.viewer.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""The whole story in a real viewer, and the command line on the same file."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+SCREEN = "-screen 0 1700x1100x24"
+STAGES = ("reconstruct", "background", "dps")
+SHOTS = (*STAGES, "psf", "compare", "pipeline")
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tell the story once; screenshots stay where NAPARI_DPS_SCREENSHOTS says."""
+    if shutil.which("xvfb-run") is None:
+        if os.environ.get("CI"):
+            pytest.fail("xvfb-run is not installed: the story cannot be told")
+        pytest.skip("no xvfb-run: apt-get install xvfb (see .ci/run)")
+    kept = os.environ.get("NAPARI_DPS_SCREENSHOTS")
+    folder = Path(kept) if kept else tmp_path_factory.mktemp("story")
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("QT_QPA_PLATFORM", "DISPLAY")
+    }
+    environment |= {"LIBGL_ALWAYS_SOFTWARE": "1", "XDG_CONFIG_HOME": str(folder / "x")}
+    script = Path(__file__).with_name("story.py")
+    done = subprocess.run(
+        ["xvfb-run", "-a", "-s", SCREEN, sys.executable, str(script), str(folder)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def seen(told: Path) -> dict[str, Any]:
+    return json.loads((told / "story.json").read_text("utf-8"))
+
+
+def test_command_line_gives_the_pixels_of_the_gui(told: Path, tmp_path: Path) -> None:
+    import tifffile
+
+    from napari_dps.cli import main
+
+    arguments = ["run", str(told / "raw.ome.tif"), "--out", str(tmp_path)]
+    assert main([*arguments, "--config", str(told / "pipeline.toml")]) == 0
+    for stage in STAGES:
+        written = tifffile.imread(tmp_path / f"raw.{stage}.ome.tif")
+        for dock in ("gui", "pipeline"):
+            shown = np.load(told / f"{dock}.{stage}.npy")
+            assert np.array_equal(written, shown), f"{stage} of {dock}"
+
+
+def test_every_dock_is_pictured_in_both_themes_and_nothing_is_clipped(
+    told: Path, seen: dict[str, Any]
+) -> None:
+    for name in SHOTS:
+        for theme in ("light", "dark"):
+            assert (told / f"{name}-{theme}.png").stat().st_size > 50_000
+    assert seen["clipped"] == {}
+
+
+def test_docks_open_without_torch(seen: dict[str, Any]) -> None:
+    assert seen["torch_before_run"] is False
+
+
+def test_comparison_ranks_the_reconstruction_above_the_widefield_image(
+    seen: dict[str, Any],
+) -> None:
+    scores = seen["psnr_db"]
+    reconstructed = scores["Microtubules · SIM reconstruction"]
+    assert reconstructed > scores["Microtubules"] + 3
+    assert seen["profiles"] == len(scores)
