@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
 import pytest
 import torch
-from scipy.ndimage import gaussian_filter
 
-from napari_dps.nets.artifact_remover import (
-    MULTIPLE,
-    ArtifactRemover,
-    smooth,
-)
+from napari_dps.nets.artifact_remover import MULTIPLE, ArtifactRemover
 from napari_dps.stages.artifacts_network import OVERLAP_PX, TILE_PX
 
 
@@ -26,33 +18,16 @@ def random_network() -> ArtifactRemover:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (5, 3), (37, 31), (64, 64)])
-def test_new_network_hardly_changes_images_of_any_size(shape: tuple[int, int]) -> None:
+def test_new_network_returns_the_image_for_any_size(shape: tuple[int, int]) -> None:
     image = torch.rand(2, 1, *shape)
     with torch.no_grad():
         clean, gate = ArtifactRemover(channels=4, blocks=1)(
             image, torch.tensor([0.0, 1])
         )
-    assert (clean - image).abs().max() < 0.05
+    assert torch.equal(clean, image)
     assert gate.shape == image.shape
     assert gate.min() > 0
     assert gate.max() < 1
-
-
-def test_new_network_without_smoothed_images_changes_nothing() -> None:
-    image = torch.rand(1, 1, 9, 12)
-    with torch.no_grad():
-        network = ArtifactRemover(channels=4, blocks=1, sigmas_px=())
-        clean, _ = network(image, torch.tensor([0.01]))
-    assert torch.allclose(clean, image, atol=1e-6)
-
-
-@pytest.mark.parametrize("sigma_px", [0.6, 1.0, 2.0])
-def test_smoothed_images_are_those_of_scipy(sigma_px: float) -> None:
-    image = torch.rand(1, 1, 20, 30)
-    expected = gaussian_filter(
-        image[0, 0].numpy(), sigma_px, mode="nearest", radius=math.ceil(3 * sigma_px)
-    )
-    assert np.allclose(smooth(image, sigma_px)[0, 0].numpy(), expected, atol=1e-6)
 
 
 def test_noise_that_is_told_changes_the_result() -> None:

@@ -50,7 +50,6 @@ class RemoverSettings(BaseModel):
 
     channels: int = Field(default=32, ge=1, le=1024)
     blocks: int = Field(default=2, ge=1, le=64)
-    sigmas_px: tuple[float, ...] = (0.6, 1.0, 2.0)
 
 
 class RemoverLoss(BaseModel):
