@@ -33,6 +33,7 @@ _IN_GUI_WORDS = {
     "--phases": "phases",
     "--device": "device",
 }
+_FIT = "Layers that do not fit are grey, with the reason."
 _COLOURS = {"warning": "#e0a92e", "error": "#e5534b", "info": "#4c9be8"}
 
 
@@ -216,7 +217,6 @@ class LayerCombo(ChoiceEdit):
         self._layers: list[Layer | None] = []
         self._shown: Layer | None = None
         self.setPlaceholderText("no layer that fits")
-        self.setToolTip("Layers that do not fit are grey; hover to read why.")
         self.currentIndexChanged.connect(self._on_index)
 
     def layer(self) -> Image | None:
@@ -262,6 +262,7 @@ class LayerCombo(ChoiceEdit):
 
     def _on_index(self, _: int = 0) -> None:
         layer = self.layer()
+        self.setToolTip(f"{'' if layer is None else layer.name}\n{_FIT}".strip())
         if layer is not self._shown:
             self._shown = layer
             self.layerChanged.emit(layer)

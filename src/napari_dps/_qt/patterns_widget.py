@@ -30,7 +30,7 @@ from napari_dps.io import load_patterns
 from napari_dps.pipeline import first_unit
 from napari_dps.report import patterns_json, write_json
 
-_TITLES = ("#", "Direction", "Period", "Mod.", "Conf.", "Status")
+_TITLES = ("#", "Dir.", "Period", "Mod.", "Conf.", "Status")
 _TIPS = (
     "Angle, in the order of the frames",
     "Direction of the wave vector in degrees, x towards y; double-click to set it",
@@ -186,6 +186,7 @@ class PatternsWidget(QWidget):
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setStretchLastSection(True)
+        self.table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.table.verticalHeader().setDefaultSectionSize(_ROW_PX)
         for place, tip in enumerate(_TIPS):
             self.table.horizontalHeaderItem(place).setToolTip(tip)

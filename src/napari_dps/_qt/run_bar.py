@@ -144,7 +144,6 @@ class RunBar(QWidget):
     def _on_started(self) -> None:
         self.messages.clear()
         self._set_running(True)
-        self.bar.setRange(0, 0)
         self._text = "starting"
         self._activity = progress(total=100, desc=self._title)
         self._on_tick(0.0)

@@ -25,7 +25,7 @@ Steps = Generator[Progress, None, Any]
 
 _PATIENCE_S = 5.0
 """How long a closing program waits for the step at work."""
-_TICK_MS = 250
+_TICK_MS = 1000  # each tick paints the window anew, canvas included
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from napari_dps.core import ImageStack
 from napari_dps.figures.layout import EDGE_PX, HEADING_PX, Layout
@@ -137,6 +136,8 @@ def _detailed_window(panel: Panel, layout: Layout) -> tuple[float, float, float,
         min(rows, max(1, round(layout.zoom[0] / unit))),
         min(columns, max(1, round(layout.zoom[1] / unit))),
     )
+    from scipy import ndimage  # not needed by docks, which import this module
+
     clipped = np.clip(panel.image.data, *panel.limits)
     gradient = ndimage.gaussian_gradient_magnitude(clipped, 2.0)
     density = ndimage.uniform_filter(gradient, size)

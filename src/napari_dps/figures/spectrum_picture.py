@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from napari_dps.core import ImageStack, InputError
-from napari_dps.physics.sim.spectrum import edge_window
 
 LARGEST_PX = 512
 """Edge of the part of the field that is transformed, from its middle."""
+
+_AROUND_PX = 31
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,7 +23,8 @@ class SpectrumPicture:
     Attributes
     ----------
     pixels : array (S, S), uint8
-        Logarithm of the power, zero frequency at pixel (S // 2, S // 2), y down.
+        Logarithm of the power over that around; zero frequency at pixel
+        (S // 2, S // 2), y down.
     per_nm : float
         Cycles per nm from pixel to pixel.
     cutoff_per_nm : float
@@ -45,14 +47,18 @@ def spectrum_pictures(stack: ImageStack) -> list[SpectrumPicture]:
     Returns
     -------
     list of SpectrumPicture
-        One an angle; black is the 30th percentile of the logarithm, white its maximum
-        beyond a tenth of the cut-off.
+        One an angle; black is the median, white the maximum beyond a tenth of the
+        cut-off.
 
     Raises
     ------
     InputError
         If the axes are others, or there are no optics.
     """
+    import scipy.fft  # here, since docks import this module
+
+    from napari_dps.physics.sim.spectrum import edge_window
+
     if stack.axes != "APYX":
         raise InputError("axes of raw frames", got=stack.axes, allowed="APYX")
     optics = stack.require_optics("the spectrum")
@@ -62,7 +68,8 @@ def spectrum_pictures(stack: ImageStack) -> list[SpectrumPicture]:
     window = edge_window((side, side))
     per_nm = 1 / (side * optics.pixel_size_nm)
     bins = np.arange(side) - side // 2
-    beyond = np.hypot(bins[:, None], bins) * per_nm > 0.1 / optics.cutoff_period_nm
+    radius = np.hypot(bins[:, None], bins)
+    beyond = radius * per_nm > 0.1 / optics.cutoff_period_nm
     pictures = []
     for angle in frames:
         spectra = scipy.fft.fft2(
@@ -70,8 +77,20 @@ def spectrum_pictures(stack: ImageStack) -> list[SpectrumPicture]:
         )
         power = scipy.fft.fftshift((np.abs(spectra) ** 2).mean(axis=0))
         level = np.log(power + np.finfo(np.float32).tiny)
-        low, high = np.percentile(level, 30), float(level[beyond].max())
+        level = _stand_out(level)
+        low, high = np.percentile(level, 50), float(level[beyond].max())
         share = np.clip((level - low) / max(high - low, 1e-6), 0, 1)
         pixels = np.asarray(255 * share, dtype=np.uint8)
         pictures.append(SpectrumPicture(pixels, per_nm, 1 / optics.cutoff_period_nm))
     return pictures
+
+
+def _stand_out(level: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Return a spectrum over its surroundings, averaged over a spot of the window.
+
+    So the object's own spectrum does not outshine the stripes.
+    """
+    import scipy.ndimage
+
+    spot, around = (scipy.ndimage.uniform_filter(level, n) for n in (3, _AROUND_PX))
+    return np.asarray(spot - around)
