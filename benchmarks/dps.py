@@ -222,7 +222,8 @@ many dip by more than 10 % (one looks like two), and the brightest ghost line wi
 ## Speed and memory
 
 512² to 1024² pixels: CPU seconds of one thread, and wall clock on two threads, each the
-least of three runs in turns with the others ({busy}). Its authors' numpy
+least of three runs in turns with the others ({busy}; wall clock tells
+little on a busy machine). Its authors' numpy
 implementation of sparse–Hessian deconvolution takes 95 s for 128² pixels as measured
 when this project began (it cannot be run in this table: it needs edits to run without a
 GPU library); `sparse` is our implementation in torch.

@@ -25,6 +25,14 @@ import napari_dps
 
 OUT = Path(sys.argv[1])
 SIZE = (1600, 1000)
+DOCKS = {
+    "denoise": "Denoise",
+    "reconstruct": "SIM reconstruction",
+    "artifacts": "Artifact removal",
+    "background": "Background removal",
+    "dps": "DPS super-resolution",
+}
+"""Stages and the titles of their docks, in the order in which they are clicked."""
 
 
 def register() -> None:
@@ -115,21 +123,15 @@ def tell(story: Story) -> None:
     raw = viewer.layers["Microtubules"]
     truth = viewer.layers["Microtubules · truth"]
     before = "torch" in sys.modules
-    dock = story.open("SIM reconstruction")
-    story.seen["torch_before_run"] = before or "torch" in sys.modules
-    dock.combo.set_layer(raw)
-    click_run(dock)
-    spin(1.0)
-    story.keep("reconstruct")
-    story.shoot("reconstruct", dock)
-    story.close(dock)
-    for stage, title in (
-        ("background", "Background removal"),
-        ("dps", "DPS super-resolution"),
-    ):
+    layer = raw
+    for stage, title in DOCKS.items():
         dock = story.open(title)
-        dock.combo.set_layer(viewer.layers[-1])
+        if layer is raw:
+            story.seen["torch_before_run"] = before or "torch" in sys.modules
+        dock.combo.set_layer(layer)
         click_run(dock)
+        spin(1.0)
+        layer = viewer.layers[-1]
         story.keep(stage)
         story.shoot(stage, dock)
         story.close(dock)
@@ -141,9 +143,8 @@ def tell(story: Story) -> None:
     dock = story.open("Pipeline")
     dock.combo.set_layer(raw)
     click_run(dock)
-    for layer, stage in zip(
-        viewer.layers[-3:], dock.settings().stages[-3:], strict=True
-    ):
+    stages = dock.settings().stages
+    for layer, stage in zip(viewer.layers[-len(stages) :], stages, strict=True):
         np.save(OUT / f"pipeline.{stage}.npy", np.asarray(layer.data))
     dock.save(OUT / "pipeline.toml")
     story.shoot("pipeline", dock)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 SCREEN = "-screen 0 1700x1100x24"
-STAGES = ("reconstruct", "background", "dps")
+STAGES = ("denoise", "reconstruct", "artifacts", "background", "dps")
 SHOTS = (*STAGES, "psf", "compare", "pipeline")
 
 

@@ -3,7 +3,25 @@
 from napari_dps._qt.reconstruct_widget import ReconstructWidget
 from napari_dps._qt.stage_widget import StageWidget
 
-__all__ = ["BackgroundWidget", "DpsWidget", "ReconstructWidget"]
+__all__ = [
+    "ArtifactsWidget",
+    "BackgroundWidget",
+    "DenoiseWidget",
+    "DpsWidget",
+    "ReconstructWidget",
+]
+
+
+class DenoiseWidget(StageWidget):
+    """Denoising of raw frames."""
+
+    stage_id = "denoise"
+
+
+class ArtifactsWidget(StageWidget):
+    """Artefact removal."""
+
+    stage_id = "artifacts"
 
 
 class BackgroundWidget(StageWidget):
