@@ -111,9 +111,9 @@ def test_noise_is_told_as_white_at_canonical_sampling(network, monkeypatch):
     told = []
     original = dps_network.prepare_steps
 
-    def see(image, iterations, device, noise):
+    def see(image, iterations, device, noise, models):
         told.append(noise)
-        return original(image, iterations, device, noise)
+        return original(image, iterations, device, noise, models)
 
     monkeypatch.setattr(dps_network, "prepare_steps", see)
     sharpener = Sharpener(Metadata(), network, CPU)  # type: ignore[arg-type]

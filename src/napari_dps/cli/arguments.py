@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from napari_dps.core import InputError
 from napari_dps.core.params import ParameterInfo, describe
 
 
@@ -72,6 +73,11 @@ def optics_tables(options: argparse.Namespace) -> dict[str, dict[str, str]]:
     ``--modulation-factor auto`` is no property of the optics but asks the stage dps to
     measure the PSF.
 
+    Raises
+    ------
+    InputError
+        If it is also told not to.
+
     Examples
     --------
     >>> optics_tables(argparse.Namespace(**{"optics.modulation_factor": "auto"}))
@@ -80,6 +86,13 @@ def optics_tables(options: argparse.Namespace) -> dict[str, dict[str, str]]:
     optics = values_of(options, "optics")
     if optics.get("modulation_factor") != "auto":
         return {"optics": optics, "dps": {}}
+    stated = values_of(options, "dps").get("psf", "measured")
+    if stated != "measured":
+        raise InputError(
+            "--modulation-factor auto measures the PSF: --dps.psf",
+            got=stated,
+            allowed="measured, or nothing",
+        )
     del optics["modulation_factor"]
     return {"optics": optics, "dps": {"psf": "measured"}}
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from itertools import product
+
 import numpy as np
-import scipy.ndimage
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 _NOISES = 8.0
@@ -13,6 +16,8 @@ _SHARE = 0.4
 sampled at the Nyquist limit it has 0.4 or more, wherever the point lies in its pixel
 (0.66 at 0.4 cycles per pixel)."""
 _NYQUIST = 0.5
+_REACH = 2
+_RING = [step for step in product((-1, 0, 1), repeat=2) if step != (0, 0)]
 
 
 def without_hot_pixels(
@@ -45,18 +50,28 @@ def without_hot_pixels(
     >>> float(cleaned.max()), count
     (10.0, 1)
     """
-    if cutoff_per_pixel > _NYQUIST or min(image.shape) < 3:
+    if cutoff_per_pixel > _NYQUIST or min(image.shape) < 2 * _REACH + 1:
         return image, 0
-    ring = np.ones((3, 3), bool)
-    ring[1, 1] = False
-    around = scipy.ndimage.maximum_filter(image, footprint=ring, mode="mirror")
-    candidates = image > around + _NOISES * noise
-    if not candidates.any():
+    padded = np.pad(image, _REACH, mode="reflect")
+    around = reduce(np.maximum, (_shifted(padded, *step) for step in _RING))
+    places = np.argwhere(image > around + _NOISES * noise)
+    if not len(places):
         return image, 0
-    # The level around it, from a ring that its own light does not reach.
-    level = scipy.ndimage.median_filter(image, size=5, mode="mirror")
-    hot = candidates & (around - level < _SHARE * (image - level))
+    # Each with its 5 × 5 neighbourhood; its own light hardly reaches their median.
+    windows = sliding_window_view(padded, (2 * _REACH + 1,) * 2)[tuple(places.T)]
+    level = np.median(windows, axis=(1, 2))
+    row, column = places.T
+    height = image[row, column] - level
+    hot = around[row, column] - level < _SHARE * height
+    if not hot.any():
+        return image, 0
+    near = np.stack([_shifted(padded, *step)[row[hot], column[hot]] for step in _RING])
     cleaned = image.copy()
-    median = scipy.ndimage.median_filter(image, footprint=ring, mode="mirror")
-    cleaned[hot] = median[hot]
+    cleaned[row[hot], column[hot]] = np.median(near, axis=0)
     return cleaned, int(hot.sum())
+
+
+def _shifted(padded: NDArray[np.float32], y: int, x: int) -> NDArray[np.float32]:
+    """Return, for each pixel, its neighbour at an offset."""
+    rows, columns = padded.shape
+    return padded[_REACH + y : rows - _REACH + y, _REACH + x : columns - _REACH + x]

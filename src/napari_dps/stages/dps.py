@@ -12,7 +12,7 @@ from napari_dps.core import ImageStack, Progress, StageParameters, one_of
 from napari_dps.core.progress import PART_TICKS
 from napari_dps.physics.hot_pixels import without_hot_pixels
 from napari_dps.stages.base import Context, Stage
-from napari_dps.stages.dps_methods import METHODS, Task
+from napari_dps.stages.dps_methods import METHODS, Task, signal_to_noise
 from napari_dps.stages.dps_optics import assumed_optics, effective_optics
 from napari_dps.stages.dps_uncertainty import NOISE_DRAWS, spread_steps
 from napari_dps.stages.noise import is_raw, measured_noise
@@ -136,6 +136,7 @@ def run(
         optics,
         parameters.strength,
         noise,
+        signal_to_noise(data, noise),
         context,
         weights=parameters.weights,
         is_raw=white,

@@ -24,8 +24,32 @@ _NEIGHBOURHOOD_PX = 2.5
 _TINY = 1e-6
 
 
+class Models:
+    """Imaging models at canonical sampling, kept from image to image of one size."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[tuple[int, int], torch.device, float], ImagingModel] = {}
+
+    def model(
+        self, shape: tuple[int, int], device: torch.device, seen_width: float = 0.0
+    ) -> ImagingModel:
+        """Return the model for images of a shape; see `ImagingModel`."""
+        key = (shape, device, seen_width)
+        if key not in self._made:
+            if any(known[0] != shape for known in self._made):
+                self._made.clear()
+            self._made[key] = ImagingModel(
+                shape, CANONICAL_CUTOFF_PER_PIXEL, device, seen_width=seen_width
+            )
+        return self._made[key]
+
+
 def consistency_steps(
-    sharp: torch.Tensor, given: NetworkInput, seen_width: float, iterations: int
+    sharp: torch.Tensor,
+    given: NetworkInput,
+    seen_width: float,
+    iterations: int,
+    models: Models | None = None,
 ) -> Generator[Progress, None, torch.Tensor]:
     """Iterate Richardson–Lucy from a network's result, where there is structure.
 
@@ -45,6 +69,8 @@ def consistency_steps(
         Width of the PSF of the result, of the image's; 0 for emitters.
     iterations : int
         0 returns the result itself.
+    models : Models, optional
+        Imaging models that were made before.
 
     Yields
     ------
@@ -58,12 +84,7 @@ def consistency_steps(
     if not iterations:
         return sharp
     height, width = given.image.shape
-    model = ImagingModel(
-        (height, width),
-        CANONICAL_CUTOFF_PER_PIXEL,
-        sharp.device,
-        seen_width=seen_width,
-    )
+    model = (models or Models()).model((height, width), sharp.device, seen_width)
     share = clear_share(model.blur(model.extended(sharp)), given.noise * given.scale)
     counts = given.image * given.scale + given.base
     (result,) = yield from richardson_lucy_depths_steps(

@@ -73,6 +73,8 @@ class Task:
         0 to 1.
     noise : float
         Standard deviation of the noise, in counts.
+    signal_to_noise : float
+        See `signal_to_noise`.
     context : Context
         Device, warnings, cache.
     weights : str
@@ -87,6 +89,7 @@ class Task:
     optics: Optics
     strength: float
     noise: float
+    signal_to_noise: float
     context: Context
     weights: str
     is_raw: bool = True
@@ -101,25 +104,25 @@ class Task:
         gain = DECONVOLUTION_GAIN if self.is_reconstructed else 1.0
         return gain * self.optics.cutoff_per_pixel * self.optics.modulation_factor
 
-    @property
-    def signal_to_noise(self) -> float:
-        """The brightest structure (99.9th percentile over the median) over the noise.
-
-        Of the image smoothed by a Gaussian of one pixel, so that neither noise nor hot
-        pixels are taken for structure. 1 to `BEST_SIGNAL_TO_NOISE`.
-        """
-        smooth = scipy.ndimage.gaussian_filter(self.image, 1.0)
-        middle, bright = np.percentile(smooth, [50, 99.9])
-        if self.noise <= 0:
-            return BEST_SIGNAL_TO_NOISE
-        return min(max(float(bright - middle) / self.noise, 1.0), BEST_SIGNAL_TO_NOISE)
-
     def iterations(self, reference: float, exponent: float) -> int:
         """Return the accelerated iterations that suit the noise and the strength."""
         share = 1.0 if self.is_raw else PROCESSED_SHARE
         return iterations_for(
             self.signal_to_noise, self.strength, share * reference, exponent
         )
+
+
+def signal_to_noise(image: NDArray[np.float32], noise: float) -> float:
+    """Return the brightest structure over the noise.
+
+    The 99.9th percentile over the median, of the image smoothed by a Gaussian of one
+    pixel, so that noise is not taken for structure. 1 to `BEST_SIGNAL_TO_NOISE`.
+    """
+    if noise <= 0:
+        return BEST_SIGNAL_TO_NOISE
+    smooth = scipy.ndimage.gaussian_filter(image, 1.0)
+    middle, bright = np.percentile(smooth, [50, 99.9])
+    return min(max(float(bright - middle) / noise, 1.0), BEST_SIGNAL_TO_NOISE)
 
 
 Method = Callable[[Task], Generator[Progress, None, NDArray[np.float32]]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,12 +18,11 @@ from napari_dps.physics.canonical import (
     from_canonical,
     to_canonical,
 )
-from napari_dps.physics.deconvolution.model import ImagingModel
 from napari_dps.physics.deconvolution.richardson_lucy import (
     richardson_lucy_depths_steps,
 )
 from napari_dps.physics.otf import otf_2d
-from napari_dps.stages.dps_consistency import consistency_steps
+from napari_dps.stages.dps_consistency import Models, consistency_steps
 from napari_dps.stages.tiling import tiles
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
 OUTPUT_WIDTH = 0.4
 """Width of the PSF of features and of supervised results, of the input's width."""
-TILE_PX = 448
+TILE_PX = 576
 OVERLAP_PX = 64
 """Image pixels: edge of a tile and overlap, multiples of the network's cells of 4 px;
 the network sees less than 64 px to each side."""
@@ -56,6 +55,7 @@ class Sharpener:
     metadata: CheckpointMetadata
     network: ResUDBPN
     device: torch.device
+    models: Models = field(default_factory=Models)
 
     @classmethod
     def load(cls, checkpoint: Checkpoint, device: torch.device) -> Sharpener:
@@ -102,7 +102,11 @@ class NetworkInput:
 
 
 def prepare_steps(
-    image: NDArray[Any], iterations: Sequence[int], device: torch.device, noise: float
+    image: NDArray[Any],
+    iterations: Sequence[int],
+    device: torch.device,
+    noise: float,
+    models: Models | None = None,
 ) -> Generator[Progress, None, NetworkInput]:
     """Compute the network's inputs.
 
@@ -119,6 +123,8 @@ def prepare_steps(
         Where to compute.
     noise : float
         Standard deviation of its noise in counts, as if it were white.
+    models : Models, optional
+        Imaging models that were made before.
 
     Yields
     ------
@@ -138,9 +144,7 @@ def prepare_steps(
     yield Progress(0, total, "Imaging model")
     features = [torch.empty((0, *(2 * side for side in counts.shape)), device=device)]
     if iterations:
-        model = ImagingModel(
-            (counts.shape[0], counts.shape[1]), CANONICAL_CUTOFF_PER_PIXEL, device
-        )
+        model = (models or Models()).model((counts.shape[0], counts.shape[1]), device)
         depths = yield from richardson_lucy_depths_steps(counts, model, iterations)
         sharp = change_width(torch.stack(depths), 0, OUTPUT_WIDTH)
         features.append((sharp - base) / scale)
@@ -231,12 +235,14 @@ def sharpen_steps(
     depths = sharpener.metadata.rl_iterations
     # White noise of as much power at the frequencies of the image.
     level = noise * canonical_zoom(optics)
-    preparing = prepare_steps(canonical, depths, sharpener.device, level)
+    preparing = prepare_steps(
+        canonical, depths, sharpener.device, level, sharpener.models
+    )
     given = yield from one_of(preparing, 0, _PARTS)
     sharp = yield from one_of(network_steps(sharpener.network, given), 1, _PARTS)
     trained = sharpener.metadata.output_width
     yield Progress(2 * PART_TICKS, _PARTS * PART_TICKS, "Data consistency")
-    refining = consistency_steps(sharp, given, trained, iterations)
+    refining = consistency_steps(sharp, given, trained, iterations, sharpener.models)
     sharp = yield from one_of(refining, 2, _PARTS)
     seen = change_width(sharp, trained, max(width, trained))
     rows, columns = (2 * side for side in image.shape)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
+
+GRID_PX = 16
+"""The cells of every network divide it: a tile is cut into the same cells as the whole
+image."""
 
 Part = tuple[slice, slice]
 """Rows and columns."""
@@ -36,7 +42,8 @@ def tiles(shape: tuple[int, int], *, tile_px: int, overlap_px: int) -> Iterator[
     shape : tuple of int
         (Y, X) of the image.
     tile_px : int
-        Edge of what a tile gives.
+        Largest edge of what a tile gives. Tiles are about equal, and their edges
+        multiples of `GRID_PX`.
     overlap_px : int
         What is read beyond it on each side where there is image: as far as what is
         done looks, so that tiles join without a seam.
@@ -47,17 +54,18 @@ def tiles(shape: tuple[int, int], *, tile_px: int, overlap_px: int) -> Iterator[
 
     Examples
     --------
-    >>> [tile.read[1] for tile in tiles((4, 10), tile_px=8, overlap_px=2)]
-    [slice(0, 10, None), slice(6, 10, None)]
+    >>> [tile.read[1] for tile in tiles((40, 100), tile_px=80, overlap_px=16)]
+    [slice(0, 80, None), slice(48, 100, None)]
     """
-    for y in range(0, shape[0], tile_px):
-        for x in range(0, shape[1], tile_px):
-            spans = [
-                _span(start, size, tile_px, overlap_px)
-                for start, size in zip((y, x), shape, strict=True)
-            ]
-            (read_y, keep_y, write_y), (read_x, keep_x, write_x) = spans
-            yield Tile((read_y, read_x), (keep_y, keep_x), (write_y, write_x))
+    rows, columns = (list(_spans(size, tile_px, overlap_px)) for size in shape)
+    for (read_y, keep_y, write_y), (read_x, keep_x, write_x) in product(rows, columns):
+        yield Tile((read_y, read_x), (keep_y, keep_x), (write_y, write_x))
+
+
+def _spans(size: int, most: int, overlap: int) -> Iterator[tuple[slice, slice, slice]]:
+    edge = GRID_PX * math.ceil(size / math.ceil(size / most) / GRID_PX)
+    for start in range(0, size, edge):
+        yield _span(start, size, edge, overlap)
 
 
 def _span(start: int, size: int, tile: int, overlap: int) -> tuple[slice, slice, slice]:
