@@ -117,6 +117,26 @@ def open_docks() -> list[tuple[str, float, float]]:
     return rows
 
 
+def preview_ms() -> tuple[float, float]:
+    """Return median and 95th percentile of the time from slider to picture."""
+    from napari.components import ViewerModel
+
+    from napari_dps._qt.microscope import Microscope
+    from napari_dps._qt.psf_widget import PsfWidget
+
+    dock = PsfWidget(ViewerModel(), microscope=Microscope())
+    dock.resize(400, 900)
+    dock.show()
+    QApplication.processEvents()
+    times = []
+    for tick in range(300, 700, 2):
+        start = time.perf_counter()
+        dock.sliders["na"].setValue(tick)
+        QApplication.processEvents()
+        times.append(1e3 * (time.perf_counter() - start))
+    return float(np.median(times)), float(np.percentile(times, 95))
+
+
 def main() -> None:
     """Measure and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -150,6 +170,9 @@ def main() -> None:
     lines += ["", "| dock | first opening (s) | of the processor (s) |"]
     lines += ["| --- | ---: | ---: |"]
     lines += [f"| {name} | {a:.2f} | {b:.2f} |" for name, a, b in open_docks()]
+    median, slow = preview_ms()
+    lines += ["", f"srPSF preview, slider to picture: {median:.1f} ms median, "]
+    lines[-1] += f"{slow:.1f} ms 95th percentile."
     text = "\n".join(lines)
     print(text)
     if options.out:

@@ -368,6 +368,21 @@ def test_device_that_is_absent_is_named(
     assert dock.bar.status.text().startswith("done")
 
 
+def test_several_sets_of_unnamed_frames_are_time_points(
+    qtbot: Any, make: Make, viewer: ViewerModel, microscope: Microscope, raw_stack: Any
+) -> None:
+    microscope.update(OPTICS)
+    microscope.set_camera_offset(100)
+    frames = np.tile(raw_stack.data.reshape(9, *raw_stack.shape[-2:]), (2, 1, 1))
+    viewer.add_image(frames, scale=(1, 65, 65), units=("pixel", "nm", "nm"))
+    dock = make(dock_widgets.ReconstructWidget)
+    _run(qtbot, dock)
+    result = viewer.layers[-1]
+    assert result.data.shape[0] == 2
+    assert result.axis_labels == ("t", "y", "x")
+    assert np.array_equal(result.data[0], result.data[1])
+
+
 def test_raw_layer_without_names_asks_for_its_frames(
     qtbot: Any, make: Make, viewer: ViewerModel, microscope: Microscope, raw_stack: Any
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Generator
@@ -190,6 +192,44 @@ def test_flood_of_reports_reaches_the_window_as_few(qtbot: Any, runner: Runner) 
     with qtbot.waitSignal(runner.finished, timeout=20_000):
         runner.start(steps)
     assert 0 < len(seen) < 5_000
+
+
+ENDING = """
+import time
+from qtpy.QtCore import QCoreApplication, QObject, QTimer
+from napari_dps._qt.runner import Runner
+from napari_dps.core import Progress
+
+def steps(name):
+    try:
+        while True:
+            yield Progress(0, 1)
+            time.sleep(0.05)
+    finally:
+        print(name, "closed", flush=True)
+
+app = QCoreApplication([])
+parent = QObject()
+first, second = Runner(parent), Runner(parent)
+first.start(lambda: steps("first"))
+second.start(lambda: steps("second"))
+if {with_loop}:
+    QTimer.singleShot(200, app.quit)
+    app.exec()
+else:
+    time.sleep(0.2)
+"""
+
+
+@pytest.mark.parametrize("with_loop", [True, False])
+def test_program_that_ends_during_a_run_closes_it_and_begins_no_other(
+    with_loop: bool,
+) -> None:
+    code = ENDING.replace("{with_loop}", str(with_loop))
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "first closed\n"), done.stderr
 
 
 def test_failure_of_unknown_kind_names_its_type() -> None:

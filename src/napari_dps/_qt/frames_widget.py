@@ -1,6 +1,7 @@
 """How the frames of an unnamed raw stack are to be read: angles, phases, order."""
 
 from collections.abc import Generator
+from functools import partial
 
 import numpy as np
 from napari.layers import Image
@@ -18,11 +19,13 @@ from qtpy.QtWidgets import (
 from napari_dps._qt.form import ChoiceEdit, IntegerEdit, compact_rows, row_label
 from napari_dps._qt.layers import Source, axes_of, is_zero_based
 from napari_dps._qt.parts import hint_label, in_gui_words
-from napari_dps._qt.runner import Failure, Runner, Steps
+from napari_dps._qt.runner import Failure, Runner
 from napari_dps.core import Progress
 from napari_dps.io import OrderCheck, check_order, usual_counts
 
+AUTO = "auto"
 ORDERS = {
+    AUTO: "angle by angle; more sets are time points",
     "apyx": "angle by angle",
     "payx": "phase by phase",
     "tapyx": "time, then angle by angle",
@@ -99,14 +102,18 @@ class FramesWidget(QWidget):
         """Whether the layer is to be read as frames with these counts."""
         return self.is_needed and bool(self.is_raw.isChecked())
 
-    def values(self) -> dict[str, int | str]:
+    @property
+    def _is_auto(self) -> bool:
+        return bool(self.order.currentData() == AUTO)
+
+    def values(self) -> dict[str, int | str | None]:
         """Return what `InputSettings` takes; empty where the layer names its axes."""
         if not self.is_on:
             return {}
         return {
             "angles": self.angles.value(),
             "phases": self.phases.value(),
-            "order": self.order.currentData(),
+            "order": None if self._is_auto else self.order.currentData(),
         }
 
     def set_layer(self, layer: Image | None) -> None:
@@ -119,7 +126,7 @@ class FramesWidget(QWidget):
         total = int(np.prod(layer.data.shape[:-2]))
         found = usual_counts(total)
         if found:
-            self.set_values(*found, "apyx")
+            self.set_values(*found, AUTO)
         if self._is_optional:
             exact = found is not None and found[0] * found[1] == total
             self.is_raw.setChecked(exact and not is_zero_based(layer))
@@ -136,14 +143,11 @@ class FramesWidget(QWidget):
         """Find the order that the frames fit, beside the window."""
         if self._layer is None or not self.is_needed:
             return
-        source, values = Source.of(self._layer), self.values()
         self.detect_button.setEnabled(False)
         self._note.setText("looking at the frames …")
-
-        def steps() -> Steps:
-            return _check(source, values)
-
-        self._runner.start(steps)
+        order = "apyx" if self._is_auto else self.order.currentData()
+        counts = self.angles.value(), self.phases.value()
+        self._runner.start(partial(_check, Source.of(self._layer), *counts, order))
 
     def _on_edit(self) -> None:
         self.valueChanged.emit()
@@ -164,17 +168,15 @@ class FramesWidget(QWidget):
 
 
 def _check(
-    source: Source, values: dict[str, int | str]
+    source: Source, angles: int, phases: int, order: str
 ) -> Generator[Progress, None, OrderCheck]:
+    """Test the order of the frames; of several sets in time that of the first."""
     yield Progress(0, 1)
     data = np.asarray(source.data)
     frames = data.reshape(-1, *data.shape[-2:])
-    return check_order(
-        frames,
-        angles=int(values["angles"]),
-        phases=int(values["phases"]),
-        order=str(values["order"]),
-    )
+    if order in ("apyx", "payx"):
+        frames = frames[: angles * phases]
+    return check_order(frames, angles=angles, phases=phases, order=order)
 
 
 def _count(name: str) -> IntegerEdit:

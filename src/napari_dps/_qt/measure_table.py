@@ -68,6 +68,7 @@ class _Number(QTableWidgetItem):
 
 
 _NAME_PX = 150
+_LEAST_PX = 130
 
 
 class MeasureTable(QTableWidget):
@@ -81,7 +82,7 @@ class MeasureTable(QTableWidget):
         self.setSortingEnabled(True)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setWordWrap(False)
-        self.setMinimumHeight(130)
+        self.setMinimumHeight(_LEAST_PX)
 
     def show_rows(self, rows: list[Row]) -> None:
         """Show measures in the table; the best of each column is bold."""
@@ -109,6 +110,9 @@ class MeasureTable(QTableWidget):
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
         self.setColumnWidth(0, _NAME_PX)
+        rows_px = sum(self.rowHeight(number) for number in range(self.rowCount()))
+        bars_px = header.height() + self.horizontalScrollBar().sizeHint().height()
+        self.setMaximumHeight(max(rows_px + bars_px + 8, _LEAST_PX))
 
     def _fill(self, place: int, column: _Column, rows: Sequence[Row]) -> None:
         values = [row.get(column.key) for row in rows]

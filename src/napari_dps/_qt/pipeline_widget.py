@@ -9,6 +9,7 @@ from napari.layers import Image
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QPushButton, QWidget
 
 from napari_dps._qt.form import ModelForm
+from napari_dps._qt.frames_widget import AUTO
 from napari_dps._qt.layers import axes_of, why_not
 from napari_dps._qt.microscope import Microscope
 from napari_dps._qt.run_widget import RunWidget
@@ -108,7 +109,7 @@ class PipelineWidget(RunWidget):
             self.microscope.propose_pixel_size(pixel_nm)
         given = settings.input
         if given.angles is not None and given.phases is not None:
-            self.frames.set_values(given.angles, given.phases, given.order or "apyx")
+            self.frames.set_values(given.angles, given.phases, given.order or AUTO)
 
     def _file_buttons(self) -> QWidget:
         row = QWidget()

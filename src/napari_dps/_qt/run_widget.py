@@ -147,8 +147,7 @@ class RunWidget(ViewerWidget):
         column.addWidget(self.combo)
         column.addWidget(self.info)
         column.addWidget(self.frames)
-        if self.needs_optics:
-            column.addWidget(self._microscope_section())
+        column.addWidget(self._microscope_section())
         for widget in self.body():
             column.addWidget(widget)
         column.addStretch(1)
@@ -159,7 +158,9 @@ class RunWidget(ViewerWidget):
 
     def _microscope_section(self) -> Section:
         tip = "Shared by all docks and remembered."
-        self.optics_section = Section("Microscope", self.microscope, tip=tip)
+        self.optics_section = Section(
+            "Microscope", self.microscope, is_open=False, tip=tip
+        )
         self.microscope.valueChanged.connect(self._show_summary)
         return self.optics_section
 
@@ -173,8 +174,9 @@ class RunWidget(ViewerWidget):
 
     def _on_layer(self, layer: Image | None) -> None:
         self.microscope.set_layer(layer)
-        if self.needs_optics and layer is not None:
-            self.optics_section.setOpen(bool(self.microscope.missing))
+        if layer is not None:
+            is_asked = self.needs_optics and bool(self.microscope.missing)
+            self.optics_section.setOpen(is_asked)
         self.frames.set_layer(layer if self.takes_raw else None)
         self.info.setText(describe_layer(layer) if layer is not None else "")
         self.bar.frame_only.setVisible(layer is not None and has_frames(layer))

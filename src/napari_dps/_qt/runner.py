@@ -5,6 +5,7 @@ threads and FFT plans for each thread that calls it, and a new one for every run
 pay for them anew. All signals are emitted in the thread of the GUI.
 """
 
+import atexit
 import logging
 import queue
 import threading
@@ -23,8 +24,9 @@ _log = logging.getLogger(__name__)
 
 Steps = Generator[Progress, None, Any]
 
-_PATIENCE_S = 5.0
-"""How long a closing program waits for the step at work."""
+_PATIENCE_S = 60.0
+"""How long a program whose windows are closed waits for the step at work, which takes
+about a second: a thread that is inside torch when Python ends aborts the program."""
 _TICK_MS = 1000  # each tick paints the window anew, canvas included
 
 
@@ -154,11 +156,13 @@ class _Worker:
         app = QCoreApplication.instance()
         if app is not None:
             app.aboutToQuit.connect(self.close)
+        atexit.register(self.close)  # where no event loop was ever run
 
     def _serve(self) -> None:
         while (job := self.jobs.get()) is not None:
             self.current = job
-            job.run(self._tell)
+            if not self.is_closed:
+                job.run(self._tell)
             self.current = job = None
 
     def _tell(self, job: _Job, kind: str, value: object) -> None:
@@ -168,6 +172,7 @@ class _Worker:
     def close(self) -> None:
         """Stop what runs and wait for it a while; the program is about to end."""
         self.is_closed = True
+        atexit.unregister(self.close)
         if self.current is not None:
             self.current.stop.set()
         self.jobs.put(None)
