@@ -17,6 +17,9 @@ from napari_dps.core import Progress
 from napari_dps.physics.simulate import SimulationSettings, simulate
 from napari_dps.stages.base import Stage
 
+collect_ignore = ["story.py"]
+"""A program that `test_story` runs, not a test."""
+
 
 @pytest.fixture
 def viewer() -> ViewerModel:
