@@ -9,12 +9,21 @@ import pytest
 import torch
 
 from napari_dps.core import InputError, Pattern, PatternOrder, finish
+from napari_dps.physics.sim.noise import noise_to_signal
+from napari_dps.physics.sim.wiener import WienerSolver
 from napari_dps.physics.simulate import Simulation, blur_truth, simulate
 from napari_dps.physics.simulate_settings import SimulationSettings
 from napari_dps.stages import denoise, reconstruct
 from napari_dps.stages.base import Context
 from napari_dps.stages.denoise import DenoiseParameters
-from napari_dps.stages.denoise_frames import StackOrders, Zoom, kept_rest
+from napari_dps.stages.denoise_frames import (
+    BEYOND,
+    FADING_LEVEL,
+    StackOrders,
+    Zoom,
+    kept_rest,
+    noise_in_rest,
+)
 from napari_dps.stages.reconstruct import ReconstructParameters
 
 
@@ -27,6 +36,11 @@ def simulated(**changes) -> Simulation:
 def raw_of(simulation: Simulation):
     offset = simulation.settings.offset_counts
     return simulation.raw.derive(simulation.raw.data.astype(np.float32) - offset)
+
+
+def measured_noise(stack):
+    optics = stack.require_optics("the test")
+    return noise_to_signal(torch.from_numpy(stack.data.copy()), optics)
 
 
 def run(stack, **parameters):
@@ -170,14 +184,82 @@ def test_without_patterns_the_mean_is_denoised_and_stripes_stay():
     stack = raw_of(simulation)
     result, _ = run(stack, patterns="none")
     assert result.patterns == ()
-    assert error(result.data, simulation) < 0.7 * error(stack.data, simulation)
-    clean = clean_counts(simulation)
-    kept, true = (
-        _order_amplitude(frames[0], simulation.patterns[0], simulation)
-        for frames in (result.data, clean)
+    assert error(result.data, simulation) < 0.8 * error(stack.data, simulation)
+    for angle, pattern in enumerate(simulation.patterns):
+        kept, before = (
+            _order_amplitude(frames[angle], pattern, simulation)
+            for frames in (result.data, stack.data)
+        )
+        assert kept / before == pytest.approx(1, abs=0.01)
+    # So much noise is left in the stripes that `reconstruct` must know of it.
+    assert result.noise == measured_noise(stack)
+
+
+def test_reconstruction_of_frames_denoised_without_patterns_works():
+    simulation = simulated(photons=300)
+    stack = raw_of(simulation)
+    result, _ = run(stack, patterns="none")
+    truth = blur_truth(simulation.truth, modulation_factor=1.8).data
+    inner = (slice(16, -16), slice(16, -16))
+    before, after = (
+        np.corrcoef(reconstructed(s)[inner].ravel(), truth[inner].ravel())[0, 1]
+        for s in (stack, result)
     )
-    # Wiener of the rest: what noise could be is gone, half of the stripes is left.
-    assert 0.3 < kept / true < 1
+    assert 1 - after < 1.02 * (1 - before)
+
+
+BRIGHT = {name: LAYOUTS[name] for name in ("3x3", "5x3", "hexagonal")}
+
+
+@pytest.mark.parametrize("layout", BRIGHT.values(), ids=list(BRIGHT))
+def test_bright_stack_loses_nothing_in_its_reconstruction(layout):
+    simulation = simulated(**{**layout, "photons": 5000})
+    stack = replace(raw_of(simulation), patterns=simulation.patterns)
+    result, _ = run(stack)
+    size = stack.size("Y"), stack.size("X")
+    solver = WienerSolver(size, simulation.patterns, stack.require_optics("the test"))
+    right = solver.solve(clean_counts(simulation).astype(np.float32))
+    before, after = (
+        np.sqrt(np.mean((solver.solve(s.data) - right) ** 2)) for s in (stack, result)
+    )
+    assert after < 1.02 * before
+
+
+def test_frames_without_noise_stay_as_they_are():
+    simulation = simulated()
+    clean = clean_counts(simulation).astype(np.float32)
+    stack = replace(raw_of(simulation), patterns=simulation.patterns).derive(clean)
+    result, _ = run(stack)
+    difference = np.abs(result.data - clean) / clean.max()
+    assert difference[..., 8:-8, 8:-8].max() < 0.004
+    # Resampling knows nothing of what lies beyond the edge.
+    assert difference.max() < 0.02
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
+def test_noise_that_is_left_follows_from_the_noisy_frames(strength):
+    stack = replace(raw_of(simulated()), patterns=simulated().patterns)
+    result, _ = run(stack, strength=strength)
+    share = 1 - strength * (1 - denoise.NOISE_LEFT)
+    before = measured_noise(stack)
+    assert before.at_cutoff > 0
+    assert result.noise.at_cutoff == pytest.approx(share**2 * before.at_cutoff)
+    np.testing.assert_array_equal(stack.data, raw_of(simulated()).data)
+
+
+def test_every_order_and_estimate_is_reported():
+    stack = replace(raw_of(simulated()), patterns=simulated().patterns)
+    reports = list(denoise.STAGE.run(stack, DenoiseParameters(), Context("cpu")))
+    messages = [report.message for report in reports]
+    for message, count in (
+        ("Orders moved back", 3),
+        ("Linear estimates", 6),
+        ("Orders seen through the patterns", 6),
+        ("What the orders leave", 3),
+    ):
+        assert messages.count(message) == count
+    done = [report.done / report.total for report in reports]
+    assert done == sorted(done)
 
 
 def test_strength_zero_changes_nothing():
@@ -238,6 +320,20 @@ def test_rest_of_noise_is_dropped_and_a_line_is_kept():
     line = 2 * torch.cos(2 * torch.pi * 0.25 * x).expand(3, 64, 64)
     kept = kept_rest(noise + line, 1.0)
     assert float((kept * line).mean() / (line * line).mean()) > 0.9
+
+
+def test_rest_is_kept_whole_where_the_model_holds_the_noise():
+    y, x = torch.meshgrid(torch.arange(40.0), torch.arange(52.0), indexing="ij")
+    # Ends abruptly at all edges.
+    smooth = torch.cos(0.31 * x + 0.17 * y)[None]
+    kept = kept_rest(smooth, 1.0, beyond=0.0)
+    torch.testing.assert_close(kept, smooth, atol=0.03, rtol=0)
+
+
+def test_noise_in_the_rest_vanishes_with_the_noise():
+    assert noise_in_rest(1.0) == pytest.approx(BEYOND, rel=1e-4)
+    assert noise_in_rest(FADING_LEVEL) == pytest.approx(BEYOND / 2)
+    assert noise_in_rest(0.0) == 0
 
 
 def test_unknown_order_of_a_pattern_leaves_the_angle_to_its_mean():

@@ -6,7 +6,6 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
 from pydantic import Field
 
 from napari_dps.core import (
@@ -49,7 +48,7 @@ class DenoiseParameters(StageParameters):
         title="Patterns",
         description="auto: found on the noisy frames, or as given with the stack. A "
         "file of patterns, for example the report of a brighter stack's run. none: "
-        "only what all frames have in common is denoised by the network.",
+        "only what all frames have in common is denoised.",
     )
     strength: float = Field(
         default=1.0,
@@ -112,10 +111,16 @@ def run(
     network = shipped_denoiser(context, frames.device)
     steps = denoise_steps(frames, image, patterns, network, context)
     clean = yield from _as_part(steps, PATTERNS, 100)
-    data = frames.cpu().numpy()
-    data += np.float32(parameters.strength) * (clean.cpu().numpy() - data)
+    share = parameters.strength
+    if not any(pattern.is_usable for pattern in patterns):
+        share = 0.0
+    noise = _left(frames, image, share)
+    yield Progress(100, 100, "Frames")
+    clean -= frames
+    clean *= parameters.strength
+    data = clean.add_(frames).cpu().numpy()
     kept = image.patterns if parameters.patterns == "none" else patterns
-    return image.derive(data, patterns=kept, noise=_left(frames, image, parameters))
+    return image.derive(data, patterns=kept, noise=noise)
 
 
 def _patterns(
@@ -133,8 +138,8 @@ def _patterns(
         patterns = yield from _find(image, context)
     if not any(pattern.is_usable for pattern in patterns):
         context.warn(
-            "denoised without patterns: what the frames have in common by the network, "
-            "stripes only as far as they rise above the noise"
+            "no pattern is known: what the frames have in common is denoised; what "
+            "they differ in, stripes and their noise, stays as it is"
         )
     return patterns
 
@@ -151,14 +156,15 @@ def _as_part(
     return relay(steps, change)
 
 
-def _left(
-    frames: torch.Tensor, image: ImageStack, parameters: DenoiseParameters
-) -> NoiseToSignal:
-    """Return the noise that `reconstruct` is to reckon with."""
+def _left(frames: torch.Tensor, image: ImageStack, share: float) -> NoiseToSignal:
+    """Return the noise that `reconstruct` is to reckon with.
+
+    ``share`` of what was taken for noise is taken out of the frames' stripes.
+    """
     from napari_dps.physics.sim.noise import noise_to_signal
 
     before = noise_to_signal(frames, image.require_optics("denoise"))
-    left = 1 - parameters.strength * (1 - NOISE_LEFT)
+    left = 1 - share * (1 - NOISE_LEFT)
     return replace(before, at_cutoff=left**2 * before.at_cutoff)
 
 

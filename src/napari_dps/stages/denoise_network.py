@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import scipy.fft
-
-from napari_dps.core import Progress
+from napari_dps.core import Progress, finish
 from napari_dps.physics.sim.pattern_model import (
     Orders,
     PatternModel,
@@ -17,6 +14,7 @@ from napari_dps.physics.sim.pattern_model import (
     mirrored,
 )
 from napari_dps.stages.base import Context
+from napari_dps.stages.denoise_frames import Rim, faded, fast_rim
 from napari_dps.stages.tiling import tiles
 
 if TYPE_CHECKING:
@@ -28,8 +26,6 @@ WEIGHTS = "denoise"
 """Name of the shipped weights."""
 TRAINED_LAYOUTS = ((3, 3), (3, 5), (5, 3), (2, 3), (1, 3), (1, 7))
 """Angles and phases that the shipped network was trained on."""
-PAD_PX = 12
-"""Mirrored and fading rim of the frames: wider than the reach of the PSF."""
 TILE_PX = 384
 OVERLAP_PX = 48
 """Edge of a tile and overlap in canonical pixels, multiples of the network's cells;
@@ -60,8 +56,8 @@ class DenoiserInput:
         Decimal logarithms of the noise of order 0, and of what the other orders weigh.
     model : PatternModel
         Of the padded frames.
-    pads : tuple of int
-        Pixels of the frames left, right, above and below.
+    pads : Rim
+        Pixels of the frames.
     base, scale : tensor (B,)
         Counts.
     """
@@ -70,7 +66,7 @@ class DenoiserInput:
     alone: torch.Tensor
     levels: torch.Tensor
     model: PatternModel
-    pads: tuple[int, int, int, int]
+    pads: Rim
     base: torch.Tensor
     scale: torch.Tensor
 
@@ -113,22 +109,44 @@ def prepare(
     -------
     DenoiserInput
     """
+    steps = prepare_steps(
+        orders,
+        wavevectors=wavevectors,
+        modulation=modulation,
+        weights=weights,
+        noise=noise,
+        origin_px=origin_px,
+    )
+    return finish(steps)
+
+
+def prepare_steps(
+    orders: Orders,
+    *,
+    wavevectors: torch.Tensor,
+    modulation: torch.Tensor,
+    weights: torch.Tensor,
+    noise: torch.Tensor,
+    origin_px: float = 0.0,
+) -> Generator[Progress, None, DenoiserInput]:
+    """Do what `prepare` does, step by step."""
     import torch
 
     base, scale = _scale(orders.zero, noise)
     zero = (orders.zero - base[:, None, None]) / scale[:, None, None]
     scaled = Orders(zero, orders.others / scale[:, None, None, None])
-    pads = _pads(orders.zero.shape[-2], orders.zero.shape[-1])
-    padded = _faded(demodulated_pad(scaled, wavevectors, pads), pads)
+    pads = fast_rim(orders.zero.shape[-2], orders.zero.shape[-1])
+    wide = demodulated_pad(scaled, wavevectors, pads)
+    padded = Orders(*(faded(part, pads) for part in wide))
     model = PatternModel(
         (padded.zero.shape[-2], padded.zero.shape[-1]),
         wavevectors,
         modulation,
         weights,
-        origin_px=origin_px + PAD_PX,
+        origin_px=origin_px + pads.left,
     )
     level = noise / scale
-    estimates = _crop_fine(_estimates(model, padded, level), pads)
+    estimates = yield from _estimates(model, padded, level, pads)
     information = (weights * modulation**2).sum(dim=1)
     levels = torch.stack([level.clamp(min=1e-4), information + 1e-3], dim=1).log10()
     features, alone = estimates[:, :-1], estimates[:, -1]
@@ -190,9 +208,16 @@ def render(fine: torch.Tensor, haze: torch.Tensor, given: DenoiserInput) -> Orde
     Orders
         Base subtracted, over the scale.
     """
+    return finish(render_steps(fine, haze, given))
+
+
+def render_steps(
+    fine: torch.Tensor, haze: torch.Tensor, given: DenoiserInput
+) -> Generator[Progress, None, Orders]:
+    """Do what `render` does, order by order."""
     left, right, top, bottom = given.pads
     wide = mirrored(mirrored(fine, -1, 2 * left, 2 * right), -2, 2 * top, 2 * bottom)
-    seen = given.model.forward(wide)
+    seen = yield from given.model.forward_steps(wide)
     inside = (
         slice(top, top + haze.shape[-2]),
         slice(left, left + haze.shape[-1]),
@@ -220,56 +245,42 @@ def _scale(
 
 
 def _estimates(
-    model: PatternModel, orders: Orders, level: torch.Tensor
-) -> torch.Tensor:
+    model: PatternModel,
+    orders: Orders,
+    level: torch.Tensor,
+    pads: Rim,
+) -> Generator[Progress, None, torch.Tensor]:
     """Return the linear estimates (B, 5, 2Y, 2X), that of `alone` last."""
     import torch
 
-    zero, others = model.adjoint(orders)
+    zero, others = yield from model.adjoint_steps(orders)
+    both = zero + others
     variance = level[:, None, None] ** 2
     radius = model.radius
     smooth, sharp = (
         variance * (flat + slope * radius**2) + LEAST_PARAMETER
         for flat, slope in (SMOOTH, SHARP)
     )
+    yield Progress(0, 1, "Reach of the orders")
     power = model.zero_power + model.others_power
-    return torch.stack(
-        [
-            model.estimate(zero + others, power, smooth),
-            model.estimate(zero + others, power, sharp),
-            model.estimate(zero, model.zero_power, sharp),
-            model.estimate(others, model.others_power, sharp),
-            model.estimate(zero, model.zero_power, smooth),
-        ],
-        dim=1,
+    yield Progress(0, 1, "Linear estimates")
+    wanted = (
+        (both, power, smooth),
+        (both, power, sharp),
+        (zero, model.zero_power, sharp),
+        (others, model.others_power, sharp),
+        (zero, model.zero_power, smooth),
     )
+    size = _crop_fine(zero, pads).shape[-2:]
+    # Filled one by one: of large images there is no room for all of them twice.
+    result = torch.empty((len(zero), len(wanted), *size), device=zero.device)
+    for index, one in enumerate(wanted):
+        yield Progress(index, len(wanted), "Linear estimates")
+        result[:, index] = _crop_fine(model.estimate(*one), pads)
+    return result
 
 
-def _pads(height: int, width: int) -> tuple[int, int, int, int]:
-    """Return the rim left, right, above and below, up to fast sizes of the FFT."""
-    bottom, right = (
-        scipy.fft.next_fast_len(side + 2 * PAD_PX, real=True) - side - PAD_PX
-        for side in (height, width)
-    )
-    return PAD_PX, right, PAD_PX, bottom
-
-
-def _faded(orders: Orders, pads: tuple[int, int, int, int]) -> Orders:
-    """Fade the rim to 0, so that the object ends nowhere abruptly."""
-    import torch
-
-    def fade(size: int, before: int, after: int) -> torch.Tensor:
-        place = torch.arange(size, device=orders.zero.device)
-        inwards = torch.minimum((place + 0.5) / before, (size - place - 0.5) / after)
-        return torch.sin(math.pi / 2 * inwards.clamp(max=1)) ** 2
-
-    left, right, top, bottom = pads
-    height, width = orders.zero.shape[-2:]
-    window = fade(height, top, bottom)[:, None] * fade(width, left, right)
-    return Orders(orders.zero * window, orders.others * window)
-
-
-def _crop_fine(fine: torch.Tensor, pads: tuple[int, int, int, int]) -> torch.Tensor:
+def _crop_fine(fine: torch.Tensor, pads: Rim) -> torch.Tensor:
     """Return what lies inside the rim, on the fine grid."""
     left, right, top, bottom = (2 * pad for pad in pads)
     return fine[..., top : fine.shape[-2] - bottom, left : fine.shape[-1] - right]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from napari_dps.core import ImageStack, Pattern, Progress
+from napari_dps.core import ImageStack, Pattern, Progress, relay
 from napari_dps.physics.canonical import canonical_zoom
 from napari_dps.physics.resampling import resample
 from napari_dps.physics.sim.equalise import equalisation
@@ -22,19 +22,22 @@ from napari_dps.stages.denoise_frames import (
     Zoom,
     frame_noise,
     kept_rest,
+    noise_in_rest,
     resampled_steps,
 )
 from napari_dps.stages.denoise_network import (
     DenoiserInput,
     network_steps,
-    prepare,
-    render,
+    prepare_steps,
+    render_steps,
 )
 
 if TYPE_CHECKING:
     import torch
 
     from napari_dps.nets.res_unet import SimDenoiser
+
+T = TypeVar("T")
 
 LEAST_SIDE_PX = 4
 REPORTS = 3
@@ -87,21 +90,31 @@ def denoise_steps(
     angles, phases, height, width = frames.shape
     done = angles * phases + REPORTS
     total = done + angles * phases
+    report = Progress(done, total)
     found = yield from _find_object(frames, image, patterns, network, context, total)
     separated, orders, noise = found.separated, found.orders, found.noise
-    model = render(found.fine, found.haze, found.given)
+    small, factors = found.frames, found.factors
+    model = yield from _held(render_steps(found.fine, found.haze, found.given), report)
     shown = _as_seen(model, separated, found.evidence, found.given)
-    yield Progress(done, total, "Orders seen through the patterns")
-    full = yield from _with_rest(shown, separated, orders, noise, Progress(done, total))
+    level = 10 ** float(found.given.levels[0, 0])
+    # The largest of what is held; of large images there is no room for it any more.
+    del found, model
+    full = yield from _with_rest(shown, separated, orders, noise, level, report)
     clean = orders.mix(full)
     # The noise of what the orders leave, as if it were spread evenly over the frames.
     count = orders.modulation.numel()
     left = noise * math.sqrt(max(1 - (1 + 2 * count) / (angles * phases), 0))
-    for own, rest in zip(clean, found.frames - orders.mix(separated), strict=True):
-        own += kept_rest(rest, left)
-        yield Progress(done, total, "What the orders leave")
+    small -= orders.mix(separated)
+    for own, rest, known in zip(clean, small, orders.known, strict=True):
+        common = rest.mean(dim=0)
+        # What the frames of an angle differ in is its stripes, if these are unknown.
+        own += kept_rest(rest, left) if known else rest - common
+        if not known:
+            own += kept_rest(common[None], noise / math.sqrt(phases))
+        yield replace(report, message="What the orders leave")
     result = yield from resampled_steps(clean, (height, width), done, total)
-    return result / found.factors
+    result /= factors
+    return result
 
 
 def object_steps(
@@ -199,14 +212,15 @@ def _find_object(
     zoom = Zoom(size[0] / height, size[1] / width)
     small = yield from resampled_steps(level, size, 0, total)
     orders = StackOrders(patterns, optics.pixel_size_nm, zoom, phases, frames.device)
-    noise = frame_noise(level, orders.zeros(small), optics, zoom)
     done = angles * phases + 1
     yield Progress(done, total, "Noise")
+    noise = frame_noise(level, orders.zeros(small), optics, zoom)
+    del level
+    yield Progress(done, total, "Orders")
     separated = orders.separate(small)
-    yield Progress(done + 1, total, "Orders")
-    given = _input(separated, orders, noise)
-    yield Progress(done + 1, total, "Linear estimates")
-    evidence = _evidence(given, separated)
+    report = Progress(done + 1, total)
+    given = yield from _held(_input_steps(separated, orders, noise), report)
+    evidence = yield from _held(_evidence_steps(given, separated), report)
     unseen = evidence.amplitude < SEEN * evidence.spread
     if unseen.any():
         context.warn(
@@ -214,18 +228,27 @@ def _find_object(
             "not rise above the noise of the frames: their stripes stay as they are"
         )
         orders.modulation = orders.modulation.masked_fill(unseen, 0.0)
-        given = _input(separated, orders, noise)
+        given = yield from _held(_input_steps(separated, orders, noise), report)
     done = angles * phases + REPORTS
     fine, haze = yield from network_steps(network, given, done, total)
     return _Found(small, factors, orders, separated, noise, given, evidence, fine, haze)
 
 
-def _input(separated: Orders, orders: StackOrders, noise: float) -> DenoiserInput:
+def _held(
+    steps: Generator[Progress, None, T], report: Progress
+) -> Generator[Progress, None, T]:
+    """Pass on what steps say while the whole stands where the report says."""
+    return relay(steps, lambda part: replace(report, message=part.message))
+
+
+def _input_steps(
+    separated: Orders, orders: StackOrders, noise: float
+) -> Generator[Progress, None, DenoiserInput]:
     """Return the network's input."""
     import torch
 
     level = torch.tensor([noise * orders.zero_noise], device=separated.zero.device)
-    return prepare(
+    return prepare_steps(
         separated,
         wavevectors=orders.wavevectors,
         modulation=orders.modulation,
@@ -253,9 +276,11 @@ class _Evidence:
     spread: torch.Tensor
 
 
-def _evidence(given: DenoiserInput, separated: Orders) -> _Evidence:
+def _evidence_steps(
+    given: DenoiserInput, separated: Orders
+) -> Generator[Progress, None, _Evidence]:
     haze = given.alone[:, ::2, ::2] * 0
-    views = render(given.alone, haze, given).others
+    views = (yield from render_steps(given.alone, haze, given)).others
     amplitude = (views.conj() * separated.others).sum(dim=(-2, -1)).abs()
     # Variance of a complex order: twice that of its real part. Photons are noisiest
     # where the object is bright, as the views are.
@@ -272,16 +297,21 @@ def _with_rest(
     separated: Orders,
     orders: StackOrders,
     noise: float,
+    level: float,
     report: Progress,
 ) -> Generator[Progress, None, Orders]:
-    """Add to a model's orders what of the frames' own orders cannot be noise."""
-    level = noise * orders.zero_noise
-    zero = shown.zero + kept_rest(separated.zero - shown.zero, level)
+    """Add to a model's orders what of the frames' own orders cannot be noise.
+
+    ``level`` is the noise of order 0 on the network's scale.
+    """
+    own, beyond = noise * orders.zero_noise, noise_in_rest(level)
+    yield replace(report, message="Rest of order 0")
+    zero = shown.zero + kept_rest(separated.zero - shown.zero, own, beyond)
     others = shown.others.clone()
     for index, weight in enumerate(orders.weights[0].tolist()):
         yield replace(report, message=f"Rest of order {index + 1}")
         rest = separated.others[:, index] - others[:, index]
-        others[:, index] += kept_rest(rest, level * math.sqrt(2 / weight))
+        others[:, index] += kept_rest(rest, own * math.sqrt(2 / weight), beyond)
     return Orders(zero, others)
 
 

@@ -10,10 +10,11 @@ cut-off at 0.40, nothing aliases up to k = 1.15 of the cut-off.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from napari_dps.core import Progress, finish
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
 
 if TYPE_CHECKING:
@@ -90,12 +91,19 @@ class PatternModel:
 
     def forward(self, fine: torch.Tensor) -> Orders:
         """Return the orders that an object (B, 2Y, 2X) shows."""
+        return finish(self.forward_steps(fine))
+
+    def forward_steps(self, fine: torch.Tensor) -> Generator[Progress, None, Orders]:
+        """Do what `forward` does, order by order."""
         import torch
 
         zero = self._shrink(fine).real
         others = zero.new_zeros(len(zero), 0, *self.shape, dtype=torch.complex64)
         if count := self.wavevectors.shape[1]:
-            views = [self._shrink(self._times_wave(fine, w, 1)) for w in range(count)]
+            views = []
+            for w in range(count):
+                yield Progress(w, count, "Orders seen through the patterns")
+                views.append(self._shrink(self._times_wave(fine, w, 1)))
             others = torch.stack(views, dim=1) * self.modulation[..., None, None]
         return Orders(zero, others)
 
@@ -107,15 +115,23 @@ class PatternModel:
         zero, others : tensor (B, 2Y, 2X)
             O ⊗ D_0 and Σ_w weight_w m_w Re[e^{−2πi k_w·r} (O ⊗ D_w)].
         """
+        return finish(self.adjoint_steps(orders))
+
+    def adjoint_steps(
+        self, orders: Orders
+    ) -> Generator[Progress, None, tuple[torch.Tensor, torch.Tensor]]:
+        """Do what `adjoint` does, order by order."""
         import torch
 
         zero = self._grow(orders.zero).real
         total = torch.zeros_like(zero)
         gains = self.weights * self.modulation
-        for w in range(self.wavevectors.shape[1]):
+        count = self.wavevectors.shape[1]
+        for w in range(count):
+            yield Progress(w, count, "Orders moved back")
             view = self._times_wave(self._grow(orders.others[:, w]), w, -1)
             total = total + gains[:, w, None, None] * view.real
-        return zero, total
+        return zero.contiguous(), total
 
     def estimate(
         self, seen: torch.Tensor, power: torch.Tensor, parameter: torch.Tensor
