@@ -21,7 +21,7 @@ from napari_dps.stages.denoise import DenoiseParameters
 from napari_dps.stages.reconstruct import ReconstructParameters
 
 CLASSES = ("nuclear_pores", "mitochondria", "glyphs")
-PHOTONS = (10, 50, 200, 1000)
+PHOTONS = (10, 50, 200, 1000, 5000)
 PARAMETERS = (0.1, 0.03, 0.01, 0.003)
 REFERENCE = 0.01
 SIDE_PX = 160
@@ -38,10 +38,11 @@ Frames = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Scene:
-    """A simulated stack less the camera's offset, its expectation and patterns."""
+    """A simulated stack less the camera's offset, its expectation, and the emitters."""
 
     raw: ImageStack
     clean: Frames
+    truth: ImageStack
 
     @property
     def solver(self) -> WienerSolver:
@@ -64,7 +65,8 @@ def scene(structure: str, photons: float, seed: int, **layout: object) -> Scene:
     made = simulate(settings)
     counts = made.raw.data.astype(np.float32) - settings.offset_counts
     raw = replace(made.raw.derive(counts), patterns=made.patterns)
-    return Scene(raw, made.clean * np.float32(settings.gain_counts_per_e))
+    clean = made.clean * np.float32(settings.gain_counts_per_e)
+    return Scene(raw, clean, made.truth)
 
 
 def network(stack: ImageStack, **parameters: object) -> Frames:

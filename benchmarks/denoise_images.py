@@ -1,0 +1,101 @@
+"""SIM images of whole ways from raw frames, for the benchmark of denoising."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from denoise_protocol import METHODS, Scene, scene
+from numpy.typing import NDArray
+from reconstruct import peer_with
+from scipy.ndimage import fourier_shift
+
+from napari_dps.core import ImageStack, finish
+from napari_dps.metrics.decorrelation import decorrelation
+from napari_dps.metrics.reference import fit_intensity, nrmse
+from napari_dps.physics.simulate import blur_truth
+from napari_dps.stages import artifacts, denoise, reconstruct
+from napari_dps.stages.artifacts import ArtifactsParameters
+from napari_dps.stages.base import Context
+from napari_dps.stages.denoise import DenoiseParameters
+from napari_dps.stages.reconstruct import ReconstructParameters
+
+REFERENCE_FACTOR = 1.9
+"""Modulation factor of the PSF through which the truth is seen."""
+
+Image = NDArray[np.float32]
+
+
+def peer_image(name: str) -> Callable[[ImageStack], Image]:
+    """Reconstruct frames denoised by a method by napari-sim-processor."""
+
+    def run(stack: ImageStack) -> Image:
+        frames = METHODS[name](stack)
+        peer = peer_with(stack.patterns, frames, stack.require_optics("the peer"))
+        image = np.squeeze(peer.reconstruct_rfftw(frames.reshape(-1, *stack.shape[2:])))
+        # Its pixels lie half an output pixel further.
+        return np.fft.ifft2(fourier_shift(np.fft.fft2(image), (0.5, 0.5))).real
+
+    return run
+
+
+def our_image(name: str, *, remover: bool = False) -> Callable[[ImageStack], Image]:
+    """Denoise by a method, reconstruct by the stage, and remove artefacts if wanted."""
+
+    def run(stack: ImageStack) -> Image:
+        context = Context("cpu")
+        if name == "**denoise**":
+            stack = finish(denoise.STAGE.run(stack, DenoiseParameters(), context))
+        else:
+            stack = replace(stack, data=METHODS[name](stack))
+        image = finish(reconstruct.STAGE.run(stack, ReconstructParameters(), context))
+        if remover:
+            image = finish(artifacts.STAGE.run(image, ArtifactsParameters(), context))
+        return image.data
+
+    return run
+
+
+WAYS: dict[str, Callable[[ImageStack], Image]] = {
+    "napari-sim-processor": peer_image("none"),
+    "Gaussian, napari-sim-processor": peer_image("Gaussian, σ 1 px"),
+    "NLM, napari-sim-processor": peer_image("NLM (scikit-image)"),
+    "denoise, napari-sim-processor": peer_image("**denoise**"),
+    "reconstruct": our_image("none"),
+    "Gaussian, reconstruct": our_image("Gaussian, σ 1 px"),
+    "NLM, reconstruct": our_image("NLM (scikit-image)"),
+    "**denoise, reconstruct**": our_image("**denoise**"),
+    "**denoise, reconstruct, artifacts**": our_image("**denoise**", remover=True),
+}
+
+
+def image_scores(image: Image, one: Scene) -> tuple[float, float]:
+    """Return NRMSE to the truth, and resolution in nm by decorrelation."""
+    truth = blur_truth(one.truth, modulation_factor=REFERENCE_FACTOR).data
+    inner = (slice(16, -16), slice(16, -16))
+    wanted = truth[inner]
+    error = nrmse(fit_intensity(image[inner], wanted), wanted)
+    found = decorrelation(image).resolution_nm(one.raw.pixel_size_nm / 2)
+    return error, float("nan") if found is None else found
+
+
+def image_rows(
+    classes: tuple[str, ...], levels: tuple[int, ...], seeds: int
+) -> list[list[str]]:
+    """Return the way, its NRMSE and its resolution at all levels."""
+    rows = []
+    for name, way in WAYS.items():
+        scores = []
+        for photons in levels:
+            scenes = [scene(c, photons, s) for c in classes for s in range(seeds)]
+            pairs = np.array([image_scores(way(one.raw), one) for one in scenes])
+            scores.append((pairs[:, 0].mean(), np.nanmedian(pairs[:, 1])))
+        rows.append(
+            [
+                name,
+                " ".join(f"{error:.3f}" for error, _ in scores),
+                " ".join(f"{width:.0f}" for _, width in scores),
+            ]
+        )
+    return rows
