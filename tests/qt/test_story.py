@@ -54,10 +54,11 @@ def seen(told: Path) -> dict[str, Any]:
 def test_command_line_gives_the_pixels_of_the_gui(told: Path, tmp_path: Path) -> None:
     import tifffile
 
-    from napari_dps.cli import main
-
+    # A process of its own, as the story: sums depend on the number of threads.
     arguments = ["run", str(told / "raw.ome.tif"), "--out", str(tmp_path)]
-    assert main([*arguments, "--config", str(told / "pipeline.toml")]) == 0
+    arguments += ["--config", str(told / "pipeline.toml")]
+    command = [sys.executable, "-m", "napari_dps.cli", *arguments]
+    subprocess.run(command, check=True, capture_output=True)
     for stage in STAGES:
         written = tifffile.imread(tmp_path / f"raw.{stage}.ome.tif")
         for dock in ("gui", "pipeline"):
@@ -82,6 +83,6 @@ def test_comparison_ranks_the_reconstruction_above_the_widefield_image(
     seen: dict[str, Any],
 ) -> None:
     scores = seen["psnr_db"]
-    reconstructed = scores["Microtubules · SIM reconstruction"]
+    reconstructed = scores["Microtubules · Denoising · SIM reconstruction"]
     assert reconstructed > scores["Microtubules"] + 3
     assert seen["profiles"] == len(scores)

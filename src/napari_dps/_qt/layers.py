@@ -83,7 +83,13 @@ def camera_offset_of(layer: Image, otherwise: float) -> float:
 
 def is_zero_based(layer: Image) -> bool:
     """Whether the camera's offset is no longer in the pixels."""
-    return bool(layer.metadata.get(METADATA, {}).get("history"))
+    return bool(stages_behind(layer))
+
+
+def stages_behind(layer: Any) -> set[str]:
+    """Return the ids of the stages that made a layer."""
+    history = layer.metadata.get(METADATA, {}).get("history", ())
+    return {entry.stage for entry in history}
 
 
 def has_frames(layer: Image) -> bool:

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QPushButton, QWi
 
 from napari_dps._qt.form import ModelForm
 from napari_dps._qt.frames_widget import AUTO
-from napari_dps._qt.layers import axes_of, why_not
+from napari_dps._qt.layers import axes_of, stages_behind, why_not
 from napari_dps._qt.microscope import Microscope
 from napari_dps._qt.run_widget import RunWidget
 from napari_dps._qt.stage_widget import parameter_section
@@ -158,10 +158,13 @@ class PipelineWidget(RunWidget):
         return ImageStack(np.zeros((1,) * len(axes), np.float32), axes)
 
     def _chosen(self) -> list[str]:
-        """Return the stages ticked; those for raw frames only where there are some."""
-        raw = "P" in self._axes()
-        return [
-            stage.id
-            for stage in STAGES
-            if self.boxes[stage.id].isChecked() and (raw or "P" not in stage.takes)
-        ]
+        """Return the stages ticked that the layer is meant for."""
+        raw, layer = "P" in self._axes(), self.combo.layer()
+        done = {"", *(stages_behind(layer) if layer is not None else ())}
+        chosen = []
+        for stage in STAGES:
+            fits = (raw or "P" not in stage.takes) and stage.only_after in done
+            if self.boxes[stage.id].isChecked() and fits:
+                chosen.append(stage.id)
+                done.add(stage.id)
+        return chosen

@@ -76,14 +76,16 @@ def prepare(
     Returns
     -------
     ImageStack
-        The stack with the modulation factor to assume.
+        The stack, with the modulation factor that was measured if it is to be used.
     """
     yield Progress(0, 1, "Measuring the PSF")
     first = tuple(image.size("Z") // 2 * (axis == "Z") for axis in image.axes[:-2])
     plane = image.derive(image.data[first], axes="YX")
-    optics = assumed_optics(plane, context, measure=parameters.psf == "measured")
+    measure = parameters.psf == "measured"
+    optics = assumed_optics(plane, context, measure=measure)
     yield Progress(1, 1)
-    return image.derive(image.data, optics=optics)
+    # What patterns say is no property of the microscope: it is not written into it.
+    return image.derive(image.data, optics=optics) if measure else image
 
 
 def run(
