@@ -32,6 +32,7 @@ def build_report(
     files: Mapping[str, str],
     metrics: Mapping[str, Json],
     errors: Mapping[str, Json] | None = None,
+    self_check: Json | None = None,
 ) -> Json:
     """Put together the report of a run.
 
@@ -49,12 +50,14 @@ def build_report(
         As `measure_result` returns them.
     errors : mapping of str to dict, optional
         What is to be told of the error map of each stage id.
+    self_check : dict, optional
+        What planted pairs told of the stage ``dps``.
 
     Returns
     -------
     dict
         ``version``, ``created``, ``device``, ``input``, ``optics``, ``stages``,
-        ``patterns``, ``warnings``, ``metrics``, ``peak_memory_mb``.
+        ``patterns``, ``warnings``, ``metrics``, ``self_check``, ``peak_memory_mb``.
     """
     image = result.input
     optics = image.optics
@@ -75,6 +78,7 @@ def build_report(
         "patterns": patterns_json(result.patterns),
         "warnings": list(result.warnings),
         "metrics": dict(metrics),
+        "self_check": self_check,
         "peak_memory_mb": peak_memory_mb(),
     }
 

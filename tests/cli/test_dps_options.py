@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+import scipy.ndimage
 import tifffile
 from cli_options import OPTICS
 
@@ -124,3 +125,23 @@ def test_uncertainty_is_written_beside_the_result(napari_dps, image, tmp_path):
 def test_without_the_option_there_is_no_such_file(napari_dps, image, tmp_path):
     assert napari_dps("run", image, *PLAIN, *OPTICS, "--out", "o").code == 0
     assert not list((tmp_path / "o").glob("*uncertainty*"))
+
+
+def test_self_check_is_in_the_report_when_asked_for(napari_dps, tmp_path):
+    rng = np.random.default_rng(0)
+    image = np.zeros((160, 160))
+    image[rng.integers(8, 152, 60), rng.integers(8, 152, 60)] = 1
+    smooth = scipy.ndimage.gaussian_filter(image, 1.2)
+    counts = rng.poisson(10 + 400 * smooth / smooth.max()).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "beads.tif", counts)
+    optics = ["--na", "1.4", "--emission-nm", "525", "--pixel-size-nm", "65"]
+    options = ["beads.tif", *optics, "--stages", "dps", "--dps.method", "rl"]
+    done = napari_dps("run", *options, "--self-check", "--out", "o")
+    assert done.code == 0, done.err
+    report = json.loads((tmp_path / "o" / "beads.report.json").read_text("utf-8"))
+    lines = report["self_check"]["lines"]
+    assert lines["result_nm"] < lines["input_nm"]
+    plain = ["beads.tif", *optics, "--stages", "background", "--self-check"]
+    done = napari_dps("run", *plain, "--out", "p")
+    assert done.code != 0
+    assert "does not run" in done.err

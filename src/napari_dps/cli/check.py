@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,7 @@ def execute(options: argparse.Namespace) -> int:
     for warning in context.warnings:
         console.warning(warning)
     if options.json:
-        values = {answer.kind: _values(answer) for answer in answers}
+        values = values_of(answers)
         console.say(json.dumps(strict_json(values), indent=2, allow_nan=False))
         return 0
     rows = [["pairs", "input", "result"], *map(_row, answers)]
@@ -82,11 +83,15 @@ def execute(options: argparse.Namespace) -> int:
     return 0
 
 
-def _values(answer: Resolved) -> dict[str, Any]:
+def values_of(answers: Iterable[Resolved]) -> dict[str, dict[str, Any]]:
+    """Return answers as the report and ``--json`` hold them, by what was planted."""
     return {
-        "input_nm": answer.input_nm,
-        "result_nm": answer.result_nm,
-        "pairs": answer.pairs,
+        answer.kind: {
+            "input_nm": answer.input_nm,
+            "result_nm": answer.result_nm,
+            "pairs": answer.pairs,
+        }
+        for answer in answers
     }
 
 

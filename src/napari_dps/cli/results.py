@@ -58,6 +58,7 @@ def write_results(
     device: str,
     truth: ImageStack | None = None,
     finer_truth: ImageStack | None = None,
+    self_check: Json | None = None,
 ) -> Json:
     """Write the images, the report and the picture of a run.
 
@@ -75,6 +76,8 @@ def write_results(
         Known truth (YX): results are scored against it and it is drawn beside them.
     finer_truth : ImageStack, optional
         What the result of `dps` is scored against.
+    self_check : dict, optional
+        For the report.
 
     Returns
     -------
@@ -95,6 +98,7 @@ def write_results(
         files=names,
         metrics=metrics,
         errors=_write_error_maps(result, files),
+        self_check=self_check,
     )
     write_json(report, files.report)
     panels = _panels(result, metrics)
