@@ -45,7 +45,7 @@ class DpsParameters(StageParameters):
         default=False,
         title="Uncertainty map",
         description="Also compute how far the noise of the image moves each pixel of "
-        "the result (takes eight times as long).",
+        "the result (takes nine times as long).",
     )
     psf: Literal["stated", "measured"] = Field(
         default="stated",
