@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from napari_dps.core import ImageStack, InputError, Progress, relay, within
+from napari_dps.core import ImageStack, InputError, Progress, one_of, relay, within
+from napari_dps.core.progress import PART_TICKS
 from napari_dps.pipeline.steps import Step
 from napari_dps.stages.base import Context
 
-TICKS_PER_UNIT = 100
+TICKS_PER_UNIT = PART_TICKS
 """Resolution of the progress inside one unit (a plane or a raw SIM set)."""
 
 
@@ -165,12 +166,11 @@ def _in_ticks(
 ) -> Generator[Progress, None, ImageStack]:
     """Bring the progress of a stage to the scale of a unit."""
 
-    def change(report: Progress) -> Progress:
-        done = TICKS_PER_UNIT * report.done // max(report.total, 1)
+    def name(report: Progress) -> Progress:
         message = f"{where}: {report.message}" if report.message else where
-        return Progress(done, TICKS_PER_UNIT, message)
+        return Progress(report.done, report.total, message)
 
-    return relay(steps, change)
+    return one_of(relay(steps, name), 0, 1)
 
 
 def _position(leading: str, index: tuple[int, ...], shape: tuple[int, ...]) -> str:

@@ -11,11 +11,10 @@ from pydantic import Field
 from napari_dps.core import ImageStack, Progress, StageParameters
 from napari_dps.stages.base import Context, Stage
 from napari_dps.stages.dps_optics import effective_optics
+from napari_dps.stages.weights import load_network
 
 if TYPE_CHECKING:
-    import torch
-
-    from napari_dps.nets.artifact_remover import ArtifactRemover
+    pass
 
 WEIGHTS = "artifacts"
 """Name of the shipped weights."""
@@ -64,6 +63,7 @@ def run(
         If the image has no optics.
     """
     from napari_dps.core.device import resolve_device
+    from napari_dps.nets.checkpoint import shipped_weights
     from napari_dps.stages.artifacts_network import artifacts_steps
 
     optics = effective_optics(image, "artifacts")
@@ -73,22 +73,11 @@ def run(
             "reconstruction: its PSF is taken for that of the lens"
         )
     device = resolve_device(context.device)
-    network = _network(context, device)
+    path = shipped_weights(WEIGHTS)
+    network, _ = load_network(context, path, device, "artifact_remover")
     found = yield from artifacts_steps(image.data, optics, network, device)
     data = image.data - parameters.strength * found
     return image.derive(np.asarray(data, dtype=np.float32))
-
-
-def _network(context: Context, device: torch.device) -> ArtifactRemover:
-    """Return the shipped network, kept from plane to plane."""
-    from napari_dps.nets.checkpoint import load_checkpoint, shipped_weights
-
-    key = ("artifact remover", device)
-    if key not in context.cache:
-        checkpoint = load_checkpoint(shipped_weights(WEIGHTS))
-        context.cache[key] = checkpoint.network(device)
-    network: ArtifactRemover = context.cache[key]
-    return network
 
 
 STAGE = Stage(

@@ -16,6 +16,7 @@ from napari_dps.physics.sim.pattern_model import (
 from napari_dps.stages.base import Context
 from napari_dps.stages.denoise_frames import Rim, faded, fast_rim
 from napari_dps.stages.tiling import tiles
+from napari_dps.stages.weights import load_network
 
 if TYPE_CHECKING:
     import torch
@@ -73,13 +74,10 @@ class DenoiserInput:
 
 def shipped_denoiser(context: Context, device: torch.device) -> SimDenoiser:
     """Return the shipped network, kept from plane to plane."""
-    from napari_dps.nets.checkpoint import load_checkpoint, shipped_weights
+    from napari_dps.nets.checkpoint import shipped_weights
 
-    key = ("denoiser", device)
-    if key not in context.cache:
-        checkpoint = load_checkpoint(shipped_weights(WEIGHTS))
-        context.cache[key] = checkpoint.network(device)
-    network: SimDenoiser = context.cache[key]
+    path = shipped_weights(WEIGHTS)
+    network: SimDenoiser = load_network(context, path, device, "sim_denoiser")[0]
     return network
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_dps.core import InputError, Optics, Progress
 from napari_dps.stages.base import Context
+from napari_dps.stages.weights import load_network
 
 if TYPE_CHECKING:
     import torch
@@ -155,7 +156,6 @@ def network(task: Task) -> Generator[Progress, None, NDArray[np.float32]]:
     if task.is_reconstructed:
         task = _of_a_reconstruction(task)
     sharpener = _sharpener(task)
-    task.context.use_weights(sharpener.metadata.sha256)
     width = CAUTIOUS_WIDTH + task.strength * (SHARP_WIDTH - CAUTIOUS_WIDTH)
     steps = sharpen_steps(
         task.image,
@@ -181,25 +181,34 @@ def _of_a_reconstruction(task: Task) -> Task:
 
 
 def _sharpener(task: Task) -> Sharpener:
-    """Return the network with its weights, kept from plane to plane."""
+    """Return the network, and the imaging models kept from plane to plane."""
     from napari_dps.core.device import resolve_device
-    from napari_dps.nets.checkpoint import load_checkpoint, shipped_weights
+    from napari_dps.stages.dps_consistency import Models
     from napari_dps.stages.dps_network import Sharpener
 
     device = resolve_device(task.context.device)
-    key = ("dps network", task.weights, device)
-    if key not in task.context.cache:
-        name = task.weights
-        if name.endswith(WEIGHTS_SUFFIX):
-            path = Path(name)
-        elif name in SHIPPED_WEIGHTS:
-            path = shipped_weights(f"dps-{name}")
-        else:
-            allowed = f"{', '.join(SHIPPED_WEIGHTS)}, or a {WEIGHTS_SUFFIX} file"
-            raise InputError("dps.weights", got=name, allowed=allowed)
-        task.context.cache[key] = Sharpener.load(load_checkpoint(path), device)
-    sharpener: Sharpener = task.context.cache[key]
-    return sharpener
+    path = weights_file(task.weights)
+    network, metadata = load_network(task.context, path, device, "res_u_dbpn")
+    models = task.context.cache.setdefault("imaging models at canonical", Models())
+    return Sharpener(metadata, network, device, models)
+
+
+def weights_file(name: str) -> Path:
+    """Return the file of weights that are named as `Task.weights` are.
+
+    Raises
+    ------
+    InputError
+        If it is neither shipped nor a file's name.
+    """
+    from napari_dps.nets.checkpoint import shipped_weights
+
+    if name.endswith(WEIGHTS_SUFFIX):
+        return Path(name)
+    if name not in SHIPPED_WEIGHTS:
+        allowed = f"{', '.join(SHIPPED_WEIGHTS)}, or a {WEIGHTS_SUFFIX} file"
+        raise InputError("dps.weights", got=name, allowed=allowed)
+    return shipped_weights(f"dps-{name}")
 
 
 def richardson_lucy(task: Task) -> Generator[Progress, None, NDArray[np.float32]]:

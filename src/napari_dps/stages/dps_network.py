@@ -10,7 +10,7 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 
-from napari_dps.core import InputError, Optics, Progress, one_of
+from napari_dps.core import Optics, Progress, one_of
 from napari_dps.core.progress import PART_TICKS
 from napari_dps.physics.canonical import (
     CANONICAL_CUTOFF_PER_PIXEL,
@@ -28,7 +28,7 @@ from napari_dps.stages.tiling import tiles
 if TYPE_CHECKING:
     import torch
 
-    from napari_dps.nets.checkpoint import Checkpoint, CheckpointMetadata
+    from napari_dps.nets.checkpoint import CheckpointMetadata
     from napari_dps.nets.res_u_dbpn import ResUDBPN
 
 OUTPUT_WIDTH = 0.4
@@ -56,26 +56,6 @@ class Sharpener:
     network: ResUDBPN
     device: torch.device
     models: Models = field(default_factory=Models)
-
-    @classmethod
-    def load(cls, checkpoint: Checkpoint, device: torch.device) -> Sharpener:
-        """Build the network.
-
-        Raises
-        ------
-        InputError
-            If the weights are those of another network.
-        """
-        from napari_dps.nets.res_u_dbpn import ResUDBPN
-
-        network = checkpoint.network(device)
-        if not isinstance(network, ResUDBPN):
-            raise InputError(
-                "weights for 'dps': architecture",
-                got=checkpoint.metadata.architecture,
-                allowed="res_u_dbpn",
-            )
-        return cls(checkpoint.metadata, network, device)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from napari_dps.core import ImageStack, InputError, Optics, Progress
-from napari_dps.nets.checkpoint import Checkpoint, load_checkpoint, shipped_weights
+from napari_dps.nets.checkpoint import Checkpoint, load_checkpoint
 from napari_dps.physics.canonical import canonical_zoom, to_canonical
+from napari_dps.stages.dps_methods import weights_file
 from napari_dps.stages.dps_network import prepare_steps, within_cutoff
 from napari_dps.stages.dps_optics import effective_optics
 from napari_dps.stages.noise import is_raw, measured_noise
@@ -219,10 +219,7 @@ def _fields(
 
 def _start(init: str | None, recipe: DpsRecipe) -> Checkpoint:
     """Read the weights to begin with."""
-    name = init or "shipped"
-    is_file = name.endswith(".safetensors")
-    shipped = "hybrid" if name == "shipped" else name
-    path = Path(name) if is_file else shipped_weights(f"dps-{shipped}")
+    path = weights_file("hybrid" if init in (None, "shipped") else init)
     checkpoint = load_checkpoint(path)
     told = checkpoint.metadata
     fits = (
