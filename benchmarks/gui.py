@@ -101,7 +101,7 @@ def measure(stage: str, image: ImageStack, repeats: int) -> tuple[dict[str, Any]
         "p95_ms": float(np.percentile(late, 95)),
         "max_ms": max(late),
     }
-    return row, result.outputs[0].image
+    return row, result.images[0]
 
 
 def open_docks() -> list[tuple[str, float, float]]:

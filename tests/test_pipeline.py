@@ -44,11 +44,12 @@ def _multiply(image, parameters, context):
     return image.derive((image.data * parameters.gain).astype(np.float32))
 
 
-def _prepare(stack, parameters, context):
+def _prepare(average, sample, parameters, context):
     seen = context.cache.setdefault("prepared", [])
-    seen.append((stack.axes, stack.shape, [p.period_nm for p in stack.patterns]))
+    mean, one = (float(image.data[0, 0, 0, 0]) for image in (average, sample))
+    seen.append((mean, one, [p.period_nm for p in average.patterns]))
     yield Progress(1, 1, "looked")
-    return stack.derive(stack.data, patterns=(Pattern(angle_deg=0, period_nm=200),))
+    return average.derive(average.data, patterns=(Pattern(angle_deg=0, period_nm=200),))
 
 
 def _collapse(image, parameters, context):
@@ -122,7 +123,7 @@ def test_stage_that_mends_another_runs_after_it_alone():
     assert _ids(choose_steps(_stack("YX"), stages=stages)) == ["lift"]
     assert _ids(choose_steps(_stack("YX"), ["mend"], stages=stages)) == ["mend"]
     done = finish(run(_stack(), choose_steps(_stack(), ["sim"], stages=stages)))
-    again = choose_steps(done.outputs[-1].image, stages=stages)
+    again = choose_steps(done.images[-1], stages=stages)
     assert _ids(again) == ["mend", "lift"]
 
 
@@ -156,7 +157,7 @@ def test_parameters_reach_their_stage():
 def test_every_unit_is_computed_in_its_place(axes):
     stack = _stack(axes)
     result = finish(run(stack, _steps(stack)))
-    gained, flat, lifted = (output.image for output in result.outputs)
+    gained, flat, lifted = result.images
     leading = axes.removesuffix("APYX")
     assert [i.axes for i in (gained, flat, lifted)] == [
         axes,
@@ -174,30 +175,30 @@ def test_every_unit_is_computed_in_its_place(axes):
 def test_geometry_and_axes_metadata_survive():
     stack = _stack("TCZAPYX", z_step_nm=125, frame_interval_s=2.0,
                    channel_names=("green", "red"))  # fmt: skip
-    image = finish(run(stack, _steps(stack))).outputs[-1].image
+    image = finish(run(stack, _steps(stack))).images[-1]
     assert (image.pixel_size_nm, image.origin_nm) == (30, (-15, -15))
     assert (image.z_step_nm, image.frame_interval_s) == (125, 2.0)
     assert image.channel_names == ("green", "red")
 
 
-def test_prepare_sees_each_channel_once_with_its_own_patterns():
+def test_prepare_sees_the_average_of_each_channel_with_its_own_patterns():
     given = tuple(
         Pattern(channel_index=c, angle_deg=0, period_nm=200 + c) for c in (0, 1, 1)
     )
     stack = _stack("TCZAPYX", patterns=given)
     context = Context()
     result = finish(run(stack, _steps(stack, ["sim"]), context))
-    shape = (3, 2, 3, 5, 6, 7)
+    corner = stack.data[..., 0, 0, 0, 0]
     assert context.cache["prepared"] == [
-        ("TZAPYX", shape, [200]),
-        ("TZAPYX", shape, [201, 201]),
+        (corner[:, 0].mean(), corner[0, 0, 1], [200]),
+        (corner[:, 1].mean(), corner[0, 1, 1], [201, 201]),
     ]
     assert [p.channel_index for p in result.patterns] == [0, 1]
 
 
 def test_history_has_one_entry_a_stage():
     stack = _stack("TAPYX")
-    image = finish(run(stack, _steps(stack), camera_offset=10)).outputs[-1].image
+    image = finish(run(stack, _steps(stack), camera_offset=10)).images[-1]
     assert [e.stage for e in image.history] == ["camera offset", "gain", "sim", "lift"]
     assert image.history[0].parameters == {"camera_offset": 10}
     assert image.history[1].parameters == {"gain": 2.0}
@@ -208,7 +209,7 @@ def test_camera_offset_is_subtracted_once():
     stack = _stack("APYX")
     result = finish(run(stack, _steps(stack, ["gain"]), camera_offset=100.5))
     expected = 2 * (stack.data.astype(np.float32) - 100.5)
-    np.testing.assert_allclose(result.outputs[0].image.data, expected)
+    np.testing.assert_allclose(result.images[0].data, expected)
     np.testing.assert_array_equal(stack.data, _stack("APYX").data)
 
 
@@ -256,7 +257,7 @@ def test_warnings_name_their_channel_and_come_once():
     result = finish(run(stack, _steps(stack)))
     assert result.warnings == ("channel 0: peak 1", "channel 1: peak 1")
     assert result.outputs[0].warnings == result.warnings
-    assert result.outputs[0].image.history[-1].warnings == result.warnings
+    assert result.images[0].history[-1].warnings == result.warnings
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

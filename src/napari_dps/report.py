@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import hashlib
 import json
 import math
 import sys
@@ -18,7 +17,7 @@ from napari_dps.core import ImageStack, InputError, Pattern
 from napari_dps.io import replacing
 from napari_dps.metrics.error_map import ErrorMap, error_map
 from napari_dps.metrics.measure import measure
-from napari_dps.pipeline import PipelineResult, StageOutput, first_plane, first_unit
+from napari_dps.pipeline import PipelineResult, StageOutput, first_plane
 from napari_dps.stages import dps
 
 Json = dict[str, Any]
@@ -28,6 +27,8 @@ def build_report(
     result: PipelineResult,
     *,
     path: Path,
+    sha256: str,
+    key: str = "",
     device: str,
     files: Mapping[str, str],
     metrics: Mapping[str, Json],
@@ -42,10 +43,14 @@ def build_report(
         Of the run.
     path : Path
         The input file.
+    sha256 : str
+        Of its content.
+    key : str
+        Of its content and all settings; empty outside a batch.
     device : str
         What torch computed on.
     files : mapping of str to str
-        Name of the output file of each stage id.
+        Name of the output file of each stage id that has one.
     metrics : mapping of str to dict
         As `measure_result` returns them.
     errors : mapping of str to dict, optional
@@ -56,18 +61,19 @@ def build_report(
     Returns
     -------
     dict
-        ``version``, ``created``, ``device``, ``input``, ``optics``, ``stages``,
+        ``version``, ``key``, ``created``, ``device``, ``input``, ``optics``, ``stages``,
         ``patterns``, ``warnings``, ``metrics``, ``self_check``, ``peak_memory_mb``.
     """
     image = result.input
     optics = image.optics
     return {
         "version": __version__,
+        "key": key,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": device,
         "input": {
             "path": str(path),
-            "sha256": file_sha256(path),
+            "sha256": sha256,
             "shape": list(image.shape),
             "axes": image.axes,
             "pixel_size_nm": image.pixel_size_nm,
@@ -88,7 +94,7 @@ def measure_result(
     truth: ImageStack | None = None,
     finer_truth: ImageStack | None = None,
 ) -> dict[str, Json]:
-    """Measure the input and every output; of a stack the first T, C and Z.
+    """Measure the input and every output, of a stack the first T, C and Z.
 
     Parameters
     ----------
@@ -104,14 +110,12 @@ def measure_result(
     dict
         Keys ``input`` (of raw frames their mean, the widefield image) and stage ids.
     """
-    images = {"input": result.input} | {
-        output.step.stage.id: output.image for output in result.outputs
+    images = {"input": result.first} | {
+        output.step.stage.id: output.first for output in result.outputs
     }
     finer = truth if finer_truth is None else finer_truth
     truths = dict.fromkeys(images, truth) | {dps.STAGE.id: finer}
-    return {
-        name: measure(first_unit(image), truths[name]) for name, image in images.items()
-    }
+    return {name: measure(image, truths[name]) for name, image in images.items()}
 
 
 def patterns_json(patterns: tuple[Pattern, ...]) -> list[Json]:
@@ -135,14 +139,14 @@ def error_maps(result: PipelineResult) -> dict[str, ErrorMap]:
         By id of the stages that give a finer grid. One whose image or input is
         constant has no map.
     """
-    inputs = [result.input, *(output.image for output in result.outputs)]
+    inputs = [result.first, *(output.first for output in result.outputs)]
     maps = {}
     for image, output in zip(inputs, result.outputs, strict=False):
         stage = output.step.stage
-        if stage.takes == stage.gives and output.image.shape[-2:] > image.shape[-2:]:
+        if stage.takes == stage.gives and output.first.shape[-2:] > image.shape[-2:]:
             with contextlib.suppress(InputError):
                 maps[stage.id] = error_map(
-                    first_plane(output.image), first_plane(image)
+                    first_plane(output.first), first_plane(image)
                 )
     return maps
 
@@ -157,16 +161,16 @@ def _stage(
         "parameters": output.step.parameters.model_dump(mode="json"),
         "seconds": round(output.seconds, 4),
         "warnings": list(output.warnings),
-        "output": files[stage.id],
-        "shape": list(output.image.shape),
-        "axes": output.image.axes,
-        "pixel_size_nm": output.image.pixel_size_nm,
-        "origin_nm": list(output.image.origin_nm),
+        "output": files.get(stage.id),
+        "shape": list(output.shape),
+        "axes": output.axes,
+        "pixel_size_nm": output.first.pixel_size_nm,
+        "origin_nm": list(output.first.origin_nm),
     }
     if stage.id in errors:
         entry["error_map"] = errors[stage.id]
     if "P" in stage.takes:
-        entry["patterns"] = patterns_json(output.image.patterns)
+        entry["patterns"] = patterns_json(output.first.patterns)
     return entry
 
 
@@ -202,14 +206,6 @@ def strict_json(value: Any) -> Any:
     if hasattr(value, "item"):
         return strict_json(value.item())
     return value
-
-
-def file_sha256(path: Path) -> str | None:
-    """Return the SHA-256 of a file; None for a folder (OME-Zarr)."""
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def peak_memory_mb() -> float | None:

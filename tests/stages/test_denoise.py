@@ -289,7 +289,7 @@ def test_time_lapse_shares_the_patterns_of_its_average():
     stack = raw_of(simulated(photons=300, height_px=96, width_px=96))
     lapse = stack.derive(np.stack([stack.data, stack.data]), axes="TAPYX")
     steps = choose_steps(lapse, ["denoise"])
-    output = finish(run_pipeline(lapse, steps, Context("cpu"))).outputs[0].image
+    output = finish(run_pipeline(lapse, steps, Context("cpu"))).images[0]
     assert output.shape == lapse.shape
     assert [pattern.status for pattern in output.patterns] == ["found"] * 3
 

@@ -9,7 +9,7 @@ from napari_dps.core import ImageStack, Optics, finish
 from napari_dps.physics.phantoms import phantom
 from napari_dps.physics.simulate import blur_truth
 from napari_dps.pipeline import choose_steps
-from napari_dps.pipeline.mapping import map_stage
+from napari_dps.pipeline import run as run_all
 from napari_dps.stages.base import Context
 from napari_dps.stages.dps import STAGE, DpsParameters
 
@@ -99,7 +99,7 @@ def test_time_points_and_channels_each_have_their_map(expected: np.ndarray) -> N
     stack = image_of(data, "TCYX").derive(data, channel_names=("red", "green"))
     chosen = {"dps": DpsParameters(method="rl", uncertainty=True)}
     (step,) = choose_steps(stack, ["dps"], chosen)
-    output = finish(map_stage(step, stack, Context("cpu")))
+    output = finish(run_all(stack, [step], Context("cpu"))).outputs[0]
     spread = output.image.uncertainty
     assert spread is not None
     assert spread.shape == output.image.shape == (2, 2, 80, 88)
@@ -114,4 +114,4 @@ def test_stage_without_a_map_leaves_none_in_a_stack() -> None:
     data = np.random.default_rng(0).poisson(30, (2, 24, 24)).astype(np.float32)
     stack = image_of(data, "TYX")
     (step,) = choose_steps(stack, ["dps"], {"dps": DpsParameters(method="rl")})
-    assert finish(map_stage(step, stack, Context("cpu"))).image.uncertainty is None
+    assert finish(run_all(stack, [step], Context("cpu"))).images[0].uncertainty is None

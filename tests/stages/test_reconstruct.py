@@ -9,7 +9,8 @@ from scipy.ndimage import zoom
 from napari_dps.core import InputError, Pattern, finish
 from napari_dps.physics.simulate import Simulation, blur_truth, simulate
 from napari_dps.physics.simulate_settings import SimulationSettings
-from napari_dps.stages import reconstruct
+from napari_dps.pipeline import Step
+from napari_dps.pipeline.stream import stream
 from napari_dps.stages.base import Context
 from napari_dps.stages.reconstruct import STAGE, ReconstructParameters
 
@@ -158,30 +159,30 @@ class TestTimeLapse:
         movie = np.stack([raw.data * (1 - 0.05 * t) for t in range(frames)])
         return raw.derive(movie, axes="TAPYX")
 
+    def result(self, stack, context, **parameters):
+        step = Step(STAGE, ReconstructParameters(**parameters))
+        units = {}
+
+        def keep(_, index, image):
+            units[index] = image
+
+        finish(stream(stack, [step], context, keep))
+        return [units[t,] for t in range(stack.size("T"))]
+
     def test_patterns_and_noise_are_found_once_for_all_frames(self):
-        stack = self.stack(3)
-        prepared = finish(
-            reconstruct.prepare(stack, ReconstructParameters(), Context("cpu"))
-        )
-        assert [p.status for p in prepared.patterns] == ["found"] * 3
-        assert prepared.noise is not None
         context = Context("cpu")
-        for t in range(3):
-            unit = prepared.derive(prepared.data[t], axes="APYX")
-            result = finish(STAGE.run(unit, ReconstructParameters(), context))
-            assert result.patterns == prepared.patterns
+        units = self.result(self.stack(3), context)
+        assert [p.status for p in units[0].patterns] == ["found"] * 3
+        assert units[0].patterns == units[1].patterns == units[2].patterns
         assert len(context.cache) == 1
 
-    def test_patterns_of_each_frame_are_found_when_asked_for(self):
-        stack = self.stack(2)
-        parameters = ReconstructParameters(patterns_from="frame")
+    def test_patterns_are_found_anew_as_often_as_asked_for(self):
         context = Context("cpu")
-        prepared = finish(reconstruct.prepare(stack, parameters, context))
-        assert prepared.patterns == ()
-        for t in range(2):
-            unit = prepared.derive(prepared.data[t], axes="APYX")
-            result = finish(STAGE.run(unit, parameters, context))
-            assert [p.status for p in result.patterns] == ["found"] * 3
+        units = self.result(self.stack(4), context, patterns_every=2)
+        assert all([p.status for p in u.patterns] == ["found"] * 3 for u in units)
+        assert units[0].patterns == units[1].patterns
+        assert units[2].patterns == units[3].patterns
+        assert units[1].patterns != units[2].patterns
         assert len(context.cache) == 1  # not a solver for every frame
 
 

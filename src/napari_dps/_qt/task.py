@@ -49,7 +49,7 @@ class Outcome:
     patterns : tuple of Pattern
         That were used; empty without raw frames.
     stack : ImageStack
-        What the first stage saw.
+        The first T, C and Z as the first stage saw it.
     device : str
         What torch computed on; empty if it was not needed.
     seconds : float
@@ -92,12 +92,12 @@ def work(task: Task) -> Generator[Progress, None, Outcome]:
         stack, steps, context, camera_offset=settings.input.camera_offset
     )
     layers, stages = [], []
-    for output in result.outputs:
+    for output, image in zip(result.outputs, result.images, strict=True):
         title = output.step.stage.title
-        layers.append(result_layer(output.image, task.source, result.input, title))
+        layers.append(result_layer(image, task.source, result.input, title))
         stages.append(output.step.stage.id)
-        if output.image.uncertainty is not None:
-            spread = output.image.derive(output.image.uncertainty)
+        if image.uncertainty is not None:
+            spread = image.derive(image.uncertainty)
             name = f"{title} · uncertainty"
             layers.append(result_layer(spread, task.source, result.input, name))
             stages.append(output.step.stage.id)
@@ -106,7 +106,7 @@ def work(task: Task) -> Generator[Progress, None, Outcome]:
         stages=tuple(stages),
         warnings=result.warnings,
         patterns=result.patterns,
-        stack=result.input,
+        stack=result.first,
         device=device_in_use(context.device),
         seconds=sum(output.seconds for output in result.outputs),
     )

@@ -61,7 +61,10 @@ class ImageStack:
     origin_nm : (float, float)
         Position (y, x) of the centre of the first pixel.
     optics : Optics or None
-        The microscope; its pixel size is this stack's.
+        The microscope; its pixel size is this stack's. Of several channels that
+        differ, that of the first.
+    channel_optics : tuple of Optics
+        One a channel where they differ, else empty.
     patterns : tuple of Pattern
         Illumination patterns, once known.
     noise : NoiseToSignal or None
@@ -100,6 +103,7 @@ class ImageStack:
     frame_interval_s: float | None = None
     channel_names: tuple[str, ...] = ()
     uncertainty: NDArray[Any] | None = None
+    channel_optics: tuple[Optics, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that everything fits together."""
@@ -158,10 +162,18 @@ class ImageStack:
         """
         pixel_size_nm = changes.get("pixel_size_nm", self.pixel_size_nm)
         optics = changes.pop("optics", self.optics)
+        of_channels = changes.pop("channel_optics", self.channel_optics)
         if optics is not None and pixel_size_nm is not None:
             optics = optics.at_pixel_size(pixel_size_nm)
+            of_channels = tuple(o.at_pixel_size(pixel_size_nm) for o in of_channels)
         changes.setdefault("uncertainty", None)
-        return replace(self, data=data, optics=optics, **changes)
+        return replace(
+            self, data=data, optics=optics, channel_optics=of_channels, **changes
+        )
+
+    def optics_of(self, channel: int) -> Optics | None:
+        """Return the optics of a channel."""
+        return self.channel_optics[channel] if self.channel_optics else self.optics
 
     def require_optics(self, purpose: str) -> Optics:
         """Return the optics, or say what is missing and for what.

@@ -1,9 +1,8 @@
 """Stages in order, over all leading axes: the one entry that GUI and CLI share."""
 
 from napari_dps.pipeline.given import give_patterns
-from napari_dps.pipeline.mapping import StageOutput, map_stage
 from napari_dps.pipeline.planes import first_plane, first_unit
-from napari_dps.pipeline.run import PipelineResult, run
+from napari_dps.pipeline.run import PipelineResult, StageOutput, run
 from napari_dps.pipeline.settings import (
     InputSettings,
     Settings,
@@ -25,7 +24,6 @@ __all__ = [
     "first_unit",
     "give_patterns",
     "left_out",
-    "map_stage",
     "merge_tables",
     "read_tables",
     "run",

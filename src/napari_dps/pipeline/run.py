@@ -1,11 +1,13 @@
-"""The stages one after the other."""
+"""The stages on a whole stack, with all results in memory."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_dps import __version__
 from napari_dps.core import (
@@ -13,13 +15,44 @@ from napari_dps.core import (
     HistoryEntry,
     ImageStack,
     InputError,
+    Optics,
     Pattern,
     Progress,
-    within,
 )
-from napari_dps.pipeline.mapping import StageOutput, count_ticks, map_stage
 from napari_dps.pipeline.steps import Step
+from napari_dps.pipeline.stream import described, stream, stream_ticks
+from napari_dps.pipeline.units import Index, channels
 from napari_dps.stages.base import Context
+
+
+@dataclass(frozen=True)
+class StageOutput:
+    """What one stage gave.
+
+    Attributes
+    ----------
+    step : Step
+        The stage and its parameters.
+    first : ImageStack
+        Its result for the first T, C and Z; the attributes are those of the whole.
+    axes, shape : str, tuple of int
+        Of its result for the whole stack: the leading axes of the input, then the axes
+        that the stage gives.
+    image : ImageStack or None
+        That result, float32; None where it was not kept.
+    seconds : float
+        Time spent in the stage, over all units.
+    warnings : tuple of str
+        What it had to say, each once.
+    """
+
+    step: Step
+    first: ImageStack
+    axes: str
+    shape: tuple[int, ...]
+    image: ImageStack | None
+    seconds: float
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -29,7 +62,9 @@ class PipelineResult:
     Attributes
     ----------
     input : ImageStack
-        What the first stage saw: float32, camera offset subtracted.
+        The stack as it was given; the history names the camera's offset.
+    first : ImageStack
+        Its first T, C and Z as the first stage saw it: float32, offset subtracted.
     outputs : tuple of StageOutput
         One a stage, in the order of the run.
     warnings : tuple of str
@@ -37,13 +72,41 @@ class PipelineResult:
     """
 
     input: ImageStack
+    first: ImageStack
     outputs: tuple[StageOutput, ...]
     warnings: tuple[str, ...]
 
     @property
     def patterns(self) -> tuple[Pattern, ...]:
         """The illumination patterns that were used; empty without raw frames."""
-        return self.outputs[-1].image.patterns
+        return self.outputs[-1].first.patterns
+
+    @property
+    def images(self) -> tuple[ImageStack, ...]:
+        """The results that were kept, in the order of the run."""
+        return tuple(o.image for o in self.outputs if o.image is not None)
+
+
+@dataclass
+class _Gathered:
+    """The result of one step, unit by unit."""
+
+    shape: Index
+    firsts: list[ImageStack] = field(default_factory=list)
+    data: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    spread: NDArray[np.float32] | None = None
+
+    def put(self, index: Index, image: ImageStack, is_first: bool) -> None:
+        """Take the result for a unit; the first of a channel is remembered."""
+        if is_first:
+            self.firsts.append(image)
+        if not self.data.size:
+            self.data = np.empty(self.shape + image.shape, np.float32)
+            if image.uncertainty is not None:
+                self.spread = np.empty_like(self.data)
+        self.data[index] = image.data
+        if self.spread is not None:
+            self.spread[index] = image.uncertainty
 
 
 def run(
@@ -53,9 +116,10 @@ def run(
     *,
     camera_offset: float = 0.0,
 ) -> Generator[Progress, None, PipelineResult]:
-    """Run stages in order on a whole stack; the one entry of GUI and CLI.
+    """Run stages in order on a whole stack, as the GUI does.
 
-    Close the generator to cancel. Every stage's output stays in memory as float32.
+    Close the generator to cancel. Every stage's output stays in memory as float32; for
+    more than fits there see `napari_dps.batch`, which gives the same pixels.
 
     Parameters
     ----------
@@ -88,27 +152,59 @@ def run(
     >>> from napari_dps.pipeline import choose_steps
     >>> image = ImageStack(np.ones((2, 64, 64)), "TYX", pixel_size_nm=65)
     >>> result = finish(run(image, choose_steps(image, ["background"])))
-    >>> result.outputs[0].image.shape
+    >>> result.images[0].shape
     (2, 64, 64)
     """
     context = Context() if context is None else context
-    _check_finite(stack)
-    _check_sampling(stack, context)
-    image = first = _without_offset(stack, camera_offset)
-    total, done = sum(count_ticks(step, image) for step in steps), 0
-    outputs: list[StageOutput] = []
-    for step in steps:
-        output = yield from within(map_stage(step, image, context), done, total)
-        outputs.append(output)
-        image = output.image
-        done += count_ticks(step, image)
+    check_finite(stack)
+    stack = as_given(stack, context, camera_offset)
+    takes = steps[0].stage.takes
+    parts = list(channels(stack, takes))
+    firsts = {part.units((0, 1))[0].index for part in parts}
+    leading = stack.shape[: len(stack.axes) - len(takes)]
+    gathered = [_Gathered(leading) for _ in steps]
+
+    def keep(number: int, index: Index, image: ImageStack) -> None:
+        gathered[number].put(index, image, index in firsts)
+
+    tallies = yield from stream(
+        stack, steps, context, keep, camera_offset=camera_offset
+    )
+    outputs = []
+    for number, (step, own, tally) in enumerate(
+        zip(steps, gathered, tallies, strict=True)
+    ):
+        first = described(stack, number, own.firsts, tallies)
+        axes = stack.axes.removesuffix(takes) + first.axes
+        outputs.append(
+            StageOutput(
+                step=step,
+                first=first,
+                axes=axes,
+                shape=own.data.shape,
+                image=first.derive(own.data, axes=axes, uncertainty=own.spread),
+                seconds=tally.seconds,
+                warnings=tuple(tally.warnings),
+            )
+        )
+    total = stream_ticks(stack, steps)
     yield Progress(total, total, "Done")
-    return PipelineResult(first, tuple(outputs), tuple(context.warnings))
+    first = parts[0].image(parts[0].units((0, 1))[0], camera_offset)
+    return PipelineResult(stack, first, tuple(outputs), tuple(context.warnings))
 
 
-def _check_finite(stack: ImageStack) -> None:
-    """Refuse NaN and inf before any time is spent."""
-    bad = stack.data.size - int(np.isfinite(stack.data).sum())
+def check_finite(stack: ImageStack) -> None:
+    """Refuse NaN and inf before any time is spent.
+
+    Raises
+    ------
+    InputError
+        Saying how many there are.
+    """
+    if stack.data.dtype.kind != "f":
+        return
+    planes: Any = (stack.data[index] for index in np.ndindex(stack.shape[:-2]))
+    bad = sum(plane.size - int(np.isfinite(plane).sum()) for plane in planes)
     if bad:
         raise InputError(
             f"the image holds {bad} values that are not finite (NaN or inf) "
@@ -116,30 +212,44 @@ def _check_finite(stack: ImageStack) -> None:
         )
 
 
-def _check_sampling(stack: ImageStack, context: Context) -> None:
-    """Warn of pixels too coarse for the optics."""
-    if stack.optics is None:
-        return
-    optics = stack.optics
-    if "P" in stack.axes:
-        # Raw frames are band-limited by the detection alone; the finer result comes
-        # on a finer grid.
-        optics = optics.model_copy(update={"modulation_factor": 1.0})
-    warning = optics.nyquist_warning()
-    if warning is not None:
-        context.warn(warning)
+def as_given(
+    stack: ImageStack, context: Context, camera_offset: float = 0.0
+) -> ImageStack:
+    """Return a stack ready to run: offset noted in its history, sampling looked at.
 
-
-def _without_offset(stack: ImageStack, camera_offset: float) -> ImageStack:
-    """Return the stack as float32, zero-based, with a note in its history."""
-    data = stack.data.astype(np.float32)
+    Parameters
+    ----------
+    stack : ImageStack
+        The input of a run.
+    context : Context
+        Is warned of pixels too coarse for the optics.
+    camera_offset : float
+        Counts that will be subtracted.
+    """
+    for number, optics in enumerate(stack.channel_optics or (stack.optics,)):
+        label = f"channel {number}: " if stack.channel_optics else ""
+        _check_sampling(optics, "P" in stack.axes, context, label)
     if camera_offset == 0:
-        return stack.derive(data)
-    data -= np.float32(camera_offset)
+        return stack
     entry = HistoryEntry(
         stage=OFFSET_STEP,
         parameters={"camera_offset": camera_offset},
         version=__version__,
         seconds=0.0,
     )
-    return stack.derive(data, history=(*stack.history, entry))
+    return replace(stack, history=(*stack.history, entry))
+
+
+def _check_sampling(
+    optics: Optics | None, is_raw: bool, context: Context, label: str
+) -> None:
+    """Warn of pixels too coarse for the optics."""
+    if optics is None:
+        return
+    if is_raw:
+        # Raw frames are band-limited by the detection alone; the finer result comes
+        # on a finer grid.
+        optics = optics.model_copy(update={"modulation_factor": 1.0})
+    warning = optics.nyquist_warning()
+    if warning is not None:
+        context.warn(label + warning)

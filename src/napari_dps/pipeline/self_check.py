@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_dps.core import ImageStack, InputError, Optics, Progress, relay
 from napari_dps.physics.psf import airy_intensity, fwhm_nm
 from napari_dps.stages.base import Context
-from napari_dps.stages.dps import STAGE, DpsParameters, prepare
+from napari_dps.stages.dps import STAGE, DpsParameters, inspect
 from napari_dps.stages.dps_optics import effective_optics
 from napari_dps.stages.noise import is_raw, measured_noise
 
@@ -107,7 +107,7 @@ def self_check(
         raise InputError(
             "brightness of the pairs", got=brightness, allowed="0.01 to 100"
         )
-    prepared = yield from _at(prepare(image, parameters, context), 0, 1)
+    prepared = yield from _at(inspect(image, parameters, context), 0, 1)
     part = _brightest_part(prepared)
     optics = effective_optics(part)
     planter = _Planter(np.asarray(part.data, dtype=np.float32), optics, brightness)

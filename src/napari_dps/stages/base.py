@@ -15,7 +15,9 @@ from napari_dps.core.params import StageParameters
 
 P = TypeVar("P", bound=StageParameters)
 Run = Callable[[ImageStack, P, "Context"], Generator[Progress, None, ImageStack]]
-Prepare = Run[P]
+Prepare = Callable[
+    [ImageStack, ImageStack, P, "Context"], Generator[Progress, None, ImageStack]
+]
 
 
 @dataclass
@@ -45,6 +47,17 @@ class Context:
         if message not in self.warnings:
             self.warnings.append(message)
 
+    def part(self) -> Context:
+        """Return a context with warnings of its own that shares all else."""
+        return replace(self, warnings=[])
+
+    def take_over(self, part: Context, label: str = "") -> list[str]:
+        """Record the warnings of a part, with a label; return them."""
+        labelled = [label + text for text in part.warnings]
+        for text in labelled:
+            self.warn(text)
+        return labelled
+
     def use_weights(self, sha256: str) -> None:
         """Record which weights a stage uses, for its entry in the history."""
         self.weights_sha256 = sha256
@@ -66,9 +79,12 @@ class Stage(Generic[P]):
         Generator ``function(image, parameters, context)`` that yields `Progress` at
         least once a second and returns an `ImageStack`.
     prepare : callable, optional
-        Generator like ``function`` that looks once at a whole stack (leading axes T
-        and Z before ``takes``) and returns it with what all its units share attached,
-        for example patterns.
+        Generator ``prepare(average, sample, parameters, context)`` that looks at the
+        average of several units of a stack, and at one of them, before any is run; it
+        returns the average with what they all share attached, for example patterns.
+    inspect : callable, optional
+        Generator like ``function`` that looks at the first image that the stage gets
+        and returns it with the optics that all of them are to have.
     needs_optics : bool
         Whether an image without optics is refused.
     by_default : bool
@@ -86,6 +102,7 @@ class Stage(Generic[P]):
     parameters: type[P]
     function: Run[P]
     prepare: Prepare[P] | None = None
+    inspect: Run[P] | None = None
     needs_optics: bool = False
     by_default: bool = True
     only_after: str = ""

@@ -21,9 +21,9 @@ from napari_dps.core import (
 from napari_dps.io import load_patterns
 from napari_dps.stages.base import Context, Stage
 from napari_dps.stages.patterns import (
+    PatternsEvery,
     are_fitted,
     find_patterns,
-    mean_stack,
     pattern_warnings,
     raw_frames,
 )
@@ -57,18 +57,22 @@ class DenoiseParameters(StageParameters):
         title="Strength",
         description="Share of what is taken for noise that is taken away; 0: nothing.",
     )
+    patterns_every: PatternsEvery = 0
 
 
 def prepare(
-    stack: ImageStack, parameters: DenoiseParameters, context: Context
+    average: ImageStack,
+    sample: ImageStack,
+    parameters: DenoiseParameters,
+    context: Context,
 ) -> Generator[Progress, None, ImageStack]:
-    """Find the patterns that all time points and z planes of a stack share."""
-    stack = _told(stack, parameters)
-    leading = stack.axes.removesuffix("APYX")
-    if not leading or parameters.patterns == "none" or are_fitted(stack):
-        return stack
-    patterns = yield from _find(mean_stack(stack), context)
-    return stack.derive(stack.data, patterns=patterns)
+    """Find the patterns and the noise that all units of a stack share."""
+    average = _told(average, parameters)
+    noise = _noise(raw_frames(sample, context), sample)
+    if parameters.patterns == "none" or are_fitted(average):
+        return average.derive(average.data, noise=noise)
+    patterns = yield from _find(average, context)
+    return average.derive(average.data, patterns=patterns, noise=noise)
 
 
 def run(
@@ -114,7 +118,7 @@ def run(
     share = parameters.strength
     if not any(pattern.is_usable for pattern in patterns):
         share = 0.0
-    noise = _left(frames, image, share)
+    noise = _left(image.noise or _noise(frames, image), share)
     yield Progress(100, 100, "Frames")
     clean -= frames
     clean *= parameters.strength
@@ -156,14 +160,17 @@ def _as_part(
     return relay(steps, change)
 
 
-def _left(frames: torch.Tensor, image: ImageStack, share: float) -> NoiseToSignal:
+def _noise(frames: torch.Tensor, image: ImageStack) -> NoiseToSignal:
+    from napari_dps.physics.sim.noise import noise_to_signal
+
+    return noise_to_signal(frames, image.require_optics("denoise"))
+
+
+def _left(before: NoiseToSignal, share: float) -> NoiseToSignal:
     """Return the noise that `reconstruct` is to reckon with.
 
     ``share`` of what was taken for noise is taken out of the frames' stripes.
     """
-    from napari_dps.physics.sim.noise import noise_to_signal
-
-    before = noise_to_signal(frames, image.require_optics("denoise"))
     left = 1 - share * (1 - NOISE_LEFT)
     return replace(before, at_cutoff=left**2 * before.at_cutoff)
 

@@ -55,15 +55,15 @@ class DpsParameters(StageParameters):
     )
 
 
-def prepare(
+def inspect(
     image: ImageStack, parameters: DpsParameters, context: Context
 ) -> Generator[Progress, None, ImageStack]:
-    """Compare the PSF of a stack with its optics, once, on its first image in T.
+    """Compare the PSF of an image with its optics.
 
     Parameters
     ----------
     image : ImageStack
-        Axes T and Z, if it has them, then "YX"; with optics.
+        Axes "YX", with optics.
     parameters : DpsParameters
         Whether the PSF measured is to be used.
     context : Context
@@ -76,13 +76,11 @@ def prepare(
     Returns
     -------
     ImageStack
-        The stack, with the modulation factor that was measured if it is to be used.
+        The image, with the modulation factor that was measured if it is to be used.
     """
     yield Progress(0, 1, "Measuring the PSF")
-    first = tuple(image.size("Z") // 2 * (axis == "Z") for axis in image.axes[:-2])
-    plane = image.derive(image.data[first], axes="YX")
     measure = parameters.psf == "measured"
-    optics = assumed_optics(plane, context, measure=measure)
+    optics = assumed_optics(image, context, measure=measure)
     yield Progress(1, 1)
     # What patterns say is no property of the microscope: it is not written into it.
     return image.derive(image.data, optics=optics) if measure else image
@@ -170,6 +168,6 @@ STAGE = Stage(
     gives="YX",
     parameters=DpsParameters,
     function=run,
-    prepare=prepare,
+    inspect=inspect,
     needs_optics=True,
 )

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from pydantic import Field
 
-from napari_dps.core import ImageStack, InputError, Pattern, Progress
+from napari_dps.core import (
+    ImageStack,
+    InputError,
+    Pattern,
+    Progress,
+)
 from napari_dps.stages.base import Context
 
 if TYPE_CHECKING:
@@ -15,8 +21,19 @@ if TYPE_CHECKING:
 
     from napari_dps.physics.sim.estimate import EstimationSettings
 
-FIRST_FRAMES = 10
-"""Time points of a time-lapse whose average the patterns are found on."""
+
+PatternsEvery = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=1_000_000,
+        title="Patterns every",
+        description="Find the patterns of a time-lapse anew after so many time points, "
+        "on the average of the first ten of them and all z; 0: once for all.",
+        json_schema_extra={"unit": "frames"},
+    ),
+]
+"""Parameter of the stages that find patterns: how long those of a time-lapse last."""
 
 
 def raw_frames(image: ImageStack, context: Context) -> torch.Tensor:
@@ -27,16 +44,6 @@ def raw_frames(image: ImageStack, context: Context) -> torch.Tensor:
 
     frames = np.array(image.data, dtype=np.float32)
     return torch.from_numpy(frames).to(resolve_device(context.device))
-
-
-def mean_stack(stack: ImageStack) -> ImageStack:
-    """Return the average of the first time points and all z, axes "APYX"."""
-    leading = stack.axes.removesuffix("APYX")
-    data = stack.data
-    if "T" in leading:
-        data = np.moveaxis(data, leading.index("T"), 0)[:FIRST_FRAMES]
-    mean = data.mean(axis=tuple(range(len(leading))), dtype=np.float32)
-    return stack.derive(mean, axes="APYX")
 
 
 def are_fitted(image: ImageStack) -> bool:

@@ -20,9 +20,9 @@ from napari_dps.core import (
 )
 from napari_dps.stages.base import Context, Stage
 from napari_dps.stages.patterns import (
+    PatternsEvery,
     are_fitted,
     find_patterns,
-    mean_stack,
     pattern_warnings,
     raw_frames,
 )
@@ -119,30 +119,23 @@ class ReconstructParameters(StageParameters):
         "cut-off.",
         json_schema_extra={"unit": "cut-offs"},
     )
-    patterns_from: Literal["stack", "frame"] = Field(
-        default="stack",
-        title="Patterns from",
-        description="stack: found once, on the average of the first time points and "
-        "all z, and used for all. frame: found in each time point anew.",
-    )
+    patterns_every: PatternsEvery = 0
 
 
 def prepare(
-    stack: ImageStack, parameters: ReconstructParameters, context: Context
+    average: ImageStack,
+    sample: ImageStack,
+    parameters: ReconstructParameters,
+    context: Context,
 ) -> Generator[Progress, None, ImageStack]:
-    """Find the patterns that all time points and z planes of a stack share."""
-    leading = stack.axes.removesuffix("APYX")
-    if not leading or parameters.patterns_from == "frame" or are_fitted(stack):
-        return stack
-    average = mean_stack(stack)
+    """Find the patterns and the noise that all units of a stack share."""
+    if are_fitted(average):
+        return average
     frames = raw_frames(average, context)
     settings = _estimation(parameters)
     patterns = yield from find_patterns(frames, average, settings, context)
-    # Of a z-stack the plane in the middle is likely in focus.
-    middle = tuple(length // 2 for length in stack.shape[: len(leading)])
-    unit = stack.derive(stack.data[middle], axes="APYX")
-    noise = _noise(raw_frames(unit, context), unit, parameters)
-    return stack.derive(stack.data, patterns=patterns, noise=noise)
+    noise = _noise(raw_frames(sample, context), sample, parameters)
+    return average.derive(average.data, patterns=patterns, noise=noise)
 
 
 def _estimation(parameters: ReconstructParameters) -> EstimationSettings:

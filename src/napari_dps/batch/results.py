@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,14 +15,25 @@ from napari_dps.report import Json, build_report, error_maps, measure_result, wr
 
 @dataclass(frozen=True)
 class ResultFiles:
-    """Names of the files of one input."""
+    """Names of the files of one input.
+
+    Attributes
+    ----------
+    folder : Path
+        Where they lie.
+    name : str
+        What their names begin with.
+    suffix : str
+        Of the images: ``.ome.tif`` or ``.ome.zarr``.
+    """
 
     folder: Path
     name: str
+    suffix: str = ".ome.tif"
 
     def stage(self, stage_id: str) -> Path:
         """Return the image of a stage."""
-        return self.folder / f"{self.name}.{stage_id}.ome.tif"
+        return self.folder / f"{self.name}.{stage_id}{self.suffix}"
 
     def error_map(self, stage_id: str) -> Path:
         """Return the error map of a stage that gives a finer grid."""
@@ -30,7 +41,7 @@ class ResultFiles:
 
     def uncertainty(self, stage_id: str) -> Path:
         """Return the uncertainty map of a stage that was asked for one."""
-        return self.folder / f"{self.name}.{stage_id}.uncertainty.ome.tif"
+        return self.folder / f"{self.name}.{stage_id}.uncertainty{self.suffix}"
 
     @property
     def report(self) -> Path:
@@ -50,17 +61,40 @@ class ResultFiles:
         return [*images, self.report, self.picture]
 
 
-def write_results(
+def write_images(result: PipelineResult, files: ResultFiles) -> dict[str, str]:
+    """Write the images that a run has kept, plane by plane.
+
+    Returns
+    -------
+    dict
+        Name of the file of each stage id.
+    """
+    names = {}
+    for output in result.outputs:
+        stage_id, image = output.step.stage.id, output.image
+        if image is None:
+            continue
+        io.save(image, files.stage(stage_id))
+        names[stage_id] = files.stage(stage_id).name
+        if image.uncertainty is not None:
+            io.save(image.derive(image.uncertainty), files.uncertainty(stage_id))
+    return names
+
+
+def write_report(
     result: PipelineResult,
     files: ResultFiles,
+    names: Mapping[str, str],
     *,
     source: Path,
+    sha256: str,
+    key: str = "",
     device: str,
     truth: ImageStack | None = None,
     finer_truth: ImageStack | None = None,
     self_check: Json | None = None,
 ) -> Json:
-    """Write the images, the report and the picture of a run.
+    """Write error maps and picture of a run, and last of all the report.
 
     Parameters
     ----------
@@ -68,8 +102,12 @@ def write_results(
         Of the run.
     files : ResultFiles
         Where they go.
+    names : mapping of str to str
+        As `write_images` returns them.
     source : Path
         The file that was read.
+    sha256, key : str
+        As for `build_report`.
     device : str
         What torch computed on.
     truth : ImageStack, optional
@@ -84,29 +122,25 @@ def write_results(
     dict
         The report.
     """
-    for output in result.outputs:
-        stage_id, image = output.step.stage.id, output.image
-        io.save(image, files.stage(stage_id))
-        if image.uncertainty is not None:
-            io.save(image.derive(image.uncertainty), files.uncertainty(stage_id))
     metrics = measure_result(result, truth, finer_truth)
-    names = {o.step.stage.id: files.stage(o.step.stage.id).name for o in result.outputs}
     report = build_report(
         result,
         path=source,
+        sha256=sha256,
+        key=key,
         device=device,
         files=names,
         metrics=metrics,
         errors=_write_error_maps(result, files),
         self_check=self_check,
     )
-    write_json(report, files.report)
     panels = _panels(result, metrics)
     if truth is not None:
         panels.append(Panel("Truth", truth, "at the resolution of ideal SIM"))
     save_figure(
         side_by_side(panels, heading=_heading(result, files.name)), files.picture
     )
+    write_json(report, files.report)
     return report
 
 
@@ -127,9 +161,9 @@ def _write_error_maps(result: PipelineResult, files: ResultFiles) -> dict[str, J
 
 def _panels(result: PipelineResult, metrics: dict[str, Json]) -> list[Panel]:
     """Return the widefield image and each stage's, with their resolution."""
-    name = "Widefield" if "P" in result.input.axes else "Input"
-    titles = [(name, "input", result.input)] + [
-        (output.step.stage.title, output.step.stage.id, output.image)
+    name = "Widefield" if "P" in result.first.axes else "Input"
+    titles = [(name, "input", result.first)] + [
+        (output.step.stage.title, output.step.stage.id, output.first)
         for output in result.outputs
         if "P" not in output.step.stage.gives
     ]

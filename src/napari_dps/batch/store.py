@@ -1,0 +1,297 @@
+"""Blocks of results on disk: what is done stays done, whatever happens then."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from napari_dps.batch.results import ResultFiles
+from napari_dps.core import HistoryEntry, ImageStack, Optics, Pattern
+from napari_dps.pipeline.shared import Shared
+from napari_dps.pipeline.stream import Tally
+from napari_dps.pipeline.units import Index, Span
+
+if TYPE_CHECKING:
+    import dask.array
+
+_DONE = "done.json"
+_SHARED = "shared.json"
+_SPREAD = "uncertainty"
+
+
+@dataclass(frozen=True)
+class Description:
+    """A step's result for the first unit of a channel, but its pixels.
+
+    Attributes
+    ----------
+    axes, pixel_size_nm, origin_nm, optics, patterns, history
+        As of `ImageStack`.
+    """
+
+    axes: str
+    pixel_size_nm: float | None
+    origin_nm: tuple[float, float]
+    optics: Optics | None
+    patterns: tuple[Pattern, ...]
+    history: tuple[HistoryEntry, ...]
+
+    @classmethod
+    def of(cls, image: ImageStack) -> Description:
+        """Return that of an image."""
+        return cls(
+            axes=image.axes,
+            pixel_size_nm=image.pixel_size_nm,
+            origin_nm=image.origin_nm,
+            optics=image.optics,
+            patterns=image.patterns,
+            history=image.history,
+        )
+
+
+@dataclass(frozen=True)
+class BlockRecord:
+    """What is known of a block beside its pixels.
+
+    Attributes
+    ----------
+    tallies : list of Tally
+        One a step.
+    firsts : list of list of Description
+        For each step those of the channels; of the first block only.
+    """
+
+    tallies: list[Tally]
+    firsts: list[list[Description]]
+
+
+_RECORD = TypeAdapter(BlockRecord)
+_SHARED_LIST = TypeAdapter(tuple[Shared, ...])
+
+
+class StoredArray:
+    """A ``.npy`` file as an array that is read where it is indexed.
+
+    Nothing stays mapped, so that memory does not grow with what was read.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        header = np.load(path, mmap_mode="r", allow_pickle=False)
+        self._path = path
+        self.shape: tuple[int, ...] = header.shape
+        self.dtype: np.dtype[Any] = header.dtype
+        self.ndim: int = header.ndim
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        """Read a part."""
+        return np.array(np.load(self._path, mmap_mode="r", allow_pickle=False)[index])
+
+
+@dataclass(frozen=True)
+class Store:
+    """The blocks of one input that are done.
+
+    Attributes
+    ----------
+    root : Path
+        A hidden folder beside the results, named by the input and its key.
+    """
+
+    root: Path
+
+    @classmethod
+    def of(cls, files: ResultFiles, key: str) -> Store:
+        """Return the store of an input."""
+        return cls(files.folder / f"{_prefix(files)}{key[:16]}.part")
+
+    def block(self, span: Span) -> Path:
+        """Return the folder of a block."""
+        return self.root / f"{span[0]:08d}"
+
+    def has(self, span: Span) -> bool:
+        """Whether a block is done."""
+        return (self.block(span) / _DONE).is_file()
+
+    def record(self, span: Span) -> BlockRecord:
+        """Return what was recorded of a block that is done."""
+        return _RECORD.validate_json((self.block(span) / _DONE).read_bytes())
+
+    def shared(self) -> tuple[Shared, ...] | None:
+        """Return what the units share, if that has been found."""
+        try:
+            return _SHARED_LIST.validate_json((self.root / _SHARED).read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+    def put_shared(self, shared: Sequence[Shared]) -> None:
+        """Remember what the units share."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        temporary = self.root / f"{_SHARED}.{secrets.token_hex(4)}"
+        temporary.write_bytes(_SHARED_LIST.dump_json(tuple(shared)))
+        temporary.replace(self.root / _SHARED)
+
+    def first(self, number: int) -> NDArray[np.float32]:
+        """Return the pixels of a step's result for the first unit."""
+        return np.load(self.block((0, 0)) / f"first-{number}.npy", allow_pickle=False)
+
+    def array(
+        self, spans: Iterable[Span], axis: int | None, number: int, kind: str = ""
+    ) -> dask.array.Array | None:
+        """Return a step's result for all blocks, lazily; None where it was not kept.
+
+        Parameters
+        ----------
+        spans : iterable of (int, int)
+            Of the blocks.
+        axis : int or None
+            Position of T in the leading axes.
+        number : int
+            Of the step.
+        kind : str
+            ``uncertainty`` for that.
+        """
+        import dask.array
+
+        paths = [self.block(span) / _file(number, kind) for span in spans]
+        if not paths[0].exists():
+            return None
+        stored = [StoredArray(path) for path in paths]
+        parts = [
+            dask.array.from_array(
+                part,
+                chunks=(1,) * (part.ndim - 2) + part.shape[-2:],
+                name=str(path),
+                meta=np.empty((0,) * part.ndim, part.dtype),
+            )
+            for part, path in zip(stored, paths, strict=True)
+        ]
+        return parts[0] if axis is None else dask.array.concatenate(parts, axis=axis)
+
+    def remove(self) -> None:
+        """Remove all of it."""
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+def remove_others(files: ResultFiles, kept: Store | None = None) -> None:
+    """Remove what earlier batches with other settings have left of an input."""
+    for path in files.folder.glob(f"{_glob_safe(_prefix(files))}*.part"):
+        if path.is_dir() and (kept is None or path != kept.root):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _prefix(files: ResultFiles) -> str:
+    return f".{files.name[:80]}~"
+
+
+def _glob_safe(text: str) -> str:
+    import glob
+
+    return glob.escape(text)
+
+
+def _file(number: int, kind: str = "") -> str:
+    return f"{number}{kind and '-' + kind}.npy"
+
+
+@dataclass
+class BlockWriter:
+    """Writes the results of one block; they count when all are there.
+
+    Attributes
+    ----------
+    store : Store
+        Where it goes.
+    span : (int, int)
+        Time points of the block.
+    leading : tuple of (str, int)
+        Leading axes of the whole stack and their lengths.
+    kept : set of int
+        Numbers of the steps whose pixels are kept.
+    first_units : dict of tuple to int
+        Place of the first unit of each channel, by channel.
+    """
+
+    store: Store
+    span: Span
+    leading: list[tuple[str, int]]
+    kept: set[int]
+    first_units: dict[Index, int]
+    _folder: Path = field(init=False)
+    _firsts: dict[int, list[Description]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Make a folder that no other writer uses."""
+        name = f"{self.span[0]:08d}.{os.getpid()}.{secrets.token_hex(4)}"
+        self._folder = self.store.root / name
+        self._folder.mkdir(parents=True)
+
+    def keep(self, number: int, index: Index, image: ImageStack) -> None:
+        """Take a step's result for a unit."""
+        if index in self.first_units:
+            self._firsts.setdefault(number, []).append(Description.of(image))
+            if self.first_units[index] == 0:
+                np.save(self._folder / f"first-{number}.npy", image.data)
+        if number not in self.kept:
+            return
+        self._put(number, index, image.data)
+        if image.uncertainty is not None:
+            self._put(number, index, image.uncertainty, _SPREAD)
+
+    def finish(self, tallies: list[Tally]) -> None:
+        """Record that the block is done; of two writers the first one wins."""
+        firsts = [self._firsts[number] for number in sorted(self._firsts)]
+        record = _RECORD.dump_json(BlockRecord(tallies, firsts))
+        (self._folder / _DONE).write_bytes(record)
+        try:
+            self._folder.rename(self.store.block(self.span))
+        except OSError:
+            if not self.store.has(self.span):
+                raise
+            self.remove()
+
+    def remove(self) -> None:
+        """Remove a block that does not come to its end."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _put(
+        self, number: int, index: Index, data: NDArray[Any], kind: str = ""
+    ) -> None:
+        """Write a plane into its place in the block's file."""
+        shape = tuple(
+            self.span[1] - self.span[0] if axis == "T" else length
+            for axis, length in self.leading
+        )
+        place = tuple(
+            at - self.span[0] if axis == "T" else at
+            for (axis, _), at in zip(self.leading, index, strict=True)
+        )
+        path = self._folder / _file(number, kind)
+        pixels = np.ascontiguousarray(data, dtype="<f4")
+        if not path.exists():
+            header = {
+                "descr": "<f4",
+                "fortran_order": False,
+                "shape": shape + pixels.shape,
+            }
+            with path.open("wb") as file:
+                np.lib.format.write_array_header_1_0(file, header)
+        flat = int(np.ravel_multi_index(place, shape)) if shape else 0
+        with path.open("r+b") as file:
+            np.lib.format.read_magic(file)
+            np.lib.format.read_array_header_1_0(file)
+            file.seek(flat * pixels.nbytes, os.SEEK_CUR)
+            file.write(pixels.tobytes())

@@ -1,0 +1,146 @@
+"""What the units of a time-lapse have in common, found before the first of them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from napari_dps.core import (
+    ImageStack,
+    NoiseToSignal,
+    Optics,
+    Pattern,
+    Progress,
+    one_of,
+    relay,
+    within,
+)
+from napari_dps.core.progress import PART_TICKS
+from napari_dps.pipeline.steps import Step
+from napari_dps.pipeline.units import Channel, Span, channels
+from napari_dps.stages.base import Context
+
+FIRST_FRAMES = 10
+"""Time points of a time-lapse whose average the patterns are found on."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all units of one channel have in common.
+
+    Attributes
+    ----------
+    patterns : tuple of Pattern
+        With their phases; empty when each unit finds its own.
+    noise : NoiseToSignal or None
+        Of the raw frames.
+    optics : dict of int to Optics
+        Of the images that a step gets, by its number, where that step has inspected
+        one of them.
+    """
+
+    patterns: tuple[Pattern, ...] = ()
+    noise: NoiseToSignal | None = None
+    optics: dict[int, Optics] = field(default_factory=dict)
+
+    def attached_to(self, channel: Channel) -> Channel:
+        """Return the channel whose units carry these."""
+        stack = replace(channel.stack, patterns=self.patterns, noise=self.noise)
+        return replace(channel, stack=stack)
+
+
+def shared_ticks(stack: ImageStack, steps: Sequence[Step], span: Span) -> int:
+    """Return the total of the progress of `shared_steps`."""
+    return len(_looking(stack, steps, span)) * stack.size("C") * PART_TICKS
+
+
+def shared_steps(
+    stack: ImageStack,
+    steps: Sequence[Step],
+    context: Context,
+    span: Span,
+    *,
+    camera_offset: float = 0.0,
+) -> Generator[Progress, None, tuple[Shared, ...]]:
+    """Find what the units of some time points share, channel by channel.
+
+    The steps look at the average of the first time points and all z of what the
+    *first* step will see: patterns are found on noisy frames, never on denoised ones.
+
+    Parameters
+    ----------
+    stack : ImageStack
+        Any leading axes; the data may be lazy.
+    steps : sequence of Step
+        Of the run.
+    context : Context
+        Shared with the stages.
+    span : (int, int)
+        The time points.
+    camera_offset : float
+        Counts that are subtracted first.
+
+    Yields
+    ------
+    Progress
+        Out of `shared_ticks`.
+
+    Returns
+    -------
+    tuple of Shared
+        One a channel.
+    """
+    looking = _looking(stack, steps, span)
+    total, done = shared_ticks(stack, steps, span), 0
+    found = []
+    for channel in channels(stack, steps[0].stage.takes):
+        shared = Shared(channel.stack.patterns, channel.stack.noise)
+        if looking:
+            yield Progress(done, total, "Average of the first frames")
+            average, sample = _average(channel, span, camera_offset)
+            told = context.part()
+            for step in looking:
+                looking_at = step.stage.prepare(average, sample, step.parameters, told)
+                average = yield from within(
+                    in_ticks(looking_at, step.stage.title), done, total
+                )
+                done += PART_TICKS
+            context.take_over(told, channel.label)
+            shared = Shared(average.patterns, average.noise)
+        found.append(shared)
+    return tuple(found)
+
+
+def _looking(stack: ImageStack, steps: Sequence[Step], span: Span) -> list[Step]:
+    """Return the steps that look at the average of several units first."""
+    if (span[1] - span[0]) * stack.size("Z") == 1:
+        return []
+    takes = steps[0].stage.takes
+    return [s for s in steps if s.stage.prepare is not None and s.stage.takes == takes]
+
+
+def _average(
+    channel: Channel, span: Span, camera_offset: float
+) -> tuple[ImageStack, ImageStack]:
+    """Return the mean of the first time points and all z, and one unit of them."""
+    units = channel.units((span[0], min(span[1], span[0] + FIRST_FRAMES)))
+    sample = channel.image(channel.middle(span), camera_offset)
+    mean = np.zeros_like(sample.data)
+    for unit in units:
+        mean += channel.image(unit, camera_offset).data
+    mean /= len(units)
+    return sample.derive(mean), sample
+
+
+def in_ticks(
+    steps: Generator[Progress, None, ImageStack], where: str
+) -> Generator[Progress, None, ImageStack]:
+    """Bring the progress of a stage to `PART_TICKS`, and say where it is at work."""
+
+    def name(report: Progress) -> Progress:
+        message = f"{where}: {report.message}" if report.message else where
+        return Progress(report.done, report.total, message)
+
+    return one_of(relay(steps, name), 0, 1)

@@ -1,0 +1,129 @@
+"""Cutting a stack into channels and the units that stages work on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from napari_dps.core import ImageStack
+
+Index = tuple[int, ...]
+"""Place of a unit along the leading axes of a stack, in their order."""
+Span = tuple[int, int]
+"""First time point, and the one after the last."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A plane, or one set of raw SIM frames, of a stack.
+
+    Attributes
+    ----------
+    index : tuple of int
+        Its place along the leading axes of the stack.
+    where : str
+        The same for a person: " (T 3/10)"; empty for an only one.
+    """
+
+    index: Index
+    where: str
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One channel of a stack, with its own optics and patterns.
+
+    Attributes
+    ----------
+    number : int
+        Along C; 0 without this axis.
+    stack : ImageStack
+        The whole stack with this channel's attributes; the data may be lazy.
+    takes : str
+        Axes of a unit.
+    """
+
+    number: int
+    stack: ImageStack
+    takes: str
+
+    @property
+    def label(self) -> str:
+        """What warnings of one of several channels begin with."""
+        return f"channel {self.number}: " if self.stack.size("C") > 1 else ""
+
+    def units(self, span: Span) -> list[Unit]:
+        """Return the units of some time points, the last leading axis fastest."""
+        leading = self.stack.axes.removesuffix(self.takes)
+        shape = self.stack.shape[: len(leading)]
+        within = {"T": span, "C": (self.number, self.number + 1)}
+        ranges = [
+            within.get(axis, (0, length)) if length > 1 else (0, 1)
+            for axis, length in zip(leading, shape, strict=True)
+        ]
+        units = []
+        for offset in np.ndindex(*(stop - start for start, stop in ranges)):
+            index = tuple(r[0] + n for r, n in zip(ranges, offset, strict=True))
+            parts = [
+                f"{axis} {place + 1}/{length}"
+                for axis, place, length in zip(leading, index, shape, strict=True)
+                if length > 1 and axis != "C"
+            ]
+            units.append(Unit(index, f" ({', '.join(parts)})" if parts else ""))
+        return units
+
+    def middle(self, span: Span) -> Unit:
+        """Return the unit in the middle of z, likely in focus, of the first time."""
+        units = self.units((span[0], span[0] + 1))
+        return units[len(units) // 2]
+
+    def image(self, unit: Unit, camera_offset: float = 0.0) -> ImageStack:
+        """Read a unit: float32, the camera's offset subtracted."""
+        data = np.array(self.stack.data[unit.index], dtype=np.float32)
+        if camera_offset:
+            data -= np.float32(camera_offset)
+        return self.stack.derive(data, axes=self.takes)
+
+
+def channels(stack: ImageStack, takes: str) -> Iterator[Channel]:
+    """Return the channels of a stack, each with its own patterns and optics.
+
+    Parameters
+    ----------
+    stack : ImageStack
+        Any leading axes of T, C, Z.
+    takes : str
+        Axes of a unit.
+
+    Examples
+    --------
+    >>> stack = ImageStack(np.zeros((2, 3, 4, 5)), "TCYX")
+    >>> [unit.index for unit in list(channels(stack, "YX"))[1].units((0, 2))]
+    [(0, 1), (1, 1)]
+    """
+    if "C" not in stack.axes:
+        yield Channel(0, stack, takes)
+        return
+    for number in range(stack.size("C")):
+        own = replace(
+            stack,
+            patterns=tuple(p for p in stack.patterns if p.channel_index == number),
+            optics=stack.optics_of(number),
+            channel_optics=(),
+            channel_names=(),
+        )
+        yield Channel(number, own, takes)
+
+
+def spans(length: int, step: int) -> list[Span]:
+    """Cut a length into parts of at most ``step``; 0 leaves it whole.
+
+    Examples
+    --------
+    >>> spans(5, 2), spans(5, 0)
+    ([(0, 2), (2, 4), (4, 5)], [(0, 5)])
+    """
+    step = step if step > 0 else length
+    return [(start, min(start + step, length)) for start in range(0, length, step)]
