@@ -54,6 +54,9 @@ class ImageStack:
     ----------
     data : array
         Pixel values, as many dimensions as ``axes`` has letters; a real number type.
+        It may be lazy, a memory map or a dask array: of it, only shape, dtype,
+        indexing by numbers and slices, ``transpose`` and NumPy's functions
+        (``np.take``) are used, and ``np.asarray`` of a part reads that part.
     axes : str
         Names of the dimensions in array order, from `AXES`, ending in ``"YX"``.
     pixel_size_nm : float or None

@@ -1,5 +1,7 @@
 """Files in and out: TIFF of every kind, DeltaVision, OME-Zarr, pattern files."""
 
+from napari_dps.io.content import content_hash
+from napari_dps.io.inputs import find_inputs
 from napari_dps.io.load import arrange, load
 from napari_dps.io.order import usual_counts
 from napari_dps.io.order_check import OrderCheck, check_order
@@ -15,6 +17,8 @@ __all__ = [
     "RawImage",
     "arrange",
     "check_order",
+    "content_hash",
+    "find_inputs",
     "load",
     "load_patterns",
     "read",

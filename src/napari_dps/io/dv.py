@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from napari_dps.core import InputError
 from napari_dps.io.raw import Metadata, RawImage, length_nm, positive, square_pixel
 
@@ -14,7 +12,7 @@ _HEADER_BYTES = 1024
 _COMPLEX_TYPES = (3, 4)
 
 
-def read_dv(path: Path) -> RawImage:
+def read_dv(path: Path, lazy: bool = False) -> RawImage:
     """Map a DeltaVision file into memory.
 
     OMX instruments store angle, z, phase (phase fastest) in the file's Z axis, as the
@@ -24,6 +22,8 @@ def read_dv(path: Path) -> RawImage:
     ----------
     path : Path
         The file; its identification number has been seen.
+    lazy : bool
+        Makes no difference: the file is mapped.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def read_dv(path: Path) -> RawImage:
         )
     if header.pixel_type in _COMPLEX_TYPES:
         raise InputError("pixel type", got="complex", allowed="integers or floats")
-    data = np.asarray(file.data).view(np.ndarray)
+    data = file.data
     keep = [i for i, size in enumerate(data.shape) if size > 1 or axes[i] in "YX"]
     return RawImage(
         data=data.reshape([data.shape[i] for i in keep]),

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_dps.core import ImageStack, InputError, Optics
+from napari_dps.io.lazy import Planes, mapped
 from napari_dps.io.order import MONTAGES, Layout, plain_layout, sim_layout, untile
 from napari_dps.io.order_check import check_layout
 from napari_dps.io.raw import Metadata, RawImage
@@ -30,6 +31,7 @@ def load(
     phases: int | None = None,
     order: str | None = None,
     pixel_size_nm: float | None = None,
+    lazy: bool = False,
     warn: Warn = _log.warning,
 ) -> ImageStack:
     """Read a file into a stack with canonical axes: T, C, Z, A, P, Y, X.
@@ -48,26 +50,32 @@ def load(
         phase; ``montage-pa`` the reverse.
     pixel_size_nm : float, optional
         Wins over the metadata.
+    lazy : bool
+        Leave the pixels in the file: time and memory then depend on the number of
+        frames by their headers alone. They are not searched for NaN and inf.
     warn : callable, optional
         Called with each warning: metadata not believed, frame order in doubt.
 
     Returns
     -------
     ImageStack
-        Data of the file's type in native byte order; memory-mapped where possible.
+        Data of the file's type in native byte order; memory-mapped where possible,
+        else, if ``lazy``, a dask array in chunks of one plane, or of the planes that
+        the file stores together.
 
     Raises
     ------
     InputError
         If the file cannot be read, holds NaN or inf, or does not fit the counts.
     """
-    raw = read(path)
+    raw = read(path, lazy=lazy)
     return arrange(
         raw,
         angles=angles,
         phases=phases,
         order=order,
         pixel_size_nm=pixel_size_nm,
+        lazy=lazy,
         warn=warn,
     )
 
@@ -79,13 +87,14 @@ def arrange(
     phases: int | None = None,
     order: str | None = None,
     pixel_size_nm: float | None = None,
+    lazy: bool = False,
     warn: Warn = _log.warning,
 ) -> ImageStack:
     """Arrange a raw image to a stack; parameters and errors as for `load`."""
+    raw = replace(raw, data=_native(raw.data, lazy))
     data, layout, hint = _frames(raw, angles, phases, order)
-    if not data.dtype.isnative:
-        data = data.astype(data.dtype.newbyteorder("="))
-    _require_finite(data)
+    if isinstance(data, np.ndarray) and not lazy:
+        _require_finite(data)
     for message in (*raw.metadata.warnings, hint):
         if message:
             warn(message)
@@ -96,8 +105,9 @@ def arrange(
             warn(check.message + (tiles if order in MONTAGES else ""))
     metadata = raw.metadata
     pixel_size_nm = _pixel_size(metadata.pixel_size_nm, pixel_size_nm, warn)
+    arranged = layout.arrange(data)
     stack = ImageStack(
-        data=layout.arrange(data),
+        data=arranged.to_dask() if isinstance(arranged, Planes) else arranged,
         axes=layout.axes,
         pixel_size_nm=pixel_size_nm,
         origin_nm=metadata.origin_nm,
@@ -110,10 +120,23 @@ def arrange(
     return replace(stack, optics=_optics(metadata, pixel_size_nm, warn))
 
 
+def _native(data: NDArray[Any] | Planes, lazy: bool) -> NDArray[Any] | Planes:
+    """Native byte order; array-likes that are no NumPy arrays become planes."""
+    if isinstance(data, Planes):
+        return data
+    if not isinstance(data, np.ndarray):
+        return Planes.of(data)
+    if data.dtype.isnative:
+        return data
+    if lazy and isinstance(data, np.memmap) and data.flags.c_contiguous:
+        return mapped(data)
+    return data.astype(data.dtype.newbyteorder("="))
+
+
 def _frames(
     raw: RawImage, angles: int | None, phases: int | None, order: str | None
-) -> tuple[NDArray[Any], Layout, str]:
-    """Frames in the file's order (frame, Y, X), their layout, and a hint."""
+) -> tuple[NDArray[Any] | Planes, Layout, str]:
+    """Frames in the file's order (…, Y, X), their layout, and a hint."""
     data, letters = _restored(raw)
     dims = list(zip(letters.lower(), data.shape[:-2], strict=True))
     if (angles is None) != (phases is None):
@@ -132,10 +155,10 @@ def _frames(
         layout = plain_layout([*dims, *tiles])
     else:
         layout, hint = sim_layout(dims, angles, phases, order, raw.z_holds)
-    return data.reshape(math.prod(data.shape[:-2]), *data.shape[-2:]), layout, hint
+    return data, layout, hint
 
 
-def _restored(raw: RawImage) -> tuple[NDArray[Any], str]:
+def _restored(raw: RawImage) -> tuple[NDArray[Any] | Planes, str]:
     """Undo the folding of `save`; a file changed since then keeps its own axes."""
     metadata = raw.metadata
     axes, shape = metadata.stored_axes, metadata.stored_shape
@@ -145,16 +168,17 @@ def _restored(raw: RawImage) -> tuple[NDArray[Any], str]:
         and shape[-2:] == raw.data.shape[-2:]
         and math.prod(shape) == raw.data.size
     ):
-        return raw.data.reshape(shape), axes[:-2]
+        return raw.data.reshape(*shape), axes[:-2]
     keep = [i for i, n in enumerate(raw.data.shape[:-2]) if n > 1]
     shape = tuple(raw.data.shape[i] for i in keep) + raw.data.shape[-2:]
-    return raw.data.reshape(shape), "".join(raw.axes[i] for i in keep)
+    return raw.data.reshape(*shape), "".join(raw.axes[i] for i in keep)
 
 
 def _require_finite(data: NDArray[Any]) -> None:
     if data.dtype.kind != "f":
         return
-    bad = sum(frame.size - int(np.isfinite(frame).sum()) for frame in data)
+    planes = (data[index] for index in np.ndindex(data.shape[:-2]))
+    bad = sum(plane.size - int(np.isfinite(plane).sum()) for plane in planes)
     if bad:
         raise InputError(
             f"{bad} of {data.size} pixels are not finite (NaN or inf): replace them"

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_dps.core import ImageStack, InputError
 from napari_dps.io import stored
+from napari_dps.io.lazy import Planes
 from napari_dps.io.raw import Metadata, RawImage, length_nm, seconds, square_pixel
 
 if TYPE_CHECKING:
@@ -34,13 +35,15 @@ def is_zarr(path: Path) -> bool:
     return any((path / name).is_file() for name in ("zarr.json", ".zgroup", ".zattrs"))
 
 
-def read_zarr(path: Path) -> RawImage:
+def read_zarr(path: Path, lazy: bool = False) -> RawImage:
     """Read the full-resolution level of the first image of an OME-Zarr group.
 
     Parameters
     ----------
     path : Path
         The group's folder.
+    lazy : bool
+        Leave the pixels unread.
 
     Returns
     -------
@@ -71,7 +74,7 @@ def read_zarr(path: Path) -> RawImage:
                 "pixel type", got=array.dtype, allowed="integers or floating point"
             )
         metadata = _metadata(axes, _scales(multiscales, level), ome)
-        data = np.asarray(array[...])
+        data = Planes.of(array) if lazy else np.asarray(array[...])
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from error
     except Exception as error:

@@ -10,6 +10,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from napari_dps.core import InputError
+from napari_dps.io.lazy import Planes
+
+Image = NDArray[Any] | Planes
+"""Pixels, or planes that are not read yet."""
 
 Dims = Sequence[tuple[str, int]]
 """Letters and sizes of the frame dimensions of a file, slowest first."""
@@ -63,20 +67,20 @@ class Layout:
         found = self.letters.find(letter)
         return 1 if found < 0 else self.sizes[found]
 
-    def arrange(self, frames: NDArray[Any]) -> NDArray[Any]:
+    def arrange(self, frames: Image) -> Image:
         """Arrange frames to canonical axes.
 
         Parameters
         ----------
-        frames : array
-            (frame, …): the frames in the order of the file.
+        frames : array or Planes
+            (…, Y, X): the frames in the order of the file, in one dimension or more.
 
         Returns
         -------
-        array
+        array or Planes
             A view where the memory allows it.
         """
-        trailing = frames.shape[1:]
+        trailing = frames.shape[-2:]
         order = [self.letters.index(c) for c in CANONICAL if c in self.letters]
         rest = range(len(order), len(order) + len(trailing))
         return frames.reshape(*self.sizes, *trailing).transpose(*order, *rest)
@@ -162,13 +166,13 @@ def sim_layout(
 
 
 def untile(
-    data: NDArray[Any], angles: int, phases: int, order: str
-) -> tuple[NDArray[Any], list[tuple[str, int]]]:
+    data: Image, angles: int, phases: int, order: str
+) -> tuple[Image, list[tuple[str, int]]]:
     """Cut planes of tiles into frames.
 
     Parameters
     ----------
-    data : array
+    data : array or Planes
         (…, Y, X): planes that hold angles × phases tiles.
     angles, phases : int
         Rows and columns of tiles for ``"montage"`` (as Nikon's N-SIM stores them:
@@ -195,9 +199,12 @@ def untile(
             f"a plane of {height} × {width} pixels cannot be cut into "
             f"{rows} rows and {columns} columns of tiles"
         )
+    names = [(row, rows), (column, columns)]
+    if isinstance(data, Planes):
+        return data.tiled(rows, columns), names
     lead = data.shape[:-2]
     tiles = data.reshape(*lead, rows, height // rows, columns, width // columns)
-    return tiles.swapaxes(-3, -2), [(row, rows), (column, columns)]
+    return tiles.swapaxes(-3, -2), names
 
 
 def _letters(order: str) -> str:

@@ -9,6 +9,7 @@ pattern need be known.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import permutations
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_dps.core import InputError
+from napari_dps.io.lazy import Planes
 from napari_dps.io.order import Layout, sim_layout
 
 RINGS = 24
@@ -37,6 +39,9 @@ give (AP - 1)/(A(P - 1)) - 1, at most .4; a sample that drifts, whose early fram
 differ from its late ones, gives about 4."""
 
 SMALLEST_PX = 24
+
+SAMPLE = 9
+"""Frames that tell where the sample is bright, and how large its bright parts are."""
 
 _LARGEST = {1: 512, 3: 256}
 """Edge of the window that is looked at, by number of images."""
@@ -100,13 +105,13 @@ def check_order(
     return check_layout(frames, layout)
 
 
-def check_layout(frames: NDArray[Any], layout: Layout) -> OrderCheck:
-    """Test a layout; see `check_order`."""
+def check_layout(frames: NDArray[Any] | Planes, layout: Layout) -> OrderCheck:
+    """Test a layout of (…, Y, X), of which some dozens of frames are read."""
     claimed = _name(layout)
     if layout.size("a") < 2 or layout.size("p") < 2:
         text = "one angle or one phase: nothing to compare"
         return OrderCheck("unclear", claimed, {}, text)
-    if min(frames.shape[1:]) < SMALLEST_PX:
+    if min(frames.shape[-2:]) < SMALLEST_PX:
         text = f"frames below {SMALLEST_PX} pixels are too small to compare"
         return OrderCheck("unclear", claimed, {}, text)
     spectra = _Spectra(frames, 1 if len(layout.letters) == 2 else 3)
@@ -162,10 +167,11 @@ def _rivals(layout: Layout, lead: str) -> Iterator[Layout]:
 class _Spectra:
     """Spectra of frames, made when asked for, of the brightest part of the field."""
 
-    def __init__(self, frames: NDArray[Any], images: int) -> None:
+    def __init__(self, frames: NDArray[Any] | Planes, images: int) -> None:
         self.frames = frames
-        self.window = _brightest(frames, _LARGEST[images])
-        height, width = frames[0][self.window].shape
+        self.lead = frames.shape[:-2]
+        self.window = self._brightest(_LARGEST[images])
+        height, width = self.frame(0).shape
         fy, fx = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
         radius = np.hypot(fy, fx)
         # The column of zero x frequency holds each value twice and the row noise.
@@ -180,11 +186,33 @@ class _Spectra:
     def __call__(self, index: int) -> NDArray[np.complex128]:
         """Spectrum of one frame in the band, as a vector."""
         if index not in self.cache:
-            frame = self.frames[index][self.window].astype(np.float64)
+            frame = self.frame(index)
             spectrum = np.fft.rfft2((frame - frame.mean()) * self.hann)
             kept: NDArray[np.complex128] = spectrum[self.keep]
             self.cache[index] = kept
         return self.cache[index]
+
+    def frame(self, index: int) -> NDArray[np.float64]:
+        """One frame in the window."""
+        place: tuple[Any, ...] = (*np.unravel_index(index, self.lead), *self.window)
+        return np.asarray(self.frames[place], dtype=np.float64)
+
+    def _sample(self) -> list[int]:
+        """Choose frames from the whole stack."""
+        count = math.prod(self.lead)
+        return [int(i) for i in np.linspace(0, count - 1, SAMPLE).astype(np.intp)]
+
+    def _brightest(self, edge: int) -> tuple[slice, slice]:
+        self.window = slice(None), slice(None)
+        mean = np.mean([self.frame(i) for i in self._sample()], axis=0)
+        slices = []
+        for axis in (1, 0):
+            profile = mean.mean(axis=axis)
+            size = min(edge, len(profile))
+            sums = np.convolve(profile, np.ones(size), mode="valid")
+            start = int(np.argmax(sums))
+            slices.append(slice(start, start + size))
+        return slices[0], slices[1]
 
     def _participation(self) -> float:
         """Share of the cells that are independent, (mean v)²/mean v².
@@ -192,9 +220,9 @@ class _Spectra:
         v is the variance over the frames under the window: where a few bright spots
         hold the noise, the spectrum has few independent values however many cells.
         """
-        chosen = np.linspace(0, len(self.frames) - 1, 9).astype(np.intp)
-        frames = [self.frames[i][self.window].astype(np.float64) for i in chosen]
-        variance = np.var(frames, axis=0) * self.hann**2
+        variance = (
+            np.var([self.frame(i) for i in self._sample()], axis=0) * self.hann**2
+        )
         height, width = (n // 4 * 4 for n in variance.shape)
         blocks = variance[:height, :width].reshape(height // 4, 4, width // 4, 4)
         v = blocks.mean((1, 3))
@@ -205,19 +233,6 @@ class _Spectra:
         sums = np.bincount(self.ring, values, RINGS)
         mean: NDArray[np.float64] = sums / self.cells
         return mean
-
-
-def _brightest(frames: NDArray[Any], edge: int) -> tuple[slice, slice]:
-    step = max(1, len(frames) // 9)
-    mean = np.mean([frame.astype(np.float32) for frame in frames[::step][:9]], axis=0)
-    slices = []
-    for axis in (1, 0):
-        profile = mean.mean(axis=axis)
-        size = min(edge, len(profile))
-        sums = np.convolve(profile, np.ones(size), mode="valid")
-        start = int(np.argmax(sums))
-        slices.append(slice(start, start + size))
-    return slices[0], slices[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,8 +246,8 @@ class _Fit:
 def _fit(spectra: _Spectra, layout: Layout) -> _Fit:
     """Analyse the variance of some images of the stack under one layout."""
     count = int(np.prod(layout.sizes))
-    arranged = layout.arrange(np.arange(count))
-    index: NDArray[np.intp] = arranged.reshape(-1, *arranged.shape[-2:])
+    arranged = layout.arrange(np.arange(count).reshape(count, 1, 1))
+    index = np.asarray(arranged).reshape(-1, *arranged.shape[-4:-2])
     lead = len(index)
     images = sorted({lead // 4, lead // 2, (3 * lead) // 4})
     angles, phases = index.shape[1:]

@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from napari_dps.core import HistoryEntry, Optics, Pattern
+from napari_dps.io.lazy import Planes
 
 NM_PER_UNIT = {
     "pm": 1e-3,
@@ -103,8 +104,9 @@ class RawImage:
 
     Attributes
     ----------
-    data : array
-        In the file's order; memory-mapped where the file is not compressed.
+    data : array or Planes
+        In the file's order; memory-mapped where the file is not compressed. A dask
+        array, or another array-like of shape, dtype and indexing, stays unread.
     axes : str
         One letter a dimension: T, C, Z, A (SIM angle), P (SIM phase), Q (frames that
         the file does not name; may repeat), then Y and X.
@@ -115,7 +117,7 @@ class RawImage:
         slowest first; the convention of the instrument that writes the format.
     """
 
-    data: NDArray[Any]
+    data: NDArray[Any] | Planes
     axes: str
     metadata: Metadata
     z_holds: str = "zap"

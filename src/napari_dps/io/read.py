@@ -32,13 +32,15 @@ _FOREIGN = {
 }
 
 
-def read(path: str | os.PathLike[str]) -> RawImage:
+def read(path: str | os.PathLike[str], *, lazy: bool = False) -> RawImage:
     """Read a file as it is; see `load` for a stack with SIM axes.
 
     Parameters
     ----------
     path : path-like
         TIFF, DeltaVision or OME-Zarr.
+    lazy : bool
+        Leave the pixels of compressed files unread too.
 
     Returns
     -------
@@ -53,18 +55,18 @@ def read(path: str | os.PathLike[str]) -> RawImage:
     try:
         if path.is_dir():
             if is_zarr(path):
-                return read_zarr(path)
+                return read_zarr(path, lazy)
             raise InputError(f"{path} is a folder", allowed=FORMATS)
         with path.open("rb") as file:
             head = file.read(1024)
         reader = _reader(head, path)
-        return reader(path)
+        return reader(path, lazy)
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"cannot read {path}: {reason}") from error
 
 
-def _reader(head: bytes, path: Path) -> Callable[[Path], RawImage]:
+def _reader(head: bytes, path: Path) -> Callable[[Path, bool], RawImage]:
     if not head:
         raise InputError(f"{path.name} is empty (0 bytes)")
     if head[:4] in _TIFF_MARKS:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import struct
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from napari_dps.core import InputError
 from napari_dps.io import ome_xml
+from napari_dps.io.lazy import Planes, unreadable
 from napari_dps.io.raw import (
     Metadata,
     RawImage,
@@ -34,7 +36,7 @@ _EXPANSION_OTHER = 100_000
 _RESOLUTION_UNITS = {2: "inch", 3: "cm"}
 
 
-def read_tiff(path: Path) -> RawImage:
+def read_tiff(path: Path, lazy: bool = False) -> RawImage:
     """Read the first image series of a TIFF file.
 
     Uncompressed files whose planes lie in one block are memory-mapped.
@@ -44,6 +46,8 @@ def read_tiff(path: Path) -> RawImage:
     path : Path
         OME-TIFF, ImageJ TIFF, BigTIFF, LSM or plain TIFF; any compression that
         imagecodecs decodes.
+    lazy : bool
+        Leave the pixels of other files unread too; not those of LSM files.
 
     Returns
     -------
@@ -60,7 +64,7 @@ def read_tiff(path: Path) -> RawImage:
         with _silence(), tifffile.TiffFile(path) as tif:
             xml = tif.ome_metadata
             metadata = ome_xml.parse(xml) if xml else _plain_metadata(tif)
-            return _read_series(tif, metadata)
+            return _read_series(tif, metadata, lazy)
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from error
     except Exception as error:
@@ -69,19 +73,33 @@ def read_tiff(path: Path) -> RawImage:
         raise InputError(f"{path.name} is not a readable TIFF: {reason}") from error
 
 
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Keep tifffile's log off the terminal; `_check_pages` finds what it reports."""
-    logger = logging.getLogger("tifffile")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+class _Silence(logging.Filter):
+    """Keeps tifffile's log off the terminal; `_check_pages` finds what it reports."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.readers = 0
+        self.lock = threading.Lock()
+        logging.getLogger("tifffile").addFilter(self)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not self.readers
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        with self.lock:
+            self.readers += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.readers -= 1
 
 
-def _read_series(tif: tifffile.TiffFile, metadata: Metadata) -> RawImage:
+_silence = _Silence()
+
+
+def _read_series(tif: tifffile.TiffFile, metadata: Metadata, lazy: bool) -> RawImage:
     if not tif.series:
         raise InputError("the file holds no image")
     series = tif.series[0]
@@ -98,9 +116,13 @@ def _read_series(tif: tifffile.TiffFile, metadata: Metadata) -> RawImage:
             "pixel type", got=series.dtype, allowed="integers or floating point"
         )
     _check_pages(series)
-    data = _map_or_load(tif, series).reshape(shape)
     axes = "".join(axis if axis in "TCZAPYXS" else "Q" for axis in axes)
-    data, axes = _planes_last(data, axes)
+    data: NDArray[Any] | Planes
+    planes = _unread(tif, series, axes) if lazy else None
+    if planes is not None:
+        data, axes = planes, axes.replace("S", "")
+    else:
+        data, axes = _planes_last(_map_or_load(tif, series).reshape(shape), axes)
     metadata = replace(metadata, warnings=tuple(warnings))
     return RawImage(data=data, axes=axes, metadata=metadata)
 
@@ -113,6 +135,76 @@ def _map_or_load(tif: tifffile.TiffFile, series: Any) -> NDArray[Any]:
     return np.memmap(
         path, dtype=dtype, mode="r", offset=series.dataoffset, shape=series.shape
     )
+
+
+def _unread(tif: tifffile.TiffFile, series: Any, axes: str) -> Planes | None:
+    """Planes of a series that cannot be mapped; None where pages are no whole planes.
+
+    That is so where channels are interleaved, and in LSM files, whose headers
+    tifffile must repair together.
+    """
+    keyframe, kept = series.keyframe, axes.replace("S", "")
+    if series.dataoffset is not None or tif.is_lsm or not kept.endswith("YX"):
+        return None
+    shape = tuple(n for n, a in zip(series.shape, axes, strict=True) if a != "S")
+    files = [page.parent.filehandle.path for page in series.pages]
+    paths = list(dict.fromkeys(files))
+    pages = _Pages(
+        paths=tuple(Path(path) for path in paths),
+        numbers=np.array([paths.index(file) for file in files]),
+        offsets=np.array([page.offset for page in series.pages], dtype=np.int64),
+        plane=(shape[-2], shape[-1]),
+        first=(Path(keyframe.parent.filehandle.path), keyframe.offset),
+    )
+    per_page = math.prod(keyframe.shape) // math.prod(shape[-2:])
+    held = per_page * len(pages.offsets)
+    if held != math.prod(shape[:-2]) or not pages.offsets.all():
+        return None
+    index = np.arange(held).reshape(shape[:-2])
+    dtype = np.dtype(series.dtype).newbyteorder("=")
+    return Planes(pages, index, pages.plane, dtype, per_page)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pages:
+    """Reads pages of a series by their number; opens the file each time.
+
+    Attributes
+    ----------
+    paths : tuple of Path
+        The files of the series; OME-TIFF may spread it over several.
+    numbers, offsets : array of int
+        File of each page, and position of its header.
+    plane : (int, int)
+        Height and width.
+    first : (Path, int)
+        File and position of the header that describes all pages.
+    """
+
+    paths: tuple[Path, ...]
+    numbers: NDArray[np.intp]
+    offsets: NDArray[np.int64]
+    plane: tuple[int, int]
+    first: tuple[Path, int]
+
+    def __call__(self, block: int) -> NDArray[Any]:
+        path = self.paths[self.numbers[block]]
+        try:
+            with (
+                _silence(),
+                tifffile.TiffFile(self.first[0]) as described,
+                tifffile.TiffFile(path) as tif,
+            ):
+                described.filehandle.seek(self.first[1])
+                keyframe = tifffile.TiffPage(described, 0)
+                offset = int(self.offsets[block])
+                page = tifffile.TiffFrame(tif, 0, offset=offset, keyframe=keyframe)
+                if not _is_whole(page, math.prod(keyframe.chunked)):
+                    raise InputError("its pixels are missing")
+                return page.asarray(maxworkers=1).reshape(-1, *self.plane)
+        except Exception as error:
+            # Whatever a decoder of untrusted bytes raises means: not readable.
+            raise unreadable(path.name, block, error) from error
 
 
 def _planes_last(data: NDArray[Any], axes: str) -> tuple[NDArray[Any], str]:

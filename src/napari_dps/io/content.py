@@ -1,0 +1,75 @@
+"""What a file holds, as one number."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from napari_dps.core import InputError
+from napari_dps.io.ngff import is_zarr
+
+
+def content_hash(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file, or of all names and bytes of an OME-Zarr folder.
+
+    Parameters
+    ----------
+    path : path-like
+        Its name and times play no part, nor do those of the folder.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is a folder that is no OME-Zarr.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "a.tif"
+    ...     _ = path.write_bytes(b"abc")
+    ...     content_hash(path)[:16]
+    'ba7816bf8f01cfea'
+    """
+    path = Path(path)
+    try:
+        if not path.is_dir():
+            return _file_hash(path).hex()
+        if not is_zarr(path):
+            raise InputError(f"{path} is a folder", allowed="a file or an OME-Zarr")
+        total = hashlib.sha256()
+        for name, file in sorted(_files(path)):
+            # Two hashes of fixed length: names and bytes cannot run into each other.
+            total.update(
+                hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
+            )
+            total.update(_file_hash(file))
+        return total.hexdigest()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"cannot read {path}: {reason}") from error
+
+
+def _file_hash(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def _files(folder: Path) -> list[tuple[str, Path]]:
+    """Return names below the folder, with ``/`` on every system, and the files."""
+    found = []
+    for root, _, names in os.walk(folder, onerror=_raise):
+        for name in names:
+            file = Path(root, name)
+            found.append((file.relative_to(folder).as_posix(), file))
+    return found
+
+
+def _raise(error: OSError) -> None:
+    raise error
