@@ -23,7 +23,7 @@ from napari_dps.physics.deconvolution.richardson_lucy import (
 )
 from napari_dps.physics.otf import otf_2d
 from napari_dps.stages.base import Context
-from napari_dps.stages.dps import STAGE, DpsParameters, prepare
+from napari_dps.stages.dps import STAGE, DpsParameters, inspect
 from napari_dps.stages.dps_methods import SHIPPED_WEIGHTS
 
 RL_DEPTHS = (5, 10, 20, 30, 40, 50, 70, 100, 140, 200)
@@ -39,7 +39,7 @@ def stage(**parameters: object) -> Method:
     context = Context("cpu")
 
     def method(image: ImageStack) -> ImageStack:
-        prepared = finish(prepare(image, chosen, context))
+        prepared = finish(inspect(image, chosen, context))
         return finish(STAGE.run(prepared, chosen, context))
 
     return method

@@ -25,7 +25,7 @@ from scipy.ndimage import map_coordinates, maximum_filter
 from napari_dps.core import ImageStack, finish
 from napari_dps.metrics.reference import fit_intensity, psnr_db
 from napari_dps.stages.base import Context
-from napari_dps.stages.dps import DpsParameters, prepare
+from napari_dps.stages.dps import DpsParameters, inspect
 
 WIDTHS = {"20 % narrower": 0.8, "20 % wider": 1.2}
 """True PSF over the stated one."""
@@ -89,7 +89,7 @@ def mismatch(name: str, psf: str, width: float, seeds: int) -> Mismatch:
 def is_measured(image: ImageStack) -> bool:
     """Whether the image can tell its PSF."""
     parameters = DpsParameters(psf="measured")
-    prepared = finish(prepare(image, parameters, Context("cpu")))
+    prepared = finish(inspect(image, parameters, Context("cpu")))
     optics = image.require_optics("benchmark")
     return prepared.optics != optics
 

@@ -61,8 +61,9 @@ def build_report(
     Returns
     -------
     dict
-        ``version``, ``key``, ``created``, ``device``, ``input``, ``optics``, ``stages``,
-        ``patterns``, ``warnings``, ``metrics``, ``self_check``, ``peak_memory_mb``.
+        ``version``, ``key``, ``created``, ``device``, ``input``, ``optics``,
+        ``stages``, ``patterns``, ``warnings``, ``metrics``, ``self_check``,
+        ``peak_memory_mb``.
     """
     image = result.input
     optics = image.optics

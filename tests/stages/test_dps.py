@@ -11,7 +11,7 @@ from napari_dps.physics.phantoms import phantom
 from napari_dps.physics.simulate import SimulationSettings, blur_truth, simulate
 from napari_dps.stages import background, reconstruct
 from napari_dps.stages.base import Context
-from napari_dps.stages.dps import STAGE, DpsParameters, prepare
+from napari_dps.stages.dps import STAGE, DpsParameters, inspect
 from napari_dps.stages.dps_methods import METHODS, iterations_for
 from napari_dps.stages.dps_optics import RECONSTRUCTION_WIDTH, effective_optics
 from napari_dps.stages.noise import COLOURED_NOISE, is_raw, measured_noise
@@ -27,7 +27,7 @@ def image_of(data: np.ndarray, optics: Optics | None = OPTICS) -> ImageStack:
 def run(image: ImageStack, **parameters: object) -> tuple[ImageStack, list[str]]:
     context = Context("cpu")
     wanted = DpsParameters(**parameters)  # type: ignore[arg-type]
-    prepared = finish(prepare(image, wanted, context))
+    prepared = finish(inspect(image, wanted, context))
     result = finish(STAGE.run(prepared, wanted, context))
     return result, context.warnings
 

@@ -94,6 +94,7 @@ class PipelineWidget(RunWidget):
             If it cannot be read; nothing is changed then.
         """
         settings = Settings.from_tables(read_tables(path))
+        optics = _of_one_channel(settings)
         for stage in STAGES:
             named = settings.stages
             box = self.boxes[stage.id]
@@ -101,7 +102,6 @@ class PipelineWidget(RunWidget):
             self.forms[stage.id].setValue(
                 settings.parameters.get(stage.id, stage.parameters())
             )
-        optics = dict(settings.optics)
         pixel_nm = optics.pop("pixel_size_nm", None)
         self.shared.update(optics)
         self.shared.set_camera_offset(settings.input.camera_offset)
@@ -168,3 +168,14 @@ class PipelineWidget(RunWidget):
                 chosen.append(stage.id)
                 done.add(stage.id)
         return chosen
+
+
+def _of_one_channel(settings: Settings) -> dict[str, float]:
+    """Return the optics that the docks can show: one value for all channels."""
+    several = [name for name, v in settings.optics.items() if isinstance(v, tuple)]
+    if several:
+        raise InputError(
+            f"optics.{several[0]} has one value a channel",
+            allowed="one value; or the command line, or each channel as a layer",
+        )
+    return {n: v for n, v in settings.optics.items() if not isinstance(v, tuple)}

@@ -79,9 +79,7 @@ def work(task: Task) -> Generator[Progress, None, Outcome]:
     settings, context = task.settings, task.context
     context.warnings.clear()
     yield Progress(0, 1, "reading the layer")
-    stack = task.source.to_stack(
-        settings.input, settings.optics.get("pixel_size_nm"), context.warn
-    )
+    stack = task.source.to_stack(settings.input, settings.pixel_size_nm, context.warn)
     stack = settings.with_optics(stack)
     if task.patterns:
         stack = give_patterns(stack, task.patterns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_dps import __version__, io
@@ -18,6 +18,7 @@ from napari_dps.pipeline import (
     give_patterns,
     left_out,
 )
+from napari_dps.pipeline.stream import frames_between_patterns
 from napari_dps.pipeline.units import Span, spans
 from napari_dps.stages import dps
 from napari_dps.stages.base import Context
@@ -79,6 +80,11 @@ class Job:
     resume: bool = False
     refuse_wrong_order: bool = False
     named_stages: frozenset[str] = field(default_factory=frozenset)
+
+    def kept(self, steps: int) -> set[int]:
+        """Return the numbers of the steps whose images are kept."""
+        first = steps - 1 if self.settings.output.keep == "last" else 0
+        return set(range(first, steps))
 
     def key(self, content: str) -> str:
         """Return the SHA-256 of an input's content and all that decides its results."""
@@ -162,8 +168,6 @@ def open_source(job: Job, path: Path, context: Context) -> Opened:
 
 def _blocks(stack: ImageStack, steps: tuple[Step, ...]) -> tuple[Span, ...]:
     """Cut time into blocks; where patterns are found anew each has all it needs."""
-    from napari_dps.pipeline.stream import frames_between_patterns
-
     frames = -(-BLOCK_UNITS // (stack.size("C") * stack.size("Z")))
     every = frames_between_patterns(steps)
     if every:
@@ -182,8 +186,3 @@ def _check_named(job: Job, steps: tuple[Step, ...]) -> None:
         )
     if job.self_check and dps.STAGE.id not in ids:
         raise InputError("--self-check is for the stage dps, which does not run")
-
-
-def alone(job: Job) -> Job:
-    """Return the job for one input by itself, whose user reads the warnings."""
-    return replace(job, refuse_wrong_order=False)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +17,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from napari_dps.batch.results import ResultFiles
 from napari_dps.core import HistoryEntry, ImageStack, Optics, Pattern
+from napari_dps.io import replacing, writing
 from napari_dps.pipeline.shared import Shared
 from napari_dps.pipeline.stream import Tally
 from napari_dps.pipeline.units import Index, Span
 
-if TYPE_CHECKING:
-    import dask.array
-
 _DONE = "done.json"
 _SHARED = "shared.json"
-_SPREAD = "uncertainty"
+UNCERTAINTY = "uncertainty"
 
 
 @dataclass(frozen=True)
@@ -139,18 +138,18 @@ class Store:
 
     def put_shared(self, shared: Sequence[Shared]) -> None:
         """Remember what the units share."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        temporary = self.root / f"{_SHARED}.{secrets.token_hex(4)}"
-        temporary.write_bytes(_SHARED_LIST.dump_json(tuple(shared)))
-        temporary.replace(self.root / _SHARED)
+        with replacing(self.root / _SHARED) as temporary:
+            temporary.write_bytes(_SHARED_LIST.dump_json(tuple(shared)))
 
     def first(self, number: int) -> NDArray[np.float32]:
         """Return the pixels of a step's result for the first unit."""
-        return np.load(self.block((0, 0)) / f"first-{number}.npy", allow_pickle=False)
+        path = self.block((0, 0)) / f"first-{number}.npy"
+        pixels: NDArray[np.float32] = np.load(path, allow_pickle=False)
+        return pixels
 
     def array(
         self, spans: Iterable[Span], axis: int | None, number: int, kind: str = ""
-    ) -> dask.array.Array | None:
+    ) -> NDArray[Any] | None:
         """Return a step's result for all blocks, lazily; None where it was not kept.
 
         Parameters
@@ -179,28 +178,36 @@ class Store:
             )
             for part, path in zip(stored, paths, strict=True)
         ]
-        return parts[0] if axis is None else dask.array.concatenate(parts, axis=axis)
+        joined: NDArray[Any] = (
+            parts[0] if axis is None else dask.array.concatenate(parts, axis=axis)
+        )
+        return joined
 
     def remove(self) -> None:
         """Remove all of it."""
         shutil.rmtree(self.root, ignore_errors=True)
 
 
+def stored(files: ResultFiles) -> Store | None:
+    """Return the store that is left of an input, if there is one."""
+    return next(map(Store, _roots(files)), None)
+
+
 def remove_others(files: ResultFiles, kept: Store | None = None) -> None:
     """Remove what earlier batches with other settings have left of an input."""
-    for path in files.folder.glob(f"{_glob_safe(_prefix(files))}*.part"):
-        if path.is_dir() and (kept is None or path != kept.root):
+    for path in _roots(files):
+        if kept is None or path != kept.root:
             shutil.rmtree(path, ignore_errors=True)
 
 
+def _roots(files: ResultFiles) -> Iterator[Path]:
+    pattern = f"{glob.escape(_prefix(files))}*.part"
+    return (path for path in files.folder.glob(pattern) if path.is_dir())
+
+
 def _prefix(files: ResultFiles) -> str:
+    """Begin the name of a store; cut, so that a long name leaves room for the key."""
     return f".{files.name[:80]}~"
-
-
-def _glob_safe(text: str) -> str:
-    import glob
-
-    return glob.escape(text)
 
 
 def _file(number: int, kind: str = "") -> str:
@@ -237,31 +244,30 @@ class BlockWriter:
         """Make a folder that no other writer uses."""
         name = f"{self.span[0]:08d}.{os.getpid()}.{secrets.token_hex(4)}"
         self._folder = self.store.root / name
-        self._folder.mkdir(parents=True)
+        with writing(self.store.root):
+            self._folder.mkdir(parents=True)
 
     def keep(self, number: int, index: Index, image: ImageStack) -> None:
         """Take a step's result for a unit."""
-        if index in self.first_units:
-            self._firsts.setdefault(number, []).append(Description.of(image))
-            if self.first_units[index] == 0:
-                np.save(self._folder / f"first-{number}.npy", image.data)
-        if number not in self.kept:
-            return
-        self._put(number, index, image.data)
-        if image.uncertainty is not None:
-            self._put(number, index, image.uncertainty, _SPREAD)
+        with writing(self.store.root):
+            if index in self.first_units:
+                self._firsts.setdefault(number, []).append(Description.of(image))
+                if self.first_units[index] == 0:
+                    np.save(self._folder / f"first-{number}.npy", image.data)
+            if number in self.kept:
+                self._put(number, index, image.data)
+                if image.uncertainty is not None:
+                    self._put(number, index, image.uncertainty, UNCERTAINTY)
 
     def finish(self, tallies: list[Tally]) -> None:
         """Record that the block is done; of two writers the first one wins."""
         firsts = [self._firsts[number] for number in sorted(self._firsts)]
         record = _RECORD.dump_json(BlockRecord(tallies, firsts))
-        (self._folder / _DONE).write_bytes(record)
-        try:
+        with writing(self.store.root):
+            (self._folder / _DONE).write_bytes(record)
+            if self.store.has(self.span):
+                return
             self._folder.rename(self.store.block(self.span))
-        except OSError:
-            if not self.store.has(self.span):
-                raise
-            self.remove()
 
     def remove(self) -> None:
         """Remove a block that does not come to its end."""

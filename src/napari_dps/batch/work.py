@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Generator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from napari_dps import io
-from napari_dps.batch.job import Job, Source, open_source
-from napari_dps.batch.store import BlockWriter, Store, remove_others
-from napari_dps.core import Progress, within
-from napari_dps.pipeline.shared import Shared, shared_steps
+from napari_dps.batch.job import Job, Opened, Source, open_source
+from napari_dps.batch.results import ResultFiles, write_images, write_report
+from napari_dps.batch.store import (
+    UNCERTAINTY,
+    BlockWriter,
+    Description,
+    Store,
+    remove_others,
+)
+from napari_dps.core import ImageStack, Progress
+from napari_dps.core.device import resolve_device
+from napari_dps.pipeline import PipelineResult, StageOutput, first_plane
+from napari_dps.pipeline.self_check import self_check, self_check_json
+from napari_dps.pipeline.shared import Shared
 from napari_dps.pipeline.stream import (
+    described,
     frames_between_patterns,
+    shared_by_blocks,
     stream,
 )
 from napari_dps.pipeline.units import Span, channels
 from napari_dps.report import Json
+from napari_dps.stages import dps
+from napari_dps.stages.base import Context
 
 _local = threading.local()
 
@@ -63,14 +83,12 @@ def begin(job: Job, source: Source) -> Generator[Progress, None, Begun]:
         return Begun(key, sha256)
     shared = store.shared() if job.resume else None
     if shared is None:
-        finding = shared_steps(
+        shared = yield from shared_by_blocks(
             opened.stack,
             opened.steps,
             context,
-            (0, opened.stack.size("T")),
             camera_offset=job.settings.input.camera_offset,
         )
-        shared = yield from within(finding, 0, 10**9)
         store.put_shared(shared)
     return Begun(key, sha256, shared)
 
@@ -92,30 +110,176 @@ def run_block(
     opened = open_source(job, source.path, context)
     stack, steps = opened.stack, opened.steps
     takes = steps[0].stage.takes
-    leading = stack.axes.removesuffix(takes)
-    kept = (
-        {len(steps) - 1}
-        if job.settings.output.keep == "last"
-        else set(range(len(steps)))
+    writer = BlockWriter(
+        store,
+        span,
+        leading=list(zip(stack.axes.removesuffix(takes), stack.shape, strict=False)),
+        kept=job.kept(len(steps)),
+        first_units={
+            channel.units((0, 1))[0].index: channel.number
+            for channel in channels(stack, takes)
+        },
     )
-    with io.writing(source.files.folder):
-        writer = BlockWriter(
-            store,
-            span,
-            list(zip(leading, stack.shape, strict=False)),
-            kept,
-            {c.units((0, 1))[0].index: c.number for c in channels(stack, takes)},
+    try:
+        tallies = yield from stream(
+            stack,
+            steps,
+            context,
+            writer.keep,
+            camera_offset=job.settings.input.camera_offset,
+            span=span,
+            shared=begun.shared,
         )
-        try:
-            tallies = yield from stream(
-                stack,
-                steps,
-                context,
-                writer.keep,
-                camera_offset=job.settings.input.camera_offset,
-                span=span,
-                shared=begun.shared,
+        writer.finish(tallies)
+    finally:
+        writer.remove()
+
+
+def complete(job: Job, source: Source, begun: Begun) -> Generator[Progress, None, Json]:
+    """Put the blocks of an input together: its images, picture and report.
+
+    Returns
+    -------
+    dict
+        The report.
+
+    Raises
+    ------
+    InputError
+        If something cannot be written; the blocks stay for another try.
+    """
+    if begun.report is not None:
+        return begun.report
+    yield Progress(0, 2, "Writing the images")
+    context = _context(job)
+    opened = open_source(job, source.path, context)
+    store = Store.of(source.files, begun.key)
+    result = _result(job, opened, store, context)
+    names = write_images(result, source.files)
+    yield Progress(1, 2, "Measuring the images")
+    checked = yield from _self_check(result, context) if job.self_check else _nothing()
+    report = write_report(
+        result,
+        source.files,
+        names,
+        source=source.path,
+        sha256=begun.sha256,
+        key=begun.key,
+        device=str(resolve_device(job.device)),
+        self_check=checked,
+    )
+    store.remove()
+    return report
+
+
+def finished_report(files: ResultFiles, key: str) -> Json | None:
+    """Return the report of a run that has left all its files, if the key is its."""
+    try:
+        report: Json = json.loads(files.report.read_text(encoding="utf-8"))
+        names = [stage["output"] for stage in report["stages"] if stage["output"]]
+        is_whole = report["key"] == key and all(
+            (files.folder / Path(name).name).exists() for name in names
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return report if is_whole else None
+
+
+def _check_targets(job: Job, source: Source) -> None:
+    """Refuse results that could not be written, before any time is spent."""
+    ids = job.settings.stages or ()
+    for path in source.files.all(ids):
+        io.check_target(path, [source.path])
+    with io.writing(source.files.folder):
+        source.files.folder.mkdir(parents=True, exist_ok=True)
+
+
+def _result(job: Job, opened: Opened, store: Store, context: Context) -> PipelineResult:
+    """Return what the blocks hold, its pixels left on the disk."""
+    stack, steps = opened.stack, opened.steps
+    takes = steps[0].stage.takes
+    leading = stack.axes.removesuffix(takes)
+    records = [store.record(span) for span in opened.spans]
+    tallies = records[0].tallies
+    for record in records[1:]:
+        for tally, more in zip(tallies, record.tallies, strict=True):
+            tally.add(more)
+    for tally in tallies:
+        for text in tally.warnings:
+            context.warn(text)
+    axis = leading.find("T") if "T" in leading else None
+    outputs = []
+    for number, step in enumerate(steps):
+        firsts = [
+            _image(stack, description, store.first(number))
+            for description in records[0].firsts[number]
+        ]
+        first = described(stack, number, firsts, tallies)
+        axes = leading + first.axes
+        data = store.array(opened.spans, axis, number)
+        image = None
+        if data is not None:
+            spread = store.array(opened.spans, axis, number, UNCERTAINTY)
+            image = first.derive(data, axes=axes, uncertainty=spread)
+        outputs.append(
+            StageOutput(
+                step=step,
+                first=first,
+                axes=axes,
+                shape=stack.shape[: len(leading)] + first.shape,
+                image=image,
+                seconds=tallies[number].seconds,
+                warnings=tuple(tallies[number].warnings),
             )
-            writer.finish(tallies)
-        finally:
-            writer.remove()
+        )
+    channel = next(channels(stack, takes))
+    first = channel.image(channel.units((0, 1))[0], job.settings.input.camera_offset)
+    return PipelineResult(stack, first, tuple(outputs), tuple(context.warnings))
+
+
+def _image(
+    stack: ImageStack, description: Description, pixels: NDArray[np.float32]
+) -> ImageStack:
+    """Return a step's result for the first unit of a channel."""
+    return ImageStack(
+        pixels,
+        description.axes,
+        pixel_size_nm=description.pixel_size_nm,
+        origin_nm=description.origin_nm,
+        optics=description.optics,
+        patterns=description.patterns,
+        history=description.history,
+        z_step_nm=stack.z_step_nm,
+        frame_interval_s=stack.frame_interval_s,
+    )
+
+
+def _self_check(
+    result: PipelineResult, context: Context
+) -> Generator[Progress, None, Json]:
+    """Plant pairs into what dps was given, and see which it tells apart."""
+    images = [result.first, *(output.first for output in result.outputs)]
+    steps = [output.step for output in result.outputs]
+    at = [step.stage for step in steps].index(dps.STAGE)
+    parameters = cast(dps.DpsParameters, steps[at].parameters)
+    answers = yield from self_check(first_plane(images[at]), parameters, context)
+    return self_check_json(answers)
+
+
+def _nothing() -> Generator[Progress, None, None]:
+    yield from ()
+
+
+def _context(job: Job) -> Context:
+    """Return a context whose networks and plans this worker keeps from task to task.
+
+    It is of this thread alone: neither torch's plans nor the stages' caches are shared.
+    """
+    cache = getattr(_local, "cache", None)
+    if cache is None:
+        cache = _local.cache = {}
+        if job.threads:
+            import torch
+
+            torch.set_num_threads(job.threads)
+    return Context(device=job.device, cache=cache)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +13,7 @@ from napari_dps.core import InputError, Optics
 from napari_dps.core.device import DEVICES, resolve_device
 from napari_dps.core.params import parse
 from napari_dps.pipeline import Settings, first_plane
-from napari_dps.pipeline.self_check import DIP, Resolved, self_check
+from napari_dps.pipeline.self_check import DIP, Resolved, self_check, self_check_json
 from napari_dps.report import strict_json
 from napari_dps.stages.base import Context
 from napari_dps.stages.dps import DpsParameters
@@ -57,7 +55,7 @@ def execute(options: argparse.Namespace) -> int:
     context = Context(device=options.device)
     stack = io.load(
         options.image,
-        pixel_size_nm=settings.optics.get("pixel_size_nm"),
+        pixel_size_nm=settings.pixel_size_nm,
         warn=context.warn,
     )
     if "P" in stack.axes:
@@ -71,7 +69,7 @@ def execute(options: argparse.Namespace) -> int:
     for warning in context.warnings:
         console.warning(warning)
     if options.json:
-        values = values_of(answers)
+        values = self_check_json(answers)
         console.say(json.dumps(strict_json(values), indent=2, allow_nan=False))
         return 0
     rows = [["pairs", "input", "result"], *map(_row, answers)]
@@ -81,18 +79,6 @@ def execute(options: argparse.Namespace) -> int:
         "through the PSF that is assumed."
     )
     return 0
-
-
-def values_of(answers: Iterable[Resolved]) -> dict[str, dict[str, Any]]:
-    """Return answers as the report and ``--json`` hold them, by what was planted."""
-    return {
-        answer.kind: {
-            "input_nm": answer.input_nm,
-            "result_nm": answer.result_nm,
-            "pairs": answer.pairs,
-        }
-        for answer in answers
-    }
 
 
 def _row(answer: Resolved) -> list[str]:

@@ -68,26 +68,13 @@ def tell(problem: Exception, *, debug: bool, about: str = "") -> int:
         2 for what the user can mend (wrong input, files that cannot be read or
         written), else 1.
     """
-    from napari_dps.core.errors import InputError
+    from napari_dps.core.errors import explain
 
     if debug:
         traceback.print_exception(problem)
-    where = f"{about}: " if about else ""
-    if isinstance(problem, InputError):
-        error(f"{where}{problem}")
-        return USER_MISTAKE
-    if isinstance(problem, OSError):
-        name = f"{problem.filename}: " if problem.filename else ""
-        error(f"{where}{name}{problem.strerror or problem}")
-        return USER_MISTAKE
-    if isinstance(problem, MemoryError) or "OutOfMemory" in type(problem).__name__:
-        error(f"{where}not enough memory for an image of this size")
-        return OWN_ERROR
-    error(
-        f"{where}unexpected {type(problem).__name__}: {problem}; this is a fault of "
-        "napari-dps: please report it with the traceback that --debug shows"
-    )
-    return OWN_ERROR
+    text, can_be_mended = explain(problem)
+    error(f"{about}: {text}" if about else text)
+    return USER_MISTAKE if can_be_mended else OWN_ERROR
 
 
 def track(steps: Generator[Progress, None, T], label: str) -> T:

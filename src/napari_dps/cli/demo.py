@@ -6,8 +6,8 @@ import argparse
 from typing import Any
 
 from napari_dps import io
+from napari_dps.batch import ResultFiles, write_images, write_report
 from napari_dps.cli import console, outputs
-from napari_dps.cli.results import ResultFiles, write_results
 from napari_dps.core.device import resolve_device
 from napari_dps.physics.simulate import SimulationSettings, blur_truth, simulate
 from napari_dps.pipeline import choose_steps, run
@@ -67,10 +67,12 @@ def execute(options: argparse.Namespace) -> int:
             run(simulation.raw, steps, context, camera_offset=settings.offset_counts),
             NAME,
         )
-        report = write_results(
+        report = write_report(
             result,
             files,
+            write_images(result, files),
             source=raw_file,
+            sha256=io.content_hash(raw_file),
             device=device,
             truth=truth,
             finer_truth=blur_truth(simulation.truth, modulation_factor=IDEAL_DPS),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from napari_dps import io
+from napari_dps.batch.inputs import stem
 from napari_dps.cli import arguments, console, outputs
 from napari_dps.core import ImageStack, InputError, Optics
 from napari_dps.core.params import parse
@@ -36,7 +37,7 @@ def execute(options: argparse.Namespace) -> int:
     optics = _optics(arguments.values_of(options, "optics"))
     size = _size(options.size, optics)
     target = outputs.tiff_name(options.out)
-    picture = target.with_name(outputs.stem(target) + ".png")
+    picture = target.with_name(stem(target) + ".png")
     with outputs.output_folder(target.parent):
         psf = ImageStack(
             sr_psf(optics, (size, size)).astype("float32"),

@@ -1,37 +1,30 @@
-"""``napari-dps run``: the stages on files, one file after the other."""
+"""``napari-dps run``: the stages on one file or on thousands."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import logging
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from napari_dps import io
+from napari_dps import batch, io
+from napari_dps.batch import Job, ResultFiles, Row, Source
 from napari_dps.cli import arguments, console, outputs
-from napari_dps.cli.check import values_of
-from napari_dps.cli.results import ResultFiles, write_results
-from napari_dps.core import ImageStack, InputError, Optics, Pattern, PatternOrder
+from napari_dps.core import InputError, Optics, Pattern, PatternOrder
 from napari_dps.core.device import resolve_device
 from napari_dps.pipeline import (
     InputSettings,
-    PipelineResult,
+    OutputSettings,
     Settings,
-    Step,
-    choose_steps,
-    first_plane,
-    give_patterns,
-    left_out,
     merge_tables,
     read_tables,
-    run,
 )
-from napari_dps.pipeline.self_check import self_check
 from napari_dps.report import Json
-from napari_dps.stages import STAGES, dps
-from napari_dps.stages.base import Context
+from napari_dps.stages import STAGES
 
 _PATTERN_HEADINGS = [
     "angle",
@@ -47,7 +40,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     ids = ", ".join(stage.id for stage in STAGES)
     add = parser.add_argument
-    add("raw", nargs="+", metavar="RAW", help="raw SIM stack, or a plain image")
+    add(
+        "raw",
+        nargs="+",
+        metavar="RAW",
+        help="raw SIM stacks or plain images: files, folders, or patterns in quotes "
+        "such as 'data/**/*.tif'",
+    )
     add("--out", required=True, metavar="DIR", help="folder of the results")
     add("--config", metavar="TOML", help="file of settings; options override it")
     add("--stages", metavar="A,B", help=f"in order (default: all that fit of {ids})")
@@ -58,28 +57,40 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="known patterns (TOML or JSON), or the report of another run",
     )
     add(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="tasks at once in threads, which share the cores (default: 1)",
+    )
+    add(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of dask, tcp://HOST:PORT: its workers do it, and see the same files",
+    )
+    add(
+        "--resume",
+        action="store_true",
+        help="skip what an earlier run with the same settings has done of these files",
+    )
+    add(
+        "--tile-px",
+        type=int,
+        metavar="PX",
+        help="edge of the tiles of large images (default: as the memory allows)",
+    )
+    add(
         "--self-check",
         action="store_true",
         help="report which planted pairs dps tells apart (30 times its time)",
     )
     arguments.add_model(parser, InputSettings, "input")
+    arguments.add_model(parser, OutputSettings, "output")
     arguments.add_model(parser, Optics, "optics")
     for stage in STAGES:
         arguments.add_model(
             parser, stage.parameters, stage.id, title=f"stage {stage.id}", dotted=True
         )
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What is the same for every input of a call."""
-
-    settings: Settings
-    patterns: tuple[Pattern, ...]
-    device: str
-    folder: Path
-    named_stages: frozenset[str]
-    self_check: bool
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -88,41 +99,60 @@ def execute(options: argparse.Namespace) -> int:
     Returns
     -------
     int
-        0 if every input was computed; 1 if napari-dps itself failed on one, else 2.
+        0 if every input has its results. Of several inputs 1 if any failed; of one
+        alone 1 for a fault of napari-dps itself, else 2.
     """
-    inputs = [Path(name) for name in options.raw]
-    flags = _tables(options)
-    config = read_tables(options.config) if options.config else {}
-    settings = Settings.from_tables(merge_tables(config, flags))
-    _check_collisions(inputs, Path(options.out), settings)
-    patterns = io.load_patterns(options.patterns) if options.patterns else ()
+    if options.debug:
+        logging.getLogger("napari_dps").setLevel(logging.DEBUG)
+        logging.basicConfig(format="%(message)s")
+    job = _job(options)
+    folder = Path(options.out)
+    sources = batch.find_sources(options.raw, folder, job.settings)
     if options.device != "auto":  # which never fails, and torch loads slowly
         resolve_device(options.device)
-    codes = set()
-    with outputs.output_folder(options.out) as folder:
-        named = frozenset(flags) & {stage.id for stage in STAGES}
-        job = _Job(
-            settings,
-            tuple(patterns),
-            options.device,
-            folder,
-            named,
-            options.self_check,
-        )
-        for path in inputs:
-            try:
-                _process(path, job)
-            except Exception as problem:  # noqa: BLE001 - told; the others go on
-                about = str(path) if len(inputs) > 1 else ""
-                codes.add(console.tell(problem, debug=options.debug, about=about))
-    return min(codes, default=0)
+    with outputs.output_folder(folder):
+        is_batch = len(sources) > 1
+        rows = _run(options, job, sources, is_batch=is_batch)
+        if is_batch:
+            console.say(str(batch.write_table(rows, folder)))
+    failed = [row for row in rows if row["status"] in (batch.FAILED, batch.FAULT)]
+    if not failed:
+        return 0
+    if is_batch:
+        console.error(f"{len(failed)} of {len(rows)} inputs failed: see above")
+    if is_batch or failed[0]["status"] == batch.FAULT:
+        return console.OWN_ERROR
+    return console.USER_MISTAKE
+
+
+def _job(options: argparse.Namespace) -> Job:
+    """Return what the options ask for."""
+    if options.jobs < 1:
+        raise InputError("--jobs", got=options.jobs, allowed="1 or more")
+    if options.scheduler and options.jobs > 1:
+        raise InputError("--jobs is for this machine alone: leave it out, or")
+    flags = _tables(options)
+    config = read_tables(options.config) if options.config else {}
+    patterns = io.load_patterns(options.patterns) if options.patterns else ()
+    # On a cluster the workers themselves say how many threads they have.
+    threads = max(1, (os.cpu_count() or 1) // options.jobs) if options.jobs > 1 else 0
+    return Job(
+        settings=Settings.from_tables(merge_tables(config, flags)),
+        patterns=tuple(patterns),
+        device=options.device,
+        threads=threads,
+        tile_px=options.tile_px,
+        self_check=options.self_check,
+        resume=options.resume,
+        named_stages=frozenset(flags) & {stage.id for stage in STAGES},
+    )
 
 
 def _tables(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Return the options in the shape of a file of settings."""
     tables: dict[str, dict[str, Any]] = {
         name: dict(arguments.values_of(options, name))
-        for name in ("input", *(stage.id for stage in STAGES))
+        for name in ("input", "output", *(stage.id for stage in STAGES))
     }
     tables = merge_tables(arguments.optics_tables(options), tables)
     if options.stages is not None:
@@ -131,85 +161,70 @@ def _tables(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     return {name: table for name, table in tables.items() if table}
 
 
-def _check_collisions(inputs: Sequence[Path], folder: Path, settings: Settings) -> None:
-    """Refuse results that would overwrite one another or an input."""
-    ids = settings.stages or [stage.id for stage in STAGES]
-    files = [ResultFiles(folder, outputs.stem(path)).all(ids) for path in inputs]
-    outputs.check_collisions(inputs, chain.from_iterable(files))
+def _run(
+    options: argparse.Namespace, job: Job, sources: Sequence[Source], *, is_batch: bool
+) -> list[Row]:
+    """Run the batch; when interrupted, say what is done and how to go on."""
+    files = {str(source.path): source.files for source in sources}
+    rows: list[Row] = []
 
+    def tell(row: Row) -> None:
+        rows.append(row)
+        _tell(row, files[row["file"]], is_batch=is_batch)
 
-def _process(path: Path, job: _Job) -> None:
-    """Compute one input and write its files."""
-    files = ResultFiles(job.folder, outputs.stem(path))
-    context = Context(device=job.device)
-    stack = _load(path, job, context)
-    settings = job.settings
-    steps = choose_steps(stack, settings.stages, settings.parameters)
-    _check_named(steps, job.named_stages)
-    for stage in left_out(stack) if settings.stages is None else ():
-        context.warn(
-            f"'{stage.id}' is left out: it needs NA, emission wavelength and pixel "
-            "size (--na, --emission-nm, --pixel-size-nm)"
+    running = batch.run_batch(
+        replace(job, refuse_wrong_order=is_batch),
+        sources,
+        jobs=options.jobs,
+        scheduler=options.scheduler,
+        tell=tell,
+    )
+    try:
+        return console.track(running, "")
+    except KeyboardInterrupt:
+        if is_batch:
+            known = {row["file"] for row in rows}
+            left = [
+                batch.failed_row(source.path, "interrupted", batch.LEFT)
+                for source in sources
+                if str(source.path) not in known
+            ]
+            batch.write_table([*rows, *left], Path(options.out))
+        done = sum(row["status"] in (batch.DONE, batch.WAS_DONE) for row in rows)
+        console.error(
+            f"{done} of {len(sources)} inputs are done; the same command with --resume "
+            "goes on from there"
         )
-    if job.self_check and dps.STAGE not in [step.stage for step in steps]:
-        raise InputError("--self-check is for the stage dps, which does not run")
-    offset = settings.input.camera_offset
-    result = console.track(run(stack, steps, context, camera_offset=offset), files.name)
-    checked = _self_check(result, context) if job.self_check else None
-    for warning in context.warnings:
-        console.warning(f"{files.name}: {warning}")
-    device = str(resolve_device(job.device))
-    write_results(result, files, source=path, device=device, self_check=checked)
-    for line in _summary(result, files):
+        raise
+
+
+def _tell(row: Row, files: ResultFiles, *, is_batch: bool) -> None:
+    """Say what became of an input."""
+    name = row["file"]
+    if row["status"] in (batch.FAILED, batch.FAULT):
+        about = f"{name}: " if is_batch else ""
+        console.error(about + row["reason"])
+        return
+    report = json.loads(files.report.read_text(encoding="utf-8"))
+    for warning in report["warnings"]:
+        console.warning(f"{Path(name).name}: {warning}")
+    if is_batch:
+        console.say(f"{name}: {row['status']} ({row['seconds']:.2f} s)")
+        return
+    for line in _summary(report, files):
         console.say(line)
 
 
-def _self_check(result: PipelineResult, context: Context) -> Json:
-    """Plant pairs into what dps was given, and see which it tells apart."""
-    images = [result.input, *(output.image for output in result.outputs)]
-    steps = [output.step for output in result.outputs]
-    at = [step.stage for step in steps].index(dps.STAGE)
-    parameters = cast(dps.DpsParameters, steps[at].parameters)
-    checking = self_check(first_plane(images[at]), parameters, context)
-    answers = console.track(checking, "self-check")
-    return values_of(answers)
-
-
-def _load(path: Path, job: _Job, context: Context) -> ImageStack:
-    """Read an input and attach what the options say of it."""
-    given = job.settings.input
-    stack = io.load(
-        path,
-        angles=given.angles,
-        phases=given.phases,
-        order=given.order,
-        pixel_size_nm=job.settings.optics.get("pixel_size_nm"),
-        warn=context.warn,
-    )
-    stack = job.settings.with_optics(stack)
-    if job.patterns:
-        stack = give_patterns(stack, job.patterns)
-    return stack
-
-
-def _check_named(steps: Sequence[Step], named: frozenset[str]) -> None:
-    """Refuse options of a stage that does not run: they would change nothing."""
-    idle = named - {step.stage.id for step in steps}
-    if idle:
-        raise InputError(
-            f"options of '{min(idle)}' are given, but it is not among the stages",
-            allowed=", ".join(step.stage.id for step in steps),
-        )
-
-
-def _summary(result: PipelineResult, files: ResultFiles) -> list[str]:
+def _summary(report: Json, files: ResultFiles) -> list[str]:
     """Say what was made and which patterns were used."""
     lines = [
-        f"{files.stage(output.step.stage.id)}  ({output.seconds:.2f} s)"
-        for output in result.outputs
+        f"{files.folder / stage['output']}  ({stage['seconds']:.2f} s)"
+        for stage in report["stages"]
+        if stage["output"]
     ]
     rows = [_PATTERN_HEADINGS]
-    rows += [_pattern_row(p, o) for p in result.patterns for o in p.orders]
+    patterns = [Pattern.model_validate(values) for values in report["patterns"]]
+    rows += [_pattern_row(p, o) for p in patterns for o in p.orders]
     table = [console.table(rows)] if len(rows) > 1 else []
     return [*table, *lines, str(files.report), str(files.picture)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from napari_dps import io
+from napari_dps.batch.inputs import stem
 from napari_dps.cli import arguments, console, outputs
 from napari_dps.core.params import parse
 from napari_dps.physics.simulate import SimulationSettings, simulate
@@ -27,7 +28,7 @@ def execute(options: argparse.Namespace) -> int:
     values = arguments.values_of(options, "simulation")
     settings = parse(SimulationSettings, values, "simulation")
     target = outputs.tiff_name(options.out)
-    name = outputs.stem(target)
+    name = stem(target)
     truth = target.with_name(f"{name}.truth.ome.tif")
     patterns = target.with_name(f"{name}.patterns.json")
     with outputs.output_folder(target.parent):

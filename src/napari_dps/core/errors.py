@@ -35,3 +35,36 @@ class InputError(NapariDpsError, ValueError):
         if allowed:
             message += f"; allowed: {allowed}"
         super().__init__(message)
+
+
+def explain(problem: BaseException) -> tuple[str, bool]:
+    """Say in one sentence what went wrong.
+
+    Parameters
+    ----------
+    problem : BaseException
+        What was raised.
+
+    Returns
+    -------
+    (str, bool)
+        The sentence, and whether the user can mend it: a wrong input, a file that
+        cannot be read or written.
+
+    Examples
+    --------
+    >>> explain(InputError("wavelength", got=-3, allowed="above 0"))
+    ('wavelength: got -3; allowed: above 0', True)
+    """
+    if isinstance(problem, InputError):
+        return str(problem), True
+    if isinstance(problem, OSError):
+        name = f"{problem.filename}: " if problem.filename else ""
+        return f"{name}{problem.strerror or problem}", True
+    if isinstance(problem, MemoryError) or "OutOfMemory" in type(problem).__name__:
+        return "not enough memory for an image of this size", False
+    return (
+        f"unexpected {type(problem).__name__}: {problem}; this is a fault of "
+        "napari-dps: please report it with the traceback that --debug shows",
+        False,
+    )

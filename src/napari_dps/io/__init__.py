@@ -8,7 +8,7 @@ from napari_dps.io.order_check import OrderCheck, check_order
 from napari_dps.io.patterns_file import load_patterns
 from napari_dps.io.raw import Metadata, RawImage
 from napari_dps.io.read import read
-from napari_dps.io.replacing import replacing
+from napari_dps.io.replacing import check_target, replacing, writing
 from napari_dps.io.write import save
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "RawImage",
     "arrange",
     "check_order",
+    "check_target",
     "content_hash",
     "find_inputs",
     "load",
@@ -25,4 +26,5 @@ __all__ = [
     "replacing",
     "save",
     "usual_counts",
+    "writing",
 ]

@@ -32,6 +32,7 @@ def load(
     order: str | None = None,
     pixel_size_nm: float | None = None,
     lazy: bool = False,
+    refuse_wrong_order: bool = False,
     warn: Warn = _log.warning,
 ) -> ImageStack:
     """Read a file into a stack with canonical axes: T, C, Z, A, P, Y, X.
@@ -53,6 +54,8 @@ def load(
     lazy : bool
         Leave the pixels in the file: time and memory then depend on the number of
         frames by their headers alone. They are not searched for NaN and inf.
+    refuse_wrong_order : bool
+        Whether frames that contradict the order are an error, and no warning.
     warn : callable, optional
         Called with each warning: metadata not believed, frame order in doubt.
 
@@ -76,6 +79,7 @@ def load(
         order=order,
         pixel_size_nm=pixel_size_nm,
         lazy=lazy,
+        refuse_wrong_order=refuse_wrong_order,
         warn=warn,
     )
 
@@ -88,6 +92,7 @@ def arrange(
     order: str | None = None,
     pixel_size_nm: float | None = None,
     lazy: bool = False,
+    refuse_wrong_order: bool = False,
     warn: Warn = _log.warning,
 ) -> ImageStack:
     """Arrange a raw image to a stack; parameters and errors as for `load`."""
@@ -102,7 +107,10 @@ def arrange(
         check = check_layout(data, layout)
         if check.status == "wrong":
             tiles = "; for tiles try the other of montage, montage-pa"
-            warn(check.message + (tiles if order in MONTAGES else ""))
+            message = check.message + (tiles if order in MONTAGES else "")
+            if refuse_wrong_order:
+                raise InputError(f"{message}; an order that is named is believed")
+            warn(message)
     metadata = raw.metadata
     pixel_size_nm = _pixel_size(metadata.pixel_size_nm, pixel_size_nm, warn)
     arranged = layout.arrange(data)

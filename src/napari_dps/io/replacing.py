@@ -59,8 +59,8 @@ def replacing(
     >>> folder.cleanup()
     """
     path = Path(path)
-    try:
-        _check_target(path, inputs)
+    with writing(path):
+        check_target(path, inputs)
         path.parent.mkdir(parents=True, exist_ok=True)
         # The name is cut so that a long final name still leaves room for the mark.
         temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.part")
@@ -69,12 +69,37 @@ def replacing(
             _rename(temporary, path)
         finally:
             _remove(temporary)
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn an error of the disk into one that a person understands.
+
+    Parameters
+    ----------
+    path : path-like
+        What is being written.
+
+    Raises
+    ------
+    InputError
+        Naming it and the reason: full, read-only, no permission, …
+    """
+    try:
+        yield
     except OSError as error:
         reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
         raise InputError(f"cannot write {path}: {reason}") from error
 
 
-def _check_target(path: Path, inputs: Iterable[str | os.PathLike[str]]) -> None:
+def check_target(path: Path, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
+    """Refuse to write over an input, or where there is an ordinary folder.
+
+    Raises
+    ------
+    InputError
+        Saying which.
+    """
     for source in inputs:
         if path.exists() and Path(source).exists() and os.path.samefile(path, source):
             raise InputError(

@@ -2,9 +2,10 @@
 
 from napari_dps.pipeline.given import give_patterns
 from napari_dps.pipeline.planes import first_plane, first_unit
-from napari_dps.pipeline.run import PipelineResult, StageOutput, run
+from napari_dps.pipeline.run import PipelineResult, StageOutput, as_given, run
 from napari_dps.pipeline.settings import (
     InputSettings,
+    OutputSettings,
     Settings,
     merge_tables,
     read_tables,
@@ -14,10 +15,12 @@ from napari_dps.pipeline.steps import Step, choose_steps, find_stage, left_out
 
 __all__ = [
     "InputSettings",
+    "OutputSettings",
     "PipelineResult",
     "Settings",
     "StageOutput",
     "Step",
+    "as_given",
     "choose_steps",
     "find_stage",
     "first_plane",

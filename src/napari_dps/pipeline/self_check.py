@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import scipy.ndimage
@@ -134,6 +134,18 @@ def self_check(
         )
     yield Progress(total, total, "checked")
     return answers[0], answers[1]
+
+
+def self_check_json(answers: Iterable[Resolved]) -> dict[str, dict[str, Any]]:
+    """Return answers as the report and ``--json`` hold them, by what was planted."""
+    return {
+        answer.kind: {
+            "input_nm": answer.input_nm,
+            "result_nm": answer.result_nm,
+            "pairs": answer.pairs,
+        }
+        for answer in answers
+    }
 
 
 class _Search:

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,7 +22,7 @@ from napari_dps.stages.base import Stage
 Tables = Mapping[str, Mapping[str, Any]]
 """What a TOML file of settings holds: tables of names and values."""
 
-_TABLES = ("pipeline", "input", "optics")
+_TABLES = ("pipeline", "input", "optics", "output")
 
 
 class InputSettings(BaseModel):
@@ -65,6 +65,30 @@ class InputSettings(BaseModel):
     )
 
 
+class OutputSettings(BaseModel):
+    """What to write.
+
+    Examples
+    --------
+    >>> OutputSettings(keep="last").format
+    'tiff'
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    keep: Literal["all", "last"] = Field(
+        default="all",
+        title="Images to keep",
+        description="all: that of every stage. last: that of the last stage alone.",
+    )
+    format: Literal["tiff", "zarr"] = Field(
+        default="tiff",
+        title="Format of the images",
+        description="tiff: OME-TIFF. zarr: OME-Zarr, written in parallel by chunk; "
+        "needs the extra zarr.",
+    )
+
+
 class _PipelineTable(BaseModel):
     """The table ``[pipeline]``."""
 
@@ -83,10 +107,13 @@ class Settings:
         Ids in order; None for all that fit the input.
     parameters : mapping of str to StageParameters
         By stage id. Stages that are not run may have parameters too.
-    optics : mapping of str to float
-        Fields of `Optics`; what is not set is taken from the image's metadata.
+    optics : mapping of str to float, or to a tuple of them
+        Fields of `Optics`, where channels differ one value a channel; what is not set
+        is taken from the image's metadata.
     input : InputSettings
         How to read the input.
+    output : OutputSettings
+        What to write.
 
     Examples
     --------
@@ -97,14 +124,21 @@ class Settings:
 
     stages: tuple[str, ...] | None = None
     parameters: Mapping[str, StageParameters] = field(default_factory=dict)
-    optics: Mapping[str, float] = field(default_factory=dict)
+    optics: Mapping[str, float | tuple[float, ...]] = field(default_factory=dict)
     input: InputSettings = field(default_factory=InputSettings)
+    output: OutputSettings = field(default_factory=OutputSettings)
+
+    @property
+    def pixel_size_nm(self) -> float | None:
+        """That of the optics, if it is set; the same for all channels."""
+        value = self.optics.get("pixel_size_nm")
+        return value if isinstance(value, float) else None
 
     @classmethod
     def from_tables(
         cls, tables: Tables, stages: Sequence[Stage[Any]] = STAGES
     ) -> Settings:
-        """Validate tables ``pipeline``, ``input``, ``optics`` and one per stage.
+        """Validate ``pipeline``, ``input``, ``optics``, ``output``, a table a stage.
 
         Raises
         ------
@@ -135,6 +169,7 @@ class Settings:
             },
             optics=_checked_optics(tables.get("optics", {})),
             input=parse(InputSettings, tables.get("input", {}), "input"),
+            output=parse(OutputSettings, tables.get("output", {}), "output"),
         )
 
     def to_tables(self) -> dict[str, dict[str, Any]]:
@@ -142,8 +177,13 @@ class Settings:
         tables: dict[str, dict[str, Any]] = {
             "pipeline": {} if self.stages is None else {"stages": list(self.stages)},
             "input": self.input.model_dump(exclude_none=True),
-            "optics": dict(self.optics),
+            "optics": {
+                name: list(value) if isinstance(value, tuple) else value
+                for name, value in self.optics.items()
+            },
         }
+        if self.output != OutputSettings():
+            tables["output"] = self.output.model_dump()
         for name, parameters in self.parameters.items():
             tables[name] = parameters.model_dump(mode="json", exclude_none=True)
         return tables
@@ -164,12 +204,39 @@ class Settings:
         Raises
         ------
         InputError
-            If a value is missing or impossible.
+            If a value is missing or impossible, or there is not one a channel.
         """
-        own = {} if stack.optics is None else stack.optics.model_dump()
-        values = {"pixel_size_nm": stack.pixel_size_nm, **own, **self.optics}
-        if not values.keys() - {"pixel_size_nm"}:
+        channels = stack.size("C")
+        for name, value in self.optics.items():
+            if isinstance(value, tuple) and len(value) != channels:
+                raise InputError(
+                    f"values of optics.{name}, one a channel",
+                    got=len(value),
+                    allowed=f"{channels}, or one for all",
+                )
+        found = [self._optics_of(stack, channel) for channel in range(channels)]
+        first = found[0]
+        if first is None:
             return stack
+        same = all(optics == first for optics in found)
+        return stack.derive(
+            stack.data,
+            optics=first,
+            channel_optics=() if same else tuple(o for o in found if o is not None),
+            pixel_size_nm=first.pixel_size_nm,
+        )
+
+    def _optics_of(self, stack: ImageStack, channel: int) -> Optics | None:
+        """Return the optics of a channel; None if nothing is known of them."""
+        known = stack.optics_of(channel)
+        own = {} if known is None else known.model_dump()
+        given = {
+            name: value[channel] if isinstance(value, tuple) else value
+            for name, value in self.optics.items()
+        }
+        values = {"pixel_size_nm": stack.pixel_size_nm, **own, **given}
+        if not values.keys() - {"pixel_size_nm"}:
+            return None
         for name in ("na", "emission_nm", "pixel_size_nm"):
             if values.get(name) is None:
                 flag = "--" + name.replace("_", "-")
@@ -177,17 +244,43 @@ class Settings:
                     f"the optics are incomplete: {name} is missing, and the file does "
                     f"not tell it; give {flag}"
                 )
-        optics = parse(Optics, values, "optics")
-        return stack.derive(
-            stack.data, optics=optics, pixel_size_nm=optics.pixel_size_nm
-        )
+        return parse(Optics, values, "optics")
 
 
-def _checked_optics(values: Mapping[str, Any]) -> dict[str, float]:
+def _checked_optics(values: Mapping[str, Any]) -> dict[str, float | tuple[float, ...]]:
     """Validate what is given; the file may tell the rest."""
+    listed = {name: _as_list(value) for name, value in values.items()}
+    if len(listed.get("pixel_size_nm", [0])) > 1:
+        raise InputError(
+            "optics.pixel_size_nm",
+            got=repr(values["pixel_size_nm"]),
+            allowed="one value for all channels",
+        )
+    count = max(map(len, listed.values()), default=1)
     stand_ins = {"na": 0.1, "emission_nm": 500.0, "pixel_size_nm": 100.0}
-    checked = parse(Optics, {**stand_ins, **values}, "optics").model_dump()
-    return {name: checked[name] for name in values}
+    checked: dict[str, list[float]] = {name: [] for name in listed}
+    for channel in range(count):
+        own = {name: v[min(channel, len(v) - 1)] for name, v in listed.items()}
+        optics = parse(Optics, {**stand_ins, **own}, "optics").model_dump()
+        for name, known in checked.items():
+            known.append(optics[name])
+    return {
+        name: tuple(known) if len(listed[name]) > 1 else known[0]
+        for name, known in checked.items()
+    }
+
+
+def _as_list(value: Any) -> list[Any]:
+    """Return the values of the channels; one for all is a list of one.
+
+    Examples
+    --------
+    >>> _as_list("525, 610"), _as_list(525)
+    (['525', '610'], [525])
+    """
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",")]
+    return list(value) if isinstance(value, list | tuple) and value else [value]
 
 
 def read_tables(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from napari_dps.core import (
 from napari_dps.core.progress import PART_TICKS
 from napari_dps.pipeline.steps import Step
 from napari_dps.pipeline.units import Channel, Span, channels
-from napari_dps.stages.base import Context
+from napari_dps.stages.base import Context, Prepare
 
 FIRST_FRAMES = 10
 """Time points of a time-lapse whose average the patterns are found on."""
@@ -39,11 +40,14 @@ class Shared:
     optics : dict of int to Optics
         Of the images that a step gets, by its number, where that step has inspected
         one of them.
+    warnings : dict of int to list of str
+        What finding all this has led to, by the number of the step that found it.
     """
 
     patterns: tuple[Pattern, ...] = ()
     noise: NoiseToSignal | None = None
     optics: dict[int, Optics] = field(default_factory=dict)
+    warnings: dict[int, list[str]] = field(default_factory=dict)
 
     def attached_to(self, channel: Channel) -> Channel:
         """Return the channel whose units carry these."""
@@ -53,7 +57,7 @@ class Shared:
 
 def shared_ticks(stack: ImageStack, steps: Sequence[Step], span: Span) -> int:
     """Return the total of the progress of `shared_steps`."""
-    return len(_looking(stack, steps, span)) * stack.size("C") * PART_TICKS
+    return len(_preparing(stack, steps, span)) * stack.size("C") * PART_TICKS
 
 
 def shared_steps(
@@ -92,33 +96,40 @@ def shared_steps(
     tuple of Shared
         One a channel.
     """
-    looking = _looking(stack, steps, span)
+    preparing = _preparing(stack, steps, span)
     total, done = shared_ticks(stack, steps, span), 0
     found = []
     for channel in channels(stack, steps[0].stage.takes):
         shared = Shared(channel.stack.patterns, channel.stack.noise)
-        if looking:
+        if preparing:
             yield Progress(done, total, "Average of the first frames")
             average, sample = _average(channel, span, camera_offset)
-            told = context.part()
-            for step in looking:
-                looking_at = step.stage.prepare(average, sample, step.parameters, told)
+            warnings = {}
+            for number, prepare in preparing.items():
+                step, told = steps[number], context.part()
+                looking = prepare(average, sample, step.parameters, told)
                 average = yield from within(
-                    in_ticks(looking_at, step.stage.title), done, total
+                    in_ticks(looking, step.stage.title), done, total
                 )
+                warnings[number] = context.take_over(told, channel.label)
                 done += PART_TICKS
-            context.take_over(told, channel.label)
-            shared = Shared(average.patterns, average.noise)
+            shared = Shared(average.patterns, average.noise, warnings=warnings)
         found.append(shared)
     return tuple(found)
 
 
-def _looking(stack: ImageStack, steps: Sequence[Step], span: Span) -> list[Step]:
-    """Return the steps that look at the average of several units first."""
+def _preparing(
+    stack: ImageStack, steps: Sequence[Step], span: Span
+) -> dict[int, Prepare[Any]]:
+    """Return what is to look at the average of several units, by number of the step."""
     if (span[1] - span[0]) * stack.size("Z") == 1:
-        return []
+        return {}
     takes = steps[0].stage.takes
-    return [s for s in steps if s.stage.prepare is not None and s.stage.takes == takes]
+    return {
+        number: step.stage.prepare
+        for number, step in enumerate(steps)
+        if step.stage.prepare is not None and step.stage.takes == takes
+    }
 
 
 def _average(

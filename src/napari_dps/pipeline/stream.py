@@ -135,8 +135,10 @@ def stream(
         for channel in channels(stack, steps[0].stage.takes):
             own = known[channel.number].attached_to(channel)
             optics = dict(known[channel.number].optics)
+            for number, texts in known[channel.number].warnings.items():
+                tallies[number].add(Tally(0.0, texts))
             middle = own.middle(part)
-            for unit in sorted(own.units(part), key=lambda u, m=middle: u != m):
+            for unit in (middle, *(u for u in own.units(part) if u != middle)):
                 image = own.image(unit, camera_offset)
                 running = _run_unit(own, unit, image, steps, context, keep, optics)
                 told = yield from within(running, done, total)
@@ -181,9 +183,12 @@ def shared_by_blocks(
             _forget,
             optics,
         )
-        yield from within(running, done, total)
+        told = yield from within(running, done, total)
         done += (last + 1) * PART_TICKS
-        found.append(replace(known, optics=optics))
+        warnings = {n: list(known.warnings.get(n, ())) for n in range(len(steps))}
+        for number, tally in enumerate(told):
+            warnings[number] += tally.warnings
+        found.append(replace(known, optics=optics, warnings=warnings))
     return tuple(found)
 
 

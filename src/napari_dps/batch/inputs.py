@@ -1,0 +1,91 @@
+"""The inputs of a batch and the names of their results."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+
+from napari_dps import io
+from napari_dps.batch.job import Source
+from napari_dps.batch.results import ResultFiles
+from napari_dps.core import InputError
+from napari_dps.pipeline import Settings
+from napari_dps.stages import STAGES
+
+_DOUBLE_SUFFIXES = (".ome.tiff", ".ome.tif", ".ome.tf8", ".ome.btf", ".ome.zarr")
+_SUFFIXES = {"tiff": ".ome.tif", "zarr": ".ome.zarr"}
+
+
+def find_sources(
+    names: Iterable[str], folder: Path, settings: Settings
+) -> list[Source]:
+    """Find the inputs that names, folders and patterns mean.
+
+    Parameters
+    ----------
+    names : iterable of str
+        As `napari_dps.io.find_inputs` takes them.
+    folder : Path
+        Where the results go; below it the folders that a pattern or a folder of inputs
+        leads through. Nothing in it is an input.
+    settings : Settings
+        Stages to run and format of the images.
+
+    Returns
+    -------
+    list of Source
+        A file that is there twice comes once.
+
+    Raises
+    ------
+    InputError
+        If nothing is found, or results would overwrite one another or an input.
+    """
+    found: dict[Path, Path] = {}
+    for name in names:
+        for path, below in io.find_inputs(name, exclude=folder):
+            found.setdefault(path, below)
+    suffix = _SUFFIXES[settings.output.format]
+    sources = [
+        Source(path, ResultFiles(folder / below, stem(path), suffix))
+        for path, below in found.items()
+    ]
+    _check_collisions(sources, settings)
+    return sources
+
+
+def stem(path: str | os.PathLike[str]) -> str:
+    """Return the name of an image without its folder and its suffix.
+
+    Examples
+    --------
+    >>> stem("data/cell 1.ome.tif"), stem("cell.2.dv")
+    ('cell 1', 'cell.2')
+    """
+    name = Path(path).name
+    for suffix in _DOUBLE_SUFFIXES:
+        if name.lower().endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)]
+    return Path(path).stem
+
+
+def _check_collisions(sources: Sequence[Source], settings: Settings) -> None:
+    """Refuse results that would overwrite one another, or an input."""
+    # Many file systems take upper and lower case for the same name.
+    names: dict[str, list[Path]] = {}
+    for source in sources:
+        name = str(source.files.report.resolve()).casefold()
+        names.setdefault(name, []).append(source.path)
+    for same in names.values():
+        if len(same) > 1:
+            raise InputError(
+                "these inputs would write files of the same name: "
+                f"{', '.join(map(str, same))}; run them with different --out"
+            )
+    ids = settings.stages or [stage.id for stage in STAGES]
+    read = {source.path.resolve() for source in sources}
+    for output in chain.from_iterable(source.files.all(ids) for source in sources):
+        if output.resolve() in read:
+            raise InputError(f"the results would overwrite the input {output}")
