@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
+
+import numpy as np
 
 from napari_dps.core import ImageStack, InputError
 from napari_dps.io import stored
@@ -21,6 +24,13 @@ PIXEL_TYPES = {
     "int16": "int16",
     "float32": "float",
 }
+
+
+def stored_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Type in which pixels are written: float32 but for the types of `PIXEL_TYPES`."""
+    native = dtype.newbyteorder("=")
+    return native if native.name in PIXEL_TYPES else np.dtype(np.float32)
+
 
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 

@@ -59,16 +59,38 @@ def replacing(
     >>> folder.cleanup()
     """
     path = Path(path)
-    try:
+    with explained(path):
         _check_target(path, inputs)
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The name is cut so that a long final name still leaves room for the mark.
-        temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.part")
+        temporary = temporary_name(path)
         try:
             yield temporary
             _rename(temporary, path)
         finally:
             _remove(temporary)
+
+
+def put(
+    temporary: Path, path: Path, inputs: Iterable[str | os.PathLike[str]] = ()
+) -> None:
+    """Give something whole its final name; rules and errors as for `replacing`."""
+    with explained(path):
+        _check_target(path, inputs)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _rename(temporary, path)
+
+
+def temporary_name(path: Path) -> Path:
+    """Return a hidden name beside a path, another one at each call."""
+    # The name is cut so that a long final name still leaves room for the mark.
+    return path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.part")
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn an error of the system into one that says why a path was not written."""
+    try:
+        yield
     except OSError as error:
         reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
         raise InputError(f"cannot write {path}: {reason}") from error
