@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,7 +76,7 @@ class ZarrBlocks:
 
     @staticmethod
     def create(
-        folder: Path,
+        folder: str | os.PathLike[str],
         *,
         shape: tuple[int, ...],
         axes: str,
@@ -86,7 +87,7 @@ class ZarrBlocks:
 
         Parameters
         ----------
-        folder : Path
+        folder : path-like
             Where; blocks that it holds are kept.
         shape : tuple of int
             Of the whole stack.
@@ -104,6 +105,7 @@ class ZarrBlocks:
         """
         if axes != "".join(axis for axis in AXES if axis in axes):
             raise InputError("axes of the blocks", got=axes, allowed=f"in order {AXES}")
+        folder = Path(folder)
         with explained(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
             mine = temporary_name(folder)
@@ -114,12 +116,12 @@ class ZarrBlocks:
                 shutil.rmtree(mine, ignore_errors=True)
 
     @staticmethod
-    def write(folder: Path, start: int, block: NDArray[Any]) -> None:
+    def write(folder: str | os.PathLike[str], start: int, block: NDArray[Any]) -> None:
         """Write a block; several processes may, and each chunk appears whole.
 
         Parameters
         ----------
-        folder : Path
+        folder : path-like
             As given to `create`.
         start : int
             Index along the first axis of the stack.
@@ -131,6 +133,7 @@ class ZarrBlocks:
         InputError
             If the block does not fit, or cannot be written.
         """
+        folder = Path(folder)
         with explained(folder):
             array = _open(folder)
             count, odd = divmod(block.size, math.prod(array.shape[1:]))
@@ -146,14 +149,18 @@ class ZarrBlocks:
             array[first : first + count] = rows.astype(array.dtype, copy=False)
 
     @staticmethod
-    def finish(folder: Path, path: Path, stack_like: ImageStack) -> Path:
+    def finish(
+        folder: str | os.PathLike[str],
+        path: str | os.PathLike[str],
+        stack_like: ImageStack,
+    ) -> Path:
         """Write the metadata and give the folder its final name.
 
         Parameters
         ----------
-        folder : Path
+        folder : path-like
             Filled, on the same file system as ``path``.
-        path : Path
+        path : path-like
             The output; an OME-Zarr of that name is replaced.
         stack_like : ImageStack
             With the axes, shape and metadata of the output; its pixels are not looked
@@ -170,6 +177,7 @@ class ZarrBlocks:
             If the stack does not fit, or the target is an ordinary folder or cannot be
             written.
         """
+        folder, path = Path(folder), Path(path)
         with explained(path):
             array = _open(folder)
             if array.shape != _folded(stack_like.shape, stack_like.axes)[0]:

@@ -202,7 +202,7 @@ def parse(xml: str) -> Metadata:
     )
     channels = pixels.findall("{*}Channel")
     names = tuple(channel.get("Name", "") for channel in channels)
-    emissions = {_length(channel, "EmissionWavelength", "nm") for channel in channels}
+    emissions = tuple(_length(c, "EmissionWavelength", "nm") for c in channels)
     settings = image.find("{*}ObjectiveSettings")
     metadata = Metadata(
         pixel_size_nm=pixel_size_nm,
@@ -212,7 +212,8 @@ def parse(xml: str) -> Metadata:
         ),
         channel_names=names if any(names) else (),
         na=_lens_na(root, settings),
-        emission_nm=emissions.pop() if len(emissions) == 1 else None,
+        emission_nm=emissions[0] if len(set(emissions)) == 1 else None,
+        channel_emission_nm=emissions if any(emissions) else (),
         refractive_index=positive(
             None if settings is None else settings.get("RefractiveIndex")
         ),
