@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 
 import numpy as np
@@ -11,7 +10,6 @@ import pytest
 from napari_dps.core import Pattern
 from napari_dps.io import load_patterns
 from napari_dps.report import (
-    file_sha256,
     patterns_json,
     peak_memory_mb,
     strict_json,
@@ -56,13 +54,6 @@ def test_patterns_of_a_report_can_be_read_again(tmp_path):
     )  # fmt: skip
     write_json({"patterns": patterns_json(patterns)}, tmp_path / "r.report.json")
     assert load_patterns(tmp_path / "r.report.json") == patterns
-
-
-def test_checksum_is_that_of_the_file(tmp_path):
-    path = tmp_path / "a.bin"
-    path.write_bytes(b"abc" * 100_000)
-    assert file_sha256(path) == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert file_sha256(tmp_path) is None
 
 
 def test_peak_memory_counts_what_was_held():

@@ -37,6 +37,7 @@ def test_metadata_come_from_the_header(omx: Path) -> None:
     assert metadata.pixel_size_nm == pytest.approx(80)
     assert metadata.z_step_nm == pytest.approx(125)
     assert metadata.emission_nm == 525
+    assert metadata.channel_emission_nm == (525,)
     assert metadata.na == 1.4
 
 

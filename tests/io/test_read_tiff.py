@@ -68,6 +68,37 @@ def test_optics_come_from_ome_objective_and_channel(tmp_path: Path) -> None:
     assert stack.channel_names == ("GFP",)
 
 
+@pytest.mark.parametrize(
+    ("waves", "expected", "common"),
+    [
+        (("525", "610.5"), (525.0, 610.5), None),
+        (("525", ""), (525.0, None), None),
+        (("525", "525"), (525.0, 525.0), 525.0),
+        (("", ""), (), None),
+    ],
+)
+def test_emission_wavelengths_are_read_for_each_channel(
+    tmp_path: Path,
+    waves: tuple[str, ...],
+    expected: tuple[float | None, ...],
+    common: float | None,
+) -> None:
+    channels = "".join(
+        f'<Channel EmissionWavelength="{wave}"/>' if wave else "<Channel/>"
+        for wave in waves
+    )
+    xml = (
+        '<OME xmlns="http://x"><Image ID="Image:0"><Pixels ID="P:0" Type="uint16" '
+        'DimensionOrder="XYZCT" SizeX="40" SizeY="32" SizeZ="1" SizeC="2" SizeT="1">'
+        f'{channels}<TiffData IFD="0" PlaneCount="2"/></Pixels></Image></OME>'
+    )
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, STACK[:2], description=xml, metadata=None)
+    metadata = read(path).metadata
+    assert metadata.channel_emission_nm == expected
+    assert metadata.emission_nm == common
+
+
 @pytest.mark.parametrize("unit", ["micron", "um", "\\u00B5m", "nm"])
 def test_pixel_size_comes_from_imagej(tmp_path: Path, unit: str) -> None:
     size = 65.0 if unit == "nm" else 0.065

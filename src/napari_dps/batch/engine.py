@@ -364,7 +364,7 @@ def _finished(
     waiting: Collection[distributed.Future[Any]],
 ) -> set[distributed.Future[Any]]:
     """Wait a little for futures, and return those that have come to their end."""
-    from distributed import TimeoutError, wait
+    from distributed import wait
 
     try:
         ended: set[distributed.Future[Any]] = wait(

@@ -3,6 +3,7 @@
 from napari_dps.io.content import content_hash
 from napari_dps.io.inputs import find_inputs
 from napari_dps.io.load import arrange, load
+from napari_dps.io.ngff_write import ZarrBlocks
 from napari_dps.io.order import usual_counts
 from napari_dps.io.order_check import OrderCheck, check_order
 from napari_dps.io.patterns_file import load_patterns
@@ -15,6 +16,7 @@ __all__ = [
     "Metadata",
     "OrderCheck",
     "RawImage",
+    "ZarrBlocks",
     "arrange",
     "check_order",
     "check_target",

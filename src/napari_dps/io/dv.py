@@ -74,14 +74,15 @@ def _metadata(header: Any) -> Metadata:
         length_nm(header.dx, "µm"), length_nm(header.dy, "µm")
     )
     waves = [header.wave1, header.wave2, header.wave3, header.wave4, header.wave5]
-    emissions = [positive(wave) for wave in waves[: max(header.nc, 1)]]
+    emissions = tuple(positive(wave) for wave in waves[: max(header.nc, 1)])
     names = tuple(f"{wave:g} nm" if wave else "" for wave in emissions)
     return Metadata(
         pixel_size_nm=pixel_size_nm,
         z_step_nm=length_nm(header.dz, "µm") if header.nz > 1 else None,
         channel_names=names if any(names) else (),
         na=_lens_na(int(header.lens_num)),
-        emission_nm=emissions[0] if len(emissions) == 1 else None,
+        emission_nm=emissions[0] if len(set(emissions)) == 1 else None,
+        channel_emission_nm=emissions if any(emissions) else (),
         warnings=(doubt,) if doubt else (),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -196,6 +196,38 @@ def mapped(data: np.memmap[Any, Any]) -> Planes:
         (height, width),
         data.dtype.newbyteorder("="),
     )
+
+
+def planes(data: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Yield the planes of an array, (…, Y, X), holding few of a lazy one at a time.
+
+    A chunk of several planes is computed once, unless those that the order of the
+    planes needs together hold more than `LARGEST_BLOCK_BYTES`.
+    """
+    lead = data.shape[:-2]
+    chunks = getattr(data, "chunks", None)
+    if chunks is None or all(set(sizes) == {1} for sizes in chunks[:-2]):
+        for index in np.ndindex(lead):
+            yield np.asarray(data[index])
+        return
+    starts = [np.cumsum((0, *sizes)) for sizes in chunks[:-2]]
+    held: dict[tuple[int, ...], NDArray[Any]] = {}
+    for index in np.ndindex(lead):
+        found = [
+            int(np.searchsorted(edges, i, side="right")) - 1
+            for edges, i in zip(starts, index, strict=True)
+        ]
+        first = tuple(int(e[k]) for e, k in zip(starts, found, strict=True))
+        if held and next(iter(held))[0] != first[0]:
+            held.clear()
+        if first not in held:
+            size = sum(chunk.nbytes for chunk in held.values())
+            ends = [int(e[k + 1]) for e, k in zip(starts, found, strict=True)]
+            part = data[tuple(map(slice, first, ends))]
+            while held and size + part.nbytes > LARGEST_BLOCK_BYTES:
+                size -= held.pop(next(iter(held))).nbytes
+            held[first] = np.asarray(part)
+        yield held[first][tuple(i - n for i, n in zip(index, first, strict=True))]
 
 
 def unreadable(name: str, plane: int, error: Exception) -> InputError:

@@ -1,4 +1,4 @@
-"""OME-Zarr (NGFF 0.4 and 0.5) in, 0.5 out."""
+"""OME-Zarr (NGFF 0.4 and 0.5) in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_dps.core import ImageStack, InputError
+from napari_dps.core import InputError
 from napari_dps.io import stored
 from napari_dps.io.lazy import Planes
 from napari_dps.io.raw import Metadata, RawImage, length_nm, seconds, square_pixel
@@ -16,11 +16,18 @@ from napari_dps.io.raw import Metadata, RawImage, length_nm, seconds, square_pix
 if TYPE_CHECKING:
     from types import ModuleType
 
-_KINDS = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
-_UNITS = {"time": "second", "space": "nanometer"}
+KINDS = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
+"""Type of each axis, as NGFF names it."""
 
 
-def _zarr(path: Path) -> ModuleType:
+def require_zarr(path: Path) -> ModuleType:
+    """Import zarr, or say what is missing to read or write a file.
+
+    Raises
+    ------
+    InputError
+        If the extra ``zarr`` is not installed.
+    """
     try:
         import zarr
     except ImportError as error:
@@ -55,7 +62,7 @@ def read_zarr(path: Path, lazy: bool = False) -> RawImage:
         If the extra ``zarr`` is not installed, or the group holds no image or is
         damaged.
     """
-    zarr = _zarr(path)
+    zarr = require_zarr(path)
     try:
         group = zarr.open_group(path, mode="r")
         attributes = dict(group.attrs)
@@ -95,7 +102,7 @@ def _axis(entry: Any) -> tuple[str, str]:
         else (entry["name"], entry.get("unit", ""))
     )
     letter = str(name).upper()
-    return letter if letter in _KINDS else "Q", str(unit)
+    return letter if letter in KINDS else "Q", str(unit)
 
 
 def _scales(*levels: Mapping[str, Any]) -> list[list[float]]:
@@ -127,88 +134,3 @@ def _metadata(
         channel_names=names if any(names) else (),
         warnings=(doubt,) if doubt else (),
     )
-
-
-def write_zarr(stack: ImageStack, path: Path, name: str, compressed: bool) -> None:
-    """Write an OME-Zarr 0.5 group of one level; angles and phases are folded into Z.
-
-    Parameters
-    ----------
-    stack : ImageStack
-        Axes in canonical order.
-    path : Path
-        A folder that does not exist.
-    name : str
-        Name of the image.
-    compressed : bool
-        Zstandard; else the chunks are stored as they are.
-
-    Raises
-    ------
-    InputError
-        If the extra ``zarr`` is not installed.
-    """
-    zarr = _zarr(path)
-    data, axes = folded(stack)
-    step = {
-        "T": stack.frame_interval_s,
-        "Z": stack.z_step_nm,
-        "Y": stack.pixel_size_nm,
-        "X": stack.pixel_size_nm,
-    }
-    origin = dict(zip("YX", stack.origin_nm, strict=True))
-    entries: list[dict[str, str]] = []
-    for axis in axes:
-        entries.append({"name": axis.lower(), "type": _KINDS[axis]})
-        if step.get(axis) is not None:
-            entries[-1]["unit"] = _UNITS[_KINDS[axis]]
-    level = {
-        "path": "0",
-        "coordinateTransformations": [
-            {"type": "scale", "scale": [float(step.get(a) or 1.0) for a in axes]},
-            {"type": "translation", "translation": [origin.get(a, 0.0) for a in axes]},
-        ],
-    }
-    ome: dict[str, Any] = {"version": "0.5"}
-    ome["multiscales"] = [{"name": name, "axes": entries, "datasets": [level]}]
-    if stack.channel_names:
-        # A viewer needs a colour and a contrast window wherever it gets a label.
-        low, high = float(data.min()), float(data.max())
-        window = {"start": low, "end": high, "min": low, "max": high}
-        ome["omero"] = {
-            "channels": [
-                {"label": label, "color": "FFFFFF", "active": True, "window": window}
-                for label in stack.channel_names
-            ]
-        }
-    group = zarr.create_group(path, zarr_format=3)
-    group.create_array(
-        "0",
-        data=data,
-        chunks=(1,) * (data.ndim - 2) + data.shape[-2:],
-        compressors="auto" if compressed else None,
-        dimension_names=[axis.lower() for axis in axes],
-    )
-    group.attrs.update({"ome": ome, stored.NAMESPACE: stored.encode(stack)})
-
-
-def folded(stack: ImageStack) -> tuple[np.ndarray[Any, Any], str]:
-    """Fold angles and phases into Z, phase fastest.
-
-    Parameters
-    ----------
-    stack : ImageStack
-        Axes in canonical order.
-
-    Returns
-    -------
-    (array, str)
-        The data and its axes, letters of TCZYX.
-    """
-    frames = stack.size("Z") * stack.size("A") * stack.size("P")
-    lead = "".join(axis for axis in "TC" if axis in stack.axes)
-    axes = f"{lead}ZYX" if {"Z", "A", "P"} & set(stack.axes) else f"{lead}YX"
-    shape = [stack.size(axis) for axis in axes]
-    if "Z" in axes:
-        shape[axes.index("Z")] = frames
-    return stack.data.reshape(shape), axes

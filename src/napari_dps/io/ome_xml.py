@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
+
+import numpy as np
 
 from napari_dps.core import ImageStack, InputError
 from napari_dps.io import stored
@@ -21,6 +24,13 @@ PIXEL_TYPES = {
     "int16": "int16",
     "float32": "float",
 }
+
+
+def stored_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Type in which pixels are written: float32 but for the types of `PIXEL_TYPES`."""
+    native = dtype.newbyteorder("=")
+    return native if native.name in PIXEL_TYPES else np.dtype(np.float32)
+
 
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 
@@ -192,7 +202,7 @@ def parse(xml: str) -> Metadata:
     )
     channels = pixels.findall("{*}Channel")
     names = tuple(channel.get("Name", "") for channel in channels)
-    emissions = {_length(channel, "EmissionWavelength", "nm") for channel in channels}
+    emissions = tuple(_length(c, "EmissionWavelength", "nm") for c in channels)
     settings = image.find("{*}ObjectiveSettings")
     metadata = Metadata(
         pixel_size_nm=pixel_size_nm,
@@ -202,7 +212,8 @@ def parse(xml: str) -> Metadata:
         ),
         channel_names=names if any(names) else (),
         na=_lens_na(root, settings),
-        emission_nm=emissions.pop() if len(emissions) == 1 else None,
+        emission_nm=emissions[0] if len(set(emissions)) == 1 else None,
+        channel_emission_nm=emissions if any(emissions) else (),
         refractive_index=positive(
             None if settings is None else settings.get("RefractiveIndex")
         ),

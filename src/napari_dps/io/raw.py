@@ -73,7 +73,9 @@ class Metadata:
     channel_names : tuple of str
         Names along C.
     na, emission_nm, refractive_index : float or None
-        Of the objective and the dye.
+        Of the objective and the dye; of the dyes when all channels have the same.
+    channel_emission_nm : tuple of (float or None)
+        Emission wavelength of each channel; empty when none is known.
     optics, patterns, history
         As stored by `napari_dps.io.save`.
     stored_axes, stored_shape
@@ -89,6 +91,7 @@ class Metadata:
     channel_names: tuple[str, ...] = ()
     na: float | None = None
     emission_nm: float | None = None
+    channel_emission_nm: tuple[float | None, ...] = ()
     refractive_index: float | None = None
     optics: Optics | None = None
     patterns: tuple[Pattern, ...] = ()

@@ -62,13 +62,28 @@ def replacing(
     with writing(path):
         check_target(path, inputs)
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The name is cut so that a long final name still leaves room for the mark.
-        temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.part")
+        temporary = temporary_name(path)
         try:
             yield temporary
             _rename(temporary, path)
         finally:
             _remove(temporary)
+
+
+def put(
+    temporary: Path, path: Path, inputs: Iterable[str | os.PathLike[str]] = ()
+) -> None:
+    """Give something whole its final name; rules and errors as for `replacing`."""
+    with writing(path):
+        check_target(path, inputs)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _rename(temporary, path)
+
+
+def temporary_name(path: Path) -> Path:
+    """Return a hidden name beside a path, another one at each call."""
+    # The name is cut so that a long final name still leaves room for the mark.
+    return path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.part")
 
 
 @contextmanager

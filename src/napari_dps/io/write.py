@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 
 from napari_dps import __version__
 from napari_dps.core import ImageStack, InputError
 from napari_dps.core.types import AXES
-from napari_dps.io import ngff, ome_xml
+from napari_dps.io import ome_xml
+from napari_dps.io.lazy import planes
+from napari_dps.io.ngff_write import image_name, write_zarr
 from napari_dps.io.replacing import replacing
 
 TIFF_SUFFIXES = (".tif", ".tiff")
@@ -36,7 +37,8 @@ def save(
 
     8- and 16-bit integers keep their type, everything else becomes float32. Axes are
     written in the order T, C, Z, A, P, Y, X; angles and phases are folded into Z,
-    phase fastest. The file appears under its name only when it is whole.
+    phase fastest. The file appears under its name only when it is whole. Lazy data
+    are computed plane by plane, or chunk by chunk.
 
     Parameters
     ----------
@@ -67,12 +69,11 @@ def save(
             "output name", got=path.name, allowed=".ome.tif, .tif, .tiff, .ome.zarr"
         )
     stack = _canonical(stack)
-    name = path.name.removesuffix(path.suffix).removesuffix(".ome")
     with replacing(path, inputs) as temporary:
         if suffix in ZARR_SUFFIXES:
-            ngff.write_zarr(_storable(stack), temporary, name, compression != "none")
+            write_zarr(stack, temporary, path, compression != "none")
         else:
-            _write_tiff(stack, temporary, name, compression)
+            _write_tiff(stack, temporary, image_name(path), compression)
     return path
 
 
@@ -84,19 +85,8 @@ def _canonical(stack: ImageStack) -> ImageStack:
     return replace(stack, data=stack.data.transpose(order), axes=axes)
 
 
-def _stored_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    native = dtype.newbyteorder("=")
-    keep = native.name in ome_xml.PIXEL_TYPES
-    return native if keep else np.dtype(np.float32)
-
-
-def _storable(stack: ImageStack) -> ImageStack:
-    dtype = _stored_type(stack.data.dtype)
-    return replace(stack, data=np.ascontiguousarray(stack.data, dtype=dtype))
-
-
 def _write_tiff(stack: ImageStack, path: Path, name: str, compression: str) -> None:
-    dtype = _stored_type(stack.data.dtype)
+    dtype = ome_xml.stored_type(stack.data.dtype)
     height, width = stack.shape[-2:]
     count = int(np.prod(stack.shape[:-2], dtype=np.int64))
     # The XML needs the type that is stored, not a converted copy of the pixels.
@@ -107,7 +97,7 @@ def _write_tiff(stack: ImageStack, path: Path, name: str, compression: str) -> N
         resolution = (1e7 / stack.pixel_size_nm,) * 2
     tifffile.imwrite(
         path,
-        _planes(stack.data, dtype),
+        (np.ascontiguousarray(plane, dtype) for plane in planes(stack.data)),
         shape=(count, height, width),
         dtype=dtype,
         photometric="minisblack",
@@ -120,8 +110,3 @@ def _write_tiff(stack: ImageStack, path: Path, name: str, compression: str) -> N
         software=creator,
         metadata=None,
     )
-
-
-def _planes(data: NDArray[Any], dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
-    for index in np.ndindex(data.shape[:-2]):
-        yield np.ascontiguousarray(data[index], dtype=dtype)
