@@ -13,7 +13,7 @@ import platform
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ import torch
 from napari_dps.core import ImageStack, finish
 from napari_dps.physics.simulate import simulate
 from napari_dps.physics.simulate_settings import SimulationSettings
-from napari_dps.stages import artifacts, denoise, dps, reconstruct
+from napari_dps.stages import artifacts, denoise, dps, reconstruct, wiener_tiles
 from napari_dps.stages.base import Context
 from napari_dps.stages.tiling import LEAST_TILE_PX
 
@@ -33,6 +33,19 @@ Array = np.ndarray
 WHOLE = 2**20
 TILES = (None, 512, 256, 128, LEAST_TILE_PX)
 SHOWN = 128
+OVERLAPS = (16, 32, 48, 64, 96)
+FILTERS = {
+    "default": {},
+    "Wiener parameter 0.003, no apodisation": {
+        "wiener_parameter": 0.003,
+        "apodisation": "none",
+    },
+    "notch 0.9": {"notch_strength": 0.9},
+    "attenuation 0.999, a width of 0.1": {
+        "attenuation_strength": 0.999,
+        "attenuation_width": 0.1,
+    },
+}
 EDGE = 32
 """Pixels of the result that are left out for the difference inside."""
 
@@ -142,6 +155,35 @@ def compare(name: str, stage: Run) -> tuple[list[list[str]], list[Array]]:
     return rows, shown
 
 
+def overlaps(size: int) -> list[list[str]]:
+    """Return how far the Wiener filter in tiles is from the whole plane, by overlap."""
+    raw, usual = raw_stack(size), wiener_tiles.TILES
+    rows = []
+    for name, parameters in FILTERS.items():
+        chosen = reconstruct.ReconstructParameters(**parameters)
+
+        def image(tile_px: int, chosen: Any = chosen) -> Array:
+            context = Context("cpu", tile_px=tile_px)
+            return finish(reconstruct.STAGE.run(raw, chosen, context)).data
+
+        whole = image(WHOLE)
+        row = [name]
+        for overlap_px in OVERLAPS:
+            wiener_tiles.TILES = replace(usual, overlap_px=overlap_px)
+            difference = np.abs(image(SHOWN) - whole)[EDGE:-EDGE, EDGE:-EDGE]
+            row.append(f"{difference.max() / np.ptp(whole):.1e}")
+        wiener_tiles.TILES = usual
+        rows.append(row)
+    return rows
+
+
+def markdown(rows: list[list[str]], words: int) -> str:
+    """Write a table whose first columns are words, the others numbers."""
+    rule = ["---"] * words + ["---:"] * (len(rows[0]) - words)
+    lines = [rows[0], rule, *rows[1:]]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
 def cost(result: Result) -> list[str]:
     """Write memory and time."""
     return [f"{result.megabytes:.0f}", f"{result.seconds:.1f}"]
@@ -188,8 +230,9 @@ def report(size: int, pictured: Path | None) -> str:
         "memory, MB",
         "CPU time, s",
     ]
-    lines = [header, ["---"] * 2 + ["---:"] * 4, *rows]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    table = markdown([header, *rows], 2)
+    first = ["Wiener filter", *(f"overlap {overlap_px} px" for overlap_px in OVERLAPS)]
+    reaches = markdown([first, *overlaps(size // 2)], 1)
     if pictured is not None:
         picture(shown, pictured)
     return f"""# Tiles against whole planes
@@ -207,8 +250,12 @@ thread ({platform.machine()}, Python {platform.python_version()}, torch
 
 The networks see no farther than tiles overlap, so what is left is the rounding of
 float32. The Wiener filter reaches farther, ever more faintly; and within some 15 px of
-the edges of the image, where its mirrored rim fades depends on the size of what is
-transformed.
+the edges of the image it matters where its mirrored rim fades, which depends on the
+size of what is transformed. How far tiles of {SHOWN} px are from the whole plane at
+{size // 2}², {EDGE} px inside the edges, over the range, with other overlaps than the
+{wiener_tiles.TILES.overlap_px} px that are used:
+
+{reaches}
 
 ![Whole plane, tiles and their difference for every stage](tiles.png)
 """

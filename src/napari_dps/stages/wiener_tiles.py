@@ -19,11 +19,10 @@ if TYPE_CHECKING:
     from napari_dps.physics.sim.wiener import WienerSolver
 
 TILES = TileNeeds("Wiener filter", overlap_px=48, bytes_per_px=150, equal_reads=True)
-"""In pixels of the frames. With 48 px the filter of the default settings differs from
-that of the whole plane by less than 3e-4 of the range, with 24 px by 5e-4, and with 96
-px no less than with 48 (docs/benchmarks/tiles.md); a notch or attenuation narrower than
-0.1 of the cut-off looks farther. 100 bytes a pixel are the solver's, at their peak, and
-50 those of solving (3 angles × 3 phases at 2048²)."""
+"""In pixels of the frames. With 48 px or more the filter differs from that of the whole
+plane by less than 5e-4 of the range, but for attenuation of 0.999 within 0.1 of the
+cut-off, which no overlap of use is enough for (benchmarks/tiles.py). 100 bytes a pixel
+are the solver's tables at their peak, 50 those of solving (3 × 3 frames at 2048²)."""
 
 
 def wiener_steps(
