@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_dps.nets.artifact_remover import MULTIPLE, ArtifactRemover
-from napari_dps.stages.artifacts_network import OVERLAP_PX, TILE_PX
+from napari_dps.nets.artifact_remover import ArtifactRemover
 
 
 def random_network() -> ArtifactRemover:
@@ -35,15 +34,3 @@ def test_noise_that_is_told_changes_the_result() -> None:
     quiet, _ = network(image, torch.tensor([0.001]))
     loud, _ = network(image, torch.tensor([0.1]))
     assert not torch.allclose(quiet, loud)
-
-
-def test_network_sees_less_far_than_tiles_overlap() -> None:
-    network = random_network()
-    image = torch.rand(1, 1, 8, 320)
-    changed = image.clone()
-    changed[..., 160] += 1
-    noise = torch.tensor([0.01])
-    moved = (network(changed, noise)[0] - network(image, noise)[0]).abs()[0, 0].amax(0)
-    reach = (moved > 0).nonzero().flatten() - 160
-    assert int(reach.abs().max()) < OVERLAP_PX
-    assert TILE_PX % MULTIPLE == OVERLAP_PX % MULTIPLE == 0

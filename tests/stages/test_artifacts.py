@@ -10,10 +10,8 @@ import torch
 
 from napari_dps.core import ImageStack, InputError, Optics, Pattern, finish
 from napari_dps.metrics.reference import psnr_db, ssim
-from napari_dps.nets.artifact_remover import ArtifactRemover
 from napari_dps.physics.canonical import CANONICAL_OPTICS
 from napari_dps.stages.artifacts import STAGE, ArtifactsParameters
-from napari_dps.stages.artifacts_network import TILE_PX, artifacts_steps, prepare_image
 from napari_dps.stages.base import Context
 from napari_dps.train.artifacts_pairs import Pair, make_pair
 from napari_dps.train.artifacts_scenes import PairSettings, draw_scene
@@ -154,26 +152,3 @@ def test_even_and_tiny_images_stay_even(shape: tuple[int, int], value: float) ->
     result = clean(stack(np.full(shape, value, np.float32)))
     np.testing.assert_allclose(result, value, atol=2.0)
     assert result.shape == shape
-
-
-def test_tiles_join_without_a_seam() -> None:
-    torch.manual_seed(2)
-    network = ArtifactRemover(channels=4).eval().requires_grad_(False)
-    torch.nn.init.normal_(network.trunk.leave.weight, std=0.1)
-    image = np.random.default_rng(0).random((48, TILE_PX + 150), np.float32)
-    steps = artifacts_steps(image, CANONICAL_OPTICS, network, CPU)
-    reports = []
-    while True:
-        try:
-            reports.append(next(steps))
-        except StopIteration as end:
-            found = end.value
-            break
-    assert reports[-1].done == reports[-1].total == 2
-    given = prepare_image(image)
-    with torch.no_grad():
-        whole, _ = network(
-            torch.from_numpy(given.image)[None, None], torch.tensor([given.noise])
-        )
-    expected = given.scale * (given.image - whole[0, 0].numpy())
-    np.testing.assert_allclose(found, expected, atol=1e-4)

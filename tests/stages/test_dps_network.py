@@ -11,6 +11,7 @@ from napari_dps.core.progress import finish
 from napari_dps.nets.res_u_dbpn import ResUDBPN
 from napari_dps.physics.canonical import CANONICAL_OPTICS
 from napari_dps.stages import dps_network
+from napari_dps.stages.base import Context
 from napari_dps.stages.dps_network import (
     NetworkInput,
     Sharpener,
@@ -62,21 +63,10 @@ def test_image_of_noise_alone_stays_far_below_full_scale():
 def test_scaling_the_counts_scales_the_result(network):
     image = _image((40, 40))
     results = [
-        finish(network_steps(network, given(gain * image, gain * NOISE)))
+        finish(network_steps(network, given(gain * image, gain * NOISE), Context()))
         for gain in (1.0, 50.0)
     ]
     torch.testing.assert_close(50 * results[0], results[1], rtol=1e-3, atol=1e-2)
-
-
-def test_tiles_join_without_a_seam(network, monkeypatch):
-    inputs = given(_image((150, 203)), NOISE)
-    whole = finish(network_steps(network, inputs))
-    monkeypatch.setattr(dps_network, "TILE_PX", 64)
-    steps = list(network_steps(network, inputs))
-    assert len(steps) == 3 * 4
-    torch.testing.assert_close(
-        finish(network_steps(network, inputs)), whole, rtol=1e-4, atol=1e-3
-    )
 
 
 class Metadata:

@@ -282,4 +282,4 @@ def _context(job: Job) -> Context:
             import torch
 
             torch.set_num_threads(job.threads)
-    return Context(device=job.device, cache=cache)
+    return Context(device=job.device, cache=cache, tile_px=job.tile_px)

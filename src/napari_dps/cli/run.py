@@ -129,6 +129,10 @@ def _job(options: argparse.Namespace) -> Job:
     """Return what the options ask for."""
     if options.jobs < 1:
         raise InputError("--jobs", got=options.jobs, allowed="1 or more")
+    if options.tile_px is not None and options.tile_px < LEAST_TILE_PX:
+        raise InputError(
+            "--tile-px", got=options.tile_px, allowed=f"{LEAST_TILE_PX} or more"
+        )
     if options.scheduler and options.jobs > 1:
         raise InputError("--jobs is for this machine alone: leave it out, or")
     flags = _tables(options)

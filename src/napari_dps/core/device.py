@@ -1,4 +1,4 @@
-"""The choice of the device that torch computes on."""
+"""The device that torch computes on: its choice and its memory."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     import torch
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+_SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
+"""Of a lack of memory, in what RuntimeErrors say: of CUDA and MPS, of torch's allocator
+for the CPU on Linux and on Windows, and of cuFFT and cuBLAS."""
 
 
 def resolve_device(name: str = "auto") -> torch.device:
@@ -51,3 +54,63 @@ def resolve_device(name: str = "auto") -> torch.device:
         present += ["mps"] if has_mps else []
         raise InputError("device", got=name, allowed=", ".join(present))
     return torch.device(name)
+
+
+def available_bytes(device: torch.device) -> int:
+    """Return how much memory a device has left for us.
+
+    Parameters
+    ----------
+    device : torch.device
+        As `resolve_device` returns it.
+
+    Returns
+    -------
+    int
+        For CUDA that which is free or held in reserve by torch; else what the system
+        says that programs can still get without swapping.
+
+    Examples
+    --------
+    >>> available_bytes(resolve_device("cpu")) > 0
+    True
+    """
+    if device.type == "cuda":
+        import torch
+
+        free, _ = torch.cuda.mem_get_info(device)
+        reserved = torch.cuda.memory_reserved(device)
+        return int(free + reserved - torch.cuda.memory_allocated(device))
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the memory of a device did not suffice.
+
+    Examples
+    --------
+    >>> is_out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"))
+    True
+    >>> is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    False
+    """
+    if isinstance(error, MemoryError):
+        return True
+    # torch's own class is a RuntimeError, and was named otherwise before torch 2.5.
+    named = type(error).__name__ == "OutOfMemoryError"
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and (
+        named or any(sign in text for sign in _SIGNS)
+    )
+
+
+def empty_cache(device: torch.device) -> None:
+    """Give back the memory that torch holds in reserve on a device."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()

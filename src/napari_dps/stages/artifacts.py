@@ -75,7 +75,7 @@ def run(
     device = resolve_device(context.device)
     path = shipped_weights(WEIGHTS)
     network, _ = load_network(context, path, device, "artifact_remover")
-    found = yield from artifacts_steps(image.data, optics, network, device)
+    found = yield from artifacts_steps(image.data, optics, network, context)
     data = image.data - parameters.strength * found
     return image.derive(np.asarray(data, dtype=np.float32))
 

@@ -35,12 +35,17 @@ class Context:
         plans), kept from plane to plane of a time-lapse.
     weights_sha256 : str or None
         Of the network that the stage has used; see `use_weights`.
+    tile_px : int or None
+        Longest edge of the tiles that large planes are worked on in, in pixels of the
+        grid that is worked on, overlap not counted; 64 or more. None: as the free
+        memory allows. Smaller tiles are used, with a warning, if the memory runs out.
     """
 
     device: str = "auto"
     warnings: list[str] = field(default_factory=list)
     cache: dict[Any, Any] = field(default_factory=dict)
     weights_sha256: str | None = None
+    tile_px: int | None = None
 
     def warn(self, message: str) -> None:
         """Record a warning for the user, once."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_dps.core import InputError, Optics, Progress
 from napari_dps.stages.base import Context
+from napari_dps.stages.tiling import require_memory
 from napari_dps.stages.weights import load_network
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ DECONVOLUTION_GAIN = 1.38
 OTF at low frequencies and ends it early, unlike any lens: a lens as wide boosts too
 much. On simulated reconstructions of four structures at 50 to 2000 photons
 Richardson-Lucy does best with 1.3 to 1.5."""
+
+RL_BYTES_PER_PX, SPARSE_BYTES_PER_PX = 205, 315
+"""Memory at the peak, for each pixel of the image, as measured at 1024² and 2048²."""
 
 SPARSE_CONTINUITY = 0.75
 """Weight of the Hessian in standard deviations of the noise (tuned on simulations)."""
@@ -190,7 +194,7 @@ def _sharpener(task: Task) -> Sharpener:
     path = weights_file(task.weights)
     network, metadata = load_network(task.context, path, device, "res_u_dbpn")
     models = task.context.cache.setdefault("imaging models at canonical", Models())
-    return Sharpener(metadata, network, device, models)
+    return Sharpener(metadata, network, device, models, task.context)
 
 
 def weights_file(name: str) -> Path:
@@ -216,7 +220,9 @@ def richardson_lucy(task: Task) -> Generator[Progress, None, NDArray[np.float32]
     from napari_dps.physics.deconvolution.richardson_lucy import richardson_lucy_steps
 
     steps = richardson_lucy_steps(
-        _on_device(task), _model(task), task.iterations(3.1, NOISE_EXPONENT)
+        _on_device(task, RL_BYTES_PER_PX),
+        _model(task),
+        task.iterations(3.1, NOISE_EXPONENT),
     )
     result = yield from steps
     return np.asarray(result.cpu().numpy())
@@ -235,7 +241,7 @@ def sparse_hessian(task: Task) -> Generator[Progress, None, NDArray[np.float32]]
         iterations=task.iterations(3.5, NOISE_EXPONENT),
     )
     result = yield from sparse_hessian_steps(
-        _on_device(task), task.cutoff_per_pixel, settings
+        _on_device(task, SPARSE_BYTES_PER_PX), task.cutoff_per_pixel, settings
     )
     return np.asarray(result.cpu().numpy())
 
@@ -248,12 +254,16 @@ METHODS: dict[str, Method] = {
 """What each value of the parameter ``method`` runs."""
 
 
-def _on_device(task: Task) -> torch.Tensor:
+def _on_device(task: Task, bytes_per_px: float) -> torch.Tensor:
+    """Return the image where it is computed on, if there is memory for the rest."""
     import torch
 
     from napari_dps.core.device import resolve_device
 
-    return torch.from_numpy(task.image).to(resolve_device(task.context.device))
+    device = resolve_device(task.context.device)
+    shape = (task.image.shape[0], task.image.shape[1])
+    require_memory("deconvolution", shape, bytes_per_px, device)
+    return torch.from_numpy(task.image).to(device)
 
 
 def _model(task: Task) -> ImagingModel:

@@ -22,8 +22,9 @@ from napari_dps.physics.deconvolution.richardson_lucy import (
     richardson_lucy_depths_steps,
 )
 from napari_dps.physics.otf import otf_2d
+from napari_dps.stages.base import Context
 from napari_dps.stages.dps_consistency import Models, consistency_steps
-from napari_dps.stages.tiling import tiles
+from napari_dps.stages.tiling import Tile, TileNeeds, require_memory, tiled_steps
 
 if TYPE_CHECKING:
     import torch
@@ -33,10 +34,13 @@ if TYPE_CHECKING:
 
 OUTPUT_WIDTH = 0.4
 """Width of the PSF of features and of supervised results, of the input's width."""
-TILE_PX = 576
-OVERLAP_PX = 64
-"""Image pixels: edge of a tile and overlap, multiples of the network's cells of 4 px;
-the network sees less than 64 px to each side."""
+TILES = TileNeeds("DPS network", overlap_px=32, bytes_per_px=550, tile_px=576)
+"""In canonical pixels. The network sees 31 px to each side (a test measures it); 490 to
+540 bytes a pixel were measured at 256² to 1024²."""
+BYTES_PER_PX = 320
+"""Memory at the peak of the whole, for each canonical pixel: 310 to 340 were measured
+at 1600² and 3200². Richardson–Lucy extrapolates by a number that all pixels decide,
+so it is not done in tiles."""
 _NOISE_FLOOR = 10.0
 """Full scale is at least this many standard deviations of the noise, so that an image
 of noise alone stays far below the scale of an image with signal."""
@@ -50,12 +54,13 @@ _TINY = 1e-12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sharpener:
-    """A network on its device, and the description of its weights."""
+    """A network on its device, its weights' description, and what a run shares."""
 
     metadata: CheckpointMetadata
     network: ResUDBPN
     device: torch.device
     models: Models = field(default_factory=Models)
+    context: Context = field(default_factory=Context)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -210,6 +215,8 @@ def sharpen_steps(
     array (2 Y, 2 X), float32
         Counts in the brightness of the image (an even image keeps its value).
     """
+    zoom = canonical_zoom(optics)
+    require_memory("dps", image.shape, zoom**2 * BYTES_PER_PX, sharpener.device)
     yield Progress(0, _PARTS * PART_TICKS, "Canonical sampling")
     canonical = to_canonical(image, optics)
     depths = sharpener.metadata.rl_iterations
@@ -219,7 +226,8 @@ def sharpen_steps(
         canonical, depths, sharpener.device, level, sharpener.models
     )
     given = yield from one_of(preparing, 0, _PARTS)
-    sharp = yield from one_of(network_steps(sharpener.network, given), 1, _PARTS)
+    running = network_steps(sharpener.network, given, sharpener.context)
+    sharp = yield from one_of(running, 1, _PARTS)
     trained = sharpener.metadata.output_width
     yield Progress(2 * PART_TICKS, _PARTS * PART_TICKS, "Data consistency")
     refining = consistency_steps(sharp, given, trained, iterations, sharpener.models)
@@ -230,11 +238,18 @@ def sharpen_steps(
 
 
 def network_steps(
-    network: ResUDBPN, given: NetworkInput
+    network: ResUDBPN, given: NetworkInput, context: Context
 ) -> Generator[Progress, None, torch.Tensor]:
     """Run the network tile by tile, so that memory does not grow with the image.
 
-    Tiles overlap by more than the network sees, so they join without a seam.
+    Parameters
+    ----------
+    network : ResUDBPN
+        In evaluation mode.
+    given : NetworkInput
+        Of one image.
+    context : Context
+        For the size of the tiles.
 
     Yields
     ------
@@ -248,13 +263,15 @@ def network_steps(
     """
     import torch
 
+    device = given.image.device
     height, width = given.image.shape
-    result = torch.empty((2 * height, 2 * width), device=given.image.device)
-    parts = list(tiles((height, width), tile_px=TILE_PX, overlap_px=OVERLAP_PX))
-    for done, tile in enumerate(parts, 1):
+    result = torch.empty((2 * height, 2 * width), device=device)
+
+    def work(tile: Tile) -> None:
         fine = tile.finer(2)
         result[fine.write] = _run(network, given, *tile.read)[fine.keep]
-        yield Progress(done, len(parts), "Network")
+
+    yield from tiled_steps((height, width), TILES, work, context, device)
     return result * given.scale + given.base
 
 

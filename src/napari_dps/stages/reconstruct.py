@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from napari_dps.stages.patterns import (
     pattern_warnings,
     raw_frames,
 )
+from napari_dps.stages.wiener_tiles import wiener_steps
 
 if TYPE_CHECKING:
     import torch
@@ -163,8 +164,6 @@ def reconstruct(
     image: ImageStack, parameters: ReconstructParameters, context: Context
 ) -> Generator[Progress, None, ImageStack]:
     """Reconstruct one raw stack on a grid of half its pixel size."""
-    from napari_dps.physics.sim.equalise import equalisation
-
     optics = image.require_optics("reconstruct")
     frames = raw_frames(image, context)
     angles = image.size("A")
@@ -184,10 +183,10 @@ def reconstruct(
     elif any(pattern.is_usable for pattern in patterns):
         noise = image.noise if parameters.adapt_to_noise else None
         noise = noise or _noise(frames, image, parameters)
-        yield Progress(steps - 1, steps, "Wiener filter: weights")
-        solver = _solver(image, patterns, noise, parameters, context)
-        yield Progress(steps - 1, steps, "Wiener filter: orders")
-        data = solver.solve(frames, equalisation(frames)).cpu().numpy()
+        yield Progress(steps - 1, steps, "Wiener filter")
+        solver_of = _solver_of(image, patterns, noise, parameters, context)
+        found = wiener_steps(frames, solver_of, context)
+        data = yield from relay(found, lambda r: Progress(steps - 1, steps, r.message))
     else:
         data = _widefield(image)
     yield Progress(steps, steps, "reconstructed")
@@ -232,14 +231,17 @@ def _by_network(
     return (yield from object_steps(frames, image, patterns, network, context))
 
 
-def _solver(
+def _solver_of(
     image: ImageStack,
     patterns: tuple[Pattern, ...],
     noise: NoiseToSignal,
     parameters: ReconstructParameters,
     context: Context,
-) -> WienerSolver:
-    """Return the solver of these patterns, kept from plane to plane."""
+) -> Callable[[tuple[int, int]], WienerSolver]:
+    """Return what gives the solver of these patterns for frames of a size.
+
+    The last one is kept from tile to tile and from plane to plane.
+    """
     from napari_dps.core.device import resolve_device
     from napari_dps.physics.sim.wiener import WienerSettings, WienerSolver
 
@@ -250,15 +252,20 @@ def _solver(
         noise_exponent=noise.exponent,
     )
     optics = image.require_optics("reconstruct")
-    key = (image.shape, patterns, optics, settings, context.device)
-    # One solver alone is kept: patterns of each frame would fill the memory with them.
-    kept: tuple[Any, WienerSolver] | None = context.cache.get("wiener")
-    if kept is None or kept[0] != key:
-        size = image.size("Y"), image.size("X")
-        device = resolve_device(context.device)
-        kept = key, WienerSolver(size, patterns, optics, settings, device=device)
-        context.cache["wiener"] = kept
-    return kept[1]
+    device = resolve_device(context.device)
+
+    def solver_of(size: tuple[int, int]) -> WienerSolver:
+        key = (size, patterns, optics, settings, device)
+        # One alone is kept: patterns of each frame would fill the memory with them.
+        if context.cache.get("wiener", (None,))[0] != key:
+            # Gone before the next one is made: there may be no room for both.
+            context.cache.pop("wiener", None)
+            solver = WienerSolver(size, patterns, optics, settings, device=device)
+            context.cache["wiener"] = key, solver
+        found: WienerSolver = context.cache["wiener"][1]
+        return found
+
+    return solver_of
 
 
 def _widefield(image: ImageStack) -> NDArray[np.float32]:

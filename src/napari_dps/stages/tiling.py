@@ -1,18 +1,58 @@
-"""Tiles of a large image, so that memory does not grow with it."""
+"""Tiles of a large image, as large as the free memory allows."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from itertools import product
+from typing import TYPE_CHECKING
+
+from napari_dps.core import InputError, Progress
+from napari_dps.core.device import available_bytes, empty_cache, is_out_of_memory
+from napari_dps.stages.base import Context
+
+if TYPE_CHECKING:
+    import torch
 
 GRID_PX = 16
 """The cells of every network divide it: a tile is cut into the same cells as the whole
 image."""
+LEAST_TILE_PX = 64
+"""Below it nearly all that is computed is overlap, and little memory is saved."""
+SHARE = 0.5
+"""Of the free memory, that a tile may take: other programs live beside it, and what a
+GPU's library needs for itself is not in `TileNeeds.bytes_per_px`."""
 
 Part = tuple[slice, slice]
 """Rows and columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class TileNeeds:
+    """What a piece of work needs of its tiles.
+
+    Attributes
+    ----------
+    name : str
+        Of the work, for messages.
+    overlap_px : int
+        What is read beyond a tile on each side where there is image: as far as what is
+        done looks, so that tiles join without a seam. A multiple of `GRID_PX`.
+    bytes_per_px : int
+        Memory at the peak of the work, for each pixel that is read.
+    tile_px : int or None
+        Edge of what a tile gives while there is memory; None: the whole plane.
+    equal_reads : bool
+        Whether all tiles read as many pixels, since what is prepared for one size is
+        used for all.
+    """
+
+    name: str
+    overlap_px: int
+    bytes_per_px: int
+    tile_px: int | None = None
+    equal_reads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,44 +74,215 @@ class Tile:
         return Tile(*(_scaled(p, factor) for p in (self.read, self.keep, self.write)))
 
 
-def tiles(shape: tuple[int, int], *, tile_px: int, overlap_px: int) -> Iterator[Tile]:
-    """Yield tiles that cover an image, row by row.
+def tiled_steps(
+    shape: tuple[int, int],
+    needs: TileNeeds,
+    work: Callable[[Tile], None],
+    context: Context,
+    device: torch.device,
+) -> Generator[Progress, None, None]:
+    """Do some work tile by tile, in smaller tiles when the memory runs out.
+
+    Tiles that were done before stay done. The smaller size is kept in the context for
+    the planes to come.
 
     Parameters
     ----------
     shape : tuple of int
         (Y, X) of the image.
-    tile_px : int
-        Largest edge of what a tile gives. Tiles are about equal, and their edges
-        multiples of `GRID_PX`.
-    overlap_px : int
-        What is read beyond it on each side where there is image: as far as what is
-        done looks, so that tiles join without a seam.
+    needs : TileNeeds
+        Of the work.
+    work : callable
+        Does a tile and stores its result; may be called again for parts of it.
+    context : Context
+        `Context.tile_px` decides about the size, else the free memory does; told when
+        tiles had to be made smaller.
+    device : torch.device
+        Whose memory it is.
 
     Yields
     ------
-    Tile
+    Progress
+        In pixels, after each tile.
+
+    Raises
+    ------
+    InputError
+        If the memory does not suffice for the smallest tiles.
+    """
+    edge = tile_edge(shape, needs, context, device)
+    pending: list[Part] = [(slice(0, shape[0]), slice(0, shape[1]))]
+    done, count = 0, 0
+    while pending:
+        part = pending.pop(0)
+        pieces = cut(part, edge)
+        if len(pieces) > 1:
+            pending = pieces + pending
+        elif _fits(work, _tile(part, shape, edge, needs)):
+            height, width = (side.stop - side.start for side in part)
+            done, count = done + height * width, count + 1
+            message = f"{needs.name}, tile {count} of {count + len(pending)}"
+            yield Progress(done, shape[0] * shape[1], message)
+        else:
+            edge = _smaller(part, needs, context, device)
+            pending.insert(0, part)
+
+
+def tile_edge(
+    shape: tuple[int, int], needs: TileNeeds, context: Context, device: torch.device
+) -> int:
+    """Return the largest edge of what a tile gives.
+
+    `Context.tile_px`, else what the work likes best, or less if `SHARE` of the free
+    memory is not enough for it; at most what fitted after the memory had run out.
+
+    Returns
+    -------
+    int
+        A multiple of `GRID_PX`, `LEAST_TILE_PX` or more; or, if one tile does, as much
+        as the longer side of the image or more.
+
+    Raises
+    ------
+    InputError
+        If `Context.tile_px` is below `LEAST_TILE_PX`.
+    """
+    edge = context.tile_px
+    if edge is not None and edge < LEAST_TILE_PX:
+        raise InputError("tile_px", got=edge, allowed=f"{LEAST_TILE_PX} or more")
+    if edge is None:
+        edge = needs.tile_px or max(shape)
+        fitting_px = SHARE * available_bytes(device) / needs.bytes_per_px
+        if min(shape[0] * shape[1], (edge + 2 * needs.overlap_px) ** 2) > fitting_px:
+            edge = min(edge, math.isqrt(int(fitting_px)) - 2 * needs.overlap_px)
+    edge = min(edge, context.cache.get(_key(needs), edge))
+    return edge if edge >= max(shape) else max(_on_grid(edge), LEAST_TILE_PX)
+
+
+def require_memory(
+    what: str, shape: tuple[int, int], bytes_per_px: float, device: torch.device
+) -> None:
+    """Refuse a plane that does not fit, before any time is spent on it.
+
+    For work that needs the whole plane at a time, and cannot be done in tiles.
+
+    Parameters
+    ----------
+    what : str
+        Is done, for the error.
+    shape : tuple of int
+        (Y, X) of the plane.
+    bytes_per_px : float
+        Memory at the peak of the work, for each pixel of the plane.
+    device : torch.device
+        Whose memory it is.
+
+    Raises
+    ------
+    InputError
+        If the free memory is less than that.
+    """
+    needed, free = bytes_per_px * shape[0] * shape[1], available_bytes(device)
+    if needed > free:
+        raise InputError(
+            f"memory for {what} of a plane of {shape[0]} × {shape[1]} px",
+            got=f"{free / 1e9:.1f} GB free",
+            allowed=f"{needed / 1e9:.1f} GB or more: crop the image or "
+            + _remedies(device),
+        )
+
+
+def cut(part: Part, edge: int) -> list[Part]:
+    """Cut a part of an image into about equal ones, row by row.
+
+    Parameters
+    ----------
+    part : tuple of slice
+        Rows and columns.
+    edge : int
+        Longest side of the pieces; a multiple of `GRID_PX`, as their sides are.
+
+    Returns
+    -------
+    list of tuple of slice
 
     Examples
     --------
-    >>> [tile.read[1] for tile in tiles((40, 100), tile_px=80, overlap_px=16)]
-    [slice(0, 80, None), slice(48, 100, None)]
+    >>> [columns for rows, columns in cut((slice(0, 40), slice(0, 100)), 80)]
+    [slice(0, 64, None), slice(64, 100, None)]
     """
-    rows, columns = (list(_spans(size, tile_px, overlap_px)) for size in shape)
-    for (read_y, keep_y, write_y), (read_x, keep_x, write_x) in product(rows, columns):
-        yield Tile((read_y, read_x), (keep_y, keep_x), (write_y, write_x))
+    rows, columns = (_cut_side(side, edge) for side in part)
+    return list(product(rows, columns))
 
 
-def _spans(size: int, most: int, overlap: int) -> Iterator[tuple[slice, slice, slice]]:
-    edge = GRID_PX * math.ceil(size / math.ceil(size / most) / GRID_PX)
-    for start in range(0, size, edge):
-        yield _span(start, size, edge, overlap)
+def _cut_side(side: slice, edge: int) -> list[slice]:
+    size = side.stop - side.start
+    step = GRID_PX * math.ceil(size / math.ceil(size / edge) / GRID_PX)
+    starts = range(side.start, side.stop, step)
+    return [slice(start, min(start + step, side.stop)) for start in starts]
 
 
-def _span(start: int, size: int, tile: int, overlap: int) -> tuple[slice, slice, slice]:
-    first, stop = max(start - overlap, 0), min(start + tile, size)
-    read = slice(first, min(stop + overlap, size))
-    return read, slice(start - first, stop - first), slice(start, stop)
+def _tile(part: Part, shape: tuple[int, int], edge: int, needs: TileNeeds) -> Tile:
+    """Return the tile that gives a part."""
+    reads = [
+        _read(side, size, edge, needs) for side, size in zip(part, shape, strict=True)
+    ]
+    keeps = [
+        slice(side.start - read.start, side.stop - read.start)
+        for side, read in zip(part, reads, strict=True)
+    ]
+    return Tile((reads[0], reads[1]), (keeps[0], keeps[1]), part)
+
+
+def _read(side: slice, size: int, edge: int, needs: TileNeeds) -> slice:
+    first = max(side.start - needs.overlap_px, 0)
+    if not needs.equal_reads:
+        return slice(first, min(side.stop + needs.overlap_px, size))
+    length = min(edge + 2 * needs.overlap_px, size)
+    first = min(first, size - length)
+    return slice(first, first + length)
+
+
+def _fits(work: Callable[[Tile], None], tile: Tile) -> bool:
+    """Do a tile; return whether the memory was enough."""
+    try:
+        work(tile)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return False
+    return True
+
+
+def _smaller(
+    part: Part, needs: TileNeeds, context: Context, device: torch.device
+) -> int:
+    """Return half the longer side of a part that did not fit, and remember it."""
+    # Here the error is gone, and with it all that the failed work held.
+    empty_cache(device)
+    longest = max(side.stop - side.start for side in part)
+    if longest <= LEAST_TILE_PX:
+        raise InputError(
+            f"not enough memory for {needs.name}, even in tiles of {longest} px: crop "
+            f"the image or {_remedies(device)}"
+        )
+    edge = max(_on_grid(longest // 2), LEAST_TILE_PX)
+    context.cache[_key(needs)] = edge
+    context.warn(f"out of memory: tiles of {edge} px are used for {needs.name}")
+    return edge
+
+
+def _remedies(device: torch.device) -> str:
+    close = "close other programs"
+    return close if device.type == "cpu" else f"{close}, or choose the device cpu"
+
+
+def _key(needs: TileNeeds) -> tuple[str, str]:
+    return ("tile that fits", needs.name)
+
+
+def _on_grid(edge: int) -> int:
+    return edge // GRID_PX * GRID_PX
 
 
 def _scaled(part: Part, factor: int) -> Part:

@@ -10,6 +10,7 @@ that depends on patterns and settings alone is computed once, in double precisio
 
 from __future__ import annotations
 
+import cmath
 import copy
 import math
 from collections.abc import Iterator, Sequence
@@ -187,6 +188,55 @@ class WienerSolver:
             orders = self.separate(torch.from_numpy(values), equalisation)
             return self.combine(orders).cpu().numpy()
 
+    def solve_part(
+        self,
+        frames: torch.Tensor,
+        origin_px: tuple[int, int],
+        equalisation: NDArray[np.float64] | None = None,
+    ) -> torch.Tensor:
+        """Reconstruct a part of larger frames.
+
+        Far from the part's edges it is what the larger frames give there, but for a
+        constant: the mean is left as the filter makes it. That of the whole is to be
+        brought to `mean`.
+
+        Parameters
+        ----------
+        frames : tensor (..., A, P, Y, X)
+            The part, of the solver's shape.
+        origin_px : (int, int)
+            (y, x) of its first pixel in the larger frames: the phases of the patterns
+            are those at the centre of the first pixel of these.
+        equalisation : array (A, P), optional
+            Factors of the larger frames.
+
+        Returns
+        -------
+        tensor (..., 2 Y, 2 X)
+            Counts.
+        """
+        orders = self.separate(frames, equalisation)
+        turns = [
+            sum(k * o for k, o in zip(band.wavevector, origin_px, strict=True))
+            for band in self._bands
+        ]
+        turned = [
+            spectrum * cmath.exp(-2j * math.pi * turn)
+            for spectrum, turn in zip(orders.spectra, turns, strict=True)
+        ]
+        return self._image(self._columns(turned))
+
+    def mean(
+        self, frames: torch.Tensor, equalisation: NDArray[np.float64] | None = None
+    ) -> torch.Tensor:
+        """Return the mean counts (...) of order 0 of frames of any size."""
+        levels = frames.mean(dim=(-2, -1)).to(self._real)
+        matrices = self._matrices(frames.shape[-3], equalisation)
+        parts = [
+            levels[..., angle, :] @ matrix[0] for angle, matrix in enumerate(matrices)
+        ]
+        return sum(parts[1:], parts[0]) / len(parts)
+
     def separate(
         self,
         frames: torch.Tensor,
@@ -217,18 +267,30 @@ class WienerSolver:
 
     def combine(self, orders: SeparatedOrders) -> torch.Tensor:
         """Return the image (..., 2 Y, 2 X) of separated orders."""
-        import torch
-
-        height, width = (2 * length for length in self._shape)
-        size_x = 2 * self._paddings[1].size
-        columns = torch.fft.ifft(self._half_plane(orders.spectra))[..., :height]
+        columns = self._columns(orders.spectra)
         # At zero frequency the orders ±n tell only of what the pattern lit: the mean
         # is that of order 0.
         mean = (columns.mean(dim=-1) * self._line_mean).real.sum(dim=-1)
-        columns[..., 0, :] += size_x * (orders.mean - mean)[..., None]
-        image = self._real.new_empty(*mean.shape, height, width)
+        columns[..., 0, :] += (
+            2 * self._paddings[1].size * (orders.mean - mean)[..., None]
+        )
+        return self._image(columns)
+
+    def _columns(self, spectra: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return the half spectra along x of the image's lines, (..., q_x, 2 Y)."""
+        import torch
+
+        columns: torch.Tensor = torch.fft.ifft(self._half_plane(spectra))
+        return columns[..., : 2 * self._shape[0]]
+
+    def _image(self, columns: torch.Tensor) -> torch.Tensor:
+        """Transform the lines back."""
+        import torch
+
+        height, width = (2 * length for length in self._shape)
+        image = self._real.new_empty(*columns.shape[:-2], height, width)
         for rows in _tiles(image):
-            lines = torch.fft.irfft(columns[..., rows].mT, n=size_x)
+            lines = torch.fft.irfft(columns[..., rows].mT, n=2 * self._paddings[1].size)
             image[..., rows, :] = lines[..., :width]
         return image
 
