@@ -10,7 +10,8 @@ import pytest
 import tifffile
 from cli_options import OPTICS, RAW_OPTIONS
 
-from napari_dps.cli import run as run_command
+from napari_dps import batch
+from napari_dps.batch import engine
 
 
 def _frames(count=9, dtype=np.uint16):
@@ -157,7 +158,7 @@ def test_results_never_overwrite_an_input(napari_dps, tmp_path, files):
 def test_a_folder_that_cannot_be_made_is_found_before_any_work(
     napari_dps, tmp_path, files, monkeypatch
 ):
-    monkeypatch.setattr(run_command, "_process", pytest.fail)
+    monkeypatch.setattr(batch, "run_batch", pytest.fail)
     (tmp_path / "file").write_text("in the way")
     for out in ("file", "file/out"):
         done = napari_dps("run", files / "raw.tif", "--out", out, *RAW_OPTIONS)
@@ -170,17 +171,18 @@ def test_a_folder_that_cannot_be_made_is_found_before_any_work(
 def test_a_folder_that_nobody_may_write_to_is_found_before_any_work(
     napari_dps, tmp_path, files, monkeypatch
 ):
-    monkeypatch.setattr(run_command, "_process", pytest.fail)
+    monkeypatch.setattr(batch, "run_batch", pytest.fail)
     for out in ("/proc", "/proc/self/out"):
         done = napari_dps("run", files / "raw.tif", "--out", out, *RAW_OPTIONS)
         _is_refused(done, tmp_path, "cannot write into the folder")
 
 
 def _break(monkeypatch, problem):
-    def process(path, job):
+    def begin(job, source):
         raise problem
+        yield
 
-    monkeypatch.setattr(run_command, "_process", process)
+    monkeypatch.setattr(engine, "begin", begin)
 
 
 def test_an_unexpected_error_is_one_line_and_code_1(
@@ -200,18 +202,11 @@ def test_an_unexpected_error_is_one_line_and_code_1(
 def test_an_unexpected_error_outweighs_a_mistake(
     napari_dps, tmp_path, files, monkeypatch
 ):
-    whole = run_command._process
-
-    def process(path, job):
-        if path.name == "raw.tif":
-            raise RuntimeError
-        whole(path, job)
-
-    monkeypatch.setattr(run_command, "_process", process)
+    _break(monkeypatch, RuntimeError())
     done = napari_dps("run", files / "raw.tif", tmp_path / "none.tif", "--out", "out",
                       *RAW_OPTIONS)  # fmt: skip
     assert done.code == 1
-    assert len(done.errors) == 2
+    assert len(done.errors) == 3  # one an input, and how many failed
 
 
 def test_too_little_memory_is_said_so(napari_dps, files, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterable, Sequence
 from itertools import chain
@@ -45,6 +46,9 @@ def find_sources(
     """
     found: dict[Path, Path] = {}
     for name in names:
+        if not Path(name).exists() and not glob.has_magic(name):
+            found.setdefault(Path(name), Path())  # fails by itself, not all others
+            continue
         for path, below in io.find_inputs(name, exclude=folder):
             found.setdefault(path, below)
     suffix = _SUFFIXES[settings.output.format]

@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -270,8 +271,10 @@ class BlockWriter:
             self._folder.rename(self.store.block(self.span))
 
     def remove(self) -> None:
-        """Remove a block that does not come to its end."""
+        """Remove a block that does not come to its end, and a store without blocks."""
         shutil.rmtree(self._folder, ignore_errors=True)
+        with suppress(OSError):
+            self.store.root.rmdir()
 
     def _put(
         self, number: int, index: Index, data: NDArray[Any], kind: str = ""

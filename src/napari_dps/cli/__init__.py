@@ -59,8 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output (head, less) has seen enough.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the rest of the process
         return 0
-    except KeyboardInterrupt:
-        console.error("interrupted; no half-written file is left")
+    except KeyboardInterrupt as stop:
+        console.error(str(stop) or "interrupted; no half-written file is left")
         return console.INTERRUPTED
     except Exception as problem:  # noqa: BLE001 - the last resort: told to the user
         return console.tell(problem, debug="--debug" in words)

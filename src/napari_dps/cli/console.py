@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import traceback
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -75,6 +77,21 @@ def tell(problem: Exception, *, debug: bool, about: str = "") -> int:
     text, can_be_mended = explain(problem)
     error(f"{about}: {text}" if about else text)
     return USER_MISTAKE if can_be_mended else OWN_ERROR
+
+
+@contextmanager
+def tracebacks(*, wanted: bool) -> Iterator[None]:
+    """Show on stderr what errors that are told in one line have in the log."""
+    log, handler = logging.getLogger("napari_dps"), logging.StreamHandler()
+    before = log.level
+    if wanted:
+        log.setLevel(logging.DEBUG)
+        log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)
 
 
 def track(steps: Generator[Progress, None, T], label: str) -> T:

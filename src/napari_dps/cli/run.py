@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,6 +24,7 @@ from napari_dps.pipeline import (
 )
 from napari_dps.report import Json
 from napari_dps.stages import STAGES
+from napari_dps.stages.tiling import LEAST_TILE_PX
 
 _PATTERN_HEADINGS = [
     "angle",
@@ -102,15 +102,12 @@ def execute(options: argparse.Namespace) -> int:
         0 if every input has its results. Of several inputs 1 if any failed; of one
         alone 1 for a fault of napari-dps itself, else 2.
     """
-    if options.debug:
-        logging.getLogger("napari_dps").setLevel(logging.DEBUG)
-        logging.basicConfig(format="%(message)s")
     job = _job(options)
     folder = Path(options.out)
     sources = batch.find_sources(options.raw, folder, job.settings)
     if options.device != "auto":  # which never fails, and torch loads slowly
         resolve_device(options.device)
-    with outputs.output_folder(folder):
+    with outputs.output_folder(folder), console.tracebacks(wanted=options.debug):
         is_batch = len(sources) > 1
         rows = _run(options, job, sources, is_batch=is_batch)
         if is_batch:
@@ -195,11 +192,10 @@ def _run(
             ]
             batch.write_table([*rows, *left], Path(options.out))
         done = sum(row["status"] in (batch.DONE, batch.WAS_DONE) for row in rows)
-        console.error(
-            f"{done} of {len(sources)} inputs are done; the same command with --resume "
-            "goes on from there"
-        )
-        raise
+        raise KeyboardInterrupt(
+            f"interrupted: {done} of {len(sources)} inputs are done, no half-written "
+            "file is left; the same command with --resume goes on"
+        ) from None
 
 
 def _tell(row: Row, files: ResultFiles, *, is_batch: bool) -> None:

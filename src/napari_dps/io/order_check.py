@@ -195,7 +195,10 @@ class _Spectra:
     def frame(self, index: int) -> NDArray[np.float64]:
         """One frame in the window."""
         place: tuple[Any, ...] = (*np.unravel_index(index, self.lead), *self.window)
-        return np.asarray(self.frames[place], dtype=np.float64)
+        frame = np.asarray(self.frames[place], dtype=np.float64)
+        if not np.isfinite(frame).all():
+            raise InputError(f"frame {index + 1} holds pixels that are NaN or inf")
+        return frame
 
     def _sample(self) -> list[int]:
         """Choose frames from the whole stack."""
