@@ -324,7 +324,7 @@ def test_settings_hold_validated_values():
         ("pipeline", {"steps": ["sim"]}, "pipeline.steps is not a parameter"),
         ("lift", {"gain": 11}, "lift.gain: got 11"),
         ("lift", {"gains": 1}, "lift.gains is not a parameter; allowed: gain"),
-        ("rolling", {}, r"got \[rolling\]; allowed: pipeline, input, optics, output, gain"),
+        ("rolling", {}, r"got \[rolling\]; allowed: pipeline, input, optics, output"),
         ("input", {"angles": 0}, "input.angles: got 0"),
         ("input", 3, "a table"),
         ("optics", {"na": 1.6}, "must be below the refractive index"),

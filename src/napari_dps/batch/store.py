@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from napari_dps import io
 from napari_dps.batch.results import ResultFiles
 from napari_dps.core import HistoryEntry, ImageStack, Optics, Pattern
 from napari_dps.io import replacing, writing
@@ -184,6 +185,29 @@ class Store:
         )
         return joined
 
+    def zarr(self, name: str) -> Path:
+        """Return the folder of the OME-Zarr that blocks are written into."""
+        return self.root / f"{name}.zarr"
+
+    def put_zarr(
+        self, number: int, stack_like: ImageStack, path: Path, kind: str = ""
+    ) -> None:
+        """Give the OME-Zarr of a step its final name, if there is one.
+
+        Parameters
+        ----------
+        number, kind
+            As for `array`.
+        stack_like : ImageStack
+            As `napari_dps.io.ZarrBlocks.finish` takes it.
+        path : Path
+            Its name.
+        """
+        folder = self.zarr(Path(_file(number, kind)).stem)
+        # It is gone if a run was interrupted right after it had got its name.
+        if folder.exists():
+            io.ZarrBlocks.finish(folder, path, stack_like)
+
     def remove(self) -> None:
         """Remove all of it."""
         shutil.rmtree(self.root, ignore_errors=True)
@@ -231,6 +255,8 @@ class BlockWriter:
         Numbers of the steps whose pixels are kept.
     first_units : dict of tuple to int
         Place of the first unit of each channel, by channel.
+    as_zarr : bool
+        Write the pixels straight into the OME-Zarr that they end in.
     """
 
     store: Store
@@ -238,8 +264,10 @@ class BlockWriter:
     leading: list[tuple[str, int]]
     kept: set[int]
     first_units: dict[Index, int]
+    as_zarr: bool = False
     _folder: Path = field(init=False)
     _firsts: dict[int, list[Description]] = field(default_factory=dict)
+    _axes: dict[Path, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Make a folder that no other writer uses."""
@@ -256,14 +284,17 @@ class BlockWriter:
                 if self.first_units[index] == 0:
                     np.save(self._folder / f"first-{number}.npy", image.data)
             if number in self.kept:
-                self._put(number, index, image.data)
+                self._put(_file(number), index, image.data, image.axes)
                 if image.uncertainty is not None:
-                    self._put(number, index, image.uncertainty, UNCERTAINTY)
+                    name = _file(number, UNCERTAINTY)
+                    self._put(name, index, image.uncertainty, image.axes)
 
     def finish(self, tallies: list[Tally]) -> None:
         """Record that the block is done; of two writers the first one wins."""
         firsts = [self._firsts[number] for number in sorted(self._firsts)]
         record = _RECORD.dump_json(BlockRecord(tallies, firsts))
+        for path, axes in self._axes.items() if self.as_zarr else ():
+            self._move_into_zarr(path, axes)
         with writing(self.store.root):
             (self._folder / _DONE).write_bytes(record)
             if self.store.has(self.span):
@@ -276,9 +307,23 @@ class BlockWriter:
         with suppress(OSError):
             self.store.root.rmdir()
 
-    def _put(
-        self, number: int, index: Index, data: NDArray[Any], kind: str = ""
-    ) -> None:
+    def _move_into_zarr(self, path: Path, axes: str) -> None:
+        """Write the pixels of a file into the OME-Zarr of all blocks."""
+        block = np.load(path, mmap_mode="r", allow_pickle=False)
+        leading = tuple(length for _, length in self.leading)
+        folder = self.store.zarr(path.stem)
+        io.ZarrBlocks.create(
+            folder,
+            shape=leading + block.shape[len(leading) :],
+            axes="".join(axis for axis, _ in self.leading) + axes,
+            dtype=block.dtype,
+        )
+        starts_late = self.leading and self.leading[0][0] == "T"
+        io.ZarrBlocks.write(folder, self.span[0] if starts_late else 0, block)
+        del block
+        path.unlink()
+
+    def _put(self, name: str, index: Index, data: NDArray[Any], axes: str) -> None:
         """Write a plane into its place in the block's file."""
         shape = tuple(
             self.span[1] - self.span[0] if axis == "T" else length
@@ -288,7 +333,8 @@ class BlockWriter:
             at - self.span[0] if axis == "T" else at
             for (axis, _), at in zip(self.leading, index, strict=True)
         )
-        path = self._folder / _file(number, kind)
+        path = self._folder / name
+        self._axes[path] = axes
         pixels = np.ascontiguousarray(data, dtype="<f4")
         if not path.exists():
             header = {

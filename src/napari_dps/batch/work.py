@@ -119,6 +119,7 @@ def run_block(
             channel.units((0, 1))[0].index: channel.number
             for channel in channels(stack, takes)
         },
+        as_zarr=job.settings.output.format == "zarr",
     )
     try:
         tallies = yield from stream(
@@ -155,7 +156,10 @@ def complete(job: Job, source: Source, begun: Begun) -> Generator[Progress, None
     opened = open_source(job, source.path, context)
     store = Store.of(source.files, begun.key)
     result = _result(job, opened, store, context)
-    names = write_images(result, source.files)
+    if job.settings.output.format == "zarr":
+        names = _put_zarrs(job, result, store, source.files)
+    else:
+        names = write_images(result, source.files)
     yield Progress(1, 2, "Measuring the images")
     checked = yield from _self_check(result, context) if job.self_check else _nothing()
     report = write_report(
@@ -235,6 +239,22 @@ def _result(job: Job, opened: Opened, store: Store, context: Context) -> Pipelin
     channel = next(channels(stack, takes))
     first = channel.image(channel.units((0, 1))[0], job.settings.input.camera_offset)
     return PipelineResult(stack, first, tuple(outputs), tuple(context.warnings))
+
+
+def _put_zarrs(
+    job: Job, result: PipelineResult, store: Store, files: ResultFiles
+) -> dict[str, str]:
+    """Give the OME-Zarrs that the blocks have filled their names."""
+    names = {}
+    for number in sorted(job.kept(len(result.outputs))):
+        output = result.outputs[number]
+        stage_id = output.step.stage.id
+        zeros = np.broadcast_to(np.float32(0), output.shape)
+        like = output.first.derive(zeros, axes=output.axes)
+        store.put_zarr(number, like, files.stage(stage_id))
+        names[stage_id] = files.stage(stage_id).name
+        store.put_zarr(number, like, files.uncertainty(stage_id), UNCERTAINTY)
+    return names
 
 
 def _image(
