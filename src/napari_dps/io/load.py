@@ -39,7 +39,7 @@ def load(
     Parameters
     ----------
     path : path-like
-        TIFF, DeltaVision or OME-Zarr.
+        TIFF, DeltaVision, OME-Zarr, CZI, ND2 or LIF.
     angles, phases : int, optional
         Of a raw SIM image; without them the file is a plain image, unless it names
         angles and phases itself.
