@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from napari_dps.core import (
     Pattern,
     Progress,
 )
+from napari_dps.core.types import read_pixels
 from napari_dps.pipeline.steps import Step
 from napari_dps.pipeline.stream import described, stream, stream_ticks
 from napari_dps.pipeline.units import Index, channels
@@ -203,7 +203,7 @@ def check_finite(stack: ImageStack) -> None:
     """
     if stack.data.dtype.kind != "f":
         return
-    planes: Any = (stack.data[index] for index in np.ndindex(stack.shape[:-2]))
+    planes = (read_pixels(stack.data[i]) for i in np.ndindex(stack.shape[:-2]))
     bad = sum(plane.size - int(np.isfinite(plane).sum()) for plane in planes)
     if bad:
         raise InputError(
