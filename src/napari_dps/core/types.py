@@ -207,7 +207,7 @@ def read_pixels(data: Any) -> NDArray[Any]:
 
     Examples
     --------
-    >>> read_pixels(np.ones(3)).sum()
+    >>> float(read_pixels(np.ones(3)).sum())
     3.0
     """
     compute = getattr(data, "compute", None)
