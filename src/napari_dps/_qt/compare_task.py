@@ -81,7 +81,7 @@ def item_of(
     layer : Image
         To be compared.
     point : sequence of float
-        Position of the viewer's sliders.
+        Position of the viewer's sliders, as of `layers.shown_point`.
     region, line : Shapes, optional
         Layers whose last rectangle or line counts.
     """

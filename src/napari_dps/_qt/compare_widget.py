@@ -33,7 +33,7 @@ from napari_dps._qt.compare_task import (
     why_not_compared,
 )
 from napari_dps._qt.form import compact_rows, row_label
-from napari_dps._qt.layers import LayerData, describe_layer
+from napari_dps._qt.layers import LayerData, describe_layer, shown_point
 from napari_dps._qt.measure_table import MeasureTable
 from napari_dps._qt.parts import (
     LayerCombo,
@@ -212,8 +212,8 @@ class CompareWidget(ViewerWidget):
         return [self._item(layer) for layer in self.chosen()]
 
     def _item(self, layer: Image) -> Item:
-        point, region, line = self.viewer.dims.point, self.region, self.line
-        return item_of(layer, point[-layer.ndim :], region.layer(), line.layer())
+        point = shown_point(self.viewer, layer)
+        return item_of(layer, point, self.region.layer(), self.line.layer())
 
     def _lay_out(self) -> None:
         inside = QWidget()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_dps.core import ImageStack, InputError, Optics
@@ -56,11 +57,9 @@ def pixel_size_nm(layer: Image) -> float | None:
     InputError
         If the pixels are not square.
     """
-    sizes = []
-    for scale, unit in zip(layer.scale[-2:], layer.units[-2:], strict=True):
-        if not unit.is_compatible_with("nm"):
-            return None
-        sizes.append(float(f"{(float(scale) * unit).to('nm').magnitude:.12g}"))
+    sizes = [_spacing(layer, place, "nm") for place in (-2, -1)]
+    if sizes[0] is None or sizes[1] is None:
+        return None
     if abs(sizes[0] / sizes[1] - 1) > 0.01:
         raise InputError(
             "pixels of the layer",
@@ -68,6 +67,46 @@ def pixel_size_nm(layer: Image) -> float | None:
             allowed="square",
         )
     return sizes[1]
+
+
+def z_step_nm(layer: Image) -> float | None:
+    """Return the step in Z that a layer's scale and units tell; None if they do not."""
+    return _spacing_along(layer, "Z", "nm")
+
+
+def frame_interval_s(layer: Image) -> float | None:
+    """Return the time from frame to frame that scale and units tell, or None."""
+    return _spacing_along(layer, "T", "s")
+
+
+def _spacing_along(layer: Image, axis: str, unit: str) -> float | None:
+    axes = axes_of(layer)
+    return _spacing(layer, axes.index(axis), unit) if axis in axes else None
+
+
+def _spacing(layer: Image, place: int, unit: str) -> float | None:
+    """Return the scale of a dimension in another unit; None where there is none."""
+    scale, own = float(layer.scale[place]), layer.units[place]
+    if not own.is_compatible_with(unit):
+        return None
+    return float(f"{(scale * own).to(unit).magnitude:.12g}")
+
+
+def shown_point(viewer: ViewerModel, layer: Image) -> tuple[float, ...]:
+    """Return where the sliders stand, in the units of a layer: one entry a dimension.
+
+    The sliders count in units that napari finds for all layers together.
+    """
+    point = viewer.dims.point[-layer.ndim :]
+    units = viewer.layers.units
+    if units is None:  # of different kinds: napari takes the numbers as they are
+        return tuple(point)
+    return tuple(
+        float((place * unit).to(own).magnitude)
+        for place, unit, own in zip(
+            point, units[-layer.ndim :], layer.units, strict=True
+        )
+    )
 
 
 def optics_of(layer: Image) -> Optics | None:
@@ -194,7 +233,7 @@ class Source:
         layer : Image
             The input.
         point : sequence of float, optional
-            Position of the viewer's sliders: only the T, C and Z shown there are kept.
+            As of `shown_point`: only the T, C and Z shown there are kept.
         """
         carried = layer.metadata.get(METADATA, {})
         source = cls(
@@ -202,6 +241,8 @@ class Source:
             axes=axes_of(layer),
             metadata=Metadata(
                 pixel_size_nm=pixel_size_nm(layer),
+                z_step_nm=z_step_nm(layer),
+                frame_interval_s=frame_interval_s(layer),
                 optics=optics_of(layer),
                 patterns=tuple(carried.get("patterns", ())),
                 history=tuple(carried.get("history", ())),
@@ -285,7 +326,9 @@ def result_layer(
     finer = (image.pixel_size_nm or 1.0) / (stack.pixel_size_nm or 1.0)
     scale, translate, units = [], [], []
     for axis, place in zip(image.axes, places, strict=True):
-        own = source.scale[place] if place is not None else 1.0
+        own, unit = _scale_along(image, axis)
+        if place is not None:
+            own, unit = source.scale[place], source.units[place]
         start = source.translate[place] if place is not None else 0.0
         if axis in "YX":
             side = "YX".index(axis)
@@ -294,7 +337,7 @@ def result_layer(
             own *= finer
         scale.append(own)
         translate.append(start)
-        units.append(source.units[place] if place is not None else "pixel")
+        units.append(unit)
     low, high = display_limits(image.data)
     kwargs = {
         "name": f"{source.name} · {title}",
@@ -311,21 +354,37 @@ def result_layer(
 
 def stack_layer(image: ImageStack, name: str, **extra: Any) -> LayerData:
     """Return the layer of a stack that was made of no other layer."""
-    step = image.pixel_size_nm
-    count = len(image.axes) - 2
-    origin = [0.0 if step is None else nm for nm in image.origin_nm]
+    steps = [_scale_along(image, axis) for axis in image.axes]
+    origin = [0.0 if image.pixel_size_nm is None else nm for nm in image.origin_nm]
     low, high = display_limits(image.data)
     kwargs = {
         "name": name,
-        "scale": [1.0] * count + [step or 1.0] * 2,
-        "translate": [0.0] * count + origin,
-        "units": ["pixel"] * count + ["nm" if step else "pixel"] * 2,
+        "scale": [scale for scale, _ in steps],
+        "translate": [0.0] * (len(steps) - 2) + origin,
+        "units": [unit for _, unit in steps],
         "axis_labels": [_LABELS.get(axis, axis.lower()) for axis in image.axes],
         "contrast_limits": (low, high),
         "metadata": {METADATA: carried(image)},
         **extra,
     }
     return image.data, kwargs, "image"
+
+
+def _scale_along(image: ImageStack, axis: str) -> tuple[float, str]:
+    """Return scale and unit of an axis of a stack: of its own kind, or pixels.
+
+    A unit on the axes that have one and pixels on the others is what napari shows
+    rightly: it converts units axis by axis, counted from the last, and leaves numbers
+    as they are where layers differ in kind (phases of raw frames over a z stack).
+    """
+    known = {
+        "T": (image.frame_interval_s, "s"),
+        "Z": (image.z_step_nm, "nm"),
+        "Y": (image.pixel_size_nm, "nm"),
+        "X": (image.pixel_size_nm, "nm"),
+    }
+    step, unit = known.get(axis, (None, ""))
+    return (1.0, "pixel") if step is None else (step, unit)
 
 
 def carried(image: ImageStack) -> Mapping[str, Any]:

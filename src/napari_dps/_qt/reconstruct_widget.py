@@ -7,7 +7,7 @@ from napari.layers import Image
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QWidget
 
-from napari_dps._qt.layers import Source
+from napari_dps._qt.layers import Source, shown_point
 from napari_dps._qt.microscope import Microscope
 from napari_dps._qt.parts import Section
 from napari_dps._qt.patterns_widget import PatternsWidget
@@ -77,7 +77,7 @@ class ReconstructWidget(StageWidget):
         self._preview_context.device = self.shared.device
         try:
             task = Task(
-                Source.of(layer, self.viewer.dims.point),
+                Source.of(layer, shown_point(self.viewer, layer)),
                 self.settings(),
                 self._preview_context,
                 fitted=tuple(p for p in self._fitted if p.channel_index == 0),
