@@ -16,6 +16,8 @@ from napari_dps.pipeline import InputSettings
 
 METADATA = "napari-dps"
 """Key of a layer's metadata: optics, patterns, history, as objects of the core."""
+PART = "split view"
+"""Key in there of layers that only show others; no dock takes them."""
 
 _AXIS_NAMES = {
     "T": ("t", "time"),
@@ -131,6 +133,11 @@ def stages_behind(layer: Any) -> set[str]:
     return {entry.stage for entry in history}
 
 
+def is_part(layer: Any) -> bool:
+    """Whether a layer only shows others: a part of the split view."""
+    return bool(layer.metadata.get(METADATA, {}).get(PART))
+
+
 def has_frames(layer: Image) -> bool:
     """Whether there is more than one T, C or Z to choose from."""
     raw = "P" in axes_of(layer)
@@ -152,6 +159,8 @@ def why_not(layer: Any, takes: str) -> str:
     """
     if not isinstance(layer, Image):
         return f"a {type(layer).__name__} layer holds no image"
+    if is_part(layer):
+        return f"a part of the {PART}"
     if layer.rgb:
         return "a colour picture: split its channels first"
     if layer.ndim < 2:
