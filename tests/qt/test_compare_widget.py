@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter
 from napari_dps._qt.compare_task import why_not_compared
 from napari_dps._qt.compare_widget import CompareWidget
 from napari_dps._qt.layers import (
-    is_part,
+    part_of,
     pixel_size_nm,
     place_in_nm,
     stack_layer,
@@ -253,7 +253,7 @@ def _split(dock: CompareWidget, *chosen: Image) -> list[Image]:
     """Click Split view and return the copies that it adds."""
     dock.choose(chosen)
     dock.buttons["Split view"].click()
-    return [x for x in dock.viewer.layers if isinstance(x, Image) and is_part(x)]
+    return [x for x in dock.viewer.layers if isinstance(x, Image) and part_of(x)]
 
 
 def _left_edge_nm(layer: Image) -> float:
@@ -336,7 +336,7 @@ def test_deleting_a_layer_of_the_split_view_ends_it(
     (part,) = _split(dock, layers["good"], layers["bad"])
     dock.viewer.layers.remove(part if which == "part" else layers["bad"])
     assert not dock.split.is_on
-    assert not any(is_part(layer) for layer in dock.viewer.layers)
+    assert not any(part_of(layer) for layer in dock.viewer.layers)
     assert layers["good"].visible
 
 
@@ -357,7 +357,7 @@ def test_closing_the_dock_ends_the_split_view(
 ) -> None:
     _split(dock, layers["good"], layers["bad"])
     dock.close()
-    assert not any(is_part(layer) for layer in dock.viewer.layers)
+    assert not any(part_of(layer) for layer in dock.viewer.layers)
 
 
 def test_split_view_keeps_the_sliders_of_a_time_lapse(qtbot: Any) -> None:

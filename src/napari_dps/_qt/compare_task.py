@@ -8,11 +8,10 @@ from typing import Any
 from napari.layers import Image, Layer, Shapes
 
 from napari_dps._qt.layers import (
-    PART,
     LayerData,
     Source,
     describe_layer,
-    is_part,
+    part_of,
     place_in_nm,
     stack_layer,
 )
@@ -150,8 +149,8 @@ def why_not_compared(layer: Layer) -> str:
     """Say why a layer cannot be compared; empty if it can."""
     if not isinstance(layer, Image):
         return f"a {type(layer).__name__} layer holds no image"
-    if is_part(layer):
-        return f"a part of the {PART}"
+    if part_of(layer):
+        return f"a part of the {part_of(layer)}"
     if layer.rgb:
         return "a colour picture"
     return "not square pixels" if "square" in describe_layer(layer) else ""

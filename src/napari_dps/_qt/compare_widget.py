@@ -33,7 +33,7 @@ from napari_dps._qt.compare_task import (
     why_not_compared,
 )
 from napari_dps._qt.form import compact_rows, row_label
-from napari_dps._qt.layers import LayerData, describe_layer, is_part, shown_point
+from napari_dps._qt.layers import LayerData, describe_layer, part_of, shown_point
 from napari_dps._qt.measure_table import MeasureTable
 from napari_dps._qt.parts import (
     LayerCombo,
@@ -114,7 +114,7 @@ class CompareWidget(ViewerWidget):
         ticked = self.chosen()
         if self.split.is_on and not self.split.is_whole:
             self.buttons[_SPLIT].setChecked(False)
-        everything = [layer for layer in self.viewer.layers if not is_part(layer)]
+        everything = [layer for layer in self.viewer.layers if not part_of(layer)]
         self.reference.refresh(everything)
         for combo in (self.region, self.line):
             combo.refresh([x for x in everything if isinstance(x, Shapes)])

@@ -16,8 +16,9 @@ from napari_dps.pipeline import InputSettings
 
 METADATA = "napari-dps"
 """Key of a layer's metadata: optics, patterns, history, as objects of the core."""
-PART = "split view"
-"""Key in there of layers that only show others; no dock takes them."""
+PART = "part_of"
+"""Key in there of layers that only show something for a while, and what: no dock takes
+them."""
 
 _AXIS_NAMES = {
     "T": ("t", "time"),
@@ -133,9 +134,9 @@ def stages_behind(layer: Any) -> set[str]:
     return {entry.stage for entry in history}
 
 
-def is_part(layer: Any) -> bool:
-    """Whether a layer only shows others: a part of the split view."""
-    return bool(layer.metadata.get(METADATA, {}).get(PART))
+def part_of(layer: Any) -> str:
+    """Return what a layer helps to show for a while; empty for others."""
+    return str(layer.metadata.get(METADATA, {}).get(PART, ""))
 
 
 def has_frames(layer: Image) -> bool:
@@ -159,8 +160,8 @@ def why_not(layer: Any, takes: str) -> str:
     """
     if not isinstance(layer, Image):
         return f"a {type(layer).__name__} layer holds no image"
-    if is_part(layer):
-        return f"a part of the {PART}"
+    if part_of(layer):
+        return f"a part of the {part_of(layer)}"
     if layer.rgb:
         return "a colour picture: split its channels first"
     if layer.ndim < 2:

@@ -10,14 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Layer, Vectors
+from napari.layers import Image, Vectors
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
 
+from napari_dps._qt.interlude import Interlude
 from napari_dps._qt.layers import METADATA, PART, pixel_size_nm, place_in_nm
 from napari_dps._qt.parts import hint_label
 from napari_dps._qt.plots import COLOURS
 
+_NAME = "split view"
 _STEPS = 1000
 _LINKED = ("colormap", "contrast_limits", "gamma", "interpolation2d")
 """What is changed in a layer and its copy alike."""
@@ -89,15 +91,14 @@ class SplitView(QWidget):
 
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
-        self.viewer = viewer
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, _STEPS)
         self.slider.setToolTip("Moves the border between the layers.")
         self.names = hint_label()
+        self._interlude = Interlude(viewer)
         self._layers: list[Image] = []
         self._parts: list[Image] = []
         self._line: Vectors | None = None
-        self._seen: dict[Layer, bool] = {}
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
@@ -112,29 +113,25 @@ class SplitView(QWidget):
     @property
     def is_on(self) -> bool:
         """Whether layers are shown split."""
-        return bool(self._layers)
+        return self._interlude.is_on
 
     @property
     def is_whole(self) -> bool:
-        """Whether all layers of the split view are still in the viewer."""
-        line = [] if self._line is None else [self._line]
-        known = [*self._layers, *self._parts, *line]
-        return all(layer in self.viewer.layers for layer in known)
+        """Whether no layer of the split view was taken away."""
+        return self._interlude.is_whole
 
     def start(self, layers: Sequence[Image]) -> None:
         """Show two or more layers, from left to right, and hide all others."""
         self.stop()
-        seen = {layer: layer.visible for layer in self.viewer.layers}
-        parts, line = [_copy(layer) for layer in layers[1:]], _line_above(layers[0])
-        for layer in seen:
-            layer.visible = layer is layers[0]
-        for layer, part in zip(layers[1:], parts, strict=True):
-            self.viewer.add_layer(part)
-            self.viewer.layers.link_layers([layer, part], _LINKED)
-        self.viewer.add_layer(line)
-        self.viewer.layers.selection.active = parts[-1]
-        self._layers, self._parts, self._line = list(layers), parts, line
-        self._seen = seen
+        viewer = self._interlude.viewer
+        self._layers = list(layers)
+        self._parts = [_copy(layer) for layer in layers[1:]]
+        self._line = _line_above(layers[0])
+        own = [*self._parts, self._line]
+        self._interlude.start(own, keep=layers[:1], needs=layers)
+        for pair in zip(layers[1:], self._parts, strict=True):
+            viewer.layers.link_layers(pair, _LINKED)
+        viewer.layers.selection.active = self._parts[-1]
         self.names.setText(" | ".join(layer.name for layer in layers))
         self.show()
         self.slider.blockSignals(True)
@@ -144,23 +141,17 @@ class SplitView(QWidget):
 
     def stop(self) -> None:
         """Take the copies away and show again what was shown before."""
-        if not self.is_on:
-            return
-        for layer, part in zip(self._layers[1:], self._parts, strict=True):
-            if part in self.viewer.layers and layer in self.viewer.layers:
-                self.viewer.layers.unlink_layers([layer, part], _LINKED)
-        parts, line, seen = self._parts, self._line, self._seen
-        self._layers, self._parts, self._line, self._seen = [], [], None, {}
-        for layer in (*parts, line):
-            if layer in self.viewer.layers:
-                self.viewer.layers.remove(layer)
-        for layer, was_visible in seen.items():
-            layer.visible = was_visible
+        layers = self._interlude.viewer.layers
+        for pair in zip(self._layers[1:], self._parts, strict=True):
+            if all(layer in layers for layer in pair):
+                layers.unlink_layers(pair, _LINKED)
+        self._layers, self._parts, self._line = [], [], None
+        self._interlude.stop()
         self.hide()
 
     def move_borders(self, _: int = 0) -> None:
         """Put the borders where the slider stands."""
-        if not self.is_on or self._line is None:
+        if self._line is None:
             return
         all_columns = [Columns.of(layer) for layer in self._layers]
         left = min(columns.left for columns in all_columns)
@@ -185,9 +176,9 @@ def _copy(layer: Image) -> Image:
     return Image(
         _pixels(layer),
         **kept,
-        name=f"{layer.name} | {PART}",
+        name=f"{layer.name} | {_NAME}",
         blending="opaque",
-        metadata={METADATA: {PART: True}},
+        metadata={METADATA: {PART: _NAME}},
     )
 
 
@@ -207,13 +198,13 @@ def _line_above(layer: Image) -> Vectors:
     """Return a layer for the borders, in the frame of a layer."""
     return Vectors(
         np.zeros((1, 2, 2)),
-        name=PART,
+        name=_NAME,
         scale=layer.scale[-2:],
         translate=layer.translate[-2:],
         units=layer.units[-2:],
         edge_color=COLOURS[1],
         vector_style="line",
-        metadata={METADATA: {PART: True}},
+        metadata={METADATA: {PART: _NAME}},
     )
 
 
