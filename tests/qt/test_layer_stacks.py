@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -191,21 +192,51 @@ def test_spacings_of_any_unit_reach_the_stack_and_the_result() -> None:
     assert (again.frame_interval_s, again.z_step_nm) == (0.25, 125.0)
 
 
-def test_volume_lies_in_one_viewer_with_raw_frames(raw_layer: Image) -> None:
-    """Phases in pixels over z in nm: both must go on lying alike in y and x."""
+def _raw_volume() -> ImageStack:
+    shape = {"T": 2, "Z": 3, "A": 3, "P": 5, "Y": 6, "X": 8}
+    data = np.arange(np.prod(list(shape.values())), dtype=np.float32)
+    stack = ImageStack(data.reshape(*shape.values()), "".join(shape), pixel_size_nm=65)
+    return replace(stack, z_step_nm=125.0, frame_interval_s=0.5)
+
+
+def test_raw_volume_survives_its_layer() -> None:
+    stack = _raw_volume()
+    layer = _layer(stack_layer(stack, "raw"))
+    assert axes_of(layer) == "APTZYX"
+    back = _stack(layer)
+    assert (back.axes, back.z_step_nm, back.frame_interval_s) == ("TZAPYX", 125, 0.5)
+    assert np.array_equal(back.data, stack.data)
+    again = _layer(result_layer(back, Source.of(layer), back, "denoised"))
+    assert (axes_of(again), again.data.shape) == ("APTZYX", layer.data.shape)
+    assert np.array_equal(again.data, layer.data)
+
+
+def test_result_shares_sliders_and_units_with_its_raw_frames() -> None:
+    """napari drops all units, with a warning, where a dimension mixes kinds."""
     viewer = ViewerModel()
-    volume = _layer(stack_layer(_volume(), "volume"))
-    viewer.add_layer(raw_layer)
-    viewer.add_layer(volume)
-    viewer.dims.ndisplay = 3
-    raw_world, own_world = raw_layer.extent.world, volume.extent.world
-    assert np.array_equal(
-        viewer.layers.extent.world[:, -2:],
-        [
-            np.minimum(raw_world, own_world)[0, -2:],
-            np.maximum(raw_world, own_world)[1, -2:],
-        ],
-    )
+    raw = _layer(stack_layer(_raw_volume(), "raw"))
+    stack = _stack(raw)
+    image = stack.derive(stack.data[:, :, 0, 0], axes="TZYX")
+    result = _layer(result_layer(_finer(image), Source.of(raw), stack, "SIM"))
+    viewer.add_layer(raw)
+    viewer.add_layer(result)
+    units = viewer.layers.extent.units
+    assert units is not None
+    assert [f"{unit:~}" for unit in units[-4:]] == ["s", "nm", "nm", "nm"]
+    viewer.dims.set_current_step((2, 3), (1, 2))  # time point 1, plane 2
+    for layer in viewer.layers:
+        shown = Source.of(layer, shown_point(viewer, layer))
+        frames = shown.data.reshape(-1, *shown.data.shape[-2:])
+        first = frames[0, ::2, ::2] if layer is result else frames[0]
+        assert np.array_equal(first, stack.data[1, 2, 0, 0])
+
+
+def test_layer_of_another_order_keeps_it_in_its_results() -> None:
+    labels = ("t", "a", "p", "y", "x")
+    layer = Image(np.ones((2, 3, 5, 6, 8)), axis_labels=labels)
+    stack = _stack(layer)
+    result = _layer(result_layer(stack, Source.of(layer), stack, "denoised"))
+    assert axes_of(result) == "TAPYX"
 
 
 def test_unnamed_leading_axis_is_time_and_keeps_its_scale() -> None:

@@ -165,7 +165,8 @@ def test_marks_lie_on_the_wave_vectors_in_cycles_per_um(
     optics = shown.combo.layer().metadata[METADATA]["optics"]
     reach = np.hypot(*circle.data[0].T)
     assert np.allclose(reach, 1000 / optics.cutoff_period_nm)
-    assert [str(unit) for unit in spectrum.units] == ["1 / micrometer"] * 2
+    assert spectrum.axis_labels == ("k_y (1/µm)", "k_x (1/µm)")
+    assert viewer.layers.extent.units is not None  # else napari warns
     # The frequencies beside zero are 1/(80 px · 65 nm) from it; zero is at the origin.
     assert spectrum.scale[-1] == pytest.approx(1000 / (80 * 65))
     assert spectrum.data_to_world((40, 40)) == pytest.approx((0, 0))
@@ -180,7 +181,9 @@ def test_stripes_are_the_brightest_spots_and_lie_inside_the_marks(
     spectrum, _, marks = _parts(viewer)
     for place in marks.data:
         y, x = np.round(spectrum.world_to_data(place)).astype(int)
-        assert spectrum.data[y - 1 : y + 2, x - 1 : x + 2].max() > 200
+        assert (
+            spectrum.data[y - 1 : y + 2, x - 1 : x + 2].max() > 3 * spectrum.data.mean()
+        )
 
 
 def test_spectrum_hides_the_others_and_leaves_all_as_it_was(

@@ -332,10 +332,11 @@ def result_layer(
     title : str
         What was done.
     """
-    places = _places(image, stack, source)
+    data, axes = _arranged(image, like=source.axes)
+    places = _places(axes, stack, source)
     finer = (image.pixel_size_nm or 1.0) / (stack.pixel_size_nm or 1.0)
     scale, translate, units = [], [], []
-    for axis, place in zip(image.axes, places, strict=True):
+    for axis, place in zip(axes, places, strict=True):
         own, unit = _scale_along(image, axis)
         if place is not None:
             own, unit = source.scale[place], source.units[place]
@@ -354,17 +355,18 @@ def result_layer(
         "scale": scale,
         "translate": translate,
         "units": units,
-        "axis_labels": [_LABELS.get(axis, axis.lower()) for axis in image.axes],
+        "axis_labels": [_LABELS.get(axis, axis.lower()) for axis in axes],
         "colormap": source.colormap,
         "contrast_limits": (low, high),
-        "metadata": {METADATA: carried(image)},
+        "metadata": {METADATA: carried(image, axes)},
     }
-    return image.data, kwargs, "image"
+    return data, kwargs, "image"
 
 
 def stack_layer(image: ImageStack, name: str, **extra: Any) -> LayerData:
     """Return the layer of a stack that was made of no other layer."""
-    steps = [_scale_along(image, axis) for axis in image.axes]
+    data, axes = _arranged(image)
+    steps = [_scale_along(image, axis) for axis in axes]
     origin = [0.0 if image.pixel_size_nm is None else nm for nm in image.origin_nm]
     low, high = display_limits(image.data)
     kwargs = {
@@ -372,21 +374,32 @@ def stack_layer(image: ImageStack, name: str, **extra: Any) -> LayerData:
         "scale": [scale for scale, _ in steps],
         "translate": [0.0] * (len(steps) - 2) + origin,
         "units": [unit for _, unit in steps],
-        "axis_labels": [_LABELS.get(axis, axis.lower()) for axis in image.axes],
+        "axis_labels": [_LABELS.get(axis, axis.lower()) for axis in axes],
         "contrast_limits": (low, high),
-        "metadata": {METADATA: carried(image)},
+        "metadata": {METADATA: carried(image, axes)},
         **extra,
     }
-    return image.data, kwargs, "image"
+    return data, kwargs, "image"
+
+
+def _arranged(image: ImageStack, like: str = "") -> tuple[Any, str]:
+    """Return pixels and axes as a layer shows them: in the order of another layer.
+
+    Else with angle and phase first. napari counts dimensions from the last: only so T
+    and Z of a reconstruction, which has neither, lie on those of its raw frames. They
+    share their slider then, and their unit; napari warns, and ignores all units, where
+    one dimension has units of different kinds.
+    """
+    axes = image.axes
+    if set(axes) <= set(like):
+        shown = "".join(axis for axis in like if axis in axes)
+    else:
+        shown = "".join(sorted(axes, key=lambda axis: axis not in "AP"))
+    return image.data.transpose([axes.index(axis) for axis in shown]), shown
 
 
 def _scale_along(image: ImageStack, axis: str) -> tuple[float, str]:
-    """Return scale and unit of an axis of a stack: of its own kind, or pixels.
-
-    A unit on the axes that have one and pixels on the others is what napari shows
-    rightly: it converts units axis by axis, counted from the last, and leaves numbers
-    as they are where layers differ in kind (phases of raw frames over a z stack).
-    """
+    """Return scale and unit of an axis of a stack; pixels where none is known."""
     known = {
         "T": (image.frame_interval_s, "s"),
         "Z": (image.z_step_nm, "nm"),
@@ -397,10 +410,10 @@ def _scale_along(image: ImageStack, axis: str) -> tuple[float, str]:
     return (1.0, "pixel") if step is None else (step, unit)
 
 
-def carried(image: ImageStack) -> Mapping[str, Any]:
-    """Return what a layer carries of a stack beside its pixels."""
+def carried(image: ImageStack, axes: str) -> Mapping[str, Any]:
+    """Return what a layer of these axes carries of a stack beside its pixels."""
     return {
-        "axes": image.axes,
+        "axes": axes,
         "optics": image.optics,
         "patterns": image.patterns,
         "history": image.history,
@@ -421,11 +434,11 @@ def place_in_nm(layer: Image) -> tuple[float, float]:
     return y, x
 
 
-def _places(image: ImageStack, stack: ImageStack, source: Source) -> list[int | None]:
+def _places(axes: str, stack: ImageStack, source: Source) -> list[int | None]:
     """Return which dimension of the layer each axis of a result comes from."""
     free = [n for n, axis in enumerate(source.axes) if axis == "Q"]
     places: list[int | None] = []
-    for axis in image.axes:
+    for axis in axes:
         if axis in source.axes:
             places.append(source.axes.index(axis))
             continue

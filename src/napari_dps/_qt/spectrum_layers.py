@@ -1,9 +1,12 @@
 """The power spectrum of raw frames with the wave vectors found, as layers of a viewer.
 
-All are in cycles per µm, with zero frequency at the origin.
+All are in cycles per µm, with zero frequency at the origin. Their axis labels say so;
+their units are those of the other layers: napari warns, and ignores all units, where
+layers of one viewer differ in kind.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
@@ -15,7 +18,7 @@ from napari_dps._qt.plots import COLOURS, STATUS_COLOURS
 from napari_dps.core import Pattern, PatternOrder
 from napari_dps.figures.spectrum_picture import SpectrumPicture, all_angles
 
-_UNIT = "1/µm"
+Units = tuple[Any, ...]
 _PER_UM = 1000.0
 _RING = 0.07
 """Diameter of the ring around a wave vector, over the cut-off's."""
@@ -49,8 +52,9 @@ class SpectrumScene(Interlude):
         """
         before, now = self._view, self._looked_at()
         picture = all_angles(pictures)
-        circle = _circle(picture)
-        own = [_spectrum(picture), circle]
+        units = (self.viewer.layers.extent.units or ("pixel", "pixel"))[-2:]
+        circle = _circle(picture, units)
+        own = [_spectrum(picture, units), circle]
         orders = [
             (pattern.angle_index + 1, order)
             for pattern in patterns
@@ -58,7 +62,8 @@ class SpectrumScene(Interlude):
             if order.is_usable and pattern.channel_index == 0
         ]
         if orders:  # of no points napari warns
-            own.append(_marks(orders, 2 * _PER_UM * picture.cutoff_per_nm * _RING))
+            size = 2 * _PER_UM * picture.cutoff_per_nm * _RING
+            own.append(_marks(orders, size, units))
         self.start(own)
         self._view = before or now
         self._look(now if before else self._view_of(_PER_UM * picture.cutoff_per_nm))
@@ -90,16 +95,16 @@ class SpectrumScene(Interlude):
         return tuple(camera.center), float(camera.zoom)
 
 
-def _common(name: str) -> dict[str, object]:
+def _common(name: str, units: Units) -> dict[str, Any]:
     return {
         "name": name,
-        "units": (_UNIT, _UNIT),
-        "axis_labels": ("k_y", "k_x"),
+        "units": units,
+        "axis_labels": ("k_y (1/µm)", "k_x (1/µm)"),
         "metadata": {METADATA: {PART: "power spectrum"}},
     }
 
 
-def _spectrum(picture: SpectrumPicture) -> Image:
+def _spectrum(picture: SpectrumPicture, units: Units) -> Image:
     side = picture.pixels.shape[0]
     step = _PER_UM * picture.per_nm
     return Image(
@@ -108,11 +113,11 @@ def _spectrum(picture: SpectrumPicture) -> Image:
         translate=(-(side // 2) * step,) * 2,
         contrast_limits=(0, 255),
         colormap="gray",
-        **_common("power spectrum"),
+        **_common("power spectrum", units),
     )
 
 
-def _circle(picture: SpectrumPicture) -> Shapes:
+def _circle(picture: SpectrumPicture, units: Units) -> Shapes:
     radius = _PER_UM * picture.cutoff_per_nm
     turns = np.linspace(0, 2 * np.pi, _CIRCLE_POINTS, endpoint=False)
     return Shapes(
@@ -121,11 +126,13 @@ def _circle(picture: SpectrumPicture) -> Shapes:
         edge_color="#c8ccd2",
         face_color="transparent",
         edge_width=radius / 200,
-        **_common("cut-off of the detection"),
+        **_common("cut-off of the detection", units),
     )
 
 
-def _marks(orders: Sequence[tuple[int, PatternOrder]], size: float) -> Points:
+def _marks(
+    orders: Sequence[tuple[int, PatternOrder]], size: float, units: Units
+) -> Points:
     """Return rings around wave vectors, of numbered angles, and their opposites."""
     places = np.array([order.wavevector_per_nm for _, order in orders])
     twice = [*orders, *orders]
@@ -141,5 +148,5 @@ def _marks(orders: Sequence[tuple[int, PatternOrder]], size: float) -> Points:
             "period_nm": [order.period_nm for _, order in twice],
             "status": [order.status for _, order in twice],
         },
-        **_common("wave vectors"),
+        **_common("wave vectors", units),
     )
