@@ -24,7 +24,7 @@ def _layer(data: tuple[Any, dict[str, Any], str]) -> Image:
 
 
 def test_layer_survives_writing_and_reading(tmp_path: Path) -> None:
-    raw = _layer(raw_stack("actin", height_px=48, width_px=40)[1])
+    raw = _layer(raw_stack("actin", height_px=48, width_px=40)[-1])
     data, attributes, _ = raw.as_layer_data_tuple()
     (path,) = write_image(str(tmp_path / "raw.ome.tif"), data, attributes)
     reader = get_reader(path)

@@ -113,6 +113,7 @@ class FileEdit(QWidget):
         self._info = info
         self.combo = ChoiceEdit()
         self.combo.setEditable(True)
+        self.combo.setMinimumContentsLength(4)  # beside the button in a narrow dock
         self.combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.combo.addItems(info.words)
         self.button = QPushButton("Browse …")
