@@ -17,6 +17,7 @@ from typing import Any
 
 import napari
 import numpy as np
+from napari.utils.notifications import notification_manager
 from npe2 import PluginManager, PluginManifest
 from qtpy.QtCore import QEventLoop, QSettings, QTimer
 from qtpy.QtWidgets import QApplication, QScrollArea, QWidget
@@ -197,6 +198,7 @@ def main() -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     story = Story()
     tell(story)
+    story.seen["notifications"] = [str(x) for x in notification_manager.records]
     (OUT / "story.json").write_text(
         json.dumps(story.seen, indent=2, ensure_ascii=False)
     )

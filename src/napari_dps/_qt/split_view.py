@@ -212,5 +212,5 @@ def _draw(line: Vectors, layer: Image, columns: Columns, places: list[float]) ->
     """Draw a line at each border, as high as the first layer."""
     rows = _pixels(layer).shape[-2]
     at = [(place - columns.left) / columns.step - 0.5 for place in places]
-    line.edge_width = max(rows, columns.count) / 400
+    line.edge_width = max(rows, columns.count) / 600
     line.data = np.array([[[-0.5, x], [rows, 0]] for x in at])
