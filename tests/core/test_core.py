@@ -31,6 +31,9 @@ class Example(StageParameters):
     width_px: float = Field(3, ge=1, le=9, json_schema_extra={"unit": "px"})
     mode: Literal["a", "b"] = "a"
     is_on: bool = False
+    source: str = Field(
+        "auto", json_schema_extra={"file": "*.json *.toml", "words": ["auto", "none"]}
+    )
 
 
 @given(st.floats(1, 9), st.sampled_from("ab"), st.booleans())
@@ -49,10 +52,12 @@ def test_value_beyond_the_limits_is_refused_by_name(value):
 
 
 def test_parameters_are_described_with_unit_limits_and_choices():
-    width, mode, is_on = describe(Example)
+    width, mode, is_on, source = describe(Example)
     assert (width.allowed, width.default) == ("1 to 9 px", 3)
     assert (mode.allowed, mode.kind) == ("a, b", str)
     assert (is_on.allowed, is_on.kind) == ("true, false", bool)
+    assert source.allowed == "auto, none, a file (*.json *.toml)"
+    assert (source.file, source.words) == ("*.json *.toml", ("auto", "none"))
 
 
 def test_cutoff_of_the_optics_is_that_of_abbe():

@@ -17,6 +17,7 @@ from typing import Any
 
 import napari
 import numpy as np
+from napari.utils.notifications import notification_manager
 from npe2 import PluginManager, PluginManifest
 from qtpy.QtCore import QEventLoop, QSettings, QTimer
 from qtpy.QtWidgets import QApplication, QScrollArea, QWidget
@@ -121,7 +122,7 @@ def tell(story: Story) -> None:
     viewer = story.viewer
     viewer.open_sample("napari-dps", "microtubules")
     raw = viewer.layers["Microtubules"]
-    truth = viewer.layers["Microtubules · truth"]
+    truth = viewer.layers["Microtubules · truth (DPS)"]
     before = "torch" in sys.modules
     layer = raw
     for stage, title in DOCKS.items():
@@ -134,6 +135,10 @@ def tell(story: Story) -> None:
         layer = viewer.layers[-1]
         story.keep(stage)
         story.shoot(stage, dock)
+        if stage == "reconstruct":
+            dock.patterns_widget.layers_button.click()
+            story.shoot("spectrum", dock)
+            dock.patterns_widget.layers_button.click()
         story.close(dock)
     dock = story.open("srPSF preview")
     dock.editors["modulation_factor"].setValue(1.9)
@@ -155,7 +160,7 @@ def compare(story: Story, raw: Any, truth: Any) -> None:
     """Rank all images against the truth, with a profile."""
     viewer = story.viewer
     dock = story.open("Compare")
-    images = [layer for layer in viewer.layers if layer is not truth]
+    images = [layer for layer in viewer.layers if "truth" not in layer.name]
     dock.reference.set_layer(truth)
     dock.choose(images)
     loop = QEventLoop()
@@ -175,6 +180,11 @@ def compare(story: Story, raw: Any, truth: Any) -> None:
     viewer.scene.camera.center = (0, 16000, 16200)
     viewer.scene.camera.zoom *= 4
     story.shoot("compare", dock)
+    line.visible = False
+    dock.choose([raw, images[-1]])
+    dock.buttons["Split view"].click()
+    story.shoot("split", dock)
+    dock.buttons["Split view"].click()
     story.close(dock)
     viewer.reset_view()
     viewer.layers.remove(line)
@@ -188,6 +198,7 @@ def main() -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     story = Story()
     tell(story)
+    story.seen["notifications"] = [str(x) for x in notification_manager.records]
     (OUT / "story.json").write_text(
         json.dumps(story.seen, indent=2, ensure_ascii=False)
     )

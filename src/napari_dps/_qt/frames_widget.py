@@ -16,7 +16,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_dps._qt.form import ChoiceEdit, IntegerEdit, compact_rows, row_label
+from napari_dps._qt.editors import ChoiceEdit, IntegerEdit
+from napari_dps._qt.form import compact_rows, row_label
 from napari_dps._qt.layers import Source, axes_of, is_zero_based
 from napari_dps._qt.parts import hint_label, in_gui_words
 from napari_dps._qt.runner import Failure, Runner
