@@ -155,6 +155,12 @@ def tile_edge(
         fitting_px = SHARE * available_bytes(device) / needs.bytes_per_px
         if min(shape[0] * shape[1], (edge + 2 * needs.overlap_px) ** 2) > fitting_px:
             edge = min(edge, math.isqrt(int(fitting_px)) - 2 * needs.overlap_px)
+            edge = max(_on_grid(edge), LEAST_TILE_PX)
+            if needs.tile_px is None:
+                context.warn(
+                    f"little memory is free: tiles of {edge} px are used for the "
+                    f"{needs.name}"
+                )
     edge = min(edge, context.cache.get(_key(needs), edge))
     return edge if edge >= max(shape) else max(_on_grid(edge), LEAST_TILE_PX)
 
@@ -263,12 +269,12 @@ def _smaller(
     longest = max(side.stop - side.start for side in part)
     if longest <= LEAST_TILE_PX:
         raise InputError(
-            f"not enough memory for {needs.name}, even in tiles of {longest} px: crop "
-            f"the image or {_remedies(device)}"
+            f"not enough memory for the {needs.name}, even in tiles of {longest} px: "
+            f"crop the image or {_remedies(device)}"
         )
     edge = max(_on_grid(longest // 2), LEAST_TILE_PX)
     context.cache[_key(needs)] = edge
-    context.warn(f"out of memory: tiles of {edge} px are used for {needs.name}")
+    context.warn(f"out of memory: tiles of {edge} px are used for the {needs.name}")
     return edge
 
 
