@@ -185,6 +185,15 @@ def test_whole_plane_is_one_tile_where_it_fits_else_it_is_cut(free):
     ]
 
 
+def test_tile_stays_as_it_is_for_the_planes_of_a_stack(free):
+    context = Context()
+    free(2 * 100 * (160 + 2 * 32) ** 2)
+    sizes = [tile_edge((5000, 5000), NEEDS, context, CPU)]
+    free(0)
+    sizes.append(tile_edge((5000, 5000), NEEDS, context, CPU))
+    assert sizes == [160, 160]
+
+
 def test_size_in_the_context_counts_more_than_memory(free):
     free(0)
     assert tile_edge((5000, 5000), NEEDS, Context(tile_px=200), CPU) == 192
