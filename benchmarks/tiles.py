@@ -200,7 +200,7 @@ def picture(shown: dict[str, list[Array]], path: Path) -> None:
         low, high = np.percentile(whole, [1, 99.8])
         for ax, image in zip(axes, (whole, tiled), strict=False):
             ax.imshow(image, vmin=low, vmax=high, cmap="gray")
-        largest = float(np.abs(difference).max())
+        largest = float(np.abs(difference).max()) or 1e-9
         for ax, scale in zip(axes[2:], (1e-3, largest), strict=True):
             ax.imshow(difference, vmin=-scale, vmax=scale, cmap="gray")
         titles = (

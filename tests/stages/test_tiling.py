@@ -176,6 +176,7 @@ def test_whole_plane_is_one_tile_where_it_fits_else_it_is_cut(free):
     free(2 * 100 * 1000 * 777)
     assert tile_edge((1000, 777), needs, context, CPU) >= 1000
     assert not context.warnings
+    context = Context()
     free(2 * 100 * 1000 * 776)
     edge = tile_edge((1000, 777), needs, context, CPU)
     assert (edge + 64) ** 2 <= 1000 * 776
