@@ -21,7 +21,7 @@ from napari_dps.core import (
     StageParameters,
     finish,
 )
-from napari_dps.core.device import resolve_device
+from napari_dps.core.device import available_bytes, resolve_device
 from napari_dps.core.params import describe, parse
 
 OPTICS = Optics(na=1.3, emission_nm=660, pixel_size_nm=65)
@@ -148,3 +148,19 @@ def test_finish_returns_what_the_generator_returned():
 def test_device_that_is_not_there_is_refused(name):
     with pytest.raises(InputError, match="device"):
         resolve_device(name)
+
+
+def test_memory_of_a_gpu_is_what_is_free_and_what_torch_holds_in_reserve(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 9000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 500)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 200)
+    assert available_bytes(torch.device("cuda")) == 1300
+
+
+def test_memory_of_the_cpu_is_what_programs_can_still_get():
+    import psutil
+    import torch
+
+    assert 0 < available_bytes(torch.device("cpu")) <= psutil.virtual_memory().total

@@ -10,9 +10,17 @@ if TYPE_CHECKING:
     import torch
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-_SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
+_SIGNS = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "alloc_failed",
+    "could not create a primitive",
+    "could not execute a primitive",
+)
 """Of a lack of memory, in what RuntimeErrors say: of CUDA and MPS, of torch's allocator
-for the CPU on Linux and on Windows, and of cuFFT and cuBLAS."""
+for the CPU on Linux and on Windows, of cuFFT and cuBLAS, and of oneDNN (seen when the
+memory of the process was limited; its primitives lack nothing else)."""
 
 
 def resolve_device(name: str = "auto") -> torch.device:
