@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 import secrets
 import shutil
@@ -27,6 +28,7 @@ from napari_dps.pipeline.units import Index, Span
 _DONE = "done.json"
 _SHARED = "shared.json"
 UNCERTAINTY = "uncertainty"
+_KEY_DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class Store:
     @classmethod
     def of(cls, files: ResultFiles, key: str) -> Store:
         """Return the store of an input."""
-        return cls(files.folder / f"{_prefix(files)}{key[:16]}.part")
+        return cls(files.folder / f"{_prefix(files)}{key[:_KEY_DIGITS]}.part")
 
     def block(self, span: Span) -> Path:
         """Return the folder of a block."""
@@ -226,13 +228,14 @@ def remove_others(files: ResultFiles, kept: Store | None = None) -> None:
 
 
 def _roots(files: ResultFiles) -> Iterator[Path]:
-    pattern = f"{glob.escape(_prefix(files))}*.part"
+    pattern = f"{glob.escape(_prefix(files))}{'[0-9a-f]' * _KEY_DIGITS}.part"
     return (path for path in files.folder.glob(pattern) if path.is_dir())
 
 
 def _prefix(files: ResultFiles) -> str:
-    """Begin the name of a store; cut, so that a long name leaves room for the key."""
-    return f".{files.name[:80]}~"
+    """Begin the name of a store: cut, for the key to fit, and yet of this input only."""
+    name = files.name.encode("utf-8", "surrogateescape")
+    return f".{files.name[:40]}~{hashlib.sha256(name).hexdigest()[:8]}~"
 
 
 def _file(number: int, kind: str = "") -> str:
@@ -297,9 +300,11 @@ class BlockWriter:
             self._move_into_zarr(path, axes)
         with writing(self.store.root):
             (self._folder / _DONE).write_bytes(record)
-            if self.store.has(self.span):
-                return
-            self._folder.rename(self.store.block(self.span))
+            try:
+                self._folder.rename(self.store.block(self.span))
+            except OSError:
+                if not self.store.has(self.span):
+                    raise
 
     def remove(self) -> None:
         """Remove a block that does not come to its end, and a store without blocks."""
