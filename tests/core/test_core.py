@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -164,3 +165,31 @@ def test_memory_of_the_cpu_is_what_programs_can_still_get():
     import torch
 
     assert 0 < available_bytes(torch.device("cpu")) <= psutil.virtual_memory().total
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_memory_limit_of_a_job_counts(tmp_path, monkeypatch, version):
+    from napari_dps.core import device
+
+    text = "4:memory:/job/step" if version == 1 else "0::/job/step"
+    folder = tmp_path / "memory" if version == 1 else tmp_path
+    names = (
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        if version == 1
+        else ("memory.max", "memory.current", "inactive_file")
+    )
+    for place, limit in (("job/step", "max"), ("job", "1000")):
+        own = folder / place
+        own.mkdir(parents=True, exist_ok=True)
+        (own / names[0]).write_text(limit)
+        (own / names[1]).write_text("600\n")
+        (own / "memory.stat").write_text(f"cache 300\n{names[2]} 200\n")
+    read_text = Path.read_text
+    monkeypatch.setattr(
+        Path,
+        "read_text",
+        lambda self, *a, **k: (
+            text if str(self) == "/proc/self/cgroup" else read_text(self, *a, **k)
+        ),
+    )
+    assert device._left_of_job(tmp_path) == 1000 - 600 + 200

@@ -233,7 +233,7 @@ def _roots(files: ResultFiles) -> Iterator[Path]:
 
 
 def _prefix(files: ResultFiles) -> str:
-    """Begin the name of a store: cut, for the key to fit, and yet of this input only."""
+    """Begin the name of a store: cut, so that the key fits, yet of this input alone."""
     name = files.name.encode("utf-8", "surrogateescape")
     return f".{files.name[:40]}~{hashlib.sha256(name).hexdigest()[:8]}~"
 

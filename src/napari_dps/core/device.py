@@ -119,8 +119,16 @@ def _left_of_job(root: Path = Path("/sys/fs/cgroup")) -> int:
                 with contextlib.suppress(OSError, ValueError):  # "max": no limit
                     folder = own / place.relative_to("/")
                     limit, used = (int((folder / n).read_text()) for n in names)
-                    left = min(left, max(limit - used, 0))
+                    left = min(left, max(limit - used + _reclaimable(folder), 0))
     return left
+
+
+def _reclaimable(folder: Path) -> int:
+    """Return what a control group holds of files only because nobody needs room."""
+    stat = dict(
+        line.split() for line in (folder / "memory.stat").read_text().splitlines()
+    )
+    return int(stat.get("total_inactive_file", stat.get("inactive_file", 0)))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
