@@ -10,6 +10,8 @@ dock in both themes, and ``story.json`` with what was seen on the way.
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -24,7 +26,7 @@ from qtpy.QtWidgets import QApplication, QScrollArea, QWidget
 
 import napari_dps
 
-OUT = Path(sys.argv[1])
+OUT = Path(sys.argv[1]).absolute()
 SIZE = (1600, 1000)
 DOCKS = {
     "denoise": "Denoise",
@@ -154,6 +156,31 @@ def tell(story: Story) -> None:
     dock.save(OUT / "pipeline.toml")
     story.shoot("pipeline", dock)
     raw.save(str(OUT / "raw.ome.tif"), plugin="napari-dps")
+    batch(story, dock)
+
+
+def batch(story: Story, dock: Any) -> None:
+    """Run the folder of a day, with a file in it that is none."""
+    inputs = OUT / "2026-11-22"
+    inputs.mkdir()
+    for name in ("cell 1", "cell 2", "cell 3"):
+        shutil.copy(OUT / "raw.ome.tif", inputs / f"{name}.ome.tif")
+    (inputs / "notes.tif").write_text("cell 2 moved")
+    os.chdir(OUT)  # the names in the picture are short, and the same everywhere
+    for name, box in dock.boxes.items():
+        box.setChecked(name in ("reconstruct", "background"))
+    dock.batch.inputs.setText(inputs.name)
+    dock.batch.results.setText("results")
+    dock.batch_section.setOpen(True)
+    loop = QEventLoop()
+    dock.batch.runner.finished.connect(loop.quit)
+    dock.batch.run_button.click()
+    loop.exec()
+    spin(0.5)
+    scroll = dock.findChild(QScrollArea).verticalScrollBar()
+    scroll.setValue(scroll.maximum())
+    story.seen["batch"] = dock.batch.status.text()
+    story.shoot("batch", dock)
 
 
 def compare(story: Story, raw: Any, truth: Any) -> None:

@@ -74,8 +74,8 @@ def test_pixels_are_those_of_the_command_line(
 ) -> None:
     _run(qtbot, dock.batch, folder / "a.ome.tif", tmp_path / "gui")
     options = (
-        "--stages reconstruct,background --camera-offset 100 --na 1.4 --emission-nm 525 "
-        "--angles 3 --phases 3"
+        "--stages reconstruct,background --camera-offset 100 --na 1.4 "
+        "--emission-nm 525 --angles 3 --phases 3"
     )
     raw, out = str(folder / "a.ome.tif"), str(tmp_path / "cli")
     assert main(["run", raw, "--out", out, *options.split()]) == 0

@@ -71,13 +71,13 @@ class PipelineWidget(RunWidget):
         self.keep_all.setChecked(True)
         self.keep_all.setToolTip("Otherwise only that of the last.")
         self.batch = BatchWidget(self._batch_settings, lambda: self.shared.device)
-        batch = Section(
+        self.batch_section = Section(
             "Batch: a folder of files",
             self.batch,
             is_open=False,
             tip="The same stages on files instead of a layer.",
         )
-        return [*sections, self.keep_all, self._file_buttons(), batch]
+        return [*sections, self.keep_all, self._file_buttons(), self.batch_section]
 
     def settings(self) -> Settings:
         """Return what is set: what Save writes and the command line runs.
