@@ -21,7 +21,6 @@ from napari_dps.core.errors import explain
 from napari_dps.core.progress import PART_TICKS
 from napari_dps.pipeline.units import Span
 from napari_dps.report import Json
-from napari_dps.stages.base import Context
 
 if TYPE_CHECKING:
     import distributed
@@ -140,7 +139,9 @@ def _plan(
     for number, source in enumerate(sources):
         yield Progress(0, 1, f"Opening {source.path.name}")
         try:
-            opened = open_source(job, source.path, Context())
+            opened = open_source(job, source.path)
+            if not job.resume:
+                remove_others(source.files)
         except Exception as problem:  # noqa: BLE001 - told; the others go on
             put(number, _row_of(source.path, reason_of(problem)))
         else:
@@ -325,21 +326,24 @@ def _on_cluster(
 ) -> Generator[Progress, None, None]:
     """Run tasks on the workers of a dask scheduler."""
     with _client(scheduler) as client:
-        numbers = {client.compute(_graph(job, plan)): plan for plan in plans}
-        total, waiting = len(numbers), set(numbers)
+        waiting = {client.compute(_graph(job, plan)): plan for plan in plans}
+        total = len(waiting)
         try:
             while waiting:
                 done = total - len(waiting)
                 workers = len(client.scheduler_info(n_workers=-1)["workers"])
                 yield Progress(done, total, f"{done} of {total}, {workers} workers")
                 for future in _finished(waiting):
-                    waiting.discard(future)
-                    plan = numbers[future]
+                    # Let go of at once, or it were done again with a worker's loss.
+                    plan = waiting.pop(future)
                     if future.status == "finished":
                         put(plan.number, future.result())
                     else:
-                        lost = Failure(f"workers were lost: {future.exception()}", True)
+                        is_known = future.status == "error"
+                        why = future.exception() if is_known else future.status
+                        lost = Failure(f"workers were lost: {why}", is_own=True)
                         put(plan.number, _failed(plan, lost))
+                    future.release()
         finally:
             client.cancel(list(waiting))
     yield Progress(total, total, "Done")

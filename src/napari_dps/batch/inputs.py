@@ -44,17 +44,18 @@ def find_sources(
     InputError
         If nothing is found, or results would overwrite one another or an input.
     """
-    found: dict[Path, Path] = {}
+    found: dict[str, tuple[Path, Path]] = {}
     for name in names:
         if not Path(name).exists() and not glob.has_magic(name):
-            found.setdefault(Path(name), Path())  # fails by itself, not all others
-            continue
-        for path, below in io.find_inputs(name, exclude=folder):
-            found.setdefault(path, below)
+            images = [(Path(name), Path())]  # fails by itself, not all others
+        else:
+            images = io.find_inputs(name, exclude=folder)
+        for path, below in images:
+            found.setdefault(os.path.abspath(path), (path, below))
     suffix = _SUFFIXES[settings.output.format]
     sources = [
         Source(path, ResultFiles(folder / below, stem(path), suffix))
-        for path, below in found.items()
+        for path, below in found.values()
     ]
     _check_collisions(sources, settings)
     return sources

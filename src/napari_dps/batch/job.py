@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import numpy as np
 
 from napari_dps import __version__, io
 from napari_dps.batch.results import ResultFiles
@@ -96,9 +98,15 @@ class Job:
             "patterns": [p.model_dump(mode="json") for p in self.patterns],
             "self_check": self.self_check,
             "tile_px": self.tile_px,
+            "weights": self._weights(),
         }
         text = json.dumps(asked, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def _weights(self) -> list[str]:
+        """Return what the files of weights hold that parameters name."""
+        names = (getattr(p, "weights", "") for p in self.settings.parameters.values())
+        return [io.content_hash(name) for name in names if Path(name).is_file()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,19 +121,17 @@ class Opened:
         Of the run.
     spans : tuple of (int, int)
         Blocks of time points, each a task.
+    warnings : tuple of str
+        What opening it has led to.
     """
 
     stack: ImageStack
     steps: tuple[Step, ...]
     spans: tuple[Span, ...]
-
-    @property
-    def units(self) -> int:
-        """Planes or raw sets in all."""
-        return self.stack.size("T") * self.stack.size("C") * self.stack.size("Z")
+    warnings: tuple[str, ...]
 
 
-def open_source(job: Job, path: Path, context: Context) -> Opened:
+def open_source(job: Job, path: Path, *, check_order: bool = False) -> Opened:
     """Open an input and choose its steps; no pixels but a few are read.
 
     Parameters
@@ -134,23 +140,28 @@ def open_source(job: Job, path: Path, context: Context) -> Opened:
         Of the batch.
     path : Path
         The input.
-    context : Context
-        Receives the warnings.
+    check_order : bool
+        Whether the frames are asked if the order fits them.
 
     Raises
     ------
     InputError
         If it cannot be read, or does not fit what is asked.
     """
-    settings, given = job.settings, job.settings.input
-    stack = io.load(
-        path,
+    settings, given, context = job.settings, job.settings.input, Context()
+    raw = io.read(path, lazy=True)
+    if isinstance(raw.data, np.memmap):
+        # Pages of a map that were read count as memory of ours, more with each frame.
+        raw = replace(raw, data=io.mapped(raw.data))
+    stack = io.arrange(
+        raw,
         angles=given.angles,
         phases=given.phases,
         order=given.order,
         pixel_size_nm=settings.pixel_size_nm,
         lazy=True,
         refuse_wrong_order=job.refuse_wrong_order and given.order is None,
+        check=check_order,
         warn=context.warn,
     )
     stack = settings.with_optics(stack)
@@ -164,7 +175,7 @@ def open_source(job: Job, path: Path, context: Context) -> Opened:
             "size (--na, --emission-nm, --pixel-size-nm)"
         )
     stack = as_given(stack, context, given.camera_offset)
-    return Opened(stack, steps, _blocks(stack, steps))
+    return Opened(stack, steps, _blocks(stack, steps), tuple(context.warnings))
 
 
 def _blocks(stack: ImageStack, steps: tuple[Step, ...]) -> tuple[Span, ...]:

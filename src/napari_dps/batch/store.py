@@ -7,11 +7,13 @@ import hashlib
 import os
 import secrets
 import shutil
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,27 +83,17 @@ _RECORD = TypeAdapter(BlockRecord)
 _SHARED_LIST = TypeAdapter(tuple[Shared, ...])
 
 
-class StoredArray:
-    """A ``.npy`` file as an array that is read where it is indexed.
+@dataclass(frozen=True, eq=False)
+class _StoredPlanes:
+    """Reads planes of a step's result from the files of its blocks, by their number."""
 
-    Nothing stays mapped, so that memory does not grow with what was read.
+    parts: tuple[io.Planes, ...]
+    first: tuple[int, ...]
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        header = np.load(path, mmap_mode="r", allow_pickle=False)
-        self._path = path
-        self.shape: tuple[int, ...] = header.shape
-        self.dtype: np.dtype[Any] = header.dtype
-        self.ndim: int = header.ndim
-
-    def __getitem__(self, index: Any) -> NDArray[Any]:
-        """Read a part."""
-        return np.array(np.load(self._path, mmap_mode="r", allow_pickle=False)[index])
+    def __call__(self, number: int) -> NDArray[Any]:
+        """Read one plane, (1, Y, X)."""
+        part = bisect_right(self.first, number) - 1
+        return self.parts[part].read(number - self.first[part])
 
 
 @dataclass(frozen=True)
@@ -152,7 +144,7 @@ class Store:
         return pixels
 
     def array(
-        self, spans: Iterable[Span], axis: int | None, number: int, kind: str = ""
+        self, spans: Iterable[Span], number: int, kind: str = ""
     ) -> NDArray[Any] | None:
         """Return a step's result for all blocks, lazily; None where it was not kept.
 
@@ -160,32 +152,26 @@ class Store:
         ----------
         spans : iterable of (int, int)
             Of the blocks.
-        axis : int or None
-            Position of T in the leading axes.
         number : int
             Of the step.
         kind : str
             ``uncertainty`` for that.
         """
-        import dask.array
-
         paths = [self.block(span) / _file(number, kind) for span in spans]
         if not paths[0].exists():
             return None
-        stored = [StoredArray(path) for path in paths]
-        parts = [
-            dask.array.from_array(
-                part,
-                chunks=(1,) * (part.ndim - 2) + part.shape[-2:],
-                name=str(path),
-                meta=np.empty((0,) * part.ndim, part.dtype),
-            )
-            for part, path in zip(stored, paths, strict=True)
-        ]
-        joined: NDArray[Any] = (
-            parts[0] if axis is None else dask.array.concatenate(parts, axis=axis)
+        parts = tuple(
+            io.mapped(np.load(path, mmap_mode="r", allow_pickle=False))
+            for path in paths
         )
-        return joined
+        counts = [part.index.size for part in parts]
+        *lead, height, width = parts[0].shape
+        if len(parts) > 1:  # blocks of time points, which lead
+            lead[0] = sum(part.shape[0] for part in parts)
+        read = _StoredPlanes(parts, tuple(accumulate(counts, initial=0))[:-1])
+        index = np.arange(sum(counts)).reshape(lead)
+        planes = io.Planes(read, index, (height, width), parts[0].dtype)
+        return cast(NDArray[Any], planes)
 
     def zarr(self, name: str) -> Path:
         """Return the folder of the OME-Zarr that blocks are written into."""
@@ -233,7 +219,7 @@ def _roots(files: ResultFiles) -> Iterator[Path]:
 
 
 def _prefix(files: ResultFiles) -> str:
-    """Begin the name of a store: cut, so that the key fits, yet of this input alone."""
+    """Begin the name of a store: cut, so that it fits, and yet of this input only."""
     name = files.name.encode("utf-8", "surrogateescape")
     return f".{files.name[:40]}~{hashlib.sha256(name).hexdigest()[:8]}~"
 

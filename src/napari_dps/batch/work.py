@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -51,6 +51,8 @@ class Begun:
         See `Job.key`; of the input's content alone.
     shared : tuple of Shared or None
         What all its units share; None where each block finds it.
+    warnings : tuple of str
+        What opening it has led to.
     report : dict or None
         That of an earlier batch which has done all of it.
     """
@@ -58,6 +60,7 @@ class Begun:
     key: str
     sha256: str
     shared: tuple[Shared, ...] | None = None
+    warnings: tuple[str, ...] = ()
     report: Json | None = None
 
 
@@ -75,22 +78,23 @@ def begin(job: Job, source: Source) -> Generator[Progress, None, Begun]:
     store = Store.of(source.files, key)
     if job.resume and (report := finished_report(source.files, key)) is not None:
         return Begun(key, sha256, report=report)
-    _check_targets(job, source)
-    remove_others(source.files, store if job.resume else None)
-    context = _context(job)
-    opened = open_source(job, source.path, context)
+    opened = open_source(job, source.path, check_order=True)
+    _check_targets(opened, source)
+    # A lost worker's tasks come twice: what this batch has done of the input stays.
+    remove_others(source.files, store)
+    begun = Begun(key, sha256, warnings=opened.warnings)
     if frames_between_patterns(opened.steps) or len(opened.spans) == 1:
-        return Begun(key, sha256)
-    shared = store.shared() if job.resume else None
+        return begun
+    shared = store.shared()
     if shared is None:
         shared = yield from shared_by_blocks(
             opened.stack,
             opened.steps,
-            context,
+            _context(job),
             camera_offset=job.settings.input.camera_offset,
         )
         store.put_shared(shared)
-    return Begun(key, sha256, shared)
+    return replace(begun, shared=shared)
 
 
 def run_block(
@@ -106,8 +110,7 @@ def run_block(
     store = Store.of(source.files, begun.key)
     if begun.report is not None or store.has(span):
         return
-    context = _context(job)
-    opened = open_source(job, source.path, context)
+    opened = _reopened(job, source.path)
     stack, steps = opened.stack, opened.steps
     takes = steps[0].stage.takes
     writer = BlockWriter(
@@ -125,7 +128,7 @@ def run_block(
         tallies = yield from stream(
             stack,
             steps,
-            context,
+            _context(job),
             writer.keep,
             camera_offset=job.settings.input.camera_offset,
             span=span,
@@ -153,9 +156,14 @@ def complete(job: Job, source: Source, begun: Begun) -> Generator[Progress, None
         return begun.report
     yield Progress(0, 2, "Writing the images")
     context = _context(job)
-    opened = open_source(job, source.path, context)
+    for text in begun.warnings:
+        context.warn(text)
+    opened = _reopened(job, source.path)
     store = Store.of(source.files, begun.key)
     result = _result(job, opened, store, context)
+    # While files of this run and of one before stand side by side no report vouches.
+    with io.writing(source.files.report):
+        source.files.report.unlink(missing_ok=True)
     if job.settings.output.format == "zarr":
         names = _put_zarrs(job, result, store, source.files)
     else:
@@ -189,9 +197,9 @@ def finished_report(files: ResultFiles, key: str) -> Json | None:
     return report if is_whole else None
 
 
-def _check_targets(job: Job, source: Source) -> None:
+def _check_targets(opened: Opened, source: Source) -> None:
     """Refuse results that could not be written, before any time is spent."""
-    ids = job.settings.stages or ()
+    ids = [step.stage.id for step in opened.steps]
     for path in source.files.all(ids):
         io.check_target(path, [source.path])
     with io.writing(source.files.folder):
@@ -211,7 +219,6 @@ def _result(job: Job, opened: Opened, store: Store, context: Context) -> Pipelin
     for tally in tallies:
         for text in tally.warnings:
             context.warn(text)
-    axis = leading.find("T") if "T" in leading else None
     outputs = []
     for number, step in enumerate(steps):
         firsts = [
@@ -220,10 +227,10 @@ def _result(job: Job, opened: Opened, store: Store, context: Context) -> Pipelin
         ]
         first = described(stack, number, firsts, tallies)
         axes = leading + first.axes
-        data = store.array(opened.spans, axis, number)
+        data = store.array(opened.spans, number)
         image = None
         if data is not None:
-            spread = store.array(opened.spans, axis, number, UNCERTAINTY)
+            spread = store.array(opened.spans, number, UNCERTAINTY)
             image = first.derive(data, axes=axes, uncertainty=spread)
         outputs.append(
             StageOutput(
@@ -288,6 +295,19 @@ def _self_check(
 
 def _nothing() -> Generator[Progress, None, None]:
     yield from ()
+
+
+def _reopened(job: Job, path: Path) -> Opened:
+    """Return an input that has been looked at; the last one of this thread is kept.
+
+    Headers of long files take seconds to read, and each block needs them.
+    """
+    status = path.stat()
+    key = job, path, status.st_mtime_ns, status.st_size
+    if getattr(_local, "key", None) != key:
+        _local.opened, _local.key = open_source(job, path), key
+    opened: Opened = _local.opened
+    return opened
 
 
 def _context(job: Job) -> Context:

@@ -192,23 +192,3 @@ class ImageStack:
                 "(--na, --emission-nm, --pixel-size-nm)"
             )
         return self.optics
-
-
-def read_pixels(data: Any) -> NDArray[Any]:
-    """Return pixels that may be lazy as an array in memory.
-
-    In the thread that asks: a task of a cluster that waited for others of its kind
-    would wait for itself.
-
-    Parameters
-    ----------
-    data : array
-        NumPy's, or one of dask.
-
-    Examples
-    --------
-    >>> float(read_pixels(np.ones(3)).sum())
-    3.0
-    """
-    compute = getattr(data, "compute", None)
-    return np.asarray(data if compute is None else compute(scheduler="synchronous"))

@@ -2,6 +2,7 @@
 
 from napari_dps.io.content import content_hash
 from napari_dps.io.inputs import find_inputs
+from napari_dps.io.lazy import Planes, fetch, mapped
 from napari_dps.io.load import arrange, load
 from napari_dps.io.ngff_write import ZarrBlocks
 from napari_dps.io.order import usual_counts
@@ -15,15 +16,18 @@ from napari_dps.io.write import save
 __all__ = [
     "Metadata",
     "OrderCheck",
+    "Planes",
     "RawImage",
     "ZarrBlocks",
     "arrange",
     "check_order",
     "check_target",
     "content_hash",
+    "fetch",
     "find_inputs",
     "load",
     "load_patterns",
+    "mapped",
     "read",
     "replacing",
     "save",

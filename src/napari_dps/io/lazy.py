@@ -198,6 +198,15 @@ def mapped(data: np.memmap[Any, Any]) -> Planes:
     )
 
 
+def fetch(part: Any) -> NDArray[Any]:
+    """Read what was taken of lazy data, in this thread.
+
+    Inside a task of dask, another scheduler than this one could wait for ever.
+    """
+    compute = getattr(part, "compute", None)
+    return np.asarray(part if compute is None else compute(scheduler="sync"))
+
+
 def planes(data: NDArray[Any]) -> Iterator[NDArray[Any]]:
     """Yield the planes of an array, (…, Y, X), holding few of a lazy one at a time.
 
@@ -208,7 +217,7 @@ def planes(data: NDArray[Any]) -> Iterator[NDArray[Any]]:
     chunks = getattr(data, "chunks", None)
     if chunks is None or all(set(sizes) == {1} for sizes in chunks[:-2]):
         for index in np.ndindex(lead):
-            yield np.asarray(data[index])
+            yield fetch(data[index])
         return
     starts = [np.cumsum((0, *sizes)) for sizes in chunks[:-2]]
     held: dict[tuple[int, ...], NDArray[Any]] = {}
@@ -226,7 +235,7 @@ def planes(data: NDArray[Any]) -> Iterator[NDArray[Any]]:
             part = data[tuple(map(slice, first, ends))]
             while held and size + part.nbytes > LARGEST_BLOCK_BYTES:
                 size -= held.pop(next(iter(held))).nbytes
-            held[first] = np.asarray(part)
+            held[first] = fetch(part)
         yield held[first][tuple(i - n for i, n in zip(index, first, strict=True))]
 
 
@@ -273,9 +282,7 @@ class _Chunks:
                 for i, n in zip(first, self.chunk, strict=True)
             )
         ]
-        # Inside a task of dask, another scheduler than this one could wait for ever.
-        compute = getattr(part, "compute", None)
-        data = np.asarray(part if compute is None else compute(scheduler="sync"))
+        data = fetch(part)
         lead = data.shape[:-2]
         if lead != self.chunk:  # the last chunk along an axis is shorter
             rest = [(0, n - found) for n, found in zip(self.chunk, lead, strict=True)]

@@ -93,9 +93,13 @@ def arrange(
     pixel_size_nm: float | None = None,
     lazy: bool = False,
     refuse_wrong_order: bool = False,
+    check: bool = True,
     warn: Warn = _log.warning,
 ) -> ImageStack:
-    """Arrange a raw image to a stack; parameters and errors as for `load`."""
+    """Arrange a raw image to a stack; parameters and errors as for `load`.
+
+    Without ``check`` the frames are not asked whether the order fits them.
+    """
     raw = replace(raw, data=_native(raw.data, lazy))
     data, layout, hint = _frames(raw, angles, phases, order)
     if isinstance(data, np.ndarray) and not lazy:
@@ -103,11 +107,11 @@ def arrange(
     for message in (*raw.metadata.warnings, hint):
         if message:
             warn(message)
-    if angles is not None:
-        check = check_layout(data, layout)
-        if check.status == "wrong":
+    if check and angles is not None:
+        found = check_layout(data, layout)
+        if found.status == "wrong":
             tiles = "; for tiles try the other of montage, montage-pa"
-            message = check.message + (tiles if order in MONTAGES else "")
+            message = found.message + (tiles if order in MONTAGES else "")
             if refuse_wrong_order:
                 raise InputError(f"{message}; an order that is named is believed")
             warn(message)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from napari_dps import io
 from napari_dps.core import ImageStack
-from napari_dps.core.types import read_pixels
 
 
 def first_unit(stack: ImageStack) -> ImageStack:
@@ -23,7 +23,7 @@ def first_unit(stack: ImageStack) -> ImageStack:
     """
     first = tuple(0 if axis in "TCZ" else slice(None) for axis in stack.axes)
     axes = "".join(axis for axis in stack.axes if axis not in "TCZ")
-    pixels = read_pixels(stack.data[first])
+    pixels = io.fetch(stack.data[first])
     return stack.derive(pixels, axes=axes, channel_names=())
 
 

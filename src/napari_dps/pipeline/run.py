@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_dps import __version__
+from napari_dps import __version__, io
 from napari_dps.core import (
     OFFSET_STEP,
     HistoryEntry,
@@ -18,7 +18,6 @@ from napari_dps.core import (
     Pattern,
     Progress,
 )
-from napari_dps.core.types import read_pixels
 from napari_dps.pipeline.steps import Step
 from napari_dps.pipeline.stream import described, stream, stream_ticks
 from napari_dps.pipeline.units import Index, channels
@@ -203,7 +202,7 @@ def check_finite(stack: ImageStack) -> None:
     """
     if stack.data.dtype.kind != "f":
         return
-    planes = (read_pixels(stack.data[i]) for i in np.ndindex(stack.shape[:-2]))
+    planes = (io.fetch(stack.data[i]) for i in np.ndindex(stack.shape[:-2]))
     bad = sum(plane.size - int(np.isfinite(plane).sum()) for plane in planes)
     if bad:
         raise InputError(

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_dps.core import (
     ImageStack,
+    InputError,
     NoiseToSignal,
     Optics,
     Pattern,
@@ -140,7 +141,12 @@ def _average(
     sample = channel.image(channel.middle(span), camera_offset)
     mean = np.zeros_like(sample.data)
     for unit in units:
-        mean += channel.image(unit, camera_offset).data
+        pixels = channel.image(unit, camera_offset).data
+        if not np.isfinite(pixels).all():
+            raise InputError(
+                "the image holds values that are not finite (NaN or inf)" + unit.where
+            )
+        mean += pixels
     mean /= len(units)
     return sample.derive(mean), sample
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from napari_dps import io
 from napari_dps.core import ImageStack
-from napari_dps.core.types import read_pixels
 
 Index = tuple[int, ...]
 """Place of a unit along the leading axes of a stack, in their order."""
@@ -82,7 +82,7 @@ class Channel:
 
     def image(self, unit: Unit, camera_offset: float = 0.0) -> ImageStack:
         """Read a unit: float32, the camera's offset subtracted."""
-        data = np.array(read_pixels(self.stack.data[unit.index]), dtype=np.float32)
+        data = io.fetch(self.stack.data[unit.index]).astype(np.float32)
         if camera_offset:
             data -= np.float32(camera_offset)
         return self.stack.derive(data, axes=self.takes)

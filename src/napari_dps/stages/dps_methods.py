@@ -273,8 +273,9 @@ def _model(task: Task) -> ImagingModel:
 
     shape = (task.image.shape[0], task.image.shape[1])
     device = resolve_device(task.context.device)
-    key = ("imaging model", shape, task.cutoff_per_pixel, device)
-    if key not in task.context.cache:
-        task.context.cache[key] = ImagingModel(shape, task.cutoff_per_pixel, device)
-    model: ImagingModel = task.context.cache[key]
+    key, cache = (shape, task.cutoff_per_pixel, device), task.context.cache
+    # One at a time: the images of a batch may all differ.
+    if cache.get("imaging model", (None,))[0] != key:
+        cache["imaging model"] = key, ImagingModel(*key)
+    model: ImagingModel = cache["imaging model"][1]
     return model
