@@ -33,7 +33,7 @@ Array = np.ndarray
 WHOLE = 2**20
 TILES = (None, 512, 256, 128, LEAST_TILE_PX)
 SHOWN = 128
-OVERLAPS = (16, 32, 48, 64, 96)
+OVERLAPS = (32, 48, 64, 96, 128)
 FILTERS = {
     "default": {},
     "Wiener parameter 0.003, no apodisation": {
@@ -46,7 +46,7 @@ FILTERS = {
         "attenuation_width": 0.1,
     },
 }
-EDGE = 32
+EDGE = 48
 """Pixels of the result that are left out for the difference inside."""
 
 
@@ -200,7 +200,7 @@ def picture(shown: dict[str, list[Array]], path: Path) -> None:
         low, high = np.percentile(whole, [1, 99.8])
         for ax, image in zip(axes, (whole, tiled), strict=False):
             ax.imshow(image, vmin=low, vmax=high, cmap="gray")
-        largest = float(np.abs(difference).max())
+        largest = float(np.abs(difference).max()) or 1e-9
         for ax, scale in zip(axes[2:], (1e-3, largest), strict=True):
             ax.imshow(difference, vmin=-scale, vmax=scale, cmap="gray")
         titles = (
@@ -233,6 +233,7 @@ def report(size: int, pictured: Path | None) -> str:
     table = markdown([header, *rows], 2)
     first = ["Wiener filter", *(f"overlap {overlap_px} px" for overlap_px in OVERLAPS)]
     reaches = markdown([first, *overlaps(size // 2)], 1)
+    machine = f"{platform.machine()}, Python {platform.python_version()}"
     if pictured is not None:
         picture(shown, pictured)
     return f"""# Tiles against whole planes
@@ -243,17 +244,16 @@ Simulated frames of {size}² (3 × 3) for `denoise` and `reconstruct`, a reconst
 of {size}² for `artifacts` and `dps`. Tiles are counted in pixels of the grid that the
 stage works on, overlap not included. Memory is how far that of the process rises above
 what it was with the input loaded, the whole stage included; CPU time is that of one
-thread ({platform.machine()}, Python {platform.python_version()}, torch
-{torch.__version__}).
+thread ({machine}, torch {torch.__version__}).
 
 {table}
 
 The networks see no farther than tiles overlap, so what is left is the rounding of
-float32. The Wiener filter reaches farther, ever more faintly; and within some 15 px of
-the edges of the image it matters where its mirrored rim fades, which depends on the
-size of what is transformed. How far tiles of {SHOWN} px are from the whole plane at
-{size // 2}², {EDGE} px inside the edges, over the range, with other overlaps than the
-{wiener_tiles.TILES.overlap_px} px that are used:
+float32. The Wiener filter reaches on and on, ever more faintly, and tiles fade into one
+another; within some 15 px of the edges of the image it matters where its mirrored rim
+fades, which depends on the size of what is transformed. How far tiles of {SHOWN} px are
+from the whole plane at {size // 2}², {EDGE} px inside the edges, over the range, with
+other overlaps than the {wiener_tiles.TILES.overlap_px} px that are used:
 
 {reaches}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -21,7 +22,7 @@ from napari_dps.core import (
     StageParameters,
     finish,
 )
-from napari_dps.core.device import resolve_device
+from napari_dps.core.device import available_bytes, resolve_device
 from napari_dps.core.params import describe, parse
 
 OPTICS = Optics(na=1.3, emission_nm=660, pixel_size_nm=65)
@@ -31,6 +32,9 @@ class Example(StageParameters):
     width_px: float = Field(3, ge=1, le=9, json_schema_extra={"unit": "px"})
     mode: Literal["a", "b"] = "a"
     is_on: bool = False
+    source: str = Field(
+        "auto", json_schema_extra={"file": "*.json *.toml", "words": ["auto", "none"]}
+    )
 
 
 @given(st.floats(1, 9), st.sampled_from("ab"), st.booleans())
@@ -49,10 +53,12 @@ def test_value_beyond_the_limits_is_refused_by_name(value):
 
 
 def test_parameters_are_described_with_unit_limits_and_choices():
-    width, mode, is_on = describe(Example)
+    width, mode, is_on, source = describe(Example)
     assert (width.allowed, width.default) == ("1 to 9 px", 3)
     assert (mode.allowed, mode.kind) == ("a, b", str)
     assert (is_on.allowed, is_on.kind) == ("true, false", bool)
+    assert source.allowed == "auto, none, a file (*.json *.toml)"
+    assert (source.file, source.words) == ("*.json *.toml", ("auto", "none"))
 
 
 def test_cutoff_of_the_optics_is_that_of_abbe():
@@ -143,3 +149,47 @@ def test_finish_returns_what_the_generator_returned():
 def test_device_that_is_not_there_is_refused(name):
     with pytest.raises(InputError, match="device"):
         resolve_device(name)
+
+
+def test_memory_of_a_gpu_is_what_is_free_and_what_torch_holds_in_reserve(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 9000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 500)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 200)
+    assert available_bytes(torch.device("cuda")) == 1300
+
+
+def test_memory_of_the_cpu_is_what_programs_can_still_get():
+    import psutil
+    import torch
+
+    assert 0 < available_bytes(torch.device("cpu")) <= psutil.virtual_memory().total
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_memory_limit_of_a_job_counts(tmp_path, monkeypatch, version):
+    from napari_dps.core import device
+
+    text = "4:memory:/job/step" if version == 1 else "0::/job/step"
+    folder = tmp_path / "memory" if version == 1 else tmp_path
+    names = (
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        if version == 1
+        else ("memory.max", "memory.current", "inactive_file")
+    )
+    for place, limit in (("job/step", "max"), ("job", "1000")):
+        own = folder / place
+        own.mkdir(parents=True, exist_ok=True)
+        (own / names[0]).write_text(limit)
+        (own / names[1]).write_text("600\n")
+        (own / "memory.stat").write_text(f"cache 300\n{names[2]} 200\n")
+    read_text = Path.read_text
+    monkeypatch.setattr(
+        Path,
+        "read_text",
+        lambda self, *a, **k: (
+            text if str(self) == "/proc/self/cgroup" else read_text(self, *a, **k)
+        ),
+    )
+    assert device._left_of_job(tmp_path) == 1000 - 600 + 200

@@ -420,6 +420,32 @@ def test_equalisation_undoes_bleaching():
     )
 
 
+def test_part_that_is_the_whole_is_it_but_for_the_mean():
+    patterns, shape = stripes(), (40, 36)
+    frames = torch.from_numpy(noise(patterns, shape))
+    factors = 1 + 0.1 * np.arange(9).reshape(3, 3)
+    solver = WienerSolver(shape, patterns, OPTICS, dtype="float64")
+    part = solver.solve_part(frames, (0, 0), factors)
+    expected = solver.solve(frames, factors)
+    mean = solver.mean(frames, factors)
+    torch.testing.assert_close(expected.mean(), mean)
+    torch.testing.assert_close(part - part.mean() + mean, expected)
+
+
+def test_part_far_from_its_edges_is_that_of_the_whole():
+    patterns, shape = stripes(), (300, 320)
+    frames = torch.from_numpy(noise(patterns, shape))
+    whole = WienerSolver(shape, patterns, OPTICS).solve(frames)
+    origin, size = (61, 74), (180, 170)
+    rows, columns = (slice(o, o + n) for o, n in zip(origin, size, strict=True))
+    solver = WienerSolver(size, patterns, OPTICS)
+    part = solver.solve_part(frames[..., rows, columns], origin)
+    inner = part[140:-140, 140:-140]
+    there = whole[2 * 61 + 140 : 2 * 241 - 140, 2 * 74 + 140 : 2 * 244 - 140]
+    difference = (inner - inner.mean()) - (there - there.mean())
+    assert float(difference.abs().max()) < 5e-4 * float(whole.max() - whole.min())
+
+
 def test_other_settings_reuse_the_separated_orders():
     patterns, shape = stripes(), (40, 36)
     frames = noise(patterns, shape)

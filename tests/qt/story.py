@@ -10,6 +10,8 @@ dock in both themes, and ``story.json`` with what was seen on the way.
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -17,13 +19,14 @@ from typing import Any
 
 import napari
 import numpy as np
+from napari.utils.notifications import notification_manager
 from npe2 import PluginManager, PluginManifest
 from qtpy.QtCore import QEventLoop, QSettings, QTimer
 from qtpy.QtWidgets import QApplication, QScrollArea, QWidget
 
 import napari_dps
 
-OUT = Path(sys.argv[1])
+OUT = Path(sys.argv[1]).absolute()
 SIZE = (1600, 1000)
 DOCKS = {
     "denoise": "Denoise",
@@ -121,7 +124,7 @@ def tell(story: Story) -> None:
     viewer = story.viewer
     viewer.open_sample("napari-dps", "microtubules")
     raw = viewer.layers["Microtubules"]
-    truth = viewer.layers["Microtubules · truth"]
+    truth = viewer.layers["Microtubules · truth (DPS)"]
     before = "torch" in sys.modules
     layer = raw
     for stage, title in DOCKS.items():
@@ -134,6 +137,10 @@ def tell(story: Story) -> None:
         layer = viewer.layers[-1]
         story.keep(stage)
         story.shoot(stage, dock)
+        if stage == "reconstruct":
+            dock.patterns_widget.layers_button.click()
+            story.shoot("spectrum", dock)
+            dock.patterns_widget.layers_button.click()
         story.close(dock)
     dock = story.open("srPSF preview")
     dock.editors["modulation_factor"].setValue(1.9)
@@ -149,13 +156,38 @@ def tell(story: Story) -> None:
     dock.save(OUT / "pipeline.toml")
     story.shoot("pipeline", dock)
     raw.save(str(OUT / "raw.ome.tif"), plugin="napari-dps")
+    batch(story, dock)
+
+
+def batch(story: Story, dock: Any) -> None:
+    """Run the folder of a day, with a file in it that is none."""
+    inputs = OUT / "2026-11-22"
+    inputs.mkdir()
+    for name in ("cell 1", "cell 2", "cell 3"):
+        shutil.copy(OUT / "raw.ome.tif", inputs / f"{name}.ome.tif")
+    (inputs / "notes.tif").write_text("cell 2 moved")
+    os.chdir(OUT)  # the names in the picture are short, and the same everywhere
+    for name, box in dock.boxes.items():
+        box.setChecked(name in ("reconstruct", "background"))
+    dock.batch.inputs.setText(inputs.name)
+    dock.batch.results.setText("results")
+    dock.batch_section.setOpen(True)
+    loop = QEventLoop()
+    dock.batch.runner.finished.connect(loop.quit)
+    dock.batch.run_button.click()
+    loop.exec()
+    spin(0.5)
+    scroll = dock.findChild(QScrollArea).verticalScrollBar()
+    scroll.setValue(scroll.maximum())
+    story.seen["batch"] = dock.batch.status.text()
+    story.shoot("batch", dock)
 
 
 def compare(story: Story, raw: Any, truth: Any) -> None:
     """Rank all images against the truth, with a profile."""
     viewer = story.viewer
     dock = story.open("Compare")
-    images = [layer for layer in viewer.layers if layer is not truth]
+    images = [layer for layer in viewer.layers if "truth" not in layer.name]
     dock.reference.set_layer(truth)
     dock.choose(images)
     loop = QEventLoop()
@@ -175,6 +207,11 @@ def compare(story: Story, raw: Any, truth: Any) -> None:
     viewer.scene.camera.center = (0, 16000, 16200)
     viewer.scene.camera.zoom *= 4
     story.shoot("compare", dock)
+    line.visible = False
+    dock.choose([raw, images[-1]])
+    dock.buttons["Split view"].click()
+    story.shoot("split", dock)
+    dock.buttons["Split view"].click()
     story.close(dock)
     viewer.reset_view()
     viewer.layers.remove(line)
@@ -188,6 +225,7 @@ def main() -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     story = Story()
     tell(story)
+    story.seen["notifications"] = [str(x) for x in notification_manager.records]
     (OUT / "story.json").write_text(
         json.dumps(story.seen, indent=2, ensure_ascii=False)
     )

@@ -13,8 +13,15 @@ from napari.layers import Image, Shapes
 from qtpy.QtCore import Qt
 from scipy.ndimage import gaussian_filter
 
+from napari_dps._qt.compare_task import why_not_compared
 from napari_dps._qt.compare_widget import CompareWidget
-from napari_dps._qt.layers import stack_layer
+from napari_dps._qt.layers import (
+    part_of,
+    pixel_size_nm,
+    place_in_nm,
+    stack_layer,
+    why_not,
+)
 
 
 @pytest.fixture
@@ -240,3 +247,133 @@ def test_hidden_dock_leaves_no_callback_behind(
     shown = sum(len(emitter.callbacks) for emitter in events)
     dock.hide()
     assert sum(len(emitter.callbacks) for emitter in events) == shown - len(layers)
+
+
+def _split(dock: CompareWidget, *chosen: Image) -> list[Image]:
+    """Click Split view and return the copies that it adds."""
+    dock.choose(chosen)
+    dock.buttons["Split view"].click()
+    return [x for x in dock.viewer.layers if isinstance(x, Image) and part_of(x)]
+
+
+def _left_edge_nm(layer: Image) -> float:
+    return place_in_nm(layer)[1] - (pixel_size_nm(layer) or 0) / 2
+
+
+@pytest.mark.parametrize("upper", ["bad", "coarse"])  # another unit, another grid
+@pytest.mark.parametrize("position", [0, 250, 500, 980, 1000])
+def test_border_of_the_split_view_stands_where_the_slider_does(
+    dock: CompareWidget, layers: dict[str, Image], upper: str, position: int
+) -> None:
+    (part,) = _split(dock, layers["truth"], layers[upper])
+    dock.split.slider.setValue(position)
+    border = -16.25 + position / 1000 * 96 * 32.5
+    step = pixel_size_nm(part)
+    assert step is not None
+    end = _left_edge_nm(part) + part.data.shape[1] * step
+    assert end == pytest.approx(-16.25 + 96 * 32.5)
+    if position < 1000:
+        assert abs(_left_edge_nm(part) - border) <= step / 2 + 1e-6
+    assert part.visible == (position != 1000)
+    assert np.shares_memory(part.data, layers[upper].data)
+    assert layers["truth"].visible
+    assert not layers[upper].visible
+
+
+def test_split_view_of_three_has_two_borders_in_order(
+    dock: CompareWidget, layers: dict[str, Image]
+) -> None:
+    parts = _split(dock, layers["truth"], layers["good"], layers["coarse"])
+    first, second = (_left_edge_nm(part) for part in parts)
+    assert first == pytest.approx(-16.25 + 96 * 32.5 / 3, abs=16.3)
+    assert second == pytest.approx(-16.25 + 2 * 96 * 32.5 / 3, abs=32.6)
+    assert dock.split.names.text() == "truth | good | coarse"
+
+
+def test_leaving_the_split_view_leaves_everything_as_it_was(
+    dock: CompareWidget, layers: dict[str, Image]
+) -> None:
+    layers["good"].visible = False
+    before = {x: (x.visible, x.contrast_limits) for x in dock.viewer.layers}
+    _split(dock, layers["good"], layers["bad"])
+    dock.split.slider.setValue(300)
+    dock.buttons["Split view"].click()
+    assert {x: (x.visible, x.contrast_limits) for x in dock.viewer.layers} == before
+    assert not dock.split.isVisible()
+
+
+def test_contrast_set_in_the_split_view_is_that_of_the_layer(
+    dock: CompareWidget, layers: dict[str, Image]
+) -> None:
+    (part,) = _split(dock, layers["good"], layers["bad"])
+    part.contrast_limits = (0, 42)
+    part.colormap = "magma"
+    assert layers["bad"].contrast_limits == [0, 42]
+    assert layers["bad"].colormap.name == "magma"
+
+
+def test_parts_of_the_split_view_are_not_compared(
+    dock: CompareWidget, layers: dict[str, Image]
+) -> None:
+    (part,) = _split(dock, layers["good"], layers["bad"])
+    assert set(dock.chosen()) == {layers["good"], layers["bad"]}
+    assert "split view" in why_not(part, "YX")
+    assert "split view" in why_not_compared(part)
+
+
+def test_split_view_of_one_layer_says_what_is_missing(
+    dock: CompareWidget, layers: dict[str, Image]
+) -> None:
+    assert _split(dock, layers["good"]) == []
+    assert "two layers" in dock.messages.texts[0]
+    assert not dock.buttons["Split view"].isChecked()
+
+
+@pytest.mark.parametrize("which", ["layer", "part"])
+def test_deleting_a_layer_of_the_split_view_ends_it(
+    dock: CompareWidget, layers: dict[str, Image], which: str
+) -> None:
+    (part,) = _split(dock, layers["good"], layers["bad"])
+    dock.viewer.layers.remove(part if which == "part" else layers["bad"])
+    assert not dock.split.is_on
+    assert not any(part_of(layer) for layer in dock.viewer.layers)
+    assert layers["good"].visible
+
+
+def test_split_view_and_grid_exclude_each_other(
+    dock: CompareWidget, layers: dict[str, Image]
+) -> None:
+    _split(dock, layers["good"], layers["bad"])
+    dock.buttons["Side by side"].click()
+    assert dock.viewer.canvas.grid.enabled
+    assert not dock.split.is_on
+    dock.buttons["Split view"].click()
+    assert not dock.viewer.canvas.grid.enabled
+    assert dock.split.is_on
+
+
+def test_closing_the_dock_ends_the_split_view(
+    dock: CompareWidget, layers: dict[str, Image]
+) -> None:
+    _split(dock, layers["good"], layers["bad"])
+    dock.close()
+    assert not any(part_of(layer) for layer in dock.viewer.layers)
+
+
+def test_split_view_keeps_the_sliders_of_a_time_lapse(qtbot: Any) -> None:
+    viewer = ViewerModel()
+    films = [
+        viewer.add_image(
+            np.random.default_rng(n).random((4, 20, 30)),
+            name=str(n),
+            axis_labels=("t", "y", "x"),
+        )
+        for n in range(2)
+    ]
+    dock = CompareWidget(viewer)
+    qtbot.addWidget(dock)
+    dock.show()
+    (part,) = _split(dock, *films)
+    assert part.data.shape == (4, 20, 15)
+    viewer.dims.set_current_step(0, 2)
+    assert np.array_equal(part._data_view, films[1].data[2, :, 15:])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.layers import Image, Labels, Points
 
 from napari_dps._qt.layers import (
@@ -16,6 +18,7 @@ from napari_dps._qt.layers import (
     pixel_size_nm,
     place_in_nm,
     result_layer,
+    shown_point,
     stack_layer,
     why_not,
 )
@@ -153,6 +156,89 @@ def test_result_of_a_time_lapse_keeps_its_time_axis() -> None:
     assert result.axis_labels == ("t", "y", "x")
 
 
+def _volume(**changes: Any) -> ImageStack:
+    values = {"z_step_nm": 125.0, "frame_interval_s": 0.5} | changes
+    data = np.ones((2, 3, 6, 8), np.float32)
+    return ImageStack(data, "TZYX", pixel_size_nm=65, **values)
+
+
+def test_layer_of_a_volume_carries_z_step_and_frame_interval() -> None:
+    layer = _layer(stack_layer(_volume(), "volume"))
+    assert tuple(layer.scale) == (0.5, 125, 65, 65)
+    assert [f"{unit:~}" for unit in layer.units] == ["s", "nm", "nm", "nm"]
+    back = _stack(layer)
+    assert (back.z_step_nm, back.frame_interval_s) == (125.0, 0.5)
+
+
+@pytest.mark.parametrize("unknown", ["z_step_nm", "frame_interval_s"])
+def test_spacing_that_is_not_known_stays_unknown(unknown: str) -> None:
+    layer = _layer(stack_layer(_volume(**{unknown: None}), "volume"))
+    assert getattr(_stack(layer), unknown) is None
+
+
+def test_spacings_of_any_unit_reach_the_stack_and_the_result() -> None:
+    layer = Image(
+        np.ones((2, 3, 6, 8)),
+        scale=(250, 0.125, 0.065, 0.065),
+        units=("ms", "µm", "µm", "µm"),
+        axis_labels=("t", "z", "y", "x"),
+    )
+    stack = _stack(layer)
+    assert (stack.frame_interval_s, stack.z_step_nm) == (0.25, 125.0)
+    result = _layer(result_layer(_finer(stack), Source.of(layer), stack, "finer"))
+    assert tuple(result.scale) == (250, 0.125, 0.0325, 0.0325)
+    assert result.units == layer.units
+    again = _stack(result)
+    assert (again.frame_interval_s, again.z_step_nm) == (0.25, 125.0)
+
+
+def _raw_volume() -> ImageStack:
+    shape = {"T": 2, "Z": 3, "A": 3, "P": 5, "Y": 6, "X": 8}
+    data = np.arange(np.prod(list(shape.values())), dtype=np.float32)
+    stack = ImageStack(data.reshape(*shape.values()), "".join(shape), pixel_size_nm=65)
+    return replace(stack, z_step_nm=125.0, frame_interval_s=0.5)
+
+
+def test_raw_volume_survives_its_layer() -> None:
+    stack = _raw_volume()
+    layer = _layer(stack_layer(stack, "raw"))
+    assert axes_of(layer) == "APTZYX"
+    back = _stack(layer)
+    assert (back.axes, back.z_step_nm, back.frame_interval_s) == ("TZAPYX", 125, 0.5)
+    assert np.array_equal(back.data, stack.data)
+    again = _layer(result_layer(back, Source.of(layer), back, "denoised"))
+    assert (axes_of(again), again.data.shape) == ("APTZYX", layer.data.shape)
+    assert np.array_equal(again.data, layer.data)
+
+
+def test_result_shares_sliders_and_units_with_its_raw_frames() -> None:
+    """napari drops all units, with a warning, where a dimension mixes kinds."""
+    viewer = ViewerModel()
+    raw = _layer(stack_layer(_raw_volume(), "raw"))
+    stack = _stack(raw)
+    image = stack.derive(stack.data[:, :, 0, 0], axes="TZYX")
+    result = _layer(result_layer(_finer(image), Source.of(raw), stack, "SIM"))
+    viewer.add_layer(raw)
+    viewer.add_layer(result)
+    units = viewer.layers.extent.units
+    assert units is not None
+    assert [f"{unit:~}" for unit in units[-4:]] == ["s", "nm", "nm", "nm"]
+    viewer.dims.set_current_step((2, 3), (1, 2))  # time point 1, plane 2
+    for layer in viewer.layers:
+        shown = Source.of(layer, shown_point(viewer, layer))
+        frames = shown.data.reshape(-1, *shown.data.shape[-2:])
+        first = frames[0, ::2, ::2] if layer is result else frames[0]
+        assert np.array_equal(first, stack.data[1, 2, 0, 0])
+
+
+def test_layer_of_another_order_keeps_it_in_its_results() -> None:
+    labels = ("t", "a", "p", "y", "x")
+    layer = Image(np.ones((2, 3, 5, 6, 8)), axis_labels=labels)
+    stack = _stack(layer)
+    result = _layer(result_layer(stack, Source.of(layer), stack, "denoised"))
+    assert axes_of(result) == "TAPYX"
+
+
 def test_unnamed_leading_axis_is_time_and_keeps_its_scale() -> None:
     layer = Image(np.ones((4, 6, 8)), scale=(3, 1, 1))
     stack = _stack(layer)
@@ -187,6 +273,19 @@ def test_current_frame_is_the_one_that_the_sliders_show() -> None:
     source = Source.of(layer, point=(16.0, 0, 0))
     assert source.axes == "YX"
     assert np.unique(source.data).tolist() == [3.0]
+
+
+def test_current_frame_is_the_one_shown_of_layers_in_other_units() -> None:
+    viewer = ViewerModel()
+    data = np.arange(5.0)[:, None, None] * np.ones((5, 4, 4))
+    units = ("s", "nm", "nm"), ("ms", "µm", "µm")
+    scales = (1, 65, 65), (1000, 0.065, 0.065)
+    for scale, unit in zip(scales, units, strict=True):
+        viewer.add_image(data, scale=scale, units=unit)
+    viewer.dims.set_current_step(0, 3)
+    for layer in viewer.layers:
+        shown = Source.of(layer, shown_point(viewer, layer))
+        assert np.unique(shown.data).tolist() == [3.0]
 
 
 def test_current_frame_of_raw_frames_keeps_angles_and_phases(raw_layer: Image) -> None:

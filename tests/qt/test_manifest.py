@@ -59,21 +59,26 @@ def test_every_command_is_offered_somewhere(manifest: PluginManifest) -> None:
 
 @pytest.mark.parametrize("structure", samples._TITLES)
 def test_sample_holds_raw_frames_and_their_truth(structure: str) -> None:
-    (truth, known, _), (raw, kwargs, kind) = samples.raw_stack(
+    *truths, (raw, kwargs, kind) = samples.raw_stack(
         structure, height_px=64, width_px=48
     )
     assert kind == "image"
     assert raw.shape == (3, 3, 64, 48)
     assert kwargs["axis_labels"] == ["angle", "phase", "y", "x"]
-    assert truth.shape == (128, 96)
-    # The truth covers the same field as the frames.
-    assert known["scale"][-1] * 2 == kwargs["scale"][-1]
-    assert np.isclose(known["translate"][-1], -kwargs["scale"][-1] / 4)
+    for truth, known, _ in truths:
+        assert truth.shape == (128, 96)
+        # The truth covers the same field as the frames.
+        assert known["scale"][-1] * 2 == kwargs["scale"][-1]
+        assert np.isclose(known["translate"][-1], -kwargs["scale"][-1] / 4)
+        assert not known["visible"]
+    (of_sim, _, _), (of_dps, _, _) = truths
+    assert of_dps.std() > of_sim.std()  # the same light in finer detail
+    assert of_dps.mean() == pytest.approx(of_sim.mean(), rel=0.01)
 
 
 def test_sample_is_the_same_every_time() -> None:
     def data() -> Any:
-        return samples.raw_stack("actin", height_px=48, width_px=48)[1][0]
+        return samples.raw_stack("actin", height_px=48, width_px=48)[-1][0]
 
     assert np.array_equal(data(), data())
 

@@ -15,7 +15,7 @@ import pytest
 
 SCREEN = "-screen 0 1700x1100x24"
 STAGES = ("denoise", "reconstruct", "artifacts", "background", "dps")
-SHOTS = (*STAGES, "psf", "compare", "pipeline")
+SHOTS = (*STAGES, "spectrum", "psf", "compare", "split", "pipeline", "batch")
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +75,17 @@ def test_every_dock_is_pictured_in_both_themes_and_nothing_is_clipped(
         for theme in ("light", "dark"):
             assert (told / f"{name}-{theme}.png").stat().st_size > 50_000
     assert seen["clipped"] == {}
+
+
+def test_batch_over_a_folder_tells_of_each_file(
+    told: Path, seen: dict[str, Any]
+) -> None:
+    assert seen["batch"].startswith("3 of 4 inputs are done")
+    assert (told / "results" / "cell 3.background.ome.tif").is_file()
+
+
+def test_napari_has_nothing_to_complain_of(seen: dict[str, Any]) -> None:
+    assert seen["notifications"] == []
 
 
 def test_docks_open_without_torch(seen: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_dps.core import ImageStack, InputError, finish
+from napari_dps.core import ImageStack, InputError, Progress, finish
 from napari_dps.nets.artifact_remover import ArtifactRemover
 from napari_dps.physics.simulate import simulate
 from napari_dps.physics.simulate_settings import SimulationSettings
@@ -88,7 +88,7 @@ def test_wiener_in_tiles_gives_the_whole_result(shape, tile_px, parameters):
     expected = run(reconstruct, frames, Context("cpu", tile_px=WHOLE), **parameters)
     result = run(reconstruct, frames, Context("cpu", tile_px=tile_px), **parameters)
     inner = (slice(48, -48), slice(48, -48))
-    assert difference(result.data[inner], expected.data[inner]) < 1e-3
+    assert difference(result.data[inner], expected.data[inner]) < 5e-4
     assert difference(result.data, expected.data) < 5e-3
     assert result.data.mean() == pytest.approx(expected.data.mean(), rel=1e-6)
 
@@ -105,7 +105,7 @@ def test_wiener_keeps_one_solver_for_all_tiles_and_planes():
     context = Context("cpu", tile_px=64)
     run(reconstruct, raw((97, 260)), context)
     key, solver = context.cache["wiener"]
-    assert key[0] == (97, 160)
+    assert key[0] == (97, 192)
     run(reconstruct, raw((97, 260)), context)
     assert context.cache["wiener"][1] is solver
 
@@ -126,7 +126,7 @@ def test_stage_goes_on_in_smaller_tiles_and_says_so(monkeypatch):
     for _ in range(2):
         assert difference(tiled("artifacts", shape, context), expected) < 1e-5
     assert context.warnings == [
-        "out of memory: tiles of 64 px are used for artefact remover"
+        "out of memory: tiles of 64 px are used for the artefact remover"
     ]
     tiles, failed = divmod(len(calls), 2)
     assert failed == 1
@@ -148,7 +148,7 @@ def test_wiener_goes_on_in_tiles_when_its_tables_do_not_fit(monkeypatch):
     context = Context("cpu")
     result = run(reconstruct, frames, context).data
     assert context.warnings == [
-        "out of memory: tiles of 144 px are used for Wiener filter"
+        "out of memory: tiles of 144 px are used for the Wiener filter"
     ]
     assert difference(result[48:-48, 48:-48], expected[48:-48, 48:-48]) < 1e-3
 
@@ -179,3 +179,14 @@ def test_patterns_of_frames_that_cannot_fit_are_not_looked_for(monkeypatch):
     image = replace(raw(RAW_SHAPES[0]), patterns=())
     with pytest.raises(InputError, match="finding the patterns of a plane of 150"):
         run(reconstruct, image, Context("cpu"))
+
+
+def test_memory_that_runs_out_elsewhere_is_told_in_the_users_words():
+    def function(image, parameters, context):
+        yield Progress(0, 1)
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")
+
+    stage = replace(dps.STAGE, function=function)
+    image = ImageStack(np.ones((30, 41), np.float32), "YX")
+    with pytest.raises(InputError, match="for 'dps' of a plane of 30 × 41 px: crop"):
+        finish(stage.run(image, dps.DpsParameters(), Context("cpu")))

@@ -42,6 +42,7 @@ OUT_OF_MEMORY = [
     RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8"),
     RuntimeError("MPS backend out of memory"),
     RuntimeError("cuFFT error: CUFFT_ALLOC_FAILED"),
+    RuntimeError("could not create a primitive"),
 ]
 
 
@@ -171,12 +172,27 @@ def test_tile_is_smaller_when_memory_is_short(free):
 
 def test_whole_plane_is_one_tile_where_it_fits_else_it_is_cut(free):
     needs = TileNeeds("test", overlap_px=32, bytes_per_px=100)
+    context = Context()
     free(2 * 100 * 1000 * 777)
-    assert tile_edge((1000, 777), needs, Context(), CPU) >= 1000
+    assert tile_edge((1000, 777), needs, context, CPU) >= 1000
+    assert not context.warnings
+    context = Context()
     free(2 * 100 * 1000 * 776)
-    edge = tile_edge((1000, 777), needs, Context(), CPU)
+    edge = tile_edge((1000, 777), needs, context, CPU)
     assert (edge + 64) ** 2 <= 1000 * 776
     assert edge % GRID_PX == 0
+    assert context.warnings == [
+        f"little memory is free: tiles of {edge} px are used for the test"
+    ]
+
+
+def test_tile_stays_as_it_is_for_the_planes_of_a_stack(free):
+    context = Context()
+    free(2 * 100 * (160 + 2 * 32) ** 2)
+    sizes = [tile_edge((5000, 5000), NEEDS, context, CPU)]
+    free(0)
+    sizes.append(tile_edge((5000, 5000), NEEDS, context, CPU))
+    assert sizes == [160, 160]
 
 
 def test_size_in_the_context_counts_more_than_memory(free):
@@ -231,8 +247,8 @@ def test_smaller_tiles_are_tried_after_the_memory_ran_out(free, error):
     assert (work.done == 1).all()
     assert [r.done for r in reports] == sorted(r.done for r in reports)
     assert context.warnings == [
-        "out of memory: tiles of 128 px are used for test",
-        "out of memory: tiles of 64 px are used for test",
+        "out of memory: tiles of 128 px are used for the test",
+        "out of memory: tiles of 64 px are used for the test",
     ]
     assert work.calls == len(reports) + 2
     again = Short(100, error)

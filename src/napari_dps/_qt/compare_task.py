@@ -11,6 +11,7 @@ from napari_dps._qt.layers import (
     LayerData,
     Source,
     describe_layer,
+    part_of,
     place_in_nm,
     stack_layer,
 )
@@ -81,7 +82,7 @@ def item_of(
     layer : Image
         To be compared.
     point : sequence of float
-        Position of the viewer's sliders.
+        Position of the viewer's sliders, as of `layers.shown_point`.
     region, line : Shapes, optional
         Layers whose last rectangle or line counts.
     """
@@ -148,6 +149,8 @@ def why_not_compared(layer: Layer) -> str:
     """Say why a layer cannot be compared; empty if it can."""
     if not isinstance(layer, Image):
         return f"a {type(layer).__name__} layer holds no image"
+    if part_of(layer):
+        return f"a part of the {part_of(layer)}"
     if layer.rgb:
         return "a colour picture"
     return "not square pixels" if "square" in describe_layer(layer) else ""

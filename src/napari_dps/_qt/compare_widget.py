@@ -33,7 +33,7 @@ from napari_dps._qt.compare_task import (
     why_not_compared,
 )
 from napari_dps._qt.form import compact_rows, row_label
-from napari_dps._qt.layers import LayerData, describe_layer
+from napari_dps._qt.layers import LayerData, describe_layer, part_of, shown_point
 from napari_dps._qt.measure_table import MeasureTable
 from napari_dps._qt.parts import (
     LayerCombo,
@@ -45,10 +45,12 @@ from napari_dps._qt.parts import (
 )
 from napari_dps._qt.plots import COLOURS, Curve, Plot
 from napari_dps._qt.runner import Failure, Runner, Steps
+from napari_dps._qt.split_view import SplitView
 from napari_dps.core import InputError, Progress
 from napari_dps.metrics.profile import LineProfile
 from napari_dps.report import write_csv
 
+_GRID, _SPLIT = "Side by side", "Split view"
 _DELAY_MS = 300
 """Changes that follow one another faster are measured once."""
 
@@ -85,6 +87,7 @@ class CompareWidget(ViewerWidget):
         self._watched: list[Layer] = []
         self._delay = _timer(self, self.measure)
         self._profile_delay = _timer(self, self.show_profile)
+        self.split = SplitView(napari_viewer)
         self._lay_out()
         self._connect()
         self._show_profiles([])
@@ -109,7 +112,9 @@ class CompareWidget(ViewerWidget):
         """Look at the layers of the viewer anew."""
         known = list(self._asked.values())
         ticked = self.chosen()
-        everything = list(self.viewer.layers)
+        if self.split.is_on and not self.split.is_whole:
+            self.buttons[_SPLIT].setChecked(False)
+        everything = [layer for layer in self.viewer.layers if not part_of(layer)]
         self.reference.refresh(everything)
         for combo in (self.region, self.line):
             combo.refresh([x for x in everything if isinstance(x, Shapes)])
@@ -135,6 +140,7 @@ class CompareWidget(ViewerWidget):
     def hideEvent(self, event: Any) -> None:
         """Leave no callback behind."""
         super().hideEvent(event)
+        self.buttons[_SPLIT].setChecked(False)
         self._watch([])
         self._delay.stop()
         self._profile_delay.stop()
@@ -202,18 +208,33 @@ class CompareWidget(ViewerWidget):
 
     def show_grid(self, on: bool) -> None:
         """Show the ticked layers beside one another, and nothing else."""
+        if on:
+            self.buttons[_SPLIT].setChecked(False)
         self.viewer.canvas.grid.enabled = on
         if on:
             chosen = self.chosen()
             for layer in self.viewer.layers:
                 layer.visible = layer in chosen
 
+    def show_split(self, on: bool) -> None:
+        """Show the ticked layers at one place, with a border that can be moved."""
+        if not on:
+            self.split.stop()
+            return
+        chosen = [layer for layer in self.viewer.layers if layer in self.chosen()]
+        if len(chosen) < 2:
+            self.messages.show_texts(["tick two layers for the split view"], "warning")
+            self.buttons[_SPLIT].setChecked(False)
+            return
+        self.buttons[_GRID].setChecked(False)
+        self.split.start(chosen)
+
     def _items(self) -> list[Item]:
         return [self._item(layer) for layer in self.chosen()]
 
     def _item(self, layer: Image) -> Item:
-        point, region, line = self.viewer.dims.point, self.region, self.line
-        return item_of(layer, point[-layer.ndim :], region.layer(), line.layer())
+        point = shown_point(self.viewer, layer)
+        return item_of(layer, point, self.region.layer(), self.line.layer())
 
     def _lay_out(self) -> None:
         inside = QWidget()
@@ -228,6 +249,7 @@ class CompareWidget(ViewerWidget):
             rows.addRow(row_label(title, combo), self._with_draw_button(combo))
         column.addLayout(rows)
         column.addLayout(self._action_buttons())
+        column.addWidget(self.split)
         column.addWidget(self.follow)
         column.addWidget(self.status)
         column.addWidget(self.messages)
@@ -261,14 +283,15 @@ class CompareWidget(ViewerWidget):
                 "Where a layer, blurred back, differs from the reference.",
                 self.add_error_maps,
             ),
-            ("Side by side", "Ticked layers in napari's grid.", self.show_grid),
+            (_GRID, "Ticked layers in napari's grid.", self.show_grid),
+            (_SPLIT, "Ticked layers at one place; move the border.", self.show_split),
             ("Export CSV …", "All measures as a table.", self._ask_csv),
             ("Export PNG …", "Ticked layers side by side.", self._ask_png),
         )
         for number, (title, tip, slot) in enumerate(actions):
             button = QPushButton(title)
             button.setToolTip(tip)
-            if slot == self.show_grid:
+            if title in (_GRID, _SPLIT):
                 button.setCheckable(True)
                 button.toggled.connect(slot)
             else:

@@ -1,104 +1,26 @@
 """A form made from a parameter model: one row a parameter, nothing listed twice."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QValidator
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QCheckBox,
     QComboBox,
-    QDoubleSpinBox,
     QFormLayout,
     QLabel,
     QLineEdit,
-    QSizePolicy,
-    QSpinBox,
     QWidget,
 )
 
+from napari_dps._qt.editors import ChoiceEdit, FileEdit, IntegerEdit, NumberEdit
+from napari_dps.core import InputError
 from napari_dps.core.params import ParameterInfo, describe, parse
 
-_DECIMALS = 30
-"""Of a spin box: enough that no double is rounded."""
 _LABEL_PX = 130
 _LARGEST_INT = 2**31 - 1
-
-
-class _StillWheel:
-    """Leaves the wheel to the dock, which scrolls: it must not change a value."""
-
-    def wheelEvent(self, event: Any) -> None:
-        """Pass the event on."""
-        event.ignore()
-
-
-class IntegerEdit(_StillWheel, QSpinBox):
-    """A spin box of integers."""
-
-
-class ChoiceEdit(_StillWheel, QComboBox):
-    """A combo box that may be narrower than its longest item."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
-        self.setMinimumContentsLength(8)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-
-
-class NumberEdit(_StillWheel, QDoubleSpinBox):
-    """A spin box that shows as few digits as tell the number and never rounds it."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setDecimals(_DECIMALS)
-        self.setKeyboardTracking(False)
-        self.setStepType(QAbstractSpinBox.StepType.DefaultStepType)
-
-    def textFromValue(self, value: float) -> str:
-        """Return the shortest text; all digits where twelve do not tell it."""
-        text = f"{value:.12g}"
-        return text if float(text) == value else repr(value)
-
-    def valueFromText(self, text: str) -> float:
-        """Read a number, with point or comma."""
-        try:
-            return float(self._bare(text))
-        except ValueError:
-            return self.value()
-
-    def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
-        """Accept numbers in the limits; anything that may become one can be typed."""
-        state = QValidator.State.Intermediate
-        try:
-            number = float(self._bare(text))
-        except ValueError:
-            bare = self._bare(text).strip()
-            if bare.strip("+-.0123456789eE"):
-                state = QValidator.State.Invalid
-        else:
-            if self.minimum() <= number <= self.maximum():
-                state = QValidator.State.Acceptable
-        if text == self.specialValueText():
-            state = QValidator.State.Acceptable
-        return state, text, position
-
-    def stepBy(self, steps: int) -> None:
-        """Step by a tenth of the leading digit, without a tail of rounding errors."""
-        value = self.value()
-        size = abs(value) or min(self.maximum(), 1.0)
-        step = 10.0 ** (math.floor(math.log10(size)) - 1)
-        self.setValue(float(f"{value + steps * step:.10g}"))
-        self.selectAll()
-
-    def _bare(self, text: str) -> str:
-        return text.removesuffix(self.suffix()).replace(",", ".").strip()
 
 
 def make_editor(info: ParameterInfo) -> QWidget:
@@ -134,7 +56,7 @@ def _bare_editor(info: ParameterInfo) -> QWidget:
             info.maximum if info.maximum is not None else 1e15,
         )
         return _with_unit(number, info.unit)
-    return QLineEdit()
+    return FileEdit(info) if info.file else QLineEdit()
 
 
 def _with_unit(spin: QAbstractSpinBox, unit: str) -> QAbstractSpinBox:
@@ -233,8 +155,13 @@ class ModelForm(QWidget):
         Raises
         ------
         InputError
-            If they do not fit together.
+            If they do not fit together, or a file that is named is not there.
         """
+        for name, editor in self.editors.items():
+            problem = editor.problem() if isinstance(editor, FileEdit) else ""
+            if problem:
+                info = self._infos[name]
+                raise InputError(f"{info.title}: {problem}", allowed=info.allowed)
         return parse(self._model, self.values(), "")
 
     def setValue(self, value: BaseModel | Mapping[str, Any]) -> None:

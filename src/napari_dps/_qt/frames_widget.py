@@ -16,7 +16,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_dps._qt.form import ChoiceEdit, IntegerEdit, compact_rows, row_label
+from napari_dps._qt.editors import ChoiceEdit, IntegerEdit
+from napari_dps._qt.form import compact_rows, row_label
 from napari_dps._qt.layers import Source, axes_of, is_zero_based
 from napari_dps._qt.parts import hint_label, in_gui_words
 from napari_dps._qt.runner import Failure, Runner
@@ -45,16 +46,19 @@ class FramesWidget(QWidget):
     ----------
     is_optional : bool
         Whether the frames may be no raw SIM frames at all; a box then tells.
+    is_of_files : bool
+        Whether it is asked for files, whatever the layer: there are no frames to
+        detect the order in.
     """
 
     valueChanged = Signal()
 
-    def __init__(self, *, is_optional: bool = False) -> None:
+    def __init__(self, *, is_optional: bool = False, is_of_files: bool = False) -> None:
         super().__init__()
         self.is_raw = QCheckBox("These are raw SIM frames")
         self.is_raw.setChecked(True)
         self.is_raw.setVisible(is_optional)
-        self._is_optional = is_optional
+        self._is_optional, self._is_of_files = is_optional, is_of_files
         self._layer: Image | None = None
         self.angles, self.phases = _count("angles"), _count("phases")
         self.order = ChoiceEdit()
@@ -75,7 +79,8 @@ class FramesWidget(QWidget):
         compact_rows(rows)
         rows.addRow(row_label("Angles × phases", self.angles), counts)
         rows.addRow(row_label("Frame order", self.order), self.order)
-        rows.addRow(self.detect_button, self._note)
+        if not is_of_files:
+            rows.addRow(self.detect_button, self._note)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.is_raw)
@@ -94,6 +99,8 @@ class FramesWidget(QWidget):
     @property
     def is_needed(self) -> bool:
         """Whether the layer leaves open which frame is which."""
+        if self._is_of_files:
+            return True
         layer = self._layer
         return layer is not None and layer.ndim > 2 and "P" not in axes_of(layer)
 

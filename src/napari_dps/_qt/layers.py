@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_dps.core import ImageStack, InputError, Optics
@@ -15,6 +16,9 @@ from napari_dps.pipeline import InputSettings
 
 METADATA = "napari-dps"
 """Key of a layer's metadata: optics, patterns, history, as objects of the core."""
+PART = "part_of"
+"""Key in there of layers that only show something for a while, and what: no dock takes
+them."""
 
 _AXIS_NAMES = {
     "T": ("t", "time"),
@@ -56,11 +60,9 @@ def pixel_size_nm(layer: Image) -> float | None:
     InputError
         If the pixels are not square.
     """
-    sizes = []
-    for scale, unit in zip(layer.scale[-2:], layer.units[-2:], strict=True):
-        if not unit.is_compatible_with("nm"):
-            return None
-        sizes.append(float(f"{(float(scale) * unit).to('nm').magnitude:.12g}"))
+    sizes = [_spacing(layer, place, "nm") for place in (-2, -1)]
+    if sizes[0] is None or sizes[1] is None:
+        return None
     if abs(sizes[0] / sizes[1] - 1) > 0.01:
         raise InputError(
             "pixels of the layer",
@@ -68,6 +70,46 @@ def pixel_size_nm(layer: Image) -> float | None:
             allowed="square",
         )
     return sizes[1]
+
+
+def z_step_nm(layer: Image) -> float | None:
+    """Return the step in Z that a layer's scale and units tell; None if they do not."""
+    return _spacing_along(layer, "Z", "nm")
+
+
+def frame_interval_s(layer: Image) -> float | None:
+    """Return the time from frame to frame that scale and units tell, or None."""
+    return _spacing_along(layer, "T", "s")
+
+
+def _spacing_along(layer: Image, axis: str, unit: str) -> float | None:
+    axes = axes_of(layer)
+    return _spacing(layer, axes.index(axis), unit) if axis in axes else None
+
+
+def _spacing(layer: Image, place: int, unit: str) -> float | None:
+    """Return the scale of a dimension in another unit; None where there is none."""
+    scale, own = float(layer.scale[place]), layer.units[place]
+    if not own.is_compatible_with(unit):
+        return None
+    return float(f"{(scale * own).to(unit).magnitude:.12g}")
+
+
+def shown_point(viewer: ViewerModel, layer: Image) -> tuple[float, ...]:
+    """Return where the sliders stand, in the units of a layer: one entry a dimension.
+
+    The sliders count in units that napari finds for all layers together.
+    """
+    point = viewer.dims.point[-layer.ndim :]
+    units = viewer.layers.units
+    if units is None:  # of different kinds: napari takes the numbers as they are
+        return tuple(point)
+    return tuple(
+        float((place * unit).to(own).magnitude)
+        for place, unit, own in zip(
+            point, units[-layer.ndim :], layer.units, strict=True
+        )
+    )
 
 
 def optics_of(layer: Image) -> Optics | None:
@@ -92,6 +134,11 @@ def stages_behind(layer: Any) -> set[str]:
     return {entry.stage for entry in history}
 
 
+def part_of(layer: Any) -> str:
+    """Return what a layer helps to show for a while; empty for others."""
+    return str(layer.metadata.get(METADATA, {}).get(PART, ""))
+
+
 def has_frames(layer: Image) -> bool:
     """Whether there is more than one T, C or Z to choose from."""
     raw = "P" in axes_of(layer)
@@ -113,6 +160,8 @@ def why_not(layer: Any, takes: str) -> str:
     """
     if not isinstance(layer, Image):
         return f"a {type(layer).__name__} layer holds no image"
+    if part_of(layer):
+        return f"a part of the {part_of(layer)}"
     if layer.rgb:
         return "a colour picture: split its channels first"
     if layer.ndim < 2:
@@ -194,7 +243,7 @@ class Source:
         layer : Image
             The input.
         point : sequence of float, optional
-            Position of the viewer's sliders: only the T, C and Z shown there are kept.
+            As of `shown_point`: only the T, C and Z shown there are kept.
         """
         carried = layer.metadata.get(METADATA, {})
         source = cls(
@@ -202,6 +251,8 @@ class Source:
             axes=axes_of(layer),
             metadata=Metadata(
                 pixel_size_nm=pixel_size_nm(layer),
+                z_step_nm=z_step_nm(layer),
+                frame_interval_s=frame_interval_s(layer),
                 optics=optics_of(layer),
                 patterns=tuple(carried.get("patterns", ())),
                 history=tuple(carried.get("history", ())),
@@ -281,11 +332,14 @@ def result_layer(
     title : str
         What was done.
     """
-    places = _places(image, stack, source)
+    data, axes = _arranged(image, like=source.axes)
+    places = _places(axes, stack, source)
     finer = (image.pixel_size_nm or 1.0) / (stack.pixel_size_nm or 1.0)
     scale, translate, units = [], [], []
-    for axis, place in zip(image.axes, places, strict=True):
-        own = source.scale[place] if place is not None else 1.0
+    for axis, place in zip(axes, places, strict=True):
+        own, unit = _scale_along(image, axis)
+        if place is not None:
+            own, unit = source.scale[place], source.units[place]
         start = source.translate[place] if place is not None else 0.0
         if axis in "YX":
             side = "YX".index(axis)
@@ -294,44 +348,72 @@ def result_layer(
             own *= finer
         scale.append(own)
         translate.append(start)
-        units.append(source.units[place] if place is not None else "pixel")
+        units.append(unit)
     low, high = display_limits(image.data)
     kwargs = {
         "name": f"{source.name} · {title}",
         "scale": scale,
         "translate": translate,
         "units": units,
-        "axis_labels": [_LABELS.get(axis, axis.lower()) for axis in image.axes],
+        "axis_labels": [_LABELS.get(axis, axis.lower()) for axis in axes],
         "colormap": source.colormap,
         "contrast_limits": (low, high),
-        "metadata": {METADATA: carried(image)},
+        "metadata": {METADATA: carried(image, axes)},
     }
-    return image.data, kwargs, "image"
+    return data, kwargs, "image"
 
 
 def stack_layer(image: ImageStack, name: str, **extra: Any) -> LayerData:
     """Return the layer of a stack that was made of no other layer."""
-    step = image.pixel_size_nm
-    count = len(image.axes) - 2
-    origin = [0.0 if step is None else nm for nm in image.origin_nm]
+    data, axes = _arranged(image)
+    steps = [_scale_along(image, axis) for axis in axes]
+    origin = [0.0 if image.pixel_size_nm is None else nm for nm in image.origin_nm]
     low, high = display_limits(image.data)
     kwargs = {
         "name": name,
-        "scale": [1.0] * count + [step or 1.0] * 2,
-        "translate": [0.0] * count + origin,
-        "units": ["pixel"] * count + ["nm" if step else "pixel"] * 2,
-        "axis_labels": [_LABELS.get(axis, axis.lower()) for axis in image.axes],
+        "scale": [scale for scale, _ in steps],
+        "translate": [0.0] * (len(steps) - 2) + origin,
+        "units": [unit for _, unit in steps],
+        "axis_labels": [_LABELS.get(axis, axis.lower()) for axis in axes],
         "contrast_limits": (low, high),
-        "metadata": {METADATA: carried(image)},
+        "metadata": {METADATA: carried(image, axes)},
         **extra,
     }
-    return image.data, kwargs, "image"
+    return data, kwargs, "image"
 
 
-def carried(image: ImageStack) -> Mapping[str, Any]:
-    """Return what a layer carries of a stack beside its pixels."""
+def _arranged(image: ImageStack, like: str = "") -> tuple[Any, str]:
+    """Return pixels and axes as a layer shows them: in the order of another layer.
+
+    Else with angle and phase first. napari counts dimensions from the last: only so T
+    and Z of a reconstruction, which has neither, lie on those of its raw frames. They
+    share their slider then, and their unit; napari warns, and ignores all units, where
+    one dimension has units of different kinds.
+    """
+    axes = image.axes
+    if set(axes) <= set(like):
+        shown = "".join(axis for axis in like if axis in axes)
+    else:
+        shown = "".join(sorted(axes, key=lambda axis: axis not in "AP"))
+    return image.data.transpose([axes.index(axis) for axis in shown]), shown
+
+
+def _scale_along(image: ImageStack, axis: str) -> tuple[float, str]:
+    """Return scale and unit of an axis of a stack; pixels where none is known."""
+    known = {
+        "T": (image.frame_interval_s, "s"),
+        "Z": (image.z_step_nm, "nm"),
+        "Y": (image.pixel_size_nm, "nm"),
+        "X": (image.pixel_size_nm, "nm"),
+    }
+    step, unit = known.get(axis, (None, ""))
+    return (1.0, "pixel") if step is None else (step, unit)
+
+
+def carried(image: ImageStack, axes: str) -> Mapping[str, Any]:
+    """Return what a layer of these axes carries of a stack beside its pixels."""
     return {
-        "axes": image.axes,
+        "axes": axes,
         "optics": image.optics,
         "patterns": image.patterns,
         "history": image.history,
@@ -352,11 +434,11 @@ def place_in_nm(layer: Image) -> tuple[float, float]:
     return y, x
 
 
-def _places(image: ImageStack, stack: ImageStack, source: Source) -> list[int | None]:
+def _places(axes: str, stack: ImageStack, source: Source) -> list[int | None]:
     """Return which dimension of the layer each axis of a result comes from."""
     free = [n for n, axis in enumerate(source.axes) if axis == "Q"]
     places: list[int | None] = []
-    for axis in image.axes:
+    for axis in axes:
         if axis in source.axes:
             places.append(source.axes.index(axis))
             continue

@@ -7,13 +7,8 @@ from napari.layers import Image
 from qtpy.QtCore import Signal, Slot
 from qtpy.QtWidgets import QFormLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
-from napari_dps._qt.form import (
-    NumberEdit,
-    changed_signal,
-    compact_rows,
-    make_editor,
-    row_label,
-)
+from napari_dps._qt.editors import NumberEdit
+from napari_dps._qt.form import changed_signal, compact_rows, make_editor, row_label
 from napari_dps._qt.layers import is_zero_based, optics_of, pixel_size_nm
 from napari_dps._qt.microscope import EMISSIONS, OBJECTIVES, Microscope
 from napari_dps._qt.parts import hint_label

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_dps._qt.form import ChoiceEdit
+from napari_dps._qt.editors import ChoiceEdit
 
 _IN_GUI_WORDS = {
     "--modulation-factor auto": "PSF: measured",

@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_dps._qt.parts import hint_label
-from napari_dps._qt.plots import COLOURS
+from napari_dps._qt.plots import COLOURS, STATUS_COLOURS
 from napari_dps._qt.runner import Runner
 from napari_dps.core import ImageStack, InputError, Pattern, PatternOrder, Progress
 from napari_dps.figures.spectrum_picture import SpectrumPicture, spectrum_pictures
@@ -42,7 +42,6 @@ _TIPS = (
 _ROW_PX = 24
 _MOST_ROWS = 6
 _EDITABLE = (1, 2)
-_STATUS_COLOURS = {"found": COLOURS[2], "given": COLOURS[0], "tentative": COLOURS[1]}
 _FILES = "Patterns (*.json *.toml)"
 
 
@@ -77,7 +76,7 @@ class SpectrumView(QWidget):
             pixels = picture.pixels
             self._image = QImage(pixels.data, side, side, side, format_).copy()
         self._waves = [
-            (order.wavevector_per_nm, _STATUS_COLOURS.get(order.status, COLOURS[1]))
+            (order.wavevector_per_nm, STATUS_COLOURS.get(order.status, COLOURS[1]))
             for pattern in patterns
             for order in pattern.orders
             if order.is_usable
@@ -114,6 +113,7 @@ class PatternsWidget(QWidget):
     """Shows the patterns of the last run; takes others by hand or from a file."""
 
     valueChanged = Signal()
+    spectraChanged = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -142,6 +142,10 @@ class PatternsWidget(QWidget):
         """Return the patterns in the table."""
         return self._patterns
 
+    def spectra(self) -> tuple[SpectrumPicture, ...]:
+        """Return the spectra of the last run's frames, one an angle."""
+        return tuple(self._spectra)
+
     def setValue(self, patterns: Sequence[Pattern]) -> None:
         """Show patterns."""
         self._patterns = tuple(patterns)
@@ -164,6 +168,10 @@ class PatternsWidget(QWidget):
     def look_at(self, stack: ImageStack) -> None:
         """Compute the spectra of the frames that a run has used."""
         self._runner.start(partial(_spectra, stack))
+
+    def forget_spectra(self) -> None:
+        """Show none: they are of other frames."""
+        self._on_spectra([])
 
     def load(self, path: str | Path) -> None:
         """Take patterns of a file, or of the report of another run.
@@ -196,6 +204,12 @@ class PatternsWidget(QWidget):
         )
         self.load_button.clicked.connect(self._ask_what_to_load)
         self.save_button.clicked.connect(self._ask_where_to_save)
+        self.layers_button = QPushButton("Show on power spectrum")
+        self.layers_button.setCheckable(True)
+        self.layers_button.setToolTip(
+            "The power spectrum of all angles, wave vectors and cut-off as layers in "
+            "cycles per µm; the other layers are hidden meanwhile."
+        )
         buttons = QHBoxLayout()
         buttons.addWidget(self.load_button)
         buttons.addWidget(self.save_button)
@@ -205,7 +219,9 @@ class PatternsWidget(QWidget):
             column.addWidget(widget)
         column.addLayout(buttons)
         column.addWidget(self.spectrum)
+        column.addWidget(self.layers_button)
         self.spectrum.hide()
+        self.layers_button.hide()
         self.setValue(())
 
     def _tell(self, text: str) -> None:
@@ -229,7 +245,7 @@ class PatternsWidget(QWidget):
             if place not in _EDITABLE:
                 cell.setFlags(cell.flags() & ~Qt.ItemFlag.ItemIsEditable)
             self.table.setItem(row, place, cell)
-        colour = _STATUS_COLOURS.get(order.status)
+        colour = STATUS_COLOURS.get(order.status)
         if colour is not None:
             self.table.item(row, len(texts) - 1).setForeground(QColor(colour))
 
@@ -256,7 +272,9 @@ class PatternsWidget(QWidget):
     def _on_spectra(self, spectra: list[SpectrumPicture]) -> None:
         self._spectra = spectra
         self.spectrum.setVisible(bool(spectra))
+        self.layers_button.setVisible(bool(spectra))
         self._show_spectrum()
+        self.spectraChanged.emit()
 
     def _on_failed(self, _: object) -> None:
         self._on_spectra([])

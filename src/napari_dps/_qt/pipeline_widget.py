@@ -8,15 +8,23 @@ import numpy as np
 from napari.layers import Image
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QPushButton, QWidget
 
+from napari_dps._qt.batch_widget import BatchWidget
 from napari_dps._qt.form import ModelForm
 from napari_dps._qt.frames_widget import AUTO
 from napari_dps._qt.layers import axes_of, stages_behind, why_not
 from napari_dps._qt.microscope import Microscope
+from napari_dps._qt.parts import Section
 from napari_dps._qt.run_widget import RunWidget
 from napari_dps._qt.stage_widget import parameter_section
 from napari_dps._qt.task import Outcome
 from napari_dps.core import ImageStack, InputError
-from napari_dps.pipeline import Settings, choose_steps, read_tables, save_settings
+from napari_dps.pipeline import (
+    InputSettings,
+    Settings,
+    choose_steps,
+    read_tables,
+    save_settings,
+)
 from napari_dps.stages import STAGES
 
 _FILES = "Settings (*.toml)"
@@ -62,7 +70,14 @@ class PipelineWidget(RunWidget):
         self.keep_all = QCheckBox("Add the result of every stage")
         self.keep_all.setChecked(True)
         self.keep_all.setToolTip("Otherwise only that of the last.")
-        return [*sections, self.keep_all, self._file_buttons()]
+        self.batch = BatchWidget(self._batch_settings, lambda: self.shared.device)
+        self.batch_section = Section(
+            "Batch: a folder of files",
+            self.batch,
+            is_open=False,
+            tip="The same stages on files instead of a layer.",
+        )
+        return [*sections, self.keep_all, self._file_buttons(), self.batch_section]
 
     def settings(self) -> Settings:
         """Return what is set: what Save writes and the command line runs.
@@ -74,8 +89,16 @@ class PipelineWidget(RunWidget):
         """
         names = tuple(self._chosen())
         parameters = {name: self.forms[name].value() for name in names}
-        choose_steps(self._stand_in(), names, parameters)
+        choose_steps(_stand_in(self._axes()), names, parameters)
         return Settings(names, parameters, self.optics(), self.input_settings())
+
+    def _batch_settings(self, is_raw: bool) -> Settings:
+        """Return what is set, for files of raw frames or of plain images."""
+        names = tuple(self._ticked(is_raw=is_raw, done={""}))
+        parameters = {name: self.forms[name].value() for name in names}
+        choose_steps(_stand_in("APYX" if is_raw else "YX"), names, parameters)
+        offset = InputSettings(camera_offset=self.microscope.camera_offset)
+        return Settings(names, parameters, self.microscope.optics, offset)
 
     def on_outcome(self, outcome: Outcome) -> None:
         """Add the layers of all stages, or those of the last."""
@@ -152,22 +175,26 @@ class PipelineWidget(RunWidget):
         is_raw = "P" in axes_of(layer) or self.frames.is_on
         return "APYX" if is_raw else "YX"
 
-    def _stand_in(self) -> ImageStack:
-        """Return an image of these axes, to ask the pipeline without reading pixels."""
-        axes = self._axes()
-        return ImageStack(np.zeros((1,) * len(axes), np.float32), axes)
-
     def _chosen(self) -> list[str]:
         """Return the stages ticked that the layer is meant for."""
-        raw, layer = "P" in self._axes(), self.combo.layer()
+        layer = self.combo.layer()
         done = {"", *(stages_behind(layer) if layer is not None else ())}
+        return self._ticked(is_raw="P" in self._axes(), done=done)
+
+    def _ticked(self, *, is_raw: bool, done: set[str]) -> list[str]:
+        """Return the stages ticked that an image with these behind it is meant for."""
         chosen = []
         for stage in STAGES:
-            fits = (raw or "P" not in stage.takes) and stage.only_after in done
+            fits = (is_raw or "P" not in stage.takes) and stage.only_after in done
             if self.boxes[stage.id].isChecked() and fits:
                 chosen.append(stage.id)
                 done.add(stage.id)
         return chosen
+
+
+def _stand_in(axes: str) -> ImageStack:
+    """Return an image of these axes, to ask the pipeline without reading pixels."""
+    return ImageStack(np.zeros((1,) * len(axes), np.float32), axes)
 
 
 def _of_one_channel(settings: Settings) -> dict[str, float]:

@@ -16,7 +16,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_dps._qt.form import NumberEdit, make_editor
+from napari_dps._qt.editors import NumberEdit
+from napari_dps._qt.form import make_editor
 from napari_dps._qt.layers import stack_layer
 from napari_dps._qt.microscope import Microscope, shared_microscope
 from napari_dps._qt.parts import Messages, scrolled

@@ -1,17 +1,19 @@
 """The dock of the SIM reconstruction: patterns, and a preview while values change."""
 
 from functools import partial
+from typing import Any
 
 import napari.viewer
 from napari.layers import Image
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QWidget
 
-from napari_dps._qt.layers import Source
+from napari_dps._qt.layers import Source, shown_point
 from napari_dps._qt.microscope import Microscope
 from napari_dps._qt.parts import Section
 from napari_dps._qt.patterns_widget import PatternsWidget
 from napari_dps._qt.runner import Runner
+from napari_dps._qt.spectrum_layers import SpectrumScene
 from napari_dps._qt.stage_widget import StageWidget
 from napari_dps._qt.task import Outcome, Task, work
 from napari_dps.core import InputError, Pattern
@@ -45,6 +47,10 @@ class ReconstructWidget(StageWidget):
         self.live.toggled.connect(self._on_value)
         self.previewer.returned.connect(self._on_preview)
         self.combo.layerChanged.connect(self._on_other_layer)
+        self.scene = SpectrumScene(napari_viewer)
+        self.patterns_widget.layers_button.toggled.connect(self._on_scene)
+        self.patterns_widget.valueChanged.connect(self._on_scene)
+        self.patterns_widget.spectraChanged.connect(self._on_scene)
 
     def body(self) -> list[QWidget]:
         """Return parameters, the preview's box and the patterns."""
@@ -69,6 +75,17 @@ class ReconstructWidget(StageWidget):
         self.patterns_widget.setValue(outcome.patterns)
         self.patterns_widget.look_at(outcome.stack)
 
+    def refresh_layers(self) -> None:
+        """Look at the layers of the viewer anew."""
+        super().refresh_layers()
+        if self.scene.is_on and not self.scene.is_whole:
+            self.patterns_widget.layers_button.setChecked(False)
+
+    def hideEvent(self, event: Any) -> None:
+        """Leave no layers of the spectrum behind."""
+        self.patterns_widget.layers_button.setChecked(False)
+        super().hideEvent(event)
+
     def show_preview(self) -> None:
         """Reconstruct the current frame with the patterns of the last run."""
         layer = self.combo.layer()
@@ -77,7 +94,7 @@ class ReconstructWidget(StageWidget):
         self._preview_context.device = self.shared.device
         try:
             task = Task(
-                Source.of(layer, self.viewer.dims.point),
+                Source.of(layer, shown_point(self.viewer, layer)),
                 self.settings(),
                 self._preview_context,
                 fitted=tuple(p for p in self._fitted if p.channel_index == 0),
@@ -104,6 +121,16 @@ class ReconstructWidget(StageWidget):
             self._fitted, self._fitted_layer = (), None
             self.patterns_widget.setValue(())
             self.patterns_widget.use_box.setChecked(False)
+            self.patterns_widget.forget_spectra()
+
+    def _on_scene(self, *_: object) -> None:
+        """Show spectrum and patterns as layers, as they are now, or take them away."""
+        spectra = self.patterns_widget.spectra()
+        if self.patterns_widget.layers_button.isChecked() and spectra:
+            self.scene.show_spectra(spectra, self.patterns_widget.shown())
+        else:
+            self.scene.stop()
+            self.patterns_widget.layers_button.setChecked(False)
 
     def _on_preview(self, outcome: Outcome) -> None:
         """Show the preview in one layer, which each preview replaces."""

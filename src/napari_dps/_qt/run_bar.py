@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_dps._qt.form import ChoiceEdit
+from napari_dps._qt.editors import ChoiceEdit
 from napari_dps._qt.microscope import Microscope, devices
 from napari_dps._qt.parts import Messages, in_gui_words
 from napari_dps._qt.runner import Failure, Runner, Steps

@@ -7,7 +7,7 @@ from napari.layers import Image
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_dps._qt.frames_widget import FramesWidget
-from napari_dps._qt.layers import Source, describe_layer, has_frames
+from napari_dps._qt.layers import Source, describe_layer, has_frames, shown_point
 from napari_dps._qt.microscope import Microscope, shared_microscope
 from napari_dps._qt.microscope_widget import MicroscopeWidget
 from napari_dps._qt.parts import (
@@ -125,8 +125,8 @@ class RunWidget(ViewerWidget):
             If something that is set cannot be used.
         """
         self.context.device = self.shared.device
-        point = self.viewer.dims.point if self.bar.frame_only.isChecked() else None
-        source = Source.of(layer, point)
+        shown = shown_point(self.viewer, layer)
+        source = Source.of(layer, shown if self.bar.frame_only.isChecked() else None)
         return Task(source, self.settings(), self.context, self.patterns())
 
     def on_outcome(self, outcome: Outcome) -> None:

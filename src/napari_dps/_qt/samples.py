@@ -6,9 +6,9 @@ from typing import Any
 from napari_dps._qt.layers import METADATA, LayerData, stack_layer
 from napari_dps.physics.simulate import SimulationSettings, blur_truth, simulate
 
-IDEAL_SIM = 1.9
-"""Resolution gain of the truth shown: that of ideal SIM with stripes at 0.9 of the
-cut-off."""
+TRUTHS = {"SIM": 1.9, "DPS": 3.8}
+"""Resolution gain of the truths shown: that of ideal SIM with stripes at 0.9 of the
+cut-off, and twice as much, what the super-resolution aims at."""
 
 _TITLES = {
     "microtubules": "Microtubules",
@@ -20,7 +20,7 @@ _TITLES = {
 
 
 def raw_stack(structure: str, **changes: Any) -> list[LayerData]:
-    """Return the layers of a sample: raw frames, and the truth (hidden).
+    """Return the layers of a sample: raw frames, and (hidden) the truth.
 
     Parameters
     ----------
@@ -37,12 +37,19 @@ def raw_stack(structure: str, **changes: Any) -> list[LayerData]:
     } | changes
     settings = SimulationSettings(**values)
     simulation = simulate(settings)
-    truth = blur_truth(simulation.truth, modulation_factor=IDEAL_SIM)
     name = _TITLES[structure]
     raw = stack_layer(simulation.raw, name, colormap="gray")
     raw[1]["metadata"][METADATA]["camera_offset"] = settings.offset_counts
-    known = stack_layer(truth, f"{name} · truth", visible=False, colormap="gray")
-    return [known, raw]
+    known = [
+        stack_layer(
+            blur_truth(simulation.truth, modulation_factor=gain),
+            f"{name} · truth ({what})",
+            visible=False,
+            colormap="gray",
+        )
+        for what, gain in TRUTHS.items()
+    ]
+    return [*known, raw]
 
 
 microtubules = partial(raw_stack, "microtubules")

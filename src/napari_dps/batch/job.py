@@ -97,6 +97,7 @@ class Job:
             "settings": settings,
             "patterns": [p.model_dump(mode="json") for p in self.patterns],
             "self_check": self.self_check,
+            "tile_px": self.tile_px,
             "weights": self._weights(),
         }
         text = json.dumps(asked, sort_keys=True)

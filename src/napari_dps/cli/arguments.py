@@ -102,6 +102,8 @@ def _placeholder(info: ParameterInfo) -> str:
         return "true|false"
     if info.choices:
         return "NAME"
+    if info.file:
+        return "NAME|FILE"
     return info.unit.upper() if info.unit.isascii() and info.unit else "VALUE"
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_dps.core.errors import InputError
@@ -10,9 +13,17 @@ if TYPE_CHECKING:
     import torch
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-_SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
+_SIGNS = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "alloc_failed",
+    "could not create a primitive",
+    "could not execute a primitive",
+)
 """Of a lack of memory, in what RuntimeErrors say: of CUDA and MPS, of torch's allocator
-for the CPU on Linux and on Windows, and of cuFFT and cuBLAS."""
+for the CPU on Linux and on Windows, of cuFFT and cuBLAS, and of oneDNN (seen when the
+memory of the process was limited; its primitives lack nothing else)."""
 
 
 def resolve_device(name: str = "auto") -> torch.device:
@@ -67,8 +78,9 @@ def available_bytes(device: torch.device) -> int:
     Returns
     -------
     int
-        For CUDA that which is free or held in reserve by torch; else what the system
-        says that programs can still get without swapping.
+        For CUDA that which is free or held in reserve by torch; else what programs can
+        still get without swapping, of the system or, if that is less, of the container
+        or the job of a cluster that we run in (control groups of Linux).
 
     Examples
     --------
@@ -83,7 +95,40 @@ def available_bytes(device: torch.device) -> int:
         return int(free + reserved - torch.cuda.memory_allocated(device))
     import psutil
 
-    return int(psutil.virtual_memory().available)
+    return min(int(psutil.virtual_memory().available), _left_of_job())
+
+
+def _left_of_job(root: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return what the control groups of this process leave; they may be nested.
+
+    The files of their two versions: https://docs.kernel.org/admin-guide/cgroup-v2.html
+    and https://docs.kernel.org/admin-guide/cgroup-v1/memory.html.
+    """
+    left = sys.maxsize
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, kinds, path = line.split(":", 2)
+            if kinds not in ("", "memory"):
+                continue
+            own, names = (
+                (root / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes"))
+                if kinds
+                else (root, ("memory.max", "memory.current"))
+            )
+            for place in (Path(path), *Path(path).parents):
+                with contextlib.suppress(OSError, ValueError):  # "max": no limit
+                    folder = own / place.relative_to("/")
+                    limit, used = (int((folder / n).read_text()) for n in names)
+                    left = min(left, max(limit - used + _reclaimable(folder), 0))
+    return left
+
+
+def _reclaimable(folder: Path) -> int:
+    """Return what a control group holds of files only because nobody needs room."""
+    stat = dict(
+        line.split() for line in (folder / "memory.stat").read_text().splitlines()
+    )
+    return int(stat.get("total_inactive_file", stat.get("inactive_file", 0)))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -56,12 +56,14 @@ def explain(problem: BaseException) -> tuple[str, bool]:
     >>> explain(InputError("wavelength", got=-3, allowed="above 0"))
     ('wavelength: got -3; allowed: above 0', True)
     """
+    from napari_dps.core.device import is_out_of_memory
+
     if isinstance(problem, InputError):
         return str(problem), True
     if isinstance(problem, OSError):
         name = f"{problem.filename}: " if problem.filename else ""
         return f"{name}{problem.strerror or problem}", True
-    if isinstance(problem, MemoryError) or "OutOfMemory" in type(problem).__name__:
+    if is_out_of_memory(problem):
         return "not enough memory for an image of this size", False
     return (
         f"unexpected {type(problem).__name__}: {problem}; this is a fault of "

@@ -17,7 +17,9 @@ class StageParameters(BaseModel):
     """Base of every stage's parameters: frozen, finite, no unknown names.
 
     Each field carries ``title``, ``description``, limits, and its unit as
-    ``json_schema_extra={"unit": "px"}``.
+    ``json_schema_extra={"unit": "px"}``. A text that may name a file carries the
+    patterns of its name and the words that may stand for one:
+    ``{"file": "*.json *.toml", "words": ["auto", "none"]}``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -36,6 +38,8 @@ class ParameterInfo:
     choices: tuple[str, ...]
     minimum: float | None
     maximum: float | None
+    file: str = ""
+    words: tuple[str, ...] = ()
 
     @property
     def allowed(self) -> str:
@@ -44,6 +48,8 @@ class ParameterInfo:
             return ", ".join(self.choices)
         if self.kind is bool:
             return "true, false"
+        if self.file:
+            return ", ".join((*self.words, f"a file ({self.file})"))
         if self.minimum is None and self.maximum is None:
             return f"any {self.kind.__name__}"
         low = "" if self.minimum is None else f"{self.minimum:g}"
@@ -74,17 +80,20 @@ def describe(model: type[BaseModel]) -> Iterator[ParameterInfo]:
             for key in ("ge", "gt", "le", "lt")
             if hasattr(rule, key)
         }
-        extra = field.json_schema_extra
+        told = field.json_schema_extra
+        extra: Mapping[str, Any] = told if isinstance(told, dict) else {}
         yield ParameterInfo(
             name=name,
             title=field.title or name,
             description=field.description or "",
-            unit=str(extra.get("unit", "")) if isinstance(extra, dict) else "",
+            unit=str(extra.get("unit", "")),
             default=field.default,
             kind=annotation if isinstance(annotation, type) else str,
             choices=choices,
             minimum=limits.get("ge", limits.get("gt")),
             maximum=limits.get("le", limits.get("lt")),
+            file=str(extra.get("file", "")),
+            words=tuple(extra.get("words", ())),
         )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,22 @@ def spectrum_pictures(stack: ImageStack) -> list[SpectrumPicture]:
         pixels = np.asarray(255 * share, dtype=np.uint8)
         pictures.append(SpectrumPicture(pixels, per_nm, 1 / optics.cutoff_period_nm))
     return pictures
+
+
+def all_angles(pictures: Sequence[SpectrumPicture]) -> SpectrumPicture:
+    """Return one picture of the spectra of all angles: the brightest at each frequency.
+
+    Parameters
+    ----------
+    pictures : sequence of SpectrumPicture
+        Of one stack, at least one.
+
+    Returns
+    -------
+    SpectrumPicture
+    """
+    pixels = np.max([picture.pixels for picture in pictures], axis=0)
+    return replace(pictures[0], pixels=pixels)
 
 
 def _stand_out(level: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:

@@ -241,8 +241,13 @@ def planes(data: NDArray[Any]) -> Iterator[NDArray[Any]]:
 
 def unreadable(name: str, plane: int, error: Exception) -> InputError:
     """Return the error for a plane that was there when the file was opened."""
-    reason = str(error) or type(error).__name__
+    reason = one_line(error)
     return InputError(f"{name}: plane {plane + 1} cannot be read: {reason}")
+
+
+def one_line(error: Exception) -> str:
+    """Return the message of an error of another library, or its kind."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _regular_chunk(array: Any) -> tuple[int, ...]:

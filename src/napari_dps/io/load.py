@@ -40,7 +40,7 @@ def load(
     Parameters
     ----------
     path : path-like
-        TIFF, DeltaVision or OME-Zarr.
+        TIFF, DeltaVision, OME-Zarr, CZI, ND2 or LIF.
     angles, phases : int, optional
         Of a raw SIM image; without them the file is a plain image, unless it names
         angles and phases itself.
@@ -129,7 +129,7 @@ def arrange(
         patterns=metadata.patterns,
         history=metadata.history,
     )
-    return replace(stack, optics=_optics(metadata, pixel_size_nm, warn))
+    return _with_optics(stack, metadata, warn)
 
 
 def _native(data: NDArray[Any] | Planes, lazy: bool) -> NDArray[Any] | Planes:
@@ -207,25 +207,41 @@ def _pixel_size(stored: float | None, given: float | None, warn: Warn) -> float 
     return given
 
 
-def _optics(
-    metadata: Metadata, pixel_size_nm: float | None, warn: Warn
-) -> Optics | None:
-    """Return the stored optics, else those that the metadata are enough for."""
-    if pixel_size_nm is None:
-        return None
+def _with_optics(stack: ImageStack, metadata: Metadata, warn: Warn) -> ImageStack:
+    """Attach the stored optics, else those that the metadata are enough for."""
+    if stack.pixel_size_nm is None:
+        return stack
+    count = stack.size("C")
     try:
         if metadata.optics is not None:
-            return metadata.optics.at_pixel_size(pixel_size_nm)
-        if metadata.na is None or metadata.emission_nm is None:
-            return None
-        values = {
-            "na": metadata.na,
-            "emission_nm": metadata.emission_nm,
-            "pixel_size_nm": pixel_size_nm,
-        }
-        if metadata.refractive_index is not None:
-            values["refractive_index"] = metadata.refractive_index
-        return Optics(**values)
+            optics, own = metadata.optics, metadata.channel_optics
+        else:
+            emissions = metadata.channel_emission_nm
+            if len(emissions) != count:
+                emissions = (metadata.emission_nm,) * count
+            found = tuple(_optics(metadata, e, stack.pixel_size_nm) for e in emissions)
+            known = tuple(optics for optics in found if optics is not None)
+            if len(known) < count:
+                return stack
+            optics, own = known[0], known if len(set(emissions)) > 1 else ()
+        return stack.derive(
+            stack.data, optics=optics, channel_optics=own if len(own) == count else ()
+        )
     except ValueError:
         warn("the optics in the file's metadata are impossible: ignored")
+        return stack
+
+
+def _optics(
+    metadata: Metadata, emission_nm: float | None, pixel_size_nm: float
+) -> Optics | None:
+    if metadata.na is None or emission_nm is None:
         return None
+    values = {
+        "na": metadata.na,
+        "emission_nm": emission_nm,
+        "pixel_size_nm": pixel_size_nm,
+    }
+    if metadata.refractive_index is not None:
+        values["refractive_index"] = metadata.refractive_index
+    return Optics(**values)

@@ -114,8 +114,9 @@ def _add_pixels(image: Element, stack: ImageStack) -> None:
         )
         if index < len(stack.channel_names):
             channel.set("Name", _legal(stack.channel_names[index]))
-        if stack.optics is not None:
-            channel.set("EmissionWavelength", repr(stack.optics.emission_nm))
+        optics = stack.optics_of(index)
+        if optics is not None:
+            channel.set("EmissionWavelength", repr(optics.emission_nm))
             channel.set("EmissionWavelengthUnit", "nm")
     planes = sizes["T"] * sizes["C"] * sizes["Z"]
     SubElement(pixels, "TiffData", IFD="0", PlaneCount=str(planes))

@@ -76,7 +76,7 @@ class Metadata:
         Of the objective and the dye; of the dyes when all channels have the same.
     channel_emission_nm : tuple of (float or None)
         Emission wavelength of each channel; empty when none is known.
-    optics, patterns, history
+    optics, channel_optics, patterns, history
         As stored by `napari_dps.io.save`.
     stored_axes, stored_shape
         Axes and shape of the stack that `napari_dps.io.save` folded into the file.
@@ -94,6 +94,7 @@ class Metadata:
     channel_emission_nm: tuple[float | None, ...] = ()
     refractive_index: float | None = None
     optics: Optics | None = None
+    channel_optics: tuple[Optics, ...] = ()
     patterns: tuple[Pattern, ...] = ()
     history: tuple[HistoryEntry, ...] = ()
     stored_axes: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from napari_dps.core import InputError
@@ -12,8 +13,12 @@ from napari_dps.io.dv import read_dv
 from napari_dps.io.ngff import is_zarr, read_zarr
 from napari_dps.io.raw import RawImage
 from napari_dps.io.tiff import read_tiff
+from napari_dps.io.vendor import MARKS, read_vendor
 
-FORMATS = "TIFF (OME, ImageJ, plain), DeltaVision (.dv, .mrc), OME-Zarr"
+FORMATS = (
+    "TIFF (OME, ImageJ, plain), DeltaVision (.dv, .mrc), OME-Zarr, Zeiss CZI, "
+    "Nikon ND2, Leica LIF"
+)
 
 _TIFF_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DV_NUMBER, _DV_OFFSET = -16224, 96
@@ -22,8 +27,6 @@ _DV_NUMBER, _DV_OFFSET = -16224, 96
 _MRC_MARK, _MRC_OFFSET = b"MAP ", 208
 
 _FOREIGN = {
-    b"\xda\xce\xbe\x0a": "a Nikon ND2 file",
-    b"ZISRAWFILE": "a Zeiss CZI file",
     b"\x89HDF": "an HDF5 file",
     b"\x89PNG": "a PNG picture",
     b"\xff\xd8\xff": "a JPEG picture",
@@ -38,7 +41,7 @@ def read(path: str | os.PathLike[str], *, lazy: bool = False) -> RawImage:
     Parameters
     ----------
     path : path-like
-        TIFF, DeltaVision or OME-Zarr.
+        TIFF, DeltaVision, OME-Zarr, CZI, ND2 or LIF.
     lazy : bool
         Leave the pixels of compressed files unread too.
 
@@ -78,6 +81,9 @@ def _reader(head: bytes, path: Path) -> Callable[[Path, bool], RawImage]:
         raise InputError(
             f"{path.name} is an MRC map of an electron microscope", allowed=FORMATS
         )
+    for mark, kind in MARKS.items():
+        if head.startswith(mark):
+            return partial(read_vendor, kind)
     for mark, kind in _FOREIGN.items():
         if head.startswith(mark):
             raise InputError(

@@ -20,6 +20,7 @@ _FIELDS: dict[str, TypeAdapter[Any]] = {
     "stored_shape": TypeAdapter(tuple[int, ...]),
     "origin_nm": TypeAdapter(tuple[float, float]),
     "optics": TypeAdapter(Optics | None),
+    "channel_optics": TypeAdapter(tuple[Optics, ...]),
     "patterns": TypeAdapter(tuple[Pattern, ...]),
     "history": TypeAdapter(tuple[HistoryEntry, ...]),
 }
@@ -44,6 +45,7 @@ def encode(stack: ImageStack) -> dict[str, str]:
         "stored_shape": list(stack.shape),
         "origin_nm": list(stack.origin_nm),
         "optics": None if optics is None else optics.model_dump(mode="json"),
+        "channel_optics": [own.model_dump(mode="json") for own in stack.channel_optics],
         "patterns": [pattern.model_dump(mode="json") for pattern in stack.patterns],
         "history": [asdict(entry) for entry in stack.history],
     }

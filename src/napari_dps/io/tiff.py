@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from napari_dps.core import InputError
 from napari_dps.io import ome_xml
-from napari_dps.io.lazy import Planes, unreadable
+from napari_dps.io.lazy import Planes, one_line, unreadable
 from napari_dps.io.raw import (
     Metadata,
     RawImage,
@@ -69,7 +69,7 @@ def read_tiff(path: Path, lazy: bool = False) -> RawImage:
         raise InputError(f"{path.name}: {error}") from error
     except Exception as error:
         # Whatever a parser of untrusted bytes raises means: not readable.
-        reason = str(error) or type(error).__name__
+        reason = one_line(error)
         raise InputError(f"{path.name} is not a readable TIFF: {reason}") from error
 
 

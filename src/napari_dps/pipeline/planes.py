@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from napari_dps import io
 from napari_dps.core import ImageStack
 
 
@@ -22,7 +23,8 @@ def first_unit(stack: ImageStack) -> ImageStack:
     """
     first = tuple(0 if axis in "TCZ" else slice(None) for axis in stack.axes)
     axes = "".join(axis for axis in stack.axes if axis not in "TCZ")
-    return stack.derive(stack.data[first], axes=axes, channel_names=())
+    pixels = io.fetch(stack.data[first])
+    return stack.derive(pixels, axes=axes, channel_names=())
 
 
 def first_plane(stack: ImageStack) -> ImageStack:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_dps import __version__
+from napari_dps import __version__, io
 from napari_dps.core import (
     OFFSET_STEP,
     HistoryEntry,
@@ -203,7 +202,7 @@ def check_finite(stack: ImageStack) -> None:
     """
     if stack.data.dtype.kind != "f":
         return
-    planes: Any = (stack.data[index] for index in np.ndindex(stack.shape[:-2]))
+    planes = (io.fetch(stack.data[i]) for i in np.ndindex(stack.shape[:-2]))
     bad = sum(plane.size - int(np.isfinite(plane).sum()) for plane in planes)
     if bad:
         raise InputError(

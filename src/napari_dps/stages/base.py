@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_dps import __version__
 from napari_dps.core import HistoryEntry, ImageStack, InputError, Progress
+from napari_dps.core.device import is_out_of_memory
 from napari_dps.core.params import StageParameters
 
 P = TypeVar("P", bound=StageParameters)
@@ -139,7 +140,8 @@ class Stage(Generic[P]):
         Raises
         ------
         InputError
-            If the axes do not fit or values are not finite.
+            If the axes do not fit, values are not finite, or memory runs out where no
+            smaller tiles help.
         """
         context = Context() if context is None else context
         if image.axes != self.takes:
@@ -151,7 +153,16 @@ class Stage(Generic[P]):
         started = time.perf_counter()
         before = len(context.warnings)
         context.weights_sha256 = None
-        result = yield from self.function(image, parameters, context)
+        try:
+            result = yield from self.function(image, parameters, context)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            height, width = image.shape[-2:]
+            raise InputError(
+                f"not enough memory for '{self.id}' of a plane of {height} × {width} "
+                "px: crop the image, close other programs or choose another device"
+            ) from error
         entry = HistoryEntry(
             stage=self.id,
             parameters=parameters.model_dump(mode="json"),

@@ -49,6 +49,7 @@ class DenoiseParameters(StageParameters):
         description="auto: found on the noisy frames, or as given with the stack. A "
         "file of patterns, for example the report of a brighter stack's run. none: "
         "only what all frames have in common is denoised.",
+        json_schema_extra={"file": "*.json *.toml", "words": ["auto", "none"]},
     )
     strength: float = Field(
         default=1.0,

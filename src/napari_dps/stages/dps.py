@@ -12,7 +12,13 @@ from napari_dps.core import ImageStack, Progress, StageParameters, one_of
 from napari_dps.core.progress import PART_TICKS
 from napari_dps.physics.hot_pixels import without_hot_pixels
 from napari_dps.stages.base import Context, Stage
-from napari_dps.stages.dps_methods import METHODS, Task, signal_to_noise
+from napari_dps.stages.dps_methods import (
+    METHODS,
+    SHIPPED_WEIGHTS,
+    WEIGHTS_SUFFIX,
+    Task,
+    signal_to_noise,
+)
 from napari_dps.stages.dps_optics import assumed_optics, effective_optics
 from napari_dps.stages.dps_uncertainty import NOISE_DRAWS, spread_steps
 from napari_dps.stages.noise import is_raw, measured_noise
@@ -32,6 +38,10 @@ class DpsParameters(StageParameters):
         title="Weights",
         description="Of the network. hybrid: trained on simulated truth. physics: "
         "without any truth. paper: the published objective. Or a .safetensors file.",
+        json_schema_extra={
+            "file": f"*{WEIGHTS_SUFFIX}",
+            "words": list(SHIPPED_WEIGHTS),
+        },
     )
     strength: float = Field(
         default=0.5,

@@ -148,15 +148,34 @@ def tile_edge(
         If `Context.tile_px` is below `LEAST_TILE_PX`.
     """
     edge = context.tile_px
-    if edge is not None and edge < LEAST_TILE_PX:
-        raise InputError("tile_px", got=edge, allowed=f"{LEAST_TILE_PX} or more")
     if edge is None:
-        edge = needs.tile_px or max(shape)
-        fitting_px = SHARE * available_bytes(device) / needs.bytes_per_px
-        if min(shape[0] * shape[1], (edge + 2 * needs.overlap_px) ** 2) > fitting_px:
-            edge = min(edge, math.isqrt(int(fitting_px)) - 2 * needs.overlap_px)
+        # Decided once: what a stage keeps for the planes to come makes less seem free.
+        key = ("tile as memory allows", needs.name, shape)
+        if key not in context.cache:
+            context.cache[key] = _edge_for_memory(shape, needs, context, device)
+        edge = context.cache[key]
+    elif edge < LEAST_TILE_PX:
+        raise InputError("tile_px", got=edge, allowed=f"{LEAST_TILE_PX} or more")
     edge = min(edge, context.cache.get(_key(needs), edge))
     return edge if edge >= max(shape) else max(_on_grid(edge), LEAST_TILE_PX)
+
+
+def _edge_for_memory(
+    shape: tuple[int, int], needs: TileNeeds, context: Context, device: torch.device
+) -> int:
+    """Return what the work likes best, or less if that does not fit."""
+    edge = needs.tile_px or max(shape)
+    fitting_px = SHARE * available_bytes(device) / needs.bytes_per_px
+    if min(shape[0] * shape[1], (edge + 2 * needs.overlap_px) ** 2) <= fitting_px:
+        return edge
+    edge = min(edge, math.isqrt(int(fitting_px)) - 2 * needs.overlap_px)
+    edge = max(_on_grid(edge), LEAST_TILE_PX)
+    if needs.tile_px is None:
+        # Else tiles are usual, and give the same.
+        context.warn(
+            f"little memory is free: tiles of {edge} px are used for the {needs.name}"
+        )
+    return edge
 
 
 def require_memory(
@@ -263,12 +282,12 @@ def _smaller(
     longest = max(side.stop - side.start for side in part)
     if longest <= LEAST_TILE_PX:
         raise InputError(
-            f"not enough memory for {needs.name}, even in tiles of {longest} px: crop "
-            f"the image or {_remedies(device)}"
+            f"not enough memory for the {needs.name}, even in tiles of {longest} px: "
+            f"crop the image or {_remedies(device)}"
         )
     edge = max(_on_grid(longest // 2), LEAST_TILE_PX)
     context.cache[_key(needs)] = edge
-    context.warn(f"out of memory: tiles of {edge} px are used for {needs.name}")
+    context.warn(f"out of memory: tiles of {edge} px are used for the {needs.name}")
     return edge
 
 

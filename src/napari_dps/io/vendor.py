@@ -1,0 +1,277 @@
+"""Zeiss CZI, Nikon ND2 and Leica LIF, through the readers of BioIO."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree.ElementTree import Element
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_dps.core import InputError
+from napari_dps.io import ome_xml
+from napari_dps.io.lazy import Planes, one_line, unreadable
+from napari_dps.io.raw import Metadata, RawImage, length_nm, positive, square_pixel
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+MARKS = {
+    b"ZISRAWFILE": "czi",
+    b"\xda\xce\xbe\x0a": "nd2",
+    b"\x70\x00\x00\x00": "lif",
+}
+"""First bytes of the formats."""
+
+_NAMES = {"czi": "Zeiss CZI", "nd2": "Nikon ND2", "lif": "Leica LIF"}
+
+_LIF_TIME = "4"
+"""Number of the time axis in LIF files."""
+
+_CZI_ANGLE_PHASE = {"R": "A", "H": "P"}
+"""Rotations and phases of CZI files; phases alone may count all raw frames."""
+
+
+def read_vendor(kind: str, path: Path, lazy: bool = False) -> RawImage:
+    """Read the first scene of an instrument's file.
+
+    Parameters
+    ----------
+    kind : {"czi", "nd2", "lif"}
+        The format.
+    path : Path
+        The file; its first bytes have been seen.
+    lazy : bool
+        Leave the pixels unread.
+
+    Returns
+    -------
+    RawImage
+
+    Raises
+    ------
+    InputError
+        If the extra ``formats`` is not installed, or the file is damaged, of several
+        samples a pixel, or a mosaic of tiles.
+    """
+    _module(kind, path)
+    try:
+        with _quiet():
+            reader = _reader(kind, path)
+            planes, axes = _planes(kind, path, reader)
+            metadata = _metadata(kind, reader, axes)
+    except InputError as error:
+        raise InputError(f"{path.name}: {error}") from error
+    except Exception as error:
+        # Whatever a parser of untrusted bytes raises means: not readable.
+        raise InputError(
+            f"{path.name} is not a readable {_NAMES[kind]} file: {one_line(error)}"
+        ) from error
+    if lazy:  # a truncated file is found by its last plane
+        planes.read(planes.index.size - 1)
+    return RawImage(data=planes if lazy else planes[()], axes=axes, metadata=metadata)
+
+
+def _module(kind: str, path: Path) -> ModuleType:
+    try:
+        with _quiet():
+            return importlib.import_module(f"bioio_{kind}")
+    except ImportError as error:
+        raise InputError(
+            f"{path.name} is a {_NAMES[kind]} file, which needs the extra: "
+            'pip install "napari-dps[formats]"; or export it as OME-TIFF'
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the warnings of the readers, which are for programmers, off the terminal."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _reader(kind: str, path: Path) -> Any:
+    """Return a reader of the first scene, kept while the file stays as it is."""
+    state = path.stat()
+    return _kept_reader(kind, path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _kept_reader(kind: str, path: Path, size: int, time_ns: int) -> Any:
+    # The reader holds no open file: each read opens it.
+    return _module(kind, path).Reader(str(path))
+
+
+def _planes(kind: str, path: Path, reader: Any) -> tuple[Planes, str]:
+    """Planes of the first scene, and their axes without those of one entry."""
+    sizes = dict(zip(str(reader.dims.order), map(int, reader.dims.shape), strict=True))
+    if sizes.pop("S", 1) > 1:
+        raise InputError(
+            "colour image (RGB)", allowed="one channel a plane; split the channels"
+        )
+    if sizes.get("M", 1) > 1:
+        raise InputError(f"mosaic of {sizes['M']} tiles", allowed="a stitched image")
+    if np.dtype(reader.dtype).kind not in "iuf":
+        raise InputError(
+            "pixel type", got=reader.dtype, allowed="integers or floating point"
+        )
+    plane = (sizes.pop("Y"), sizes.pop("X"))
+    lead = tuple(sizes.values())
+    kept = {axis: size for axis, size in sizes.items() if size > 1}
+    names = {axis: axis for axis in "TCZ"}
+    if kind == "czi" and set(_CZI_ANGLE_PHASE) <= set(kept):
+        names |= _CZI_ANGLE_PHASE
+    letters = "".join(names.get(axis, "Q") for axis in kept)
+    planes = Planes(
+        _Scene(kind, path, "".join(sizes), lead),
+        np.arange(math.prod(lead)).reshape(tuple(kept.values())),
+        plane,
+        np.dtype(reader.dtype).newbyteorder("="),
+    )
+    return planes, f"{letters}YX"
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """Reads planes of a scene by their number; can be sent to another process."""
+
+    kind: str
+    path: Path
+    axes: str
+    sizes: tuple[int, ...]
+
+    def __call__(self, block: int) -> NDArray[Any]:
+        """Read one plane, (1, Y, X)."""
+        place = np.unravel_index(block, self.sizes) if self.sizes else ()
+        where = {a: int(i) for a, i in zip(self.axes, place, strict=True)}
+        try:
+            if self.kind == "lif":
+                return self._leica(where)
+            reader = _reader(self.kind, self.path)
+            return np.asarray(reader.get_image_data("YX", **where))[None]
+        except Exception as error:
+            # Whatever a decoder of untrusted bytes raises means: not readable.
+            raise unreadable(self.path.name, block, error) from error
+
+    def _leica(self, where: dict[str, int]) -> NDArray[Any]:
+        """One plane by the library below BioIO, which itself would read them all."""
+        from liffile import LifFile
+
+        with LifFile(self.path) as file:
+            image = file.images[0]
+            # It drops axes of one entry.
+            chosen = {a: i for a, i in where.items() if a in image.sizes}
+            return np.asarray(image.frames(**chosen).asarray())[None]
+
+
+def _metadata(kind: str, reader: Any, axes: str) -> Metadata:
+    """Collect what BioIO gives for every format, and the optics."""
+    sizes = reader.physical_pixel_sizes
+    pixel_size_nm, doubt = square_pixel(
+        length_nm(_number(sizes.X), "µm"), length_nm(_number(sizes.Y), "µm")
+    )
+    names = tuple(str(name) for name in reader.channel_names or ())
+    messages = [doubt] if doubt else []
+    scenes = reader.scenes
+    if len(scenes) > 1:
+        messages.append(
+            f"{len(scenes)} scenes in the file: the first one, {scenes[0]}, is read"
+        )
+    metadata = Metadata(
+        pixel_size_nm=pixel_size_nm,
+        z_step_nm=length_nm(_number(sizes.Z), "µm") if "Z" in axes else None,
+        frame_interval_s=_interval_s(reader) if "T" in axes else None,
+        channel_names=names if any(names) else (),
+    )
+    try:
+        metadata = _OPTICS[kind](reader, metadata)
+    except Exception:  # noqa: BLE001 - made by other programs, of any content
+        messages.append("the optics in the file's metadata cannot be read: ignored")
+    return replace(metadata, warnings=tuple(messages))
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _interval_s(reader: Any) -> float | None:
+    interval = reader.time_interval
+    return None if interval is None else positive(interval.total_seconds())
+
+
+def _czi_optics(reader: Any, metadata: Metadata) -> Metadata:
+    root: Element = reader.metadata
+    image = ".//Information/Image"
+    waves = [
+        _text(channel, "EmissionWavelength")
+        for channel in root.findall(f"{image}/Dimensions/Channels/Channel")
+    ]
+    used = root.find(f"{image}/ObjectiveSettings/ObjectiveRef")
+    objectives = root.findall(".//Information/Instrument/Objectives/Objective")
+    wanted = None if used is None else used.get("Id")
+    apertures = [
+        _text(objective, "LensNA")
+        for objective in objectives
+        if objective.get("Id") == wanted or len(objectives) == 1
+    ]
+    return replace(
+        metadata,
+        na=apertures[0] if apertures else None,
+        refractive_index=_text(root, f"{image}/ObjectiveSettings/RefractiveIndex"),
+        **_emissions(waves),
+    )
+
+
+def _nd2_optics(reader: Any, metadata: Metadata) -> Metadata:
+    found = ome_xml.parse(reader.ome_metadata.to_xml())
+    return replace(
+        metadata,
+        na=found.na,
+        refractive_index=found.refractive_index,
+        emission_nm=found.emission_nm,
+        channel_emission_nm=found.channel_emission_nm,
+    )
+
+
+def _lif_optics(reader: Any, metadata: Metadata) -> Metadata:
+    """Take what all scenes of the file agree on: the settings name no scene."""
+    root: Element = reader.metadata
+
+    def agreed(key: str) -> float | None:
+        values = {positive(e.get(key)) for e in root.iter() if key in e.attrib}
+        return values.pop() if len(values) == 1 else None
+
+    intervals = {
+        float(axis.get("Length", 0)) / max(int(axis.get("NumberOfElements", 1)) - 1, 1)
+        for axis in root.iter("DimensionDescription")
+        if axis.get("DimID") == _LIF_TIME and axis.get("Unit") == "s"
+    }
+    return replace(
+        metadata,
+        na=agreed("NumericalAperture"),
+        refractive_index=agreed("RefractionIndex"),
+        frame_interval_s=positive(intervals.pop()) if len(intervals) == 1 else None,
+    )
+
+
+_OPTICS = {"czi": _czi_optics, "nd2": _nd2_optics, "lif": _lif_optics}
+
+
+def _text(element: Element, path: str) -> float | None:
+    return positive(element.findtext(path))
+
+
+def _emissions(waves: list[float | None]) -> dict[str, Any]:
+    return {
+        "emission_nm": waves[0] if len(set(waves)) == 1 else None,
+        "channel_emission_nm": tuple(waves) if any(waves) else (),
+    }

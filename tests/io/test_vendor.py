@@ -1,0 +1,298 @@
+"""CZI, ND2 and LIF: real files where they can be written, a stand-in for the rest."""
+
+from __future__ import annotations
+
+import struct
+import sys
+from datetime import timedelta
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+from xml.etree import ElementTree
+
+import dask.array as da
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from napari_dps.core import InputError
+from napari_dps.io import load, read
+from napari_dps.io.vendor import MARKS
+
+DATA = np.arange(4 * 2 * 3 * 32 * 40, dtype=np.uint16).reshape(4, 2, 3, 32, 40)
+
+
+def write_czi(path: Path, data: np.ndarray = DATA, **options: Any) -> Path:
+    czi = pytest.importorskip("pylibCZIrw.czi", reason="CZI files cannot be written")
+    pytest.importorskip("bioio_czi", reason="the extra formats is not installed")
+    with czi.create_czi(str(path)) as document:
+        for t, c, z in np.ndindex(data.shape[:3]):
+            plane = {"T": t, "C": c, "Z": z}
+            document.write(data[t, c, z][..., None], plane=plane, **options)
+        document.write_metadata(
+            channel_names={0: "GFP", 1: "RFP"},
+            scale_x=65e-9,
+            scale_y=65e-9,
+            scale_z=200e-9,
+        )
+    return path
+
+
+def write_lif(path: Path, scenes: int = 1) -> Path:
+    """Write a LIF file by hand: a block of XML, then one of pixels for each scene."""
+    pytest.importorskip("bioio_lif", reason="the extra formats is not installed")
+    (t, c, z, y, x), item = DATA.shape, DATA.itemsize
+    plane = y * x * item
+    channels = "".join(
+        f'<ChannelDescription DataType="0" ChannelTag="0" Resolution="16" Min="0" '
+        f'Max="65535" Unit="" NameOfMeasuredQuantity="" IsLUTInverted="0" '
+        f'LUTName="{name}" BytesInc="{i * plane}" BitInc="0"/>'
+        for i, name in enumerate(("Green", "Red"))
+    )
+    axes = (
+        (1, x, 65e-9, "m", item),
+        (2, y, 65e-9, "m", x * item),
+        (3, z, 200e-9, "m", c * plane),
+        (4, t, 2.0, "s", z * c * plane),
+    )
+    dimensions = "".join(
+        f'<DimensionDescription DimID="{number}" NumberOfElements="{size}" Origin="0" '
+        f'Length="{step * (size - 1)}" Unit="{unit}" BytesInc="{increment}" '
+        'BitInc="0"/>'
+        for number, size, step, unit, increment in axes
+    )
+    image = (
+        '<Data><Image><Attachment Name="HardwareSetting"><ATLCameraSettingDefinition '
+        'NumericalAperture="1.4" RefractionIndex="1.518"/></Attachment>'
+        f"<ImageDescription><Channels>{channels}</Channels><Dimensions>{dimensions}"
+        "</Dimensions></ImageDescription></Image></Data>"
+    )
+    elements = "".join(
+        f'<Element Name="Series{i}">{image}<Memory Size="{DATA.nbytes}" '
+        f'MemoryBlockID="MemBlock_{i}"/><Children/></Element>'
+        for i in range(1, scenes + 1)
+    )
+    xml = (
+        '<LMSDataContainerHeader Version="2"><Element Name="p"><Memory Size="0" '
+        f'MemoryBlockID="MemBlock_0"/><Children>{elements}</Children></Element>'
+        "</LMSDataContainerHeader>"
+    )
+    text = xml.encode("utf-16-le")
+    content = struct.pack("<IIBI", 0x70, 5 + len(text), 0x2A, len(xml)) + text
+    pixels = np.ascontiguousarray(DATA.swapaxes(1, 2)).tobytes()
+    for i in range(scenes + 1):
+        name, held = f"MemBlock_{i}", pixels if i else b""
+        content += struct.pack("<IIBQ", 0x70, 14 + 2 * len(name), 0x2A, len(held))
+        content += struct.pack("<BI", 0x2A, len(name)) + name.encode("utf-16-le") + held
+    path.write_bytes(content)
+    return path
+
+
+class StandIn:
+    """What the readers of BioIO offer, made of an array."""
+
+    data = DATA
+    order = "TCZYX"
+    scenes = ("first",)
+    channel_names = ("GFP", "RFP")
+    time_interval = timedelta(seconds=2)
+    physical_pixel_sizes = SimpleNamespace(X=0.065, Y=0.065, Z=0.2)
+    xml = (
+        '<OME xmlns="http://x"><Instrument><Objective ID="o" LensNA="1.49"/>'
+        '</Instrument><Image ID="i"><ObjectiveSettings ID="o" RefractiveIndex="1.515"/>'
+        '<Pixels ID="p"><Channel EmissionWavelength="525"/>'
+        '<Channel EmissionWavelength="610"/></Pixels></Image></OME>'
+    )
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.dims = SimpleNamespace(order=self.order, shape=self.data.shape)
+        self.dtype = self.data.dtype
+
+    @property
+    def ome_metadata(self) -> SimpleNamespace:
+        return SimpleNamespace(to_xml=lambda: self.xml)
+
+    @property
+    def metadata(self) -> ElementTree.Element:
+        return ElementTree.fromstring(self.xml)
+
+    def get_image_data(self, order: str, **where: int) -> np.ndarray:
+        assert order == "YX"
+        return self.data[tuple(where[axis] for axis in self.order[:-2])]
+
+
+def stand_in(
+    monkeypatch: pytest.MonkeyPatch, path: Path, kind: str, **attributes: object
+) -> Path:
+    module = ModuleType(f"bioio_{kind}")
+    module.Reader = type("Reader", (StandIn,), attributes)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    mark = next(mark for mark, name in MARKS.items() if name == kind)
+    path.write_bytes(mark + b"rest")
+    return path
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("writer", [write_czi, write_lif])
+def test_pixels_and_spacings_of_a_real_file(
+    tmp_path: Path, writer: Any, lazy: bool
+) -> None:
+    messages: list[str] = []
+    stack = load(writer(tmp_path / "a ü.dat"), lazy=lazy, warn=messages.append)
+    assert isinstance(stack.data, da.Array if lazy else np.ndarray)
+    assert stack.axes == "TCZYX"
+    assert_array_equal(stack.data, DATA)
+    assert stack.pixel_size_nm == pytest.approx(65)
+    assert stack.z_step_nm == pytest.approx(200)
+    assert len(stack.channel_names) == 2
+    assert messages == []
+
+
+def test_raw_frames_of_a_real_czi_file_are_arranged(tmp_path: Path) -> None:
+    data = DATA.reshape(2, 1, 12, 32, 40)[:, :, :9]
+    path = write_czi(tmp_path / "a.czi", data)
+    stack = load(path, angles=3, phases=3, lazy=True)
+    assert stack.axes == "TAPYX"
+    assert stack.data.chunksize == (1, 1, 1, 32, 40)
+    assert_array_equal(stack.data, data.reshape(2, 3, 3, 32, 40))
+
+
+def test_optics_and_interval_of_a_real_lif_file(tmp_path: Path) -> None:
+    metadata = read(write_lif(tmp_path / "a.lif")).metadata
+    assert (metadata.na, metadata.refractive_index) == (1.4, 1.518)
+    assert metadata.frame_interval_s == pytest.approx(2)
+    assert metadata.channel_names == ("Green", "Red")
+
+
+def test_first_scene_is_read_with_a_warning(tmp_path: Path) -> None:
+    messages: list[str] = []
+    stack = load(write_lif(tmp_path / "a.lif", scenes=2), warn=messages.append)
+    assert_array_equal(stack.data, DATA)
+    assert messages == ["2 scenes in the file: the first one, Series1, is read"]
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("writer", [write_czi, write_lif])
+def test_truncated_real_file_is_refused(
+    tmp_path: Path, writer: Any, lazy: bool
+) -> None:
+    path = writer(tmp_path / "a.dat")
+    load(path, lazy=lazy)
+    whole = path.read_bytes()
+    for length in np.linspace(20, len(whole) - 1, 15, dtype=int):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError, match=r"a\.dat"):
+            load(path, lazy=lazy)
+
+
+def test_czi_file_of_colours_or_tiles_is_refused(tmp_path: Path) -> None:
+    path = write_czi(tmp_path / "a.czi", np.zeros((1, 1, 1, 8, 6, 3), np.uint8)[..., 0])
+    czi = pytest.importorskip("pylibCZIrw.czi")
+    with czi.create_czi(str(tmp_path / "b.czi")) as document:
+        document.write(np.zeros((8, 6, 3), np.uint8), plane={"T": 0, "C": 0, "Z": 0})
+    with czi.create_czi(str(tmp_path / "c.czi")) as document:
+        for x in (0, 5):
+            document.write(
+                np.zeros((8, 6, 1), np.uint8),
+                plane={"T": 0, "C": 0, "Z": 0},
+                location=(x, 0),
+            )
+    assert load(path).shape == (8, 6)
+    with pytest.raises(InputError, match="RGB"):
+        load(tmp_path / "b.czi")
+    with pytest.raises(InputError, match="mosaic of 2 tiles"):
+        load(tmp_path / "c.czi")
+
+
+def test_nd2_metadata_come_from_bioio_and_its_ome(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = stand_in(monkeypatch, tmp_path / "a.nd2", "nd2")
+    raw = read(path)
+    assert raw.axes == "TCZYX"
+    assert_array_equal(raw.data, DATA)
+    metadata = raw.metadata
+    assert metadata.pixel_size_nm == pytest.approx(65)
+    assert metadata.frame_interval_s == 2
+    assert metadata.channel_names == ("GFP", "RFP")
+    assert (metadata.na, metadata.refractive_index) == (1.49, 1.515)
+    assert metadata.channel_emission_nm == (525, 610)
+    assert metadata.emission_nm is None
+
+
+def test_czi_optics_come_from_the_xml_that_zen_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    xml = (
+        "<ImageDocument><Metadata><Information><Image><ObjectiveSettings>"
+        '<ObjectiveRef Id="Objective:2"/><RefractiveIndex>1.518</RefractiveIndex>'
+        "</ObjectiveSettings><Dimensions><Channels>"
+        '<Channel Id="Channel:0"><EmissionWavelength>525.5</EmissionWavelength>'
+        '</Channel><Channel Id="Channel:1"/></Channels></Dimensions></Image>'
+        "<Instrument><Objectives>"
+        '<Objective Id="Objective:1"><LensNA>0.8</LensNA></Objective>'
+        '<Objective Id="Objective:2"><LensNA>1.4</LensNA></Objective>'
+        "</Objectives></Instrument></Information></Metadata></ImageDocument>"
+    )
+    metadata = read(stand_in(monkeypatch, tmp_path / "a.czi", "czi", xml=xml)).metadata
+    assert (metadata.na, metadata.refractive_index) == (1.4, 1.518)
+    assert metadata.channel_emission_nm == (525.5, None)
+
+
+def test_czi_rotations_and_phases_are_angles_and_phases(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = DATA.reshape(1, 3, 1, 5, -1)[..., :80].reshape(1, 3, 1, 5, 8, 10)
+    options = {"data": data, "order": "TRCHYX", "xml": "<a/>", "channel_names": None}
+    path = stand_in(monkeypatch, tmp_path / "a.czi", "czi", **options)
+    assert read(path).axes == "APYX"
+    for counts in ({}, {"angles": 3, "phases": 5}):
+        stack = load(path, **counts)
+        assert stack.axes == "APYX"
+        assert_array_equal(stack.data, data.reshape(3, 5, 8, 10))
+
+
+def test_czi_phases_that_count_all_raw_frames_are_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = DATA.reshape(1, 15, -1)[..., :160].reshape(2, 15, 8, 10)
+    options = {"data": data, "order": "THYX", "xml": "<a/>"}
+    path = stand_in(monkeypatch, tmp_path / "a.czi", "czi", **options)
+    stack = load(path, angles=3, phases=5)
+    assert stack.axes == "TAPYX"
+    assert_array_equal(stack.data, data.reshape(2, 3, 5, 8, 10))
+
+
+@pytest.mark.parametrize("xml", ["<OME", "<!DOCTYPE a [<!ENTITY b 'c'>]><OME/>"])
+def test_metadata_that_cannot_be_read_are_left_out_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, xml: str
+) -> None:
+    messages: list[str] = []
+    path = stand_in(monkeypatch, tmp_path / "a.nd2", "nd2", xml=xml)
+    stack = load(path, warn=messages.append)
+    assert stack.optics is None
+    assert any("optics in the file's metadata" in message for message in messages)
+
+
+@pytest.mark.parametrize("kind", ["czi", "nd2", "lif"])
+def test_missing_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    path = stand_in(monkeypatch, tmp_path / "a.tif", kind)
+    monkeypatch.setitem(sys.modules, f"bioio_{kind}", None)
+    expected = rf'{kind.upper()} file.*pip install "napari-dps\[formats\]"'
+    with pytest.raises(InputError, match=expected):
+        load(path)
+
+
+def test_failure_of_a_reader_is_one_line_that_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: StandIn, path: str) -> None:
+        raise RuntimeError("no\n  map")
+
+    path = stand_in(monkeypatch, tmp_path / "a.nd2", "nd2", __init__=fail)
+    with pytest.raises(InputError) as caught:
+        load(path)
+    assert str(caught.value) == "a.nd2 is not a readable Nikon ND2 file: no map"
