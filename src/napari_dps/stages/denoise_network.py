@@ -1,8 +1,8 @@
-"""From separated orders to the denoiser's inputs, and from its output to orders."""
+"""From separated orders to the networks' inputs, and from their output back."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,12 +21,12 @@ from napari_dps.stages.weights import load_network
 if TYPE_CHECKING:
     import torch
 
-    from napari_dps.nets.res_unet import SimDenoiser
+    from napari_dps.nets.res_unet import SimDenoiser, SimImager
 
-WEIGHTS = "denoise"
-"""Name of the shipped weights."""
+WEIGHTS, IMAGE_WEIGHTS = "denoise", "sim"
+"""Names of the shipped weights of the denoiser and of the network of SIM images."""
 TRAINED_LAYOUTS = ((3, 3), (3, 5), (5, 3), (2, 3), (1, 3), (1, 7))
-"""Angles and phases that the shipped network was trained on."""
+"""Angles and phases that the shipped networks were trained on."""
 TILE_PX = 384
 OVERLAP_PX = 48
 """Edge of a tile and overlap in canonical pixels, multiples of the network's cells;
@@ -73,11 +73,20 @@ class DenoiserInput:
 
 
 def shipped_denoiser(context: Context, device: torch.device) -> SimDenoiser:
-    """Return the shipped network, kept from plane to plane."""
+    """Return the shipped denoiser, kept from plane to plane."""
     from napari_dps.nets.checkpoint import shipped_weights
 
     path = shipped_weights(WEIGHTS)
     network: SimDenoiser = load_network(context, path, device, "sim_denoiser")[0]
+    return network
+
+
+def shipped_imager(context: Context, device: torch.device) -> SimImager:
+    """Return the shipped network of SIM images, kept from plane to plane."""
+    from napari_dps.nets.checkpoint import shipped_weights
+
+    path = shipped_weights(IMAGE_WEIGHTS)
+    network: SimImager = load_network(context, path, device, "sim_imager")[0]
     return network
 
 
@@ -152,14 +161,17 @@ def prepare_steps(
 
 
 def network_steps(
-    network: SimDenoiser, given: DenoiserInput, done: int, total: int
-) -> Generator[Progress, None, tuple[torch.Tensor, torch.Tensor]]:
-    """Run the network tile by tile, so that memory does not grow with the image.
+    find: Callable[[torch.Tensor], tuple[torch.Tensor, ...]],
+    given: DenoiserInput,
+    done: int,
+    total: int,
+) -> Generator[Progress, None, tuple[torch.Tensor, ...]]:
+    """Run a network tile by tile, so that memory does not grow with the image.
 
     Parameters
     ----------
-    network : SimDenoiser
-        In evaluation mode.
+    find : callable
+        From features (1, F, 2y, 2x) to maps (1, 2y, 2x) or (1, y, x).
     given : DenoiserInput
         Of one stack.
     done, total : int
@@ -172,23 +184,28 @@ def network_steps(
 
     Returns
     -------
-    object, haze : tensor (1, 2Y, 2X), (1, Y, X)
+    tuple of tensor (1, 2Y, 2X) or (1, Y, X)
     """
     import torch
 
     height, width = (side // 2 for side in given.features.shape[-2:])
-    fine = torch.empty((1, 2 * height, 2 * width), device=given.features.device)
-    haze = torch.empty((1, height, width), device=given.features.device)
+    whole: list[torch.Tensor] = []
     parts = list(tiles((height, width), tile_px=TILE_PX, overlap_px=OVERLAP_PX))
     for number, tile in enumerate(parts, 1):
-        wide = tile.finer(2)
+        features = given.features[..., *tile.finer(2).read]
         with torch.inference_mode():
-            features = given.features[..., *wide.read]
-            own_fine, own_haze = network(features, given.levels)
-        fine[:, *wide.write] = own_fine[:, *wide.keep]
-        haze[:, *tile.write] = own_haze[:, *tile.keep]
+            maps = find(features)
+        finer = [2 * one.shape[-1] // features.shape[-1] for one in maps]
+        if not whole:
+            device = features.device
+            whole += [
+                torch.empty((1, n * height, n * width), device=device) for n in finer
+            ]
+        for result, own, n in zip(whole, maps, finer, strict=True):
+            place = tile.finer(n)
+            result[:, *place.write] = own[:, *place.keep]
         yield Progress(done, total, f"Network, tile {number} of {len(parts)}")
-    return fine, haze
+    return tuple(whole)
 
 
 def render(fine: torch.Tensor, haze: torch.Tensor, given: DenoiserInput) -> Orders:
@@ -221,6 +238,26 @@ def render_steps(
         slice(left, left + haze.shape[-1]),
     )
     return Orders(seen.zero[..., *inside] + haze, seen.others[..., *inside])
+
+
+def sim_image(fine: torch.Tensor, given: DenoiserInput) -> torch.Tensor:
+    """Return objects as far as the orders reach, in scaled counts.
+
+    Parameters
+    ----------
+    fine : tensor (B, 2Y, 2X)
+        On the fine grid.
+    given : DenoiserInput
+        As from `prepare`.
+
+    Returns
+    -------
+    tensor (B, 2Y, 2X)
+        As `PatternModel.apodised` shows objects; differentiable.
+    """
+    left, right, top, bottom = (2 * pad for pad in given.pads)
+    wide = mirrored(mirrored(fine, -1, left, right), -2, top, bottom)
+    return _crop_fine(given.model.apodised(wide), given.pads)
 
 
 def _scale(

@@ -40,9 +40,10 @@ class ReconstructParameters(StageParameters):
     method: Literal["wiener", "network"] = Field(
         default="wiener",
         title="Method",
-        description="wiener: generalised Wiener filter. network: the object that the "
-        "denoising network finds, as an ideal lens of the new resolution would show "
-        "it; of the parameters below only those of the patterns count.",
+        description="wiener: generalised Wiener filter. network: the image that a "
+        "network trained on simulated stacks finds, as an ideal lens of the new "
+        "resolution would show it; of the parameters below only those of the patterns "
+        "count.",
     )
     wiener_parameter: float = Field(
         default=0.03,
@@ -231,12 +232,12 @@ def _by_network(
     patterns: tuple[Pattern, ...],
     context: Context,
 ) -> Generator[Progress, None, NDArray[np.float32]]:
-    """Return the object that the shipped network finds."""
-    from napari_dps.stages.denoise_network import shipped_denoiser
-    from napari_dps.stages.denoise_steps import object_steps
+    """Return the SIM image that the shipped network finds."""
+    from napari_dps.stages.denoise_network import shipped_imager
+    from napari_dps.stages.denoise_steps import image_steps
 
-    network = shipped_denoiser(context, frames.device)
-    return (yield from object_steps(frames, image, patterns, network, context))
+    network = shipped_imager(context, frames.device)
+    return (yield from image_steps(frames, image, patterns, network, context))
 
 
 def _solver(
