@@ -9,8 +9,10 @@ from scipy.ndimage import zoom
 from napari_dps.core import InputError, Pattern, finish
 from napari_dps.physics.simulate import Simulation, blur_truth, simulate
 from napari_dps.physics.simulate_settings import SimulationSettings
-from napari_dps.stages import reconstruct
+from napari_dps.stages import denoise, reconstruct
 from napari_dps.stages.base import Context
+from napari_dps.stages.denoise import DenoiseParameters
+from napari_dps.stages.denoise_network import TRAINED_LAYOUTS
 from napari_dps.stages.reconstruct import STAGE, ReconstructParameters
 
 
@@ -200,17 +202,38 @@ def test_noise_is_smoothed_when_adapting():
     assert steps[0] < steps[1]
 
 
-def test_network_is_nearer_the_truth_than_wiener_on_noisy_frames():
-    simulation = simulated(photons=60, structure="mitochondria")
+@pytest.mark.parametrize("photons", [20, 200])
+@pytest.mark.parametrize("first", ["raw", "denoised"])
+def test_network_is_nearer_the_truth_than_wiener_on_noisy_frames(photons, first):
+    simulation = simulated(photons=photons, structure="mitochondria")
     stack = replace(raw_of(simulation), patterns=simulation.patterns)
+    if first == "denoised":
+        stack = finish(denoise.STAGE.run(stack, DenoiseParameters(), Context("cpu")))
     truth = blur_truth(simulation.truth, modulation_factor=1.8).data
     wiener, found = (
         run(stack, method=method)[0].data for method in ("wiener", "network")
     )
     assert found.shape == wiener.shape
     assert 1 - correlation(found, truth) < 0.8 * (1 - correlation(wiener, truth))
-    # Counts stay counts.
-    assert found.mean() == pytest.approx(stack.data.mean(), rel=0.05)
+
+
+@pytest.mark.parametrize("haze", [0.0, 0.3])
+def test_network_keeps_brightness_in_focus_and_leaves_out_the_haze(haze):
+    simulation = simulated(photons=1000, structure="microtubules", haze_fraction=haze)
+    stack = replace(raw_of(simulation), patterns=simulation.patterns)
+    found = run(stack, method="network")[0].data
+    # The truth holds photons in pixels of a quarter of the area.
+    counts = 4 * simulation.settings.gain_counts_per_e
+    in_focus = counts * blur_truth(simulation.truth, modulation_factor=1.9).data
+    assert found.mean() == pytest.approx(in_focus.mean(), rel=0.1)
+    bright = in_focus > np.quantile(in_focus, 0.95)
+    assert found[bright].mean() == pytest.approx(in_focus[bright].mean(), rel=0.1)
+
+
+def test_layouts_of_the_network_are_those_it_was_trained_on():
+    denoise_simulation = pytest.importorskip("napari_dps.train.denoise_simulation")
+    lit = {(k.angles, k.phases) for k in denoise_simulation.LAYOUTS if k.waves}
+    assert set(TRAINED_LAYOUTS) == lit
 
 
 def test_network_refuses_layouts_that_it_was_not_trained_on():

@@ -115,16 +115,10 @@ def denoise_steps(
     weights = orders.weights[0].tolist()
     full = yield from _held(with_rest(shown, separated, weights, own, level), report)
     clean = orders.mix(full)
-    # The noise of what the orders leave, as if it were spread evenly over the frames.
-    count = orders.modulation.numel()
-    left = noise * math.sqrt(max(1 - (1 + 2 * count) / (angles * phases), 0))
     small -= orders.mix(separated)
+    left = noise_left(noise, orders.modulation.numel(), angles, phases)
     for own, rest, known in zip(clean, small, orders.known, strict=True):
-        common = rest.mean(dim=0)
-        # What the frames of an angle differ in is its stripes, if these are unknown.
-        own += kept_rest(rest, left) if known else rest - common
-        if not known:
-            own += kept_rest(common[None], noise / math.sqrt(phases))
+        own += rest_of_angle(rest, noise, left if known else None)
         yield replace(report, message="What the orders leave")
     result = yield from resampled_steps(clean, (height, width), done, total)
     result /= factors
@@ -295,6 +289,30 @@ def evidence_steps(
     power = (views.abs().square() * light[:, None]).sum(dim=(-2, -1))
     variance = 2 * level[:, None] ** 2 / given.model.weights
     return Evidence(views, amplitude, (variance * power).sqrt())
+
+
+def noise_left(noise: float, orders: int, angles: int, phases: int) -> float:
+    """Return the noise of what the orders leave of frames, spread over them evenly."""
+    return noise * math.sqrt(max(1 - (1 + 2 * orders) / (angles * phases), 0))
+
+
+def rest_of_angle(rest: torch.Tensor, noise: float, left: float | None) -> torch.Tensor:
+    """Return what to keep of what the orders leave of the frames of an angle.
+
+    Parameters
+    ----------
+    rest : tensor (P, Y, X)
+        Frames less those of the orders.
+    noise : float
+        Of a frame.
+    left : float or None
+        Of ``rest``; None where no order but 0 is known: what the frames differ in is
+        their stripes then.
+    """
+    if left is not None:
+        return kept_rest(rest, left)
+    common = rest.mean(dim=0)
+    return rest - common + kept_rest(common[None], noise / math.sqrt(len(rest)))
 
 
 def with_rest(

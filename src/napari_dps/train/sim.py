@@ -21,7 +21,13 @@ from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL, CANONICAL_O
 from napari_dps.physics.sim.pattern_model import Orders
 from napari_dps.stages.denoise_frames import Zoom, frame_noise
 from napari_dps.stages.denoise_network import DenoiserInput, render, sim_image
-from napari_dps.stages.denoise_steps import as_seen, evidence_steps, with_rest
+from napari_dps.stages.denoise_steps import (
+    as_seen,
+    evidence_steps,
+    noise_left,
+    rest_of_angle,
+    with_rest,
+)
 from napari_dps.train.denoise import (
     VALIDATION_PHOTONS,
     DenoiseNetwork,
@@ -52,6 +58,9 @@ _FRAME_OPTICS = CANONICAL_OPTICS.model_copy(
     }
 )
 """Of raw frames at canonical sampling."""
+_LARGER_FIELD = (-1.0, 0.0)
+"""Decades by which less noise is measured in denoised frames of a field larger than a
+patch, whose edges do not count as much."""
 KINDS = {"raw": False, "denoised": True}
 """What the network is given in the validation: whether the frames are denoised."""
 
@@ -151,11 +160,10 @@ class SimTask:
             self.objects, recipe.data, rng, size=recipe.batch, patch_px=recipe.patch_px
         )
         moved = Stacks(*(getattr(stacks, n).to(device) for n in stacks.__slots__))
+        denoiser = self._denoiser if rng.random() < recipe.denoised else None
+        share = 10 ** rng.uniform(*_LARGER_FIELD)
         with torch.no_grad():
-            batch = make_batch(
-                moved, self._denoiser if rng.random() < recipe.denoised else None
-            )
-        return batch
+            return make_batch(moved, denoiser, share=share)
 
     def objective(self, network: nn.Module, batch: SimBatch) -> dict[str, Tensor]:
         """Return the weighted terms of the loss, and their sum."""
@@ -247,12 +255,18 @@ class SimTask:
         return {"linear": self._score(linear), "denoiser": self._score(denoiser)}
 
 
-def make_batch(stacks: Stacks, denoiser: SimDenoiser | None) -> SimBatch:
-    """Return what the network is given of stacks, denoised first if there is one."""
+def make_batch(
+    stacks: Stacks, denoiser: SimDenoiser | None, *, share: float = 1.0
+) -> SimBatch:
+    """Return what the network is given of stacks, denoised first if there is one.
+
+    ``share`` of what is measured as noise of denoised stacks is told.
+    """
     given = network_input(stacks)
     noise = 10 ** given.levels[:, 0]
     if denoiser is not None:
-        given = network_input(denoised(stacks, given, denoiser))
+        clean = denoised(stacks, given, denoiser)
+        given = network_input(replace(clean, noise=share * clean.noise))
     return SimBatch(given, stacks.ideal / given.scale[:, None, None], noise)
 
 
@@ -275,11 +289,15 @@ def denoised(stacks: Stacks, given: DenoiserInput, denoiser: SimDenoiser) -> Sta
             finish(with_rest(mine, own, weights[n].tolist(), noise, float(level)))
         )
     full = Orders(*(torch.cat(parts) for parts in zip(*kept, strict=True)))
-    frames = stacks.frames + mix(full, stacks.mixing) - mix(separated, stacks.mixing)
-    left = [
-        _measured(some, one) for some, one in zip(frames, stacks.mixing, strict=True)
-    ]
-    return replace(stacks, frames=frames, noise=torch.tensor(left).to(frames))
+    frames = mix(full, stacks.mixing)
+    rest = stacks.frames - mix(separated, stacks.mixing)
+    count, (angles, phases) = weights.shape[1], frames.shape[1:3]
+    for n, noise in enumerate(stacks.noise.tolist()):
+        left = noise_left(noise, count, angles, phases) if count else None
+        for own, more in zip(frames[n], rest[n], strict=True):
+            own += rest_of_angle(more, noise, left)
+    measured = [_measured(*one) for one in zip(frames, stacks.mixing, strict=True)]
+    return replace(stacks, frames=frames, noise=torch.tensor(measured).to(frames))
 
 
 def _measured(frames: Tensor, mixing: Tensor) -> float:
