@@ -6,9 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from napari_dps.core import InputError, finish
+from napari_dps.core import (
+    ImageStack,
+    InputError,
+    Optics,
+    Pattern,
+    PatternOrder,
+    finish,
+)
 from napari_dps.nets.checkpoint import load_checkpoint, save_checkpoint, shipped_weights
 from napari_dps.nets.res_unet import SimDenoiser
+from napari_dps.stages import denoise
+from napari_dps.stages.base import Context
+from napari_dps.stages.denoise import DenoiseParameters
 from napari_dps.train import denoise as denoise_training
 from napari_dps.train import sim as training
 from napari_dps.train.denoise import network_input
@@ -26,7 +36,7 @@ from napari_dps.train.sim import SimRecipe, SimTask, denoised, make_batch, prepa
 from napari_dps.train.task import Sources
 from napari_dps.train.trainer import train_steps
 
-DATA = DenoiseData(objects=4, object_px=112, background=(0, 0))
+DATA = DenoiseData(objects=4, object_px=128, background=(0, 0))
 SETTINGS = {"channels": 8, "blocks": 1}
 CPU = torch.device("cpu")
 USUAL = Layout(3, 3)
@@ -42,9 +52,9 @@ def shipped():
     return load_checkpoint(shipped_weights("denoise"))
 
 
-def stacks_of(objects, layout=USUAL, photons=50.0):
+def stacks_of(objects, layout=USUAL, photons=50.0, patch_px=32):
     rng = np.random.default_rng(3)
-    drawn = draw_objects(objects, rng, size=3, side=2 * (32 + 2 * MARGIN_PX))
+    drawn = draw_objects(objects, rng, size=3, side=2 * (patch_px + 2 * MARGIN_PX))
     levels = np.full(3, photons)
     return simulate_stacks(drawn, layout, DATA, rng, photons=levels, exact=True)
 
@@ -94,6 +104,46 @@ def test_denoised_stacks_are_nearer_their_expectation(objects, shipped, layout):
     # Without waves only the mean of the frames can be denoised.
     assert float(after) < (0.3 if layout.waves else 1.0) * float(before)
     assert bool((clean.noise < 0.5 * stacks.noise).all()) or not layout.waves
+
+
+def as_told(stacks, pixel_nm: float) -> tuple[Pattern, ...]:
+    """Return the patterns of the first of stacks of 3 × 3 frames."""
+    patterns = []
+    centre = (stacks.frames.shape[-1] - 1) / 2
+    for angle, (k, m) in enumerate(
+        zip(stacks.wavevectors[0], stacks.modulation[0], strict=True)
+    ):
+        _, cosine, sine = stacks.mixing[0, angle].T
+        phases = torch.atan2(-sine, cosine) - 2 * torch.pi * centre * k.sum()
+        order = PatternOrder(
+            period_nm=pixel_nm / float(k.norm()),
+            angle_deg=float(torch.rad2deg(torch.atan2(k[0], k[1]))),
+            modulation=float(m),
+        )
+        told = torch.rad2deg(phases).tolist()
+        patterns.append(Pattern(angle_index=angle, phases_deg=told, orders=[order]))
+    return tuple(patterns)
+
+
+def test_denoised_stacks_are_as_the_stage_leaves_them(objects, shipped):
+    stacks = stacks_of(objects, photons=200.0, patch_px=48)
+    with torch.no_grad():
+        ours = denoised(stacks, network_input(stacks), shipped.network(CPU)).frames[0]
+    raw, clean = stacks.frames[0], stacks.clean[0]
+    # At this pixel size the frames are sampled as the network has it.
+    optics = Optics(na=1.5, emission_nm=488, pixel_size_nm=65)
+    stack = ImageStack(
+        raw.numpy(),
+        "APYX",
+        pixel_size_nm=65,
+        optics=optics,
+        patterns=as_told(stacks, 65),
+    )
+    steps = denoise.STAGE.run(stack, DenoiseParameters(), Context("cpu"))
+    theirs = torch.from_numpy(finish(steps).data)
+    error = (theirs - clean).square().mean()
+    assert float(error) < 0.1 * float((raw - clean).square().mean())
+    assert float((ours - theirs).square().mean()) < 0.1 * float(error)
 
 
 def test_noise_of_the_raw_stack_weighs_the_error_of_denoised_ones(objects, shipped):

@@ -27,6 +27,8 @@ WEIGHTS, IMAGE_WEIGHTS = "denoise", "sim"
 """Names of the shipped weights of the denoiser and of the network of SIM images."""
 TRAINED_LAYOUTS = ((3, 3), (3, 5), (5, 3), (2, 3), (1, 3), (1, 7))
 """Angles and phases that the shipped networks were trained on."""
+HEXAGONAL_LAYOUT = (1, 7)
+"""The one of them with stripes of three directions at once."""
 TILE_PX = 384
 OVERLAP_PX = 48
 """Edge of a tile and overlap in canonical pixels, multiples of the network's cells;

@@ -177,7 +177,7 @@ def reconstruct(
     frames = raw_frames(image, context)
     angles = image.size("A")
     if parameters.method == "network":
-        _check_layout(image)
+        _check_layout(image, parameters)
     patterns, steps = image.patterns, angles + 2
     if are_fitted(image):
         for warning in pattern_warnings(patterns, angles):
@@ -212,11 +212,17 @@ def reconstruct(
     )
 
 
-def _check_layout(image: ImageStack) -> None:
-    """Refuse numbers of angles and phases that the network was not trained on."""
-    from napari_dps.stages.denoise_network import TRAINED_LAYOUTS
+def _check_layout(image: ImageStack, parameters: ReconstructParameters) -> None:
+    """Refuse layouts that the network was not trained on."""
+    from napari_dps.stages.denoise_network import HEXAGONAL_LAYOUT, TRAINED_LAYOUTS
 
     layout = image.size("A"), image.size("P")
+    if layout == HEXAGONAL_LAYOUT and parameters.layout == "linear":
+        raise InputError(
+            "reconstruct.layout for 1 × 7 frames and reconstruct.method network",
+            got="linear",
+            allowed="hexagonal; or method wiener",
+        )
     if layout not in TRAINED_LAYOUTS:
         known = ", ".join(f"{a} × {p}" for a, p in TRAINED_LAYOUTS)
         raise InputError(
