@@ -241,5 +241,5 @@ def test_network_refuses_layouts_that_it_was_not_trained_on():
     with pytest.raises(InputError, match=r"4 × 3.*3 × 3"):
         run(raw_of(simulation), method="network")
     hexagonal = simulated(pattern="hexagonal", angles=1, phases=7)
-    with pytest.raises(InputError, match="linear.*hexagonal"):
+    with pytest.raises(InputError, match=r"linear.*hexagonal"):
         run(raw_of(hexagonal), method="network", layout="linear")
