@@ -56,7 +56,9 @@ def stacks_of(objects, layout=USUAL, photons=50.0, patch_px=32):
     rng = np.random.default_rng(3)
     drawn = draw_objects(objects, rng, size=3, side=2 * (patch_px + 2 * MARGIN_PX))
     levels = np.full(3, photons)
-    return simulate_stacks(drawn, layout, DATA, rng, photons=levels, exact=True)
+    return simulate_stacks(
+        drawn, layout, DATA, rng, photons=levels, exact=True, haze=False
+    )
 
 
 def small_task(objects, folder, **changes) -> SimTask:

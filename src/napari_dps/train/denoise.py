@@ -221,7 +221,9 @@ def network_input(stacks: Stacks) -> DenoiserInput:
     )
 
 
-def validation_batches(data: DenoiseData) -> dict[float, DenoiseBatch]:
+def validation_batches(
+    data: DenoiseData, *, haze: bool = False
+) -> dict[float, DenoiseBatch]:
     """Return stacks (3 × 3, exact patterns) of the held-out classes, by photons."""
     objects = validation_objects(2 * (VALIDATION_PX + 2 * MARGIN_PX))
     batches = {}
@@ -233,11 +235,18 @@ def validation_batches(data: DenoiseData) -> dict[float, DenoiseBatch]:
                 "wavevector": (0.7, 1.0),
                 "read_noise_e": (1.6, 1.6),
                 "background": (0.02, 0.05),
+                "haze": 1.0,
             }
         )
         levels = np.full(len(objects), photons)
         stacks = simulate_stacks(
-            objects, Layout(3, 3), fixed, rng, photons=levels, exact=True
+            objects,
+            Layout(3, 3),
+            fixed,
+            rng,
+            photons=levels,
+            exact=True,
+            haze=haze,
         )
         batches[photons] = make_batch(
             stacks, torch.ones(len(objects)), torch.device("cpu")

@@ -274,6 +274,7 @@ def simulate_stacks(
     *,
     photons: NDArray[np.float64] | None = None,
     exact: bool = False,
+    haze: bool = True,
 ) -> Stacks:
     """Record objects through random patterns.
 
@@ -290,7 +291,9 @@ def simulate_stacks(
     photons : array (B,), optional
         In place of random ones.
     exact : bool
-        Whether the patterns told are the true ones, and there is no haze.
+        Whether the patterns told are the true ones.
+    haze : bool
+        Whether some have haze.
 
     Returns
     -------
@@ -315,7 +318,7 @@ def simulate_stacks(
     bright = torch.quantile(orders.zero.flatten(1), 0.999, dim=1)
     scale = _tensor(photons) / bright.clamp(min=1e-6)
     unlit = _tensor(rng.uniform(*data.background, (size, 1, 1)))
-    if not exact:
+    if haze:
         unlit = unlit + _haze(objects, data, rng)
     zero = orders.zero + unlit * bright[:, None, None]
     mixing = _mixing(phases)

@@ -61,8 +61,9 @@ _FRAME_OPTICS = CANONICAL_OPTICS.model_copy(
 _LARGER_FIELD = (-1.0, 0.0)
 """Decades by which less noise is measured in denoised frames of a field larger than a
 patch, whose edges do not count as much."""
-KINDS = {"raw": False, "denoised": True}
-"""What the network is given in the validation: whether the frames are denoised."""
+KINDS = {"raw": (False, False), "denoised": (True, False), "hazy": (False, True)}
+"""What the network is given in the validation: whether the frames are denoised, and
+whether there is haze."""
 
 
 class SimLoss(BaseModel):
@@ -179,8 +180,8 @@ class SimTask:
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Return scores on the classes that are never trained on.
 
-        ``raw_10``, ``denoised_10`` and so on: PSNR (dB) of the SIM image of such frames
-        at 10 photons against the ideal one; ``raw_ssim_10`` its SSIM.
+        ``raw_10``, ``denoised_10``, ``hazy_10`` and so on: PSNR (dB) of the SIM image
+        of such frames at 10 photons against the ideal one; ``raw_ssim_10`` its SSIM.
         """
 
         def image(given: DenoiserInput) -> Tensor:
@@ -216,15 +217,13 @@ class SimTask:
 
     @cached_property
     def _validation(self) -> dict[str, SimBatch]:
-        batches = validation_batches(self.recipe.data)
-        with torch.inference_mode():
-            return {
-                f"{kind}_{photons:g}": make_batch(
-                    batch.stacks, self._denoiser if denoised else None
-                )
-                for kind, denoised in KINDS.items()
-                for photons, batch in batches.items()
-            }
+        batches = {}
+        for kind, (denoised, haze) in KINDS.items():
+            denoiser = self._denoiser if denoised else None
+            for photons, one in validation_batches(self.recipe.data, haze=haze).items():
+                with torch.inference_mode():
+                    batches[f"{kind}_{photons:g}"] = make_batch(one.stacks, denoiser)
+        return batches
 
     def _score(self, image: Any) -> dict[str, float]:
         scores: dict[str, float] = {}
