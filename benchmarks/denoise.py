@@ -96,7 +96,7 @@ def layouts(seeds: int) -> str:
 
 def images(seeds: int) -> str:
     """Return errors and resolutions of the SIM images of whole ways."""
-    head = ["way", "NRMSE", "SNR, dB", "resolution, nm"]
+    head = ["way", "NRMSE", "NRMSE, radial gain", "SNR, dB", "resolution, nm"]
     return table(head, image_rows(CLASSES, PHOTONS, seeds))
 
 
@@ -206,8 +206,9 @@ PSNR of the Wiener image without and with denoising, by layout:
 
 SIM images of whole ways, patterns known, defaults of each program: error to the truth
 seen through the PSF of {REFERENCE_FACTOR} times the NA (gain and offset fitted; NRMSE,
-and SNR as standard deviation of the truth over the error), and resolution by
-decorrelation analysis, the median (noise can make it look better than it is: read it
+the same after a fit of the gain by frequency, in which apodisation and Wiener parameter
+do not count, and SNR as standard deviation of the truth over the error), and resolution
+by decorrelation analysis, the median (noise can make it look better than it is: read it
 beside the error). *network* is `--reconstruct.method network`, else the Wiener filter:
 
 {images(seeds)}

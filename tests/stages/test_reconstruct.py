@@ -202,19 +202,23 @@ def test_noise_is_smoothed_when_adapting():
     assert steps[0] < steps[1]
 
 
-@pytest.mark.parametrize("photons", [20, 200])
-@pytest.mark.parametrize("first", ["raw", "denoised"])
-def test_network_is_nearer_the_truth_than_wiener_on_noisy_frames(photons, first):
-    simulation = simulated(photons=photons, structure="mitochondria")
+@pytest.mark.parametrize("structure", ["mitochondria", "nuclear_pores", "glyphs"])
+def test_network_is_nearer_the_truth_than_wiener_on_noisy_frames(structure):
+    simulation = simulated(photons=60, structure=structure)
     stack = replace(raw_of(simulation), patterns=simulation.patterns)
-    if first == "denoised":
-        stack = finish(denoise.STAGE.run(stack, DenoiseParameters(), Context("cpu")))
+    steps = denoise.STAGE.run(stack, DenoiseParameters(), Context("cpu"))
     truth = blur_truth(simulation.truth, modulation_factor=1.8).data
-    wiener, found = (
-        run(stack, method=method)[0].data for method in ("wiener", "network")
+    wiener, found, after = (
+        run(some, method=method)[0].data
+        for some, method in (
+            (stack, "wiener"),
+            (stack, "network"),
+            (finish(steps), "network"),
+        )
     )
     assert found.shape == wiener.shape
-    assert 1 - correlation(found, truth) < 0.8 * (1 - correlation(wiener, truth))
+    for image in (found, after):
+        assert 1 - correlation(image, truth) < 0.8 * (1 - correlation(wiener, truth))
 
 
 @pytest.mark.parametrize("haze", [0.0, 0.3])
@@ -225,7 +229,10 @@ def test_network_keeps_brightness_in_focus_and_leaves_out_the_haze(haze):
     # The truth holds photons in pixels of a quarter of the area.
     counts = 4 * simulation.settings.gain_counts_per_e
     in_focus = counts * blur_truth(simulation.truth, modulation_factor=1.9).data
-    assert found.mean() == pytest.approx(in_focus.mean(), rel=0.1)
+    light = stack.data.mean()
+    left = (found.mean() - in_focus.mean()) / (light - in_focus.mean())
+    # Half of what the simulation has as haze is hardly less sharp than the object.
+    assert -0.1 < left < 0.65
     bright = in_focus > np.quantile(in_focus, 0.95)
     assert found[bright].mean() == pytest.approx(in_focus[bright].mean(), rel=0.1)
 

@@ -48,7 +48,7 @@ from napari_dps.train.losses import ssim_loss
 from napari_dps.train.recipe import Recipe, load_recipe
 from napari_dps.train.task import Sources
 
-_LEAST_NOISE = 0.03
+_LEAST_NOISE = 0.01
 """Full scale 1, that errors are divided by at least."""
 _FRAME_OPTICS = CANONICAL_OPTICS.model_copy(
     update={
