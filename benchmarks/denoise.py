@@ -28,6 +28,7 @@ from denoise_protocol import (
     SIDE_PX,
     imprinted,
     network,
+    period_errors_nm,
     scene,
     score,
     wrong,
@@ -46,8 +47,13 @@ def compared(seeds: int) -> str:
         levels = []
         for photons in PHOTONS:
             scenes = [scene(c, photons, s) for c in CLASSES for s in range(seeds)]
-            scores = [astuple(score(method(one.raw), one)) for one in scenes]
-            levels.append(np.mean(scores, axis=0))
+            results = [(method(one.raw), one) for one in scenes]
+            scores = [astuple(score(*pair)) for pair in results]
+            errors = np.concatenate([period_errors_nm(*pair) for pair in results])
+            found = errors[np.isfinite(errors)]
+            period = float(np.median(found)) if found.size else float("nan")
+            share = 100 * found.size / errors.size
+            levels.append([*np.mean(scores, axis=0), period, share])
         rows.append([name, *(" ".join(row) for row in _printed(np.array(levels)))])
     head = [
         "method",
@@ -56,12 +62,14 @@ def compared(seeds: int) -> str:
         "Wiener, SSIM",
         "contrast",
         "phase, °",
+        "period, nm",
+        "found, %",
     ]
     return table(head, rows)
 
 
 def _printed(levels: np.ndarray) -> list[list[str]]:
-    forms = (".1f", ".1f", ".3f", ".2f", ".1f")
+    forms = (".1f", ".1f", ".3f", ".2f", ".1f", ".2f", ".0f")
     return [
         [format(value, form) for value in column]
         for column, form in zip(levels.T, forms, strict=True)
@@ -88,7 +96,7 @@ def layouts(seeds: int) -> str:
 
 def images(seeds: int) -> str:
     """Return errors and resolutions of the SIM images of whole ways."""
-    head = ["way", "NRMSE", "resolution, nm"]
+    head = ["way", "NRMSE", "NRMSE, radial gain", "SNR, dB", "resolution, nm"]
     return table(head, image_rows(CLASSES, PHOTONS, seeds))
 
 
@@ -185,7 +193,10 @@ numbers stand for {", ".join(map(str, PHOTONS))} photons.
 Frames: PSNR against the expected frames. Wiener: the exact patterns, the best of the
 Wiener parameters {parameters}, against the Wiener image of the expected frames at
 {REFERENCE}; full scale is the 99.9th percentile. Contrast and phase: the first order in
-the frames against that in the expected frames.
+the frames against that in the expected frames. Period: error of the stripes' period
+where `reconstruct` finds it in these frames, told nothing, the median of all angles;
+and the share of the angles where it does (our own ways look for patterns in the noisy
+frames, those of the row *none*).
 
 {compared(seeds)}
 
@@ -194,9 +205,11 @@ PSNR of the Wiener image without and with denoising, by layout:
 {layouts(seeds)}
 
 SIM images of whole ways, patterns known, defaults of each program: error to the truth
-seen through the PSF of {REFERENCE_FACTOR} times the NA (gain and offset fitted, NRMSE),
-and resolution by decorrelation analysis, the median (noise can make it look better
-than it is: read it beside the error):
+seen through the PSF of {REFERENCE_FACTOR} times the NA (gain and offset fitted; NRMSE,
+the same after a fit of the gain by frequency, in which apodisation and Wiener parameter
+do not count, and SNR as standard deviation of the truth over the error), and resolution
+by decorrelation analysis, the median (noise can make it look better than it is: read it
+beside the error). *network* is `--reconstruct.method network`, else the Wiener filter:
 
 {images(seeds)}
 

@@ -13,7 +13,8 @@ from scipy.ndimage import fourier_shift
 
 from napari_dps.core import ImageStack, finish
 from napari_dps.metrics.decorrelation import decorrelation
-from napari_dps.metrics.reference import fit_intensity, nrmse
+from napari_dps.metrics.reference import fit_intensity, fit_radial_gain, nrmse
+from napari_dps.metrics.snr import snr_reference_db
 from napari_dps.physics.simulate import blur_truth
 from napari_dps.stages import artifacts, denoise, reconstruct
 from napari_dps.stages.artifacts import ArtifactsParameters
@@ -40,7 +41,9 @@ def peer_image(name: str) -> Callable[[ImageStack], Image]:
     return run
 
 
-def our_image(name: str, *, remover: bool = False) -> Callable[[ImageStack], Image]:
+def our_image(
+    name: str, *, method: str = "wiener", remover: bool = False
+) -> Callable[[ImageStack], Image]:
     """Denoise by a method, reconstruct by the stage, and remove artefacts if wanted."""
 
     def run(stack: ImageStack) -> Image:
@@ -49,7 +52,8 @@ def our_image(name: str, *, remover: bool = False) -> Callable[[ImageStack], Ima
             stack = finish(denoise.STAGE.run(stack, DenoiseParameters(), context))
         else:
             stack = replace(stack, data=METHODS[name](stack))
-        image = finish(reconstruct.STAGE.run(stack, ReconstructParameters(), context))
+        chosen = ReconstructParameters(method=method)
+        image = finish(reconstruct.STAGE.run(stack, chosen, context))
         if remover:
             image = finish(artifacts.STAGE.run(image, ArtifactsParameters(), context))
         return image.data
@@ -67,35 +71,46 @@ WAYS: dict[str, Callable[[ImageStack], Image]] = {
     "NLM, reconstruct": our_image("NLM (scikit-image)"),
     "**denoise, reconstruct**": our_image("**denoise**"),
     "**denoise, reconstruct, artifacts**": our_image("**denoise**", remover=True),
+    "**reconstruct, network**": our_image("none", method="network"),
+    "**denoise, reconstruct, network**": our_image("**denoise**", method="network"),
+    "**denoise, reconstruct, network, artifacts**": our_image(
+        "**denoise**", method="network", remover=True
+    ),
 }
 
 
-def image_scores(image: Image, one: Scene) -> tuple[float, float]:
-    """Return NRMSE to the truth, and resolution in nm by decorrelation."""
+def image_scores(image: Image, one: Scene) -> tuple[float, float, float, float]:
+    """Return NRMSE, the same after a radial gain fit, SNR (dB), resolution (nm)."""
     truth = blur_truth(one.truth, modulation_factor=REFERENCE_FACTOR).data
     inner = (slice(16, -16), slice(16, -16))
     wanted = truth[inner]
-    error = nrmse(fit_intensity(image[inner], wanted), wanted)
+    fitted = fit_intensity(image[inner], wanted)
     found = decorrelation(image).resolution_nm(one.raw.pixel_size_nm / 2)
-    return error, float("nan") if found is None else found
+    resolution = float("nan") if found is None else found
+    filtered = fit_radial_gain(image[inner], wanted)
+    return (
+        nrmse(fitted, wanted),
+        nrmse(filtered, wanted),
+        snr_reference_db(fitted, wanted),
+        resolution,
+    )
 
 
 def image_rows(
     classes: tuple[str, ...], levels: tuple[int, ...], seeds: int
 ) -> list[list[str]]:
-    """Return the way, its NRMSE and its resolution at all levels."""
+    """Return the way and the means of `image_scores` at all levels."""
     rows = []
     for name, way in WAYS.items():
         scores = []
         for photons in levels:
             scenes = [scene(c, photons, s) for c in classes for s in range(seeds)]
-            pairs = np.array([image_scores(way(one.raw), one) for one in scenes])
-            scores.append((pairs[:, 0].mean(), np.nanmedian(pairs[:, 1])))
-        rows.append(
-            [
-                name,
-                " ".join(f"{error:.3f}" for error, _ in scores),
-                " ".join(f"{width:.0f}" for _, width in scores),
-            ]
-        )
+            rated = np.array([image_scores(way(one.raw), one) for one in scenes])
+            scores.append([*rated[:, :3].mean(axis=0), np.nanmedian(rated[:, 3])])
+        forms = (".3f", ".3f", ".1f", ".0f")
+        cells = [
+            " ".join(format(value, form) for value in column)
+            for form, column in zip(forms, np.transpose(scores), strict=True)
+        ]
+        rows.append([name, *cells])
     return rows

@@ -6,18 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.restoration import denoise_nl_means, denoise_tv_chambolle
 
 from napari_dps.core import ImageStack, NoiseToSignal, Pattern, finish
 from napari_dps.metrics.reference import psnr_db, ssim
+from napari_dps.physics.sim.estimate import EstimationSettings
 from napari_dps.physics.sim.wiener import WienerSettings, WienerSolver
 from napari_dps.physics.simulate import simulate
 from napari_dps.physics.simulate_settings import SimulationSettings
 from napari_dps.stages import denoise, reconstruct
 from napari_dps.stages.base import Context
 from napari_dps.stages.denoise import DenoiseParameters
+from napari_dps.stages.patterns import find_patterns
 from napari_dps.stages.reconstruct import ReconstructParameters
 
 CLASSES = ("nuclear_pores", "mitochondria", "glyphs")
@@ -145,6 +148,21 @@ def score(frames: Frames, truth: Scene) -> Score:
         float(contrast),
         float(phase),
     )
+
+
+def period_errors_nm(frames: Frames, one: Scene) -> NDArray[np.float64]:
+    """Return the error of the period that is found in each angle, NaN if none is."""
+    stack = replace(one.raw, data=frames, patterns=())
+    search = find_patterns(
+        torch.from_numpy(frames), stack, EstimationSettings(), Context("cpu")
+    )
+    found = {p.angle_index: p.orders[0] for p in finish(search) if p.is_usable}
+    errors = []
+    for pattern in one.raw.patterns:
+        order = found.get(pattern.angle_index)
+        true = pattern.orders[0].period_nm
+        errors.append(float("nan") if order is None else abs(order.period_nm - true))
+    return np.array(errors)
 
 
 def _flat(frames: Frames) -> Frames:

@@ -7,7 +7,7 @@ import torch
 
 from napari_dps.core import InputError
 from napari_dps.nets.checkpoint import load_checkpoint, shipped_weights
-from napari_dps.nets.res_unet import ResUNet, SimDenoiser, fill
+from napari_dps.nets.res_unet import ResUNet, SimDenoiser, SimImager, fill
 
 
 @pytest.mark.parametrize("shape", [(2, 2), (30, 36), (44, 62)])
@@ -57,3 +57,40 @@ def test_shipped_denoiser_loads_and_is_better_than_nothing_by_its_own_account():
         for name in ("wiener", "ssim", "frames"):
             key = f"{name}_{level}"
             assert scores["held_out"][key] > scores["none"][key]
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (30, 36)])
+def test_imager_gives_an_object_of_any_even_size(shape):
+    network = SimImager(channels=8, blocks=1)
+    assert network(torch.rand(2, 4, *shape), torch.zeros(2, 2)).shape == (2, *shape)
+
+
+def test_imager_begins_with_the_object_of_a_denoiser():
+    denoiser = SimDenoiser(channels=8, blocks=1)
+    torch.nn.init.normal_(denoiser.trunk.leave.weight, std=0.1)
+    imager = SimImager(channels=8, blocks=1)
+    imager.begin_with(denoiser.state_dict())
+    given = torch.rand(1, 4, 16, 16), torch.zeros(1, 2)
+    torch.testing.assert_close(imager(*given), denoiser(*given)[0])
+
+
+def test_imager_refuses_to_begin_with_weights_of_another_size():
+    denoiser = SimDenoiser(channels=8, blocks=1)
+    with pytest.raises(InputError, match="do not fit"):
+        SimImager(channels=16, blocks=1).begin_with(denoiser.state_dict())
+
+
+def test_shipped_imager_is_better_on_hazy_stacks_by_its_own_account():
+    path = shipped_weights("sim")
+    assert path.stat().st_size < 8e6
+    checkpoint = load_checkpoint(path)
+    assert isinstance(checkpoint.network(torch.device("cpu")), SimImager)
+    scores = checkpoint.metadata.metrics
+    assert len(checkpoint.metadata.recipe["start_sha256"]) == 64
+    for level in (10, 50, 200, 1000):
+        key = f"hazy_{level}"
+        assert scores["held_out"][key] > scores["denoiser"][key] + 0.5
+        assert scores["held_out"][key] > scores["linear"][key] + 2
+    for level in (10, 50, 200):
+        key = f"raw_{level}"
+        assert scores["held_out"][key] > scores["linear"][key] + 0.5

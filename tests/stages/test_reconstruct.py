@@ -11,7 +11,10 @@ from napari_dps.physics.simulate import Simulation, blur_truth, simulate
 from napari_dps.physics.simulate_settings import SimulationSettings
 from napari_dps.pipeline import Step
 from napari_dps.pipeline.stream import stream
+from napari_dps.stages import denoise
 from napari_dps.stages.base import Context
+from napari_dps.stages.denoise import DenoiseParameters
+from napari_dps.stages.denoise_network import TRAINED_LAYOUTS
 from napari_dps.stages.reconstruct import STAGE, ReconstructParameters
 
 
@@ -201,20 +204,51 @@ def test_noise_is_smoothed_when_adapting():
     assert steps[0] < steps[1]
 
 
-def test_network_is_nearer_the_truth_than_wiener_on_noisy_frames():
-    simulation = simulated(photons=60, structure="mitochondria")
+@pytest.mark.parametrize("structure", ["mitochondria", "nuclear_pores", "glyphs"])
+def test_network_is_nearer_the_truth_than_wiener_on_noisy_frames(structure):
+    simulation = simulated(photons=60, structure=structure)
     stack = replace(raw_of(simulation), patterns=simulation.patterns)
+    steps = denoise.STAGE.run(stack, DenoiseParameters(), Context("cpu"))
     truth = blur_truth(simulation.truth, modulation_factor=1.8).data
-    wiener, found = (
-        run(stack, method=method)[0].data for method in ("wiener", "network")
+    wiener, found, after = (
+        run(some, method=method)[0].data
+        for some, method in (
+            (stack, "wiener"),
+            (stack, "network"),
+            (finish(steps), "network"),
+        )
     )
     assert found.shape == wiener.shape
-    assert 1 - correlation(found, truth) < 0.8 * (1 - correlation(wiener, truth))
-    # Counts stay counts.
-    assert found.mean() == pytest.approx(stack.data.mean(), rel=0.05)
+    for image in (found, after):
+        assert 1 - correlation(image, truth) < 0.8 * (1 - correlation(wiener, truth))
+
+
+@pytest.mark.parametrize("haze", [0.0, 0.3])
+def test_network_keeps_brightness_in_focus_and_leaves_out_the_haze(haze):
+    simulation = simulated(photons=1000, structure="microtubules", haze_fraction=haze)
+    stack = replace(raw_of(simulation), patterns=simulation.patterns)
+    found = run(stack, method="network")[0].data
+    # The truth holds photons in pixels of a quarter of the area.
+    counts = 4 * simulation.settings.gain_counts_per_e
+    in_focus = counts * blur_truth(simulation.truth, modulation_factor=1.9).data
+    light = stack.data.mean()
+    left = (found.mean() - in_focus.mean()) / (light - in_focus.mean())
+    # Half of what the simulation has as haze is hardly less sharp than the object.
+    assert -0.1 < left < 0.65
+    bright = in_focus > np.quantile(in_focus, 0.95)
+    assert found[bright].mean() == pytest.approx(in_focus[bright].mean(), rel=0.1)
+
+
+def test_layouts_of_the_network_are_those_it_was_trained_on():
+    denoise_simulation = pytest.importorskip("napari_dps.train.denoise_simulation")
+    lit = {(k.angles, k.phases) for k in denoise_simulation.LAYOUTS if k.waves}
+    assert set(TRAINED_LAYOUTS) == lit
 
 
 def test_network_refuses_layouts_that_it_was_not_trained_on():
     simulation = simulated(angles=4)
     with pytest.raises(InputError, match=r"4 × 3.*3 × 3"):
         run(raw_of(simulation), method="network")
+    hexagonal = simulated(pattern="hexagonal", angles=1, phases=7)
+    with pytest.raises(InputError, match=r"linear.*hexagonal"):
+        run(raw_of(hexagonal), method="network", layout="linear")

@@ -38,6 +38,7 @@ MODELS = {
     "denoise": Model("denoise", "denoise"),
     "dps": Model("dps", "hybrid"),
     "features": Model("features", "features"),
+    "sim": Model("sim", "sim"),
 }
 
 ADAPTING = "adapt"

@@ -21,6 +21,7 @@ _LARGEST_BYTES = 64 * 2**20
 ARCHITECTURES = {
     "res_u_dbpn": "napari_dps.nets.res_u_dbpn:ResUDBPN",
     "sim_denoiser": "napari_dps.nets.res_unet:SimDenoiser",
+    "sim_imager": "napari_dps.nets.res_unet:SimImager",
     "artifact_remover": "napari_dps.nets.artifact_remover:ArtifactRemover",
     "vgg16_classifier": "napari_dps.nets.vgg:Classifier",
 }

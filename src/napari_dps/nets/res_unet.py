@@ -1,7 +1,8 @@
-"""Residual U-Net of two levels, and the denoiser of raw SIM frames made of it."""
+"""Residual U-Net of two levels, and the networks of raw SIM frames made of it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -16,7 +17,9 @@ CELL = 4
 _MULTIPLE = 2 * CELL
 """The second level halves the cells once more."""
 _SLOPE = 2.0
-"""First slope of `SimDenoiser.prior`, over a decade of noise."""
+"""First slope of the prior of the gated mean, over a decade of noise."""
+_OUTPUTS = ("trunk.leave.weight", "trunk.leave.bias")
+"""Of them a `SimImager` has those of the object alone."""
 
 
 class ResUNet(nn.Module):
@@ -65,16 +68,19 @@ class ResUNet(nn.Module):
         return out
 
 
-class SimDenoiser(nn.Module):
-    """From linear estimates of an object to the object and its haze.
+class _ObjectFinder(nn.Module):
+    """From linear estimates of an object to the object, and maps beside it.
 
     The estimates of `napari_dps.physics.sim.pattern_model.PatternModel` hold all that
     the frames tell of the object, whatever their number of angles and phases. The
     result is their gated mean plus a residual; the more noise, the more the smoother
-    ones count at first.
+    ones count at first. Its last layer is the sub-pixel one of Shi et al. 2016
+    (doi:10.1109/CVPR.2016.207), from cells to the grid twice as fine as the frames.
 
     Parameters
     ----------
+    beside : int
+        Maps beside the object, a value a cell.
     features : int
         Estimates on the fine grid, from smooth to sharp in noise.
     bases : int
@@ -84,18 +90,12 @@ class SimDenoiser(nn.Module):
         of the noise of the mean frame, full scale 1.
     channels, blocks : int
         Of the `ResUNet`.
-
-    Examples
-    --------
-    >>> network = SimDenoiser(channels=8, blocks=1)
-    >>> fine, coarse = network(torch.rand(1, 4, 30, 36), torch.zeros(1, 2))
-    >>> tuple(fine.shape), tuple(coarse.shape)
-    ((1, 30, 36), (1, 15, 18))
     """
 
     def __init__(
         self,
         *,
+        beside: int,
         features: int = 4,
         bases: int = 2,
         levels: int = 2,
@@ -113,12 +113,58 @@ class SimDenoiser(nn.Module):
         cells = CELL**2
         self.trunk = ResUNet(
             cells * features + levels,
-            cells * (1 + bases) + 1,
+            cells * (1 + bases) + beside,
             channels=channels,
             blocks=blocks,
         )
         self.prior = nn.Parameter(torch.zeros(2, bases))
         self.prior.data[1] = torch.linspace(_SLOPE, -_SLOPE, bases)
+
+    def _find(self, features: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the object (N, 2Y, 2X), and the maps beside it of whole cells."""
+        self._check(features, levels)
+        height, width = features.shape[-2:]
+        filled = fill(features, _MULTIPLE)
+        cells = F.pixel_unshuffle(filled, CELL)
+        told = levels[..., None, None].expand(-1, -1, *cells.shape[-2:])
+        maps = self.trunk(torch.cat([cells, told], dim=1))
+        bases = self.settings["bases"]
+        own = CELL**2 * (1 + bases)
+        fine = F.pixel_shuffle(maps[:, :own], CELL)
+        prior = self.prior[0] + self.prior[1] * (levels[:, :1] + 1.5)
+        gate = torch.softmax(fine[:, 1:] + prior[..., None, None], dim=1)
+        sharp = (gate * filled[:, :bases]).sum(dim=1) + fine[:, 0]
+        return sharp[:, :height, :width], maps[:, own:]
+
+    def _check(self, features: Tensor, levels: Tensor) -> None:
+        for name, given, known in (
+            ("estimates", features.shape[1], self.settings["features"]),
+            ("levels", levels.shape[1], self.settings["levels"]),
+        ):
+            if given != known:
+                raise InputError(
+                    f"{name} for the network", got=given, allowed=str(known)
+                )
+
+
+class SimDenoiser(_ObjectFinder):
+    """From linear estimates of an object to the object and its haze.
+
+    Parameters
+    ----------
+    **settings : int
+        ``features``, ``bases``, ``levels``, ``channels``, ``blocks`` of the network.
+
+    Examples
+    --------
+    >>> network = SimDenoiser(channels=8, blocks=1)
+    >>> fine, coarse = network(torch.rand(1, 4, 30, 36), torch.zeros(1, 2))
+    >>> tuple(fine.shape), tuple(coarse.shape)
+    ((1, 30, 36), (1, 15, 18))
+    """
+
+    def __init__(self, **settings: int) -> None:
+        super().__init__(beside=1, **settings)
 
     def forward(self, features: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
         """Denoise a batch.
@@ -142,31 +188,65 @@ class SimDenoiser(nn.Module):
         InputError
             If the numbers of features or levels are not those of the network.
         """
-        self._check(features, levels)
-        height, width = features.shape[-2:]
-        filled = fill(features, _MULTIPLE)
-        cells = F.pixel_unshuffle(filled, CELL)
-        told = levels[..., None, None].expand(-1, -1, *cells.shape[-2:])
-        maps = self.trunk(torch.cat([cells, told], dim=1))
-        fine = F.pixel_shuffle(maps[:, :-1], CELL)
-        bases = filled[:, : self.settings["bases"]]
-        prior = self.prior[0] + self.prior[1] * (levels[:, :1] + 1.5)
-        gate = torch.softmax(fine[:, 1:] + prior[..., None, None], dim=1)
-        sharp = (gate * bases).sum(dim=1) + fine[:, 0]
+        sharp, soft = self._find(features, levels)
+        height, width = (side // 2 for side in sharp.shape[-2:])
         haze = F.interpolate(
-            maps[:, -1:], scale_factor=2, mode="bilinear", align_corners=False
+            soft, scale_factor=2, mode="bilinear", align_corners=False
         )[:, 0]
-        return sharp[:, :height, :width], haze[:, : height // 2, : width // 2]
+        return sharp, haze[:, :height, :width]
 
-    def _check(self, features: Tensor, levels: Tensor) -> None:
-        for name, given, known in (
-            ("estimates", features.shape[1], self.settings["features"]),
-            ("levels", levels.shape[1], self.settings["levels"]),
-        ):
-            if given != known:
-                raise InputError(
-                    f"{name} for the network", got=given, allowed=str(known)
-                )
+
+class SimImager(_ObjectFinder):
+    """From linear estimates of an object to the object alone, for a SIM image.
+
+    Parameters
+    ----------
+    **settings : int
+        As of `SimDenoiser`.
+
+    Examples
+    --------
+    >>> network = SimImager(channels=8, blocks=1)
+    >>> tuple(network(torch.rand(1, 4, 30, 36), torch.zeros(1, 2)).shape)
+    (1, 30, 36)
+    """
+
+    def __init__(self, **settings: int) -> None:
+        super().__init__(beside=0, **settings)
+
+    def forward(self, features: Tensor, levels: Tensor) -> Tensor:
+        """Return the objects (N, 2Y, 2X) of a batch.
+
+        Parameters, grid, scale and errors are those of `SimDenoiser.forward`.
+        """
+        return self._find(features, levels)[0]
+
+    def begin_with(self, weights: Mapping[str, Tensor]) -> None:
+        """Take the weights of a `SimDenoiser` of the same settings, but for the haze.
+
+        Parameters
+        ----------
+        weights : mapping of tensor
+            Its state.
+
+        Raises
+        ------
+        InputError
+            If they are not of such a network.
+        """
+        own = self.state_dict()
+        fitting = {
+            name: weight[: len(own[name])] if name in _OUTPUTS else weight
+            for name, weight in weights.items()
+            if name in own
+        }
+        try:
+            self.load_state_dict(fitting)
+        except RuntimeError as problem:
+            raise InputError(
+                "weights to begin with do not fit the network",
+                got=str(problem).splitlines()[0],
+            ) from problem
 
 
 def fill(x: Tensor, multiple: int) -> Tensor:

@@ -1,8 +1,8 @@
-"""From separated orders to the denoiser's inputs, and from its output to orders."""
+"""From separated orders to the networks' inputs, and from their output back."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,12 +21,14 @@ from napari_dps.stages.weights import load_network
 if TYPE_CHECKING:
     import torch
 
-    from napari_dps.nets.res_unet import SimDenoiser
+    from napari_dps.nets.res_unet import SimDenoiser, SimImager
 
-WEIGHTS = "denoise"
-"""Name of the shipped weights."""
+WEIGHTS, IMAGE_WEIGHTS = "denoise", "sim"
+"""Names of the shipped weights of the denoiser and of the network of SIM images."""
 TRAINED_LAYOUTS = ((3, 3), (3, 5), (5, 3), (2, 3), (1, 3), (1, 7))
-"""Angles and phases that the shipped network was trained on."""
+"""Angles and phases that the shipped networks were trained on."""
+HEXAGONAL_LAYOUT = (1, 7)
+"""The one of them with stripes of three directions at once."""
 TILES = TileNeeds("denoising network", overlap_px=48, bytes_per_px=600, tile_px=384)
 """In canonical pixels. The network sees 40 px to each side (a test measures it); 550 to
 580 bytes a pixel were measured at 256² to 1024²."""
@@ -72,11 +74,20 @@ class DenoiserInput:
 
 
 def shipped_denoiser(context: Context, device: torch.device) -> SimDenoiser:
-    """Return the shipped network, kept from plane to plane."""
+    """Return the shipped denoiser, kept from plane to plane."""
     from napari_dps.nets.checkpoint import shipped_weights
 
     path = shipped_weights(WEIGHTS)
     network: SimDenoiser = load_network(context, path, device, "sim_denoiser")[0]
+    return network
+
+
+def shipped_imager(context: Context, device: torch.device) -> SimImager:
+    """Return the shipped network of SIM images, kept from plane to plane."""
+    from napari_dps.nets.checkpoint import shipped_weights
+
+    path = shipped_weights(IMAGE_WEIGHTS)
+    network: SimImager = load_network(context, path, device, "sim_imager")[0]
     return network
 
 
@@ -151,14 +162,16 @@ def prepare_steps(
 
 
 def network_steps(
-    network: SimDenoiser, given: DenoiserInput, context: Context
-) -> Generator[Progress, None, tuple[torch.Tensor, torch.Tensor]]:
-    """Run the network tile by tile, so that memory does not grow with the image.
+    find: Callable[[torch.Tensor], tuple[torch.Tensor, ...]],
+    given: DenoiserInput,
+    context: Context,
+) -> Generator[Progress, None, tuple[torch.Tensor, ...]]:
+    """Run a network tile by tile, so that memory does not grow with the image.
 
     Parameters
     ----------
-    network : SimDenoiser
-        In evaluation mode.
+    find : callable
+        From features (1, F, 2y, 2x) to maps (1, 2y, 2x) or (1, y, x).
     given : DenoiserInput
         Of one stack.
     context : Context
@@ -171,25 +184,29 @@ def network_steps(
 
     Returns
     -------
-    object, haze : tensor (1, 2Y, 2X), (1, Y, X)
+    tuple of tensor (1, 2Y, 2X) or (1, Y, X)
     """
     import torch
 
     device = given.features.device
     height, width = (side // 2 for side in given.features.shape[-2:])
-    fine = torch.empty((1, 2 * height, 2 * width), device=device)
-    haze = torch.empty((1, height, width), device=device)
+    whole: list[torch.Tensor] = []
 
     def work(tile: Tile) -> None:
-        wide = tile.finer(2)
+        features = given.features[..., *tile.finer(2).read]
         with torch.inference_mode():
-            features = given.features[..., *wide.read]
-            own_fine, own_haze = network(features, given.levels)
-        fine[:, *wide.write] = own_fine[:, *wide.keep]
-        haze[:, *tile.write] = own_haze[:, *tile.keep]
+            maps = find(features)
+        finer = [2 * one.shape[-1] // features.shape[-1] for one in maps]
+        if not whole:
+            whole.extend(
+                torch.empty((1, n * height, n * width), device=device) for n in finer
+            )
+        for result, own, n in zip(whole, maps, finer, strict=True):
+            place = tile.finer(n)
+            result[:, *place.write] = own[:, *place.keep]
 
     yield from tiled_steps((height, width), TILES, work, context, device)
-    return fine, haze
+    return tuple(whole)
 
 
 def render(fine: torch.Tensor, haze: torch.Tensor, given: DenoiserInput) -> Orders:
@@ -222,6 +239,26 @@ def render_steps(
         slice(left, left + haze.shape[-1]),
     )
     return Orders(seen.zero[..., *inside] + haze, seen.others[..., *inside])
+
+
+def sim_image(fine: torch.Tensor, given: DenoiserInput) -> torch.Tensor:
+    """Return objects as far as the orders reach, in scaled counts.
+
+    Parameters
+    ----------
+    fine : tensor (B, 2Y, 2X)
+        On the fine grid.
+    given : DenoiserInput
+        As from `prepare`.
+
+    Returns
+    -------
+    tensor (B, 2Y, 2X)
+        As `PatternModel.apodised` shows objects; differentiable.
+    """
+    left, right, top, bottom = (2 * pad for pad in given.pads)
+    wide = mirrored(mirrored(fine, -1, left, right), -2, top, bottom)
+    return _crop_fine(given.model.apodised(wide), given.pads)
 
 
 def _scale(

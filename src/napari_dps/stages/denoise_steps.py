@@ -15,7 +15,7 @@ from napari_dps.core import ImageStack, Pattern, Progress, relay
 from napari_dps.physics.canonical import canonical_zoom
 from napari_dps.physics.resampling import resample
 from napari_dps.physics.sim.equalise import equalisation
-from napari_dps.physics.sim.pattern_model import Orders, mirrored
+from napari_dps.physics.sim.pattern_model import Orders
 from napari_dps.stages.base import Context
 from napari_dps.stages.denoise_frames import (
     StackOrders,
@@ -30,13 +30,14 @@ from napari_dps.stages.denoise_network import (
     network_steps,
     prepare_steps,
     render_steps,
+    sim_image,
 )
 from napari_dps.stages.tiling import require_memory
 
 if TYPE_CHECKING:
     import torch
 
-    from napari_dps.nets.res_unet import SimDenoiser
+    from napari_dps.nets.res_unet import SimDenoiser, SimImager
 
 T = TypeVar("T")
 
@@ -96,42 +97,49 @@ def denoise_steps(
     done = angles * phases + REPORTS
     total = done + angles * phases
     report = Progress(done, total)
-    found = yield from _find_object(frames, image, patterns, network, context, total)
-    separated, orders, noise = found.separated, found.orders, found.noise
-    small, factors = found.frames, found.factors
-    model = yield from _held(render_steps(found.fine, found.haze, found.given), report)
-    shown = _as_seen(model, separated, found.evidence, found.given)
-    level = 10 ** float(found.given.levels[0, 0])
+    seen = yield from _see(frames, image, patterns, context, total)
+    separated, orders, noise, given = (
+        seen.separated,
+        seen.orders,
+        seen.noise,
+        seen.given,
+    )
+    small, factors, levels = seen.frames, seen.factors, given.levels
+
+    def find(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        fine, haze = network(features, levels)
+        return fine, haze
+
+    fine, haze = yield from _held(network_steps(find, given, context), report)
+    model = yield from _held(render_steps(fine, haze, given), report)
+    shown = as_seen(model, separated, seen.evidence, given)
+    level = 10 ** float(levels[0, 0])
     # The largest of what is held; of large images there is no room for it any more.
-    del found, model
-    full = yield from _with_rest(shown, separated, orders, noise, level, report)
+    del seen, given, fine, haze, model
+    own = noise * orders.zero_noise
+    weights = orders.weights[0].tolist()
+    full = yield from _held(with_rest(shown, separated, weights, own, level), report)
     clean = orders.mix(full)
-    # The noise of what the orders leave, as if it were spread evenly over the frames.
-    count = orders.modulation.numel()
-    left = noise * math.sqrt(max(1 - (1 + 2 * count) / (angles * phases), 0))
     small -= orders.mix(separated)
+    left = noise_left(noise, orders.modulation.numel(), angles, phases)
     for own, rest, known in zip(clean, small, orders.known, strict=True):
-        common = rest.mean(dim=0)
-        # What the frames of an angle differ in is its stripes, if these are unknown.
-        own += kept_rest(rest, left) if known else rest - common
-        if not known:
-            own += kept_rest(common[None], noise / math.sqrt(phases))
+        own += rest_of_angle(rest, noise, left if known else None)
         yield replace(report, message="What the orders leave")
     result = yield from resampled_steps(clean, (height, width), done, total)
     result /= factors
     return result
 
 
-def object_steps(
+def image_steps(
     frames: torch.Tensor,
     image: ImageStack,
     patterns: Sequence[Pattern],
-    network: SimDenoiser,
+    network: SimImager,
     context: Context,
 ) -> Generator[Progress, None, NDArray[np.float32]]:
-    """Return the object that the frames of one stack show, on a grid twice as fine.
+    """Return the SIM image of the frames of one stack, on a grid twice as fine.
 
-    Parameters and warnings are those of `denoise_steps`.
+    Parameters and warnings are those of `denoise_steps`, but for the network.
 
     Yields
     ------
@@ -141,32 +149,30 @@ def object_steps(
     -------
     array (2 Y, 2 X), float32
         Counts, as a lens would show them that reaches to the finest frequency that the
-        patterns bring into reach; frequencies that no order recorded are left out.
+        patterns bring into reach; frequencies that no order recorded are left out, and
+        so is light without stripes.
     """
-    import torch
-
     angles, phases, height, width = frames.shape
     total = angles * phases + REPORTS + 1
-    found = yield from _find_object(frames, image, patterns, network, context, total)
-    yield Progress(total - 1, total, "Image")
-    given = found.given
-    pads = [2 * pad for pad in given.pads]
-    soft = torch.nn.functional.interpolate(
-        found.haze[None], scale_factor=2, mode="bilinear", align_corners=False
-    )[0]
-    wide = mirrored(mirrored(found.fine + soft, -1, *pads[:2]), -2, *pads[2:])
-    seen = given.model.apodised(wide)[0]
-    left, right, top, bottom = pads
-    inside = seen[top : len(seen) - bottom, left : seen.shape[1] - right]
-    counts = inside * given.scale + given.base
+    seen = yield from _see(frames, image, patterns, context, total)
+    given = seen.given
+    del seen
+
+    def find(features: torch.Tensor) -> tuple[torch.Tensor]:
+        return (network(features, given.levels),)
+
+    report = Progress(total - 1, total)
+    (fine,) = yield from _held(network_steps(find, given, context), report)
+    yield replace(report, message="Image")
+    counts = sim_image(fine, given)[0] * given.scale
     result = resample(counts.cpu().numpy(), (2 * height, 2 * width))
     yield Progress(total, total, "Image")
     return result
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Found:
-    """What the network found in a stack, and all that it was found with.
+class _Seen:
+    """What the frames of a stack show, as a network is given it.
 
     Attributes
     ----------
@@ -178,8 +184,6 @@ class _Found:
         How orders are made of frames; the orders; the noise of a frame.
     given, evidence
         The network's input; how well the frames show each order.
-    fine, haze : tensor (1, 2Y, 2X), (1, Y, X)
-        The network's output.
     """
 
     frames: torch.Tensor
@@ -188,20 +192,17 @@ class _Found:
     separated: Orders
     noise: float
     given: DenoiserInput
-    evidence: _Evidence
-    fine: torch.Tensor
-    haze: torch.Tensor
+    evidence: Evidence
 
 
-def _find_object(
+def _see(
     frames: torch.Tensor,
     image: ImageStack,
     patterns: Sequence[Pattern],
-    network: SimDenoiser,
     context: Context,
     total: int,
-) -> Generator[Progress, None, _Found]:
-    """Resample, separate, judge the orders, and run the network."""
+) -> Generator[Progress, None, _Seen]:
+    """Resample, separate, and judge the orders."""
     import torch
 
     optics = image.require_optics("denoise")
@@ -227,7 +228,7 @@ def _find_object(
     separated = orders.separate(small)
     report = Progress(done + 1, total)
     given = yield from _held(_input_steps(separated, orders, noise), report)
-    evidence = yield from _held(_evidence_steps(given, separated), report)
+    evidence = yield from _held(evidence_steps(given, separated), report)
     unseen = evidence.amplitude < SEEN * evidence.spread
     if unseen.any():
         context.warn(
@@ -236,9 +237,7 @@ def _find_object(
         )
         orders.modulation = orders.modulation.masked_fill(unseen, 0.0)
         given = yield from _held(_input_steps(separated, orders, noise), report)
-    report = Progress(angles * phases + REPORTS, total)
-    fine, haze = yield from _held(network_steps(network, given, context), report)
-    return _Found(small, factors, orders, separated, noise, given, evidence, fine, haze)
+    return _Seen(small, factors, orders, separated, noise, given, evidence)
 
 
 def _held(
@@ -265,7 +264,7 @@ def _input_steps(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Evidence:
+class Evidence:
     """How well the frames show the orders, judged by order 0 alone.
 
     Attributes
@@ -283,9 +282,10 @@ class _Evidence:
     spread: torch.Tensor
 
 
-def _evidence_steps(
+def evidence_steps(
     given: DenoiserInput, separated: Orders
-) -> Generator[Progress, None, _Evidence]:
+) -> Generator[Progress, None, Evidence]:
+    """Compare the frames' orders with those that order 0 alone lets expect."""
     haze = given.alone[:, ::2, ::2] * 0
     views = (yield from render_steps(given.alone, haze, given)).others
     amplitude = (views.conj() * separated.others).sum(dim=(-2, -1)).abs()
@@ -296,34 +296,58 @@ def _evidence_steps(
     light = light / light.mean(dim=(-2, -1), keepdim=True).clamp(min=1e-12)
     power = (views.abs().square() * light[:, None]).sum(dim=(-2, -1))
     variance = 2 * level[:, None] ** 2 / given.model.weights
-    return _Evidence(views, amplitude, (variance * power).sqrt())
+    return Evidence(views, amplitude, (variance * power).sqrt())
 
 
-def _with_rest(
+def noise_left(noise: float, orders: int, angles: int, phases: int) -> float:
+    """Return the noise of what the orders leave of frames, spread over them evenly."""
+    return noise * math.sqrt(max(1 - (1 + 2 * orders) / (angles * phases), 0))
+
+
+def rest_of_angle(rest: torch.Tensor, noise: float, left: float | None) -> torch.Tensor:
+    """Return what to keep of what the orders leave of the frames of an angle.
+
+    Parameters
+    ----------
+    rest : tensor (P, Y, X)
+        Frames less those of the orders.
+    noise : float
+        Of a frame.
+    left : float or None
+        Of ``rest``; None where no order but 0 is known: what the frames differ in is
+        their stripes then.
+    """
+    if left is not None:
+        return kept_rest(rest, left)
+    common = rest.mean(dim=0)
+    return rest - common + kept_rest(common[None], noise / math.sqrt(len(rest)))
+
+
+def with_rest(
     shown: Orders,
     separated: Orders,
-    orders: StackOrders,
+    weights: Sequence[float],
     noise: float,
     level: float,
-    report: Progress,
 ) -> Generator[Progress, None, Orders]:
     """Add to a model's orders what of the frames' own orders cannot be noise.
 
-    ``level`` is the noise of order 0 on the network's scale.
+    ``weights`` are those of `PatternModel`, ``noise`` is that of order 0 in counts and
+    ``level`` on the network's scale. Of one stack.
     """
-    own, beyond = noise * orders.zero_noise, noise_in_rest(level)
-    yield replace(report, message="Rest of order 0")
-    zero = shown.zero + kept_rest(separated.zero - shown.zero, own, beyond)
+    beyond = noise_in_rest(level)
+    yield Progress(0, 1 + len(weights), "Rest of order 0")
+    zero = shown.zero + kept_rest(separated.zero - shown.zero, noise, beyond)
     others = shown.others.clone()
-    for index, weight in enumerate(orders.weights[0].tolist()):
-        yield replace(report, message=f"Rest of order {index + 1}")
+    for index, weight in enumerate(weights):
+        yield Progress(1 + index, 1 + len(weights), f"Rest of order {index + 1}")
         rest = separated.others[:, index] - others[:, index]
-        others[:, index] += kept_rest(rest, own * math.sqrt(2 / weight), beyond)
+        others[:, index] += kept_rest(rest, noise * math.sqrt(2 / weight), beyond)
     return Orders(zero, others)
 
 
-def _as_seen(
-    orders: Orders, separated: Orders, evidence: _Evidence, given: DenoiserInput
+def as_seen(
+    orders: Orders, separated: Orders, evidence: Evidence, given: DenoiserInput
 ) -> Orders:
     """Return a model's orders in counts, with the amplitudes that the frames show.
 

@@ -41,9 +41,10 @@ class ReconstructParameters(StageParameters):
     method: Literal["wiener", "network"] = Field(
         default="wiener",
         title="Method",
-        description="wiener: generalised Wiener filter. network: the object that the "
-        "denoising network finds, as an ideal lens of the new resolution would show "
-        "it; of the parameters below only those of the patterns count.",
+        description="wiener: generalised Wiener filter. network: the image that a "
+        "network trained on simulated stacks finds, as an ideal lens of the new "
+        "resolution would show it; of the parameters below only those of the patterns "
+        "count.",
     )
     wiener_parameter: float = Field(
         default=0.03,
@@ -168,7 +169,7 @@ def reconstruct(
     frames = raw_frames(image, context)
     angles = image.size("A")
     if parameters.method == "network":
-        _check_layout(image)
+        _check_layout(image, parameters)
     patterns, steps = image.patterns, angles + 2
     if are_fitted(image):
         for warning in pattern_warnings(patterns, angles):
@@ -203,11 +204,17 @@ def reconstruct(
     )
 
 
-def _check_layout(image: ImageStack) -> None:
-    """Refuse numbers of angles and phases that the network was not trained on."""
-    from napari_dps.stages.denoise_network import TRAINED_LAYOUTS
+def _check_layout(image: ImageStack, parameters: ReconstructParameters) -> None:
+    """Refuse layouts that the network was not trained on."""
+    from napari_dps.stages.denoise_network import HEXAGONAL_LAYOUT, TRAINED_LAYOUTS
 
     layout = image.size("A"), image.size("P")
+    if layout == HEXAGONAL_LAYOUT and parameters.layout == "linear":
+        raise InputError(
+            "reconstruct.layout for 1 × 7 frames and reconstruct.method network",
+            got="linear",
+            allowed="hexagonal; or method wiener",
+        )
     if layout not in TRAINED_LAYOUTS:
         known = ", ".join(f"{a} × {p}" for a, p in TRAINED_LAYOUTS)
         raise InputError(
@@ -223,12 +230,12 @@ def _by_network(
     patterns: tuple[Pattern, ...],
     context: Context,
 ) -> Generator[Progress, None, NDArray[np.float32]]:
-    """Return the object that the shipped network finds."""
-    from napari_dps.stages.denoise_network import shipped_denoiser
-    from napari_dps.stages.denoise_steps import object_steps
+    """Return the SIM image that the shipped network finds."""
+    from napari_dps.stages.denoise_network import shipped_imager
+    from napari_dps.stages.denoise_steps import image_steps
 
-    network = shipped_denoiser(context, frames.device)
-    return (yield from object_steps(frames, image, patterns, network, context))
+    network = shipped_imager(context, frames.device)
+    return (yield from image_steps(frames, image, patterns, network, context))
 
 
 def _solver_of(

@@ -25,8 +25,7 @@ from napari_dps.train.denoise_simulation import (
     Layout,
     Stacks,
     build_objects_steps,
-    draw_layout,
-    draw_objects,
+    draw_stacks,
     mix,
     separate,
     simulate_stacks,
@@ -131,10 +130,9 @@ class DenoiseTask:
         """Simulate the stacks of a step."""
         recipe = self.recipe
         rng = np.random.default_rng([recipe.seed, step])
-        layout = draw_layout(rng)
-        side = 2 * (recipe.patch_px + 2 * MARGIN_PX)
-        drawn = draw_objects(self.objects, rng, size=recipe.batch, side=side)
-        stacks = simulate_stacks(drawn, layout, recipe.data, rng)
+        stacks = draw_stacks(
+            self.objects, recipe.data, rng, size=recipe.batch, patch_px=recipe.patch_px
+        )
         low, high = np.log(recipe.wiener_parameter)
         drawn_w = np.exp(rng.uniform(low, high, recipe.batch)).astype(np.float32)
         return make_batch(stacks, torch.from_numpy(drawn_w), device)
@@ -207,19 +205,25 @@ def make_batch(
 ) -> DenoiseBatch:
     """Separate the orders of stacks and compute the network's inputs."""
     moved = Stacks(*(getattr(stacks, n).to(device) for n in stacks.__slots__))
-    orders, weights, gain = separate(moved.frames, moved.mixing)
-    given = prepare(
+    return DenoiseBatch(moved, network_input(moved), wiener_parameter.to(device))
+
+
+def network_input(stacks: Stacks) -> DenoiserInput:
+    """Separate the orders of stacks and compute what the stages give to a network."""
+    orders, weights, gain = separate(stacks.frames, stacks.mixing)
+    return prepare(
         orders,
-        wavevectors=moved.wavevectors,
-        modulation=moved.modulation,
+        wavevectors=stacks.wavevectors,
+        modulation=stacks.modulation,
         weights=weights,
-        noise=moved.noise * gain,
-        origin_px=(moved.frames.shape[-1] - 1) / 2,
+        noise=stacks.noise * gain,
+        origin_px=(stacks.frames.shape[-1] - 1) / 2,
     )
-    return DenoiseBatch(moved, given, wiener_parameter.to(device))
 
 
-def validation_batches(data: DenoiseData) -> dict[float, DenoiseBatch]:
+def validation_batches(
+    data: DenoiseData, *, haze: bool = False
+) -> dict[float, DenoiseBatch]:
     """Return stacks (3 × 3, exact patterns) of the held-out classes, by photons."""
     objects = validation_objects(2 * (VALIDATION_PX + 2 * MARGIN_PX))
     batches = {}
@@ -231,11 +235,18 @@ def validation_batches(data: DenoiseData) -> dict[float, DenoiseBatch]:
                 "wavevector": (0.7, 1.0),
                 "read_noise_e": (1.6, 1.6),
                 "background": (0.02, 0.05),
+                "haze": 1.0,
             }
         )
         levels = np.full(len(objects), photons)
         stacks = simulate_stacks(
-            objects, Layout(3, 3), fixed, rng, photons=levels, exact=True
+            objects,
+            Layout(3, 3),
+            fixed,
+            rng,
+            photons=levels,
+            exact=True,
+            haze=haze,
         )
         batches[photons] = make_batch(
             stacks, torch.ones(len(objects)), torch.device("cpu")
@@ -264,9 +275,9 @@ def score(batches: dict[float, DenoiseBatch], network: Any | None) -> dict[str, 
         ]
         rows = [
             (
-                max(_psnr(t[n], wanted[n]) for t in tries),
-                max(_ssim(t[n], wanted[n]) for t in tries),
-                _psnr(frames[n], clean[n]),
+                max(psnr(t[n], wanted[n]) for t in tries),
+                max(similarity(t[n], wanted[n]) for t in tries),
+                psnr(frames[n], clean[n]),
             )
             for n in range(count)
         ]
@@ -311,12 +322,14 @@ def _span(wanted: Tensor) -> Tensor:
     return torch.quantile(values, PEAK) - torch.quantile(values, 1 - PEAK)
 
 
-def _psnr(image: Tensor, wanted: Tensor) -> float:
+def psnr(image: Tensor, wanted: Tensor) -> float:
+    """Return the PSNR in dB; full scale are the quantiles of what is wanted."""
     error = (image - wanted).square().mean()
     return float(10 * torch.log10(_span(wanted) ** 2 / error))
 
 
-def _ssim(image: Tensor, wanted: Tensor) -> float:
+def similarity(image: Tensor, wanted: Tensor) -> float:
+    """Return the SSIM on the same scale."""
     span = _span(wanted)
     return 1 - float(ssim_loss((image / span)[None, None], (wanted / span)[None, None]))
 

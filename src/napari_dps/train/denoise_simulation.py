@@ -111,6 +111,8 @@ class Stacks:
         As told.
     noise : tensor (B,)
         Standard deviation of the noise of a frame, as told.
+    ideal : tensor (B, 2Y, 2X)
+        The object without haze, as `PatternModel.apodised` shows it.
     """
 
     frames: Tensor
@@ -119,6 +121,7 @@ class Stacks:
     wavevectors: Tensor
     modulation: Tensor
     noise: Tensor
+    ideal: Tensor
 
 
 def draw_object(
@@ -242,6 +245,21 @@ def draw_objects(
     return torch.from_numpy(np.stack(parts))
 
 
+def draw_stacks(
+    bank: NDArray[np.float16],
+    data: DenoiseData,
+    rng: np.random.Generator,
+    *,
+    size: int,
+    patch_px: int,
+) -> Stacks:
+    """Record objects of the bank with one layout, ``size`` stacks of patch_px²."""
+    layout = draw_layout(rng)
+    side = 2 * (patch_px + 2 * MARGIN_PX)
+    drawn = draw_objects(bank, rng, size=size, side=side)
+    return simulate_stacks(drawn, layout, data, rng)
+
+
 def draw_layout(rng: np.random.Generator) -> Layout:
     """Draw a layout as often as `LAYOUTS` says."""
     weights = np.array([*LAYOUTS.values()])
@@ -256,6 +274,7 @@ def simulate_stacks(
     *,
     photons: NDArray[np.float64] | None = None,
     exact: bool = False,
+    haze: bool = True,
 ) -> Stacks:
     """Record objects through random patterns.
 
@@ -272,7 +291,9 @@ def simulate_stacks(
     photons : array (B,), optional
         In place of random ones.
     exact : bool
-        Whether the patterns told are the true ones, and there is no haze.
+        Whether the patterns told are the true ones.
+    haze : bool
+        Whether some have haze.
 
     Returns
     -------
@@ -297,7 +318,7 @@ def simulate_stacks(
     bright = torch.quantile(orders.zero.flatten(1), 0.999, dim=1)
     scale = _tensor(photons) / bright.clamp(min=1e-6)
     unlit = _tensor(rng.uniform(*data.background, (size, 1, 1)))
-    if not exact:
+    if haze:
         unlit = unlit + _haze(objects, data, rng)
     zero = orders.zero + unlit * bright[:, None, None]
     mixing = _mixing(phases)
@@ -318,7 +339,7 @@ def simulate_stacks(
         noise = noise * _tensor(rng.lognormal(0, 0.05, size))
         k, phases, modulation = _misjudged(k, phases, modulation, data, rng)
         mixing = _mixing(phases)
-    inside = slice(MARGIN_PX, -MARGIN_PX)
+    inside, wide = (slice(m, -m) for m in (MARGIN_PX, 2 * MARGIN_PX))
     return Stacks(
         frames[..., inside, inside],
         clean[..., inside, inside],
@@ -326,6 +347,7 @@ def simulate_stacks(
         _tensor(k.reshape(size, -1, 2)),
         _tensor(modulation.reshape(size, -1)),
         noise,
+        (true.apodised(objects) * scale[:, None, None])[..., wide, wide],
     )
 
 

@@ -1,0 +1,315 @@
+"""The network of SIM images as a task for the trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from napari_dps.core import Progress, finish
+from napari_dps.nets.checkpoint import Checkpoint, load_checkpoint, shipped_weights
+from napari_dps.nets.res_unet import SimDenoiser, SimImager
+from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL, CANONICAL_OPTICS
+from napari_dps.physics.sim.pattern_model import Orders
+from napari_dps.stages.denoise_frames import Zoom, frame_noise
+from napari_dps.stages.denoise_network import DenoiserInput, render, sim_image
+from napari_dps.stages.denoise_steps import (
+    as_seen,
+    evidence_steps,
+    noise_left,
+    rest_of_angle,
+    with_rest,
+)
+from napari_dps.train.denoise import (
+    VALIDATION_PHOTONS,
+    DenoiseNetwork,
+    network_input,
+    psnr,
+    similarity,
+    validation_batches,
+)
+from napari_dps.train.denoise_simulation import (
+    DenoiseData,
+    Stacks,
+    build_objects_steps,
+    draw_stacks,
+    mix,
+    separate,
+)
+from napari_dps.train.losses import ssim_loss
+from napari_dps.train.recipe import Recipe, load_recipe
+from napari_dps.train.task import Sources
+
+_LEAST_NOISE = 0.01
+"""Full scale 1, that errors are divided by at least."""
+_FRAME_OPTICS = CANONICAL_OPTICS.model_copy(
+    update={
+        "pixel_size_nm": CANONICAL_OPTICS.modulation_factor
+        * CANONICAL_OPTICS.pixel_size_nm,
+        "modulation_factor": 1.0,
+    }
+)
+"""Of raw frames at canonical sampling."""
+_LARGER_FIELD = (-1.0, 0.0)
+"""Decades by which less noise is measured in denoised frames of a field larger than a
+patch, whose edges do not count as much."""
+KINDS = {"raw": (False, False), "denoised": (True, False), "hazy": (False, True)}
+"""What the network is given in the validation: whether the frames are denoised, and
+whether there is haze."""
+
+
+class SimLoss(BaseModel):
+    """Weight of each term, of the SIM image against the ideal one.
+
+    Attributes
+    ----------
+    ssim
+        Of 1 − SSIM (the slides' α).
+    error
+        Of the mean absolute error over the noise level of the raw stack (β).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    ssim: float = Field(default=0.5, ge=0)
+    error: float = Field(default=1.0, ge=0)
+
+
+class SimRecipe(Recipe):
+    """A training of the network of SIM images.
+
+    Attributes
+    ----------
+    start : str
+        Shipped weights of a denoiser: the training begins with them, and stacks are
+        denoised with them.
+    denoised : float
+        Share of the steps whose stacks are denoised first, as the stage ``denoise``
+        does.
+    """
+
+    model: ClassVar[str] = "sim"
+
+    start: str = "denoise"
+    denoised: float = Field(default=0.5, ge=0, le=1)
+    network: DenoiseNetwork
+    loss: SimLoss
+    data: DenoiseData
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SimBatch:
+    """What the network is given of stacks, and what it is to find.
+
+    Attributes
+    ----------
+    given : DenoiserInput
+        Of noisy or denoised frames.
+    ideal : tensor (B, 2Y, 2X)
+        On the network's scale.
+    noise : tensor (B,)
+        Of order 0 of the noisy frames, on the network's scale.
+    """
+
+    given: DenoiserInput
+    ideal: Tensor
+    noise: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class SimTask:
+    """SIM images from the linear estimates of simulated stacks.
+
+    Parameters
+    ----------
+    recipe : SimRecipe
+        What to train.
+    objects : array (N, S, S), float16
+        Bank of objects on the fine grid.
+    start : Checkpoint
+        Of the denoiser.
+    """
+
+    recipe: SimRecipe
+    objects: NDArray[np.float16]
+    start: Checkpoint
+
+    @property
+    def curves(self) -> tuple[str, ...]:
+        """PSNR of the SIM image at each level of light."""
+        return tuple(f"{kind}_{p:g}" for kind in KINDS for p in VALIDATION_PHOTONS)
+
+    def build_network(self) -> nn.Module:
+        """Return the network with what it shares with the denoiser."""
+        network = SimImager(**self.recipe.network.model_dump())
+        network.begin_with(self.start.weights)
+        return network
+
+    def draw(self, step: int, device: torch.device) -> SimBatch:
+        """Simulate the stacks of a step, and denoise those of some."""
+        recipe = self.recipe
+        rng = np.random.default_rng([recipe.seed, step])
+        stacks = draw_stacks(
+            self.objects, recipe.data, rng, size=recipe.batch, patch_px=recipe.patch_px
+        )
+        moved = Stacks(*(getattr(stacks, n).to(device) for n in stacks.__slots__))
+        denoiser = self._denoiser if rng.random() < recipe.denoised else None
+        share = 10 ** rng.uniform(*_LARGER_FIELD)
+        with torch.no_grad():
+            return make_batch(moved, denoiser, share=share)
+
+    def objective(self, network: nn.Module, batch: SimBatch) -> dict[str, Tensor]:
+        """Return the weighted terms of the loss, and their sum."""
+        weights, given = self.recipe.loss, batch.given
+        image = sim_image(network(given.features, given.levels), given)
+        error = (image - batch.ideal).abs().mean(dim=(1, 2)) / (
+            batch.noise + _LEAST_NOISE
+        )
+        unlike = ssim_loss(image[:, None], batch.ideal[:, None])
+        terms = {"error": weights.error * error.mean(), "ssim": weights.ssim * unlike}
+        return {**terms, "loss": torch.stack(list(terms.values())).sum()}
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Return scores on the classes that are never trained on.
+
+        ``raw_10``, ``denoised_10``, ``hazy_10`` and so on: PSNR (dB) of the SIM image
+        of such frames at 10 photons against the ideal one; ``raw_ssim_10`` its SSIM.
+        """
+
+        def image(given: DenoiserInput) -> Tensor:
+            return sim_image(network(given.features, given.levels), given)
+
+        scores = self._score(image)
+        means = [scores[name] for name in self.curves]
+        return {**scores, "score": round(float(np.mean(means)), 4)}
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the checkpoint says of itself.
+
+        ``linear`` is the sharp linear estimate, ``denoiser`` the object with its haze
+        that the denoiser finds: both seen as the network's object is.
+        """
+        recipe = self.recipe
+        return {
+            "architecture": "sim_imager",
+            "network": recipe.network.model_dump(),
+            "optics": {"cutoff_per_pixel": CANONICAL_CUTOFF_PER_PIXEL},
+            "recipe": {
+                **recipe.model_dump(mode="json", exclude={"data", "network"}),
+                "start_sha256": self.start.metadata.sha256,
+            },
+            "data": recipe.data.model_dump(mode="json"),
+            "metrics": self._others,
+        }
+
+    @cached_property
+    def _denoiser(self) -> SimDenoiser:
+        network: SimDenoiser = self.start.network(torch.device("cpu"))
+        return network
+
+    @cached_property
+    def _validation(self) -> dict[str, SimBatch]:
+        batches = {}
+        for kind, (denoised, haze) in KINDS.items():
+            denoiser = self._denoiser if denoised else None
+            for photons, one in validation_batches(self.recipe.data, haze=haze).items():
+                with torch.inference_mode():
+                    batches[f"{kind}_{photons:g}"] = make_batch(one.stacks, denoiser)
+        return batches
+
+    def _score(self, image: Any) -> dict[str, float]:
+        scores: dict[str, float] = {}
+        for name, batch in self._validation.items():
+            with torch.inference_mode():
+                shown = image(batch.given)
+            # A level that all pixels share is no error here: the others keep the base.
+            shown = shown + (batch.ideal - shown).mean(dim=(1, 2), keepdim=True)
+            pairs = list(zip(shown, batch.ideal, strict=True))
+            kind, photons = name.split("_")
+            scores[name] = round(float(np.mean([psnr(*p) for p in pairs])), 4)
+            likeness = float(np.mean([similarity(*p) for p in pairs]))
+            scores[f"{kind}_ssim_{photons}"] = round(likeness, 4)
+        return scores
+
+    @cached_property
+    def _others(self) -> dict[str, dict[str, float]]:
+        def denoiser(given: DenoiserInput) -> Tensor:
+            fine, haze = self._denoiser(given.features, given.levels)
+            soft = F.interpolate(
+                haze[:, None], scale_factor=2, mode="bilinear", align_corners=False
+            )
+            return sim_image(fine + soft[:, 0], given)
+
+        def linear(given: DenoiserInput) -> Tensor:
+            return sim_image(given.features[:, 1], given)
+
+        return {"linear": self._score(linear), "denoiser": self._score(denoiser)}
+
+
+def make_batch(
+    stacks: Stacks, denoiser: SimDenoiser | None, *, share: float = 1.0
+) -> SimBatch:
+    """Return what the network is given of stacks, denoised first if there is one.
+
+    ``share`` of what is measured as noise of denoised stacks is told.
+    """
+    given = network_input(stacks)
+    noise = 10 ** given.levels[:, 0]
+    if denoiser is not None:
+        clean = denoised(stacks, given, denoiser)
+        given = network_input(replace(clean, noise=share * clean.noise))
+    return SimBatch(given, stacks.ideal / given.scale[:, None, None], noise)
+
+
+def denoised(stacks: Stacks, given: DenoiserInput, denoiser: SimDenoiser) -> Stacks:
+    """Return stacks as `napari_dps.stages.denoise_steps.denoise_steps` leaves them.
+
+    Their noise is told as `reconstruct` measures it.
+    """
+    separated, weights, gain = separate(stacks.frames, stacks.mixing)
+    fine, haze = denoiser(given.features, given.levels)
+    evidence = finish(evidence_steps(given, separated))
+    shown = as_seen(render(fine, haze, given), separated, evidence, given)
+    kept = []
+    for n, level in enumerate(10 ** given.levels[:, 0]):
+        mine, own = (
+            Orders(o.zero[n : n + 1], o.others[n : n + 1]) for o in (shown, separated)
+        )
+        noise = float(stacks.noise[n] * gain[n])
+        kept.append(
+            finish(with_rest(mine, own, weights[n].tolist(), noise, float(level)))
+        )
+    full = Orders(*(torch.cat(parts) for parts in zip(*kept, strict=True)))
+    frames = mix(full, stacks.mixing)
+    rest = stacks.frames - mix(separated, stacks.mixing)
+    count, (angles, phases) = weights.shape[1], frames.shape[1:3]
+    for n, noise in enumerate(stacks.noise.tolist()):
+        left = noise_left(noise, count, angles, phases) if count else None
+        for own, more in zip(frames[n], rest[n], strict=True):
+            own += rest_of_angle(more, noise, left)
+    measured = [_measured(*one) for one in zip(frames, stacks.mixing, strict=True)]
+    return replace(stacks, frames=frames, noise=torch.tensor(measured).to(frames))
+
+
+def _measured(frames: Tensor, mixing: Tensor) -> float:
+    """Measure the noise of one stack (A, P, Y, X)."""
+    zeros = torch.einsum("ap,apyx->ayx", torch.linalg.pinv(mixing)[:, 0], frames)
+    return frame_noise(frames, zeros, _FRAME_OPTICS, Zoom(1, 1))
+
+
+def prepare_task(name: str, sources: Sources) -> Generator[Progress, None, SimTask]:
+    """Read the recipe and the denoiser's weights, and draw the objects."""
+    recipe = load_recipe(SimRecipe, name)
+    start = load_checkpoint(shipped_weights(recipe.start))
+    objects = yield from build_objects_steps(
+        sources.bank, recipe.data, sources.objects, workers=sources.workers
+    )
+    return SimTask(recipe, objects, start)
