@@ -25,7 +25,8 @@ from batch_scenes import (
 )
 
 from napari_dps import io
-from napari_dps.batch import Job, job, results as result_files, store, work
+from napari_dps.batch import Job, job, store, work
+from napari_dps.batch import results as result_files
 from napari_dps.batch.engine import open_source
 from napari_dps.core import ImageStack
 
