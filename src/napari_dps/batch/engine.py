@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from napari_dps.batch.beside import PATIENCE_S, Cancelled
 from napari_dps.batch.job import Job, Source, open_source
 from napari_dps.batch.store import remove_others, stored
 from napari_dps.batch.table import FAILED, FAULT, Row, failed_row, finished_row
@@ -29,13 +30,7 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-_PATIENCE_S = 0.3
-"""How long is waited for news before the caller hears that all is going on."""
 _CONNECT_S = 15
-
-
-class Cancelled(Exception):
-    """The batch was stopped while a task was at work."""
 
 
 @dataclass(frozen=True)
@@ -314,7 +309,7 @@ def _in_threads(
                     yield Progress(min(done, total), total, f"{name}: {message}")
                 for number, row in _drained(monitor.rows):
                     put(number, row)
-                wait([running], timeout=_PATIENCE_S)
+                wait([running], timeout=PATIENCE_S)
             running.result()
         finally:
             monitor.stop.set()
@@ -372,7 +367,7 @@ def _finished(
 
     try:
         ended: set[distributed.Future[Any]] = wait(
-            list(waiting), timeout=_PATIENCE_S, return_when="FIRST_COMPLETED"
+            list(waiting), timeout=PATIENCE_S, return_when="FIRST_COMPLETED"
         ).done
     except TimeoutError:
         return set()

@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -89,9 +89,11 @@ class _StoredPlanes:
 
     parts: tuple[io.Planes, ...]
     first: tuple[int, ...]
+    check: Callable[[], None]
 
     def __call__(self, number: int) -> NDArray[Any]:
         """Read one plane, (1, Y, X)."""
+        self.check()
         part = bisect_right(self.first, number) - 1
         return self.parts[part].read(number - self.first[part])
 
@@ -144,7 +146,12 @@ class Store:
         return pixels
 
     def array(
-        self, spans: Iterable[Span], number: int, kind: str = ""
+        self,
+        spans: Iterable[Span],
+        number: int,
+        kind: str = "",
+        *,
+        check: Callable[[], None],
     ) -> NDArray[Any] | None:
         """Return a step's result for all blocks, lazily; None where it was not kept.
 
@@ -156,6 +163,8 @@ class Store:
             Of the step.
         kind : str
             ``uncertainty`` for that.
+        check : callable
+            Called before each plane is read; may raise to stop.
         """
         paths = [self.block(span) / _file(number, kind) for span in spans]
         if not paths[0].exists():
@@ -168,7 +177,8 @@ class Store:
         *lead, height, width = parts[0].shape
         if len(parts) > 1:  # blocks of time points, which lead
             lead[0] = sum(part.shape[0] for part in parts)
-        read = _StoredPlanes(parts, tuple(accumulate(counts, initial=0))[:-1])
+        first = tuple(accumulate(counts, initial=0))[:-1]
+        read = _StoredPlanes(parts, first, check)
         index = np.arange(sum(counts)).reshape(lead)
         planes = io.Planes(read, index, (height, width), parts[0].dtype)
         return cast(NDArray[Any], planes)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_dps import io
+from napari_dps.batch.beside import beside
 from napari_dps.batch.job import Job, Opened, Source, open_source
 from napari_dps.batch.results import ResultFiles, write_images, write_report
 from napari_dps.batch.store import (
@@ -72,8 +74,7 @@ def begin(job: Job, source: Source) -> Generator[Progress, None, Begun]:
     InputError
         If it cannot be read, or its results cannot be written.
     """
-    yield Progress(0, 2, "Reading")
-    sha256 = io.content_hash(source.path)
+    sha256 = yield from beside(partial(io.content_hash, source.path), "Reading")
     key = job.key(sha256)
     store = Store.of(source.files, key)
     if job.resume and (report := finished_report(source.files, key)) is not None:
@@ -154,31 +155,37 @@ def complete(job: Job, source: Source, begun: Begun) -> Generator[Progress, None
     """
     if begun.report is not None:
         return begun.report
-    yield Progress(0, 2, "Writing the images")
     context = _context(job)
     for text in begun.warnings:
         context.warn(text)
-    opened = _reopened(job, source.path)
     store = Store.of(source.files, begun.key)
-    result = _result(job, opened, store, context)
-    # While files of this run and of one before stand side by side no report vouches.
-    with io.writing(source.files.report):
-        source.files.report.unlink(missing_ok=True)
-    if job.settings.output.format == "zarr":
-        names = _put_zarrs(job, result, store, source.files)
-    else:
-        names = write_images(result, source.files)
-    yield Progress(1, 2, "Measuring the images")
+
+    def put_images(
+        check: Callable[[], None],
+    ) -> tuple[PipelineResult, dict[str, str]]:
+        opened = _reopened(job, source.path)
+        result = _result(job, opened, store, context, check)
+        # While files of this run and of an earlier one mix no report vouches.
+        with io.writing(source.files.report):
+            source.files.report.unlink(missing_ok=True)
+        if job.settings.output.format == "zarr":
+            return result, _put_zarrs(job, result, store, source.files)
+        return result, write_images(result, source.files)
+
+    result, names = yield from beside(put_images, "Writing the images")
     checked = yield from _self_check(result, context) if job.self_check else _nothing()
-    report = write_report(
-        result,
-        source.files,
-        names,
-        source=source.path,
-        sha256=begun.sha256,
-        key=begun.key,
-        device=str(resolve_device(job.device)),
-        self_check=checked,
+    report = yield from beside(
+        lambda check: write_report(
+            result,
+            source.files,
+            names,
+            source=source.path,
+            sha256=begun.sha256,
+            key=begun.key,
+            device=str(resolve_device(job.device)),
+            self_check=checked,
+        ),
+        "Measuring the images",
     )
     store.remove()
     return report
@@ -206,7 +213,13 @@ def _check_targets(opened: Opened, source: Source) -> None:
         source.files.folder.mkdir(parents=True, exist_ok=True)
 
 
-def _result(job: Job, opened: Opened, store: Store, context: Context) -> PipelineResult:
+def _result(
+    job: Job,
+    opened: Opened,
+    store: Store,
+    context: Context,
+    check: Callable[[], None],
+) -> PipelineResult:
     """Return what the blocks hold, its pixels left on the disk."""
     stack, steps = opened.stack, opened.steps
     takes = steps[0].stage.takes
@@ -227,10 +240,10 @@ def _result(job: Job, opened: Opened, store: Store, context: Context) -> Pipelin
         ]
         first = described(stack, number, firsts, tallies)
         axes = leading + first.axes
-        data = store.array(opened.spans, number)
+        data = store.array(opened.spans, number, check=check)
         image = None
         if data is not None:
-            spread = store.array(opened.spans, number, UNCERTAINTY)
+            spread = store.array(opened.spans, number, UNCERTAINTY, check=check)
             image = first.derive(data, axes=axes, uncertainty=spread)
         outputs.append(
             StageOutput(

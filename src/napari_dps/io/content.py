@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from napari_dps.core import InputError
 from napari_dps.io.ngff import is_zarr
 
+_PART_BYTES = 2**22
 
-def content_hash(path: str | os.PathLike[str]) -> str:
+
+def content_hash(
+    path: str | os.PathLike[str], check: Callable[[], None] = lambda: None
+) -> str:
     """Return the SHA-256 of a file, or of all names and bytes of an OME-Zarr folder.
 
     Parameters
     ----------
     path : path-like
         Its name and times play no part, nor do those of the folder.
+    check : callable
+        Called now and then; may raise to stop.
 
     Returns
     -------
@@ -40,7 +47,7 @@ def content_hash(path: str | os.PathLike[str]) -> str:
     path = Path(path)
     try:
         if not path.is_dir():
-            return _file_hash(path).hex()
+            return _file_hash(path, check).hex()
         if not is_zarr(path):
             raise InputError(f"{path} is a folder", allowed="a file or an OME-Zarr")
         total = hashlib.sha256()
@@ -49,16 +56,20 @@ def content_hash(path: str | os.PathLike[str]) -> str:
             total.update(
                 hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
             )
-            total.update(_file_hash(file))
+            total.update(_file_hash(file, check))
         return total.hexdigest()
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"cannot read {path}: {reason}") from error
 
 
-def _file_hash(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+def _file_hash(path: Path, check: Callable[[], None]) -> bytes:
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while part := file.read(_PART_BYTES):
+            check()
+            digest.update(part)
+    return digest.digest()
 
 
 def _files(folder: Path) -> list[tuple[str, Path]]:
