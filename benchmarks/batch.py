@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import platform
+import shlex
 import signal
 import subprocess
 import sys
@@ -144,7 +145,7 @@ def cluster(workers: int) -> LocalCluster:
     return LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
-        dashboard_address=None,
+        dashboard_address=":0",
         silence_logs=logging.CRITICAL,
     )
 
@@ -375,7 +376,7 @@ def main() -> None:
         [
             "# Batches",
             "",
-            "`python benchmarks/batch.py --out docs/benchmarks/batch.md`",
+            f"`python benchmarks/batch.py {shlex.join(sys.argv[1:])}`",
             "",
             *lines,
             "",
