@@ -94,9 +94,10 @@ def test_settings_of_channels_survive_a_file(tmp_path: Path) -> None:
 def test_optics_that_do_not_fit_the_channels_are_refused(
     path: Path, optics: dict[str, object], words: str
 ) -> None:
+    tables = {"optics": {**OPTICS, **optics}, "input": RAW}
+    stack = io.load(path, angles=3, phases=3)
     with pytest.raises(InputError, match=words):
-        asked = Settings.from_tables({"optics": {**OPTICS, **optics}, "input": RAW})
-        asked.with_optics(io.load(path, angles=3, phases=3))
+        Settings.from_tables(tables).with_optics(stack)
 
 
 def test_warnings_of_a_channel_name_it(tmp_path: Path, path: Path) -> None:

@@ -344,6 +344,22 @@ def test_blocks_of_a_killed_writer_are_no_hindrance(
     assert not hidden(tmp_path)
 
 
+def test_blocks_of_a_run_that_ended_after_the_report_are_removed(
+    tmp_path: Path, path: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(self: store.Store) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.Store, "remove", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run([path], tmp_path / "out", ASKED)
+    assert hidden(tmp_path)
+    (row,) = run([path], tmp_path / "out", ASKED, resume=True)
+    assert row["status"] == "was done"
+    assert not hidden(tmp_path)
+
+
 def test_report_of_a_resumed_run_tells_what_an_undisturbed_one_tells(
     tmp_path: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:

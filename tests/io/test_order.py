@@ -101,6 +101,17 @@ def test_layout_is_found_for_3x3(
     assert (layout.letters, layout.sizes) == (letters, sizes)
 
 
+@pytest.mark.parametrize("order", ["capyx", "tapyx", "zapyx", "cqyx"])
+def test_letter_of_an_order_names_the_dimension_that_the_file_does_not(
+    order: str,
+) -> None:
+    layout, _ = sim_layout([("q", 2), ("q", 9)], 3, 3, order)
+    assert layout.axes == f"{order[0].upper()}APYX"
+    # Images of several planes beside unnamed time points.
+    deeper, _ = sim_layout([("q", 5), ("q", 18)], 3, 3, "zapyx")
+    assert (deeper.axes, deeper.size("z")) == ("TZAPYX", 2)
+
+
 def test_omx_order_is_angle_z_phase() -> None:
     layout, _ = sim_layout([("z", 60)], 3, 5, z_holds="azp")
     assert (layout.letters, layout.sizes) == ("azp", (3, 4, 5))

@@ -78,6 +78,7 @@ def begin(job: Job, source: Source) -> Generator[Progress, None, Begun]:
     key = job.key(sha256)
     store = Store.of(source.files, key)
     if job.resume and (report := finished_report(source.files, key)) is not None:
+        remove_others(source.files)  # left by a run that ended right after the report
         return Begun(key, sha256, report=report)
     opened = open_source(job, source.path, check_order=True)
     _check_targets(opened, source)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 100
+PNG_LEVEL = 3
+"""Of compression: 6, the usual one, takes twice the time for a tenth of the size."""
 BACKGROUND = "#0e0f13"
 INK = "#f2f2f2"
 FAINT = "#a0a0aa"
@@ -47,4 +49,10 @@ def style_plot(axes: Axes, *, title: str, xlabel: str, ylabel: str) -> None:
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, whole or not at all."""
     with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=DPI, facecolor=BACKGROUND)
+        figure.savefig(
+            temporary,
+            format="png",
+            dpi=DPI,
+            facecolor=BACKGROUND,
+            pil_kwargs={"compress_level": PNG_LEVEL},
+        )

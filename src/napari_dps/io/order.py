@@ -347,9 +347,17 @@ def _readings(
                 yield kept, named
     unknown = [c for c in lead if c not in named]
     inferred = unknown if len(unknown) == 1 else [c for c in "ztc" if c in named]
+    idle = []
     for kept, left in reversed(list(zip(prefixes, images, strict=True))):
         for letter in inferred if len(unknown) < 2 else ():
             others = {c: named[c] for c in lead if c != letter}
             size = left / math.prod(others.values())
             if size.is_integer() and size >= 1:
-                yield kept, {**others, letter: int(size)}
+                reading = kept, {**others, letter: int(size)}
+                # Unnamed dimensions are what the letter is there to name.
+                is_idle = size == 1 and any(c == "q" for c, _ in kept)
+                if is_idle:
+                    idle.append(reading)
+                else:
+                    yield reading
+    yield from idle

@@ -100,6 +100,10 @@ _silence = _Silence()
 
 
 def _read_series(tif: tifffile.TiffFile, metadata: Metadata, lazy: bool) -> RawImage:
+    page = tif.pages.first
+    if 0 in (page.imagewidth, page.imagelength):
+        size = f"{page.imagelength} × {page.imagewidth}"
+        raise InputError(f"the image is empty: {size} pixels")
     if not tif.series:
         raise InputError("the file holds no image")
     series = tif.series[0]
