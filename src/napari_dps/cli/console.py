@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 if TYPE_CHECKING:
     from napari_dps.core import Progress
@@ -38,18 +38,28 @@ def one_line(text: str) -> str:
 
 def error(message: str) -> None:
     """Print one line of error."""
-    sys.stderr.write(f"napari-dps: error: {one_line(message)}\n")
+    _write(sys.stderr, f"napari-dps: error: {one_line(message)}\n")
 
 
 def warning(message: str) -> None:
     """Print one line of warning."""
-    sys.stderr.write(f"warning: {one_line(message)}\n")
+    _write(sys.stderr, f"warning: {one_line(message)}\n")
 
 
 def say(text: str) -> None:
     """Print a line of results, as well as the terminal's character set can."""
     encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(f"{text}\n".encode(encoding, "replace").decode(encoding))
+    _write(sys.stdout, f"{text}\n".encode(encoding, "replace").decode(encoding))
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write beside a progress bar, if there is one."""
+    bars = sys.modules.get("tqdm")
+    if bars is None:
+        stream.write(text)
+        return
+    with bars.tqdm.external_write_mode(file=stream):
+        stream.write(text)
 
 
 def tell(problem: Exception, *, debug: bool, about: str = "") -> int:
@@ -102,7 +112,7 @@ def track(steps: Generator[Progress, None, T], label: str) -> T:
     steps : generator
         As returned by ``pipeline.run``.
     label : str
-        Shown before the bar.
+        Shown before the bar; may be empty.
 
     Returns
     -------
@@ -132,7 +142,8 @@ def _with_bar(steps: Generator[Progress, None, T], label: str) -> T:
             if report.message != message:
                 # What is being done is shown at once, numbers as often as tqdm likes.
                 message = report.message
-                bar.set_description_str(one_line(f"{label}: {message}"))
+                text = f"{label}: {message}" if label else message
+                bar.set_description_str(one_line(text))
 
 
 def number(value: float | None, form: str = ".4g") -> str:
