@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from denoise_images import REFERENCE_FACTOR, image_rows
+from denoise_images import REFERENCE_FACTOR, image_rows, picture
 from denoise_protocol import (
     CLASSES,
     LAYOUTS,
@@ -38,6 +38,10 @@ from napari_dps.core import ImageStack, Optics, finish
 from napari_dps.stages import denoise
 from napari_dps.stages.base import Context
 from napari_dps.stages.denoise import DenoiseParameters
+
+PICTURE = "denoise.png"
+DRAWN_PHOTONS = (10, 50)
+DRAWN = " and ".join(map(str, DRAWN_PHOTONS)) + " photons"
 
 
 def compared(seeds: int) -> str:
@@ -213,6 +217,8 @@ beside the error). *network* is `--reconstruct.method network`, else the Wiener 
 
 {images(seeds)}
 
+![Widefield, reconstructions and truth of one field of each at {DRAWN}]({PICTURE})
+
 By how much denoised frames show more of a pattern that the stage was told and they do
 not have than the expected frames do, as modulation depth, at most (in brackets: the
 most that the expected frames show of it, since the object is not even; the true
@@ -248,6 +254,7 @@ def main() -> None:
         partial = options.out.with_suffix(".part")
         partial.write_text(text, encoding="utf-8")
         os.replace(partial, options.out)
+        picture(options.out.with_name(PICTURE), CLASSES[:2], DRAWN_PHOTONS)
 
 
 if __name__ == "__main__":

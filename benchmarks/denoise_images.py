@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from denoise_protocol import METHODS, Scene, scene
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from reconstruct import peer_with
 from scipy.ndimage import fourier_shift
@@ -114,3 +116,33 @@ def image_rows(
         ]
         rows.append([name, *cells])
     return rows
+
+
+def picture(path: Path, classes: tuple[str, ...], levels: tuple[int, ...]) -> None:
+    """Draw the images of some ways beside the truth, one row a class and level."""
+    shown = {
+        "napari-sim-processor": "napari-sim-processor",
+        "Wiener": "reconstruct",
+        "denoise, Wiener": "**denoise, reconstruct**",
+        "network": "**reconstruct, network**",
+    }
+    rows = [(name, photons) for name in classes for photons in levels]
+    columns = ["widefield", *shown, "truth"]
+    figure = Figure(
+        figsize=(2.2 * len(columns), 2.35 * len(rows)), layout="constrained"
+    )
+    grid = figure.subplots(len(rows), len(columns), squeeze=False)
+    for line, (structure, photons) in zip(grid, rows, strict=True):
+        one = scene(structure, photons, 0)
+        images = [one.raw.data.mean(axis=(0, 1))]
+        images += [WAYS[way](one.raw) for way in shown.values()]
+        images.append(blur_truth(one.truth, modulation_factor=REFERENCE_FACTOR).data)
+        for axes, name, image in zip(line, columns, images, strict=True):
+            low, high = np.percentile(image, (1, 99.7))
+            axes.imshow(image, cmap="gray", vmin=low, vmax=high)
+            axes.set_title(name if axes in grid[0] else "", fontsize=9)
+            axes.set_xticks([])
+            axes.set_yticks([])
+        label = f"{structure.replace('_', ' ')}, {photons} photons"
+        line[0].set_ylabel(label, fontsize=9)
+    figure.savefig(path, dpi=90)
