@@ -105,12 +105,17 @@ def test_one_new_input_is_all_that_is_computed(
     assert (_status(rows), len(calls)) == (["was done", "done"], UNITS)
 
 
-def test_weights_of_other_content_are_other_parameters(tmp_path: Path) -> None:
-    weights = tmp_path / "own.safetensors"
-    asked = settings("dps", dps={"weights": str(weights)})
+@pytest.mark.parametrize(
+    ("stage", "name"), [("dps", "weights"), ("denoise", "patterns")]
+)
+def test_named_file_of_other_content_is_another_parameter(
+    tmp_path: Path, stage: str, name: str
+) -> None:
+    file = tmp_path / "own"
+    asked = settings(stage, **{stage: {name: str(file)}})
     keys = []
     for content in (b"one", b"two"):
-        weights.write_bytes(content)
+        file.write_bytes(content)
         keys.append(Job(asked).key("content"))
     assert keys[0] != keys[1]
 

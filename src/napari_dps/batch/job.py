@@ -12,6 +12,7 @@ import numpy as np
 from napari_dps import __version__, io
 from napari_dps.batch.results import ResultFiles
 from napari_dps.core import ImageStack, InputError, Pattern
+from napari_dps.core.params import describe
 from napari_dps.pipeline import (
     Settings,
     Step,
@@ -98,14 +99,19 @@ class Job:
             "patterns": [p.model_dump(mode="json") for p in self.patterns],
             "self_check": self.self_check,
             "tile_px": self.tile_px,
-            "weights": self._weights(),
+            "files": self._files(),
         }
         text = json.dumps(asked, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def _weights(self) -> list[str]:
-        """Return what the files of weights hold that parameters name."""
-        names = (getattr(p, "weights", "") for p in self.settings.parameters.values())
+    def _files(self) -> list[str]:
+        """Return what the files hold that parameters name: weights, patterns."""
+        names = [
+            str(getattr(parameters, info.name))
+            for parameters in self.settings.parameters.values()
+            for info in describe(type(parameters))
+            if info.file
+        ]
         return [io.content_hash(name) for name in names if Path(name).is_file()]
 
 
