@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -258,3 +259,14 @@ def test_wrong_options_of_a_batch_are_refused(
     assert done.code == 2
     assert words in done.errors[0]
     assert not (tmp_path / "out").exists()
+
+
+def test_zarr_without_its_extra_is_said_before_any_work(
+    napari_dps, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "zarr", None)
+    command = ["run", files / "image.tif", "--out", "o", "--format", "zarr"]
+    done = napari_dps(*command)
+    assert done.code == 2
+    assert "napari-dps[zarr]" in done.errors[0]
+    assert not Path("o").exists()

@@ -12,6 +12,7 @@ from napari_dps import io
 from napari_dps.batch.job import Source
 from napari_dps.batch.results import ResultFiles
 from napari_dps.core import InputError
+from napari_dps.io.ngff import require_zarr
 from napari_dps.pipeline import Settings
 from napari_dps.stages import STAGES
 
@@ -42,7 +43,8 @@ def find_sources(
     Raises
     ------
     InputError
-        If nothing is found, or results would overwrite one another or an input.
+        If nothing is found, results would overwrite one another or an input, or
+        OME-Zarr is asked for without the extra ``zarr``.
     """
     found: dict[str, tuple[Path, Path]] = {}
     for name in names:
@@ -52,6 +54,8 @@ def find_sources(
             images = io.find_inputs(name, exclude=folder)
         for path, below in images:
             found.setdefault(os.path.abspath(path), (path, below))
+    if settings.output.format == "zarr":
+        require_zarr(folder)
     suffix = _SUFFIXES[settings.output.format]
     sources = [
         Source(path, ResultFiles(folder / below, stem(path), suffix))
