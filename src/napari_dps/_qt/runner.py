@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal
 
 from napari_dps.core import InputError, Progress
+from napari_dps.core.device import is_out_of_memory
 
 _log = logging.getLogger(__name__)
 
@@ -50,17 +51,13 @@ def explain(error: BaseException) -> Failure:
     """
     if isinstance(error, InputError):
         return Failure(str(error), is_user_error=True)
-    name, text = type(error).__name__, str(error)
-    # torch.OutOfMemoryError is a RuntimeError, and that of the CPU a plain one.
-    out_of_memory = isinstance(error, MemoryError) or name == "OutOfMemoryError"
-    if out_of_memory or any(
-        sign in text.lower() for sign in ("out of memory", "can't allocate memory")
-    ):
+    if is_out_of_memory(error):
         return Failure(
             "There is not enough memory for this image. Try a part of it, the current "
             "frame only, or the device cpu.",
             is_user_error=True,
         )
+    name, text = type(error).__name__, str(error)
     first = text.strip().splitlines()[0] if text.strip() else "no message"
     return Failure(
         f"Unexpected error ({name}): {first}. The log tells where.", is_user_error=False

@@ -26,11 +26,11 @@ from napari_dps.batch.store import (
 )
 from napari_dps.core import ImageStack, Progress
 from napari_dps.core.device import resolve_device
-from napari_dps.pipeline import PipelineResult, StageOutput, first_plane
+from napari_dps.pipeline import PipelineResult, first_plane
+from napari_dps.pipeline.run import stage_output
 from napari_dps.pipeline.self_check import self_check, self_check_json
 from napari_dps.pipeline.shared import Shared
 from napari_dps.pipeline.stream import (
-    described,
     frames_between_patterns,
     shared_by_blocks,
     stream,
@@ -121,8 +121,7 @@ def run_block(
         leading=list(zip(stack.axes.removesuffix(takes), stack.shape, strict=False)),
         kept=job.kept(len(steps)),
         first_units={
-            channel.units((0, 1))[0].index: channel.number
-            for channel in channels(stack, takes)
+            channel.first.index: channel.number for channel in channels(stack, takes)
         },
         as_zarr=job.settings.output.format == "zarr",
     )
@@ -174,7 +173,9 @@ def complete(job: Job, source: Source, begun: Begun) -> Generator[Progress, None
         return result, write_images(result, source.files)
 
     result, names = yield from beside(put_images, "Writing the images")
-    checked = yield from _self_check(result, context) if job.self_check else _nothing()
+    checked = None
+    if job.self_check:
+        checked = yield from _self_check(result, context)
     report = yield from beside(
         lambda check: write_report(
             result,
@@ -224,7 +225,6 @@ def _result(
     """Return what the blocks hold, its pixels left on the disk."""
     stack, steps = opened.stack, opened.steps
     takes = steps[0].stage.takes
-    leading = stack.axes.removesuffix(takes)
     records = [store.record(span) for span in opened.spans]
     tallies = records[0].tallies
     for record in records[1:]:
@@ -234,31 +234,26 @@ def _result(
         for text in tally.warnings:
             context.warn(text)
     outputs = []
-    for number, step in enumerate(steps):
+    for number in range(len(steps)):
         firsts = [
             _image(stack, description, store.first(number))
             for description in records[0].firsts[number]
         ]
-        first = described(stack, number, firsts, tallies)
-        axes = leading + first.axes
         data = store.array(opened.spans, number, check=check)
-        image = None
-        if data is not None:
-            spread = store.array(opened.spans, number, UNCERTAINTY, check=check)
-            image = first.derive(data, axes=axes, uncertainty=spread)
+        spread = store.array(opened.spans, number, UNCERTAINTY, check=check)
         outputs.append(
-            StageOutput(
-                step=step,
-                first=first,
-                axes=axes,
-                shape=stack.shape[: len(leading)] + first.shape,
-                image=image,
-                seconds=tallies[number].seconds,
-                warnings=tuple(tallies[number].warnings),
+            stage_output(
+                stack,
+                steps,
+                number,
+                firsts=firsts,
+                tallies=tallies,
+                data=data,
+                spread=spread,
             )
         )
     channel = next(channels(stack, takes))
-    first = channel.image(channel.units((0, 1))[0], job.settings.input.camera_offset)
+    first = channel.image(channel.first, job.settings.input.camera_offset)
     return PipelineResult(stack, first, tuple(outputs), tuple(context.warnings))
 
 
@@ -305,10 +300,6 @@ def _self_check(
     parameters = cast(dps.DpsParameters, steps[at].parameters)
     answers = yield from self_check(first_plane(images[at]), parameters, context)
     return self_check_json(answers)
-
-
-def _nothing() -> Generator[Progress, None, None]:
-    yield from ()
 
 
 def _reopened(job: Job, path: Path) -> Opened:

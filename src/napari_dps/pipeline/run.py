@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from napari_dps.core import (
     Progress,
 )
 from napari_dps.pipeline.steps import Step
-from napari_dps.pipeline.stream import described, stream, stream_ticks
+from napari_dps.pipeline.stream import Tally, described, stream, stream_ticks
 from napari_dps.pipeline.units import Index, channels
 from napari_dps.stages.base import Context
 
@@ -159,7 +160,7 @@ def run(
     stack = as_given(stack, context, camera_offset)
     takes = steps[0].stage.takes
     parts = list(channels(stack, takes))
-    firsts = {part.units((0, 1))[0].index for part in parts}
+    firsts = {part.first.index for part in parts}
     leading = stack.shape[: len(stack.axes) - len(takes)]
     gathered = [_Gathered(leading) for _ in steps]
 
@@ -169,27 +170,68 @@ def run(
     tallies = yield from stream(
         stack, steps, context, keep, camera_offset=camera_offset
     )
-    outputs = []
-    for number, (step, own, tally) in enumerate(
-        zip(steps, gathered, tallies, strict=True)
-    ):
-        first = described(stack, number, own.firsts, tallies)
-        axes = stack.axes.removesuffix(takes) + first.axes
-        outputs.append(
-            StageOutput(
-                step=step,
-                first=first,
-                axes=axes,
-                shape=own.data.shape,
-                image=first.derive(own.data, axes=axes, uncertainty=own.spread),
-                seconds=tally.seconds,
-                warnings=tuple(tally.warnings),
-            )
+    outputs = [
+        stage_output(
+            stack,
+            steps,
+            number,
+            firsts=own.firsts,
+            tallies=tallies,
+            data=own.data,
+            spread=own.spread,
         )
+        for number, own in enumerate(gathered)
+    ]
     total = stream_ticks(stack, steps)
     yield Progress(total, total, "Done")
-    first = parts[0].image(parts[0].units((0, 1))[0], camera_offset)
+    first = parts[0].image(parts[0].first, camera_offset)
     return PipelineResult(stack, first, tuple(outputs), tuple(context.warnings))
+
+
+def stage_output(
+    stack: ImageStack,
+    steps: Sequence[Step],
+    number: int,
+    *,
+    firsts: Sequence[ImageStack],
+    tallies: Sequence[Tally],
+    data: NDArray[Any] | None,
+    spread: NDArray[Any] | None,
+) -> StageOutput:
+    """Put together what a step gave.
+
+    Parameters
+    ----------
+    stack : ImageStack
+        The input of the run.
+    steps : sequence of Step
+        Of the run.
+    number : int
+        Of the step.
+    firsts : sequence of ImageStack
+        Its result for the first unit of each channel.
+    tallies : sequence of Tally
+        Of all steps.
+    data, spread : array or None
+        Its result for the whole stack, and the uncertainty of that, where they were
+        kept; may be lazy.
+    """
+    takes = steps[0].stage.takes
+    leading = stack.axes.removesuffix(takes)
+    first = described(stack, number, firsts, tallies)
+    axes = leading + first.axes
+    image = None
+    if data is not None:
+        image = first.derive(data, axes=axes, uncertainty=spread)
+    return StageOutput(
+        step=steps[number],
+        first=first,
+        axes=axes,
+        shape=stack.shape[: len(leading)] + first.shape,
+        image=image,
+        seconds=tallies[number].seconds,
+        warnings=tuple(tallies[number].warnings),
+    )
 
 
 def check_finite(stack: ImageStack) -> None:

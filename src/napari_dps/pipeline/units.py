@@ -55,6 +55,11 @@ class Channel:
         """What warnings of one of several channels begin with."""
         return f"channel {self.number}: " if self.stack.size("C") > 1 else ""
 
+    @property
+    def first(self) -> Unit:
+        """The unit of the first T and Z."""
+        return self.units((0, 1))[0]
+
     def units(self, span: Span) -> list[Unit]:
         """Return the units of some time points, the last leading axis fastest."""
         leading = self.stack.axes.removesuffix(self.takes)
