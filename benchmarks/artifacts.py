@@ -20,11 +20,11 @@ from artifacts_real import real_tables
 from skimage.restoration import denoise_nl_means
 
 from napari_dps.core import ImageStack, finish
+from napari_dps.core.context import Context
+from napari_dps.methods.artifacts.network import noise_level
 from napari_dps.metrics.reference import psnr_db, ssim
 from napari_dps.physics.canonical import CANONICAL_OPTICS
 from napari_dps.stages.artifacts import STAGE, ArtifactsParameters
-from napari_dps.stages.artifacts_network import noise_level
-from napari_dps.stages.base import Context
 from napari_dps.train.artifacts_data import held_out_cases, held_out_pairs
 from napari_dps.train.artifacts_faults import KINDS
 from napari_dps.train.artifacts_pairs import Pair, make_pair

@@ -9,9 +9,9 @@ import numpy as np
 import tifffile
 
 from napari_dps.core import ImageStack, Optics, finish
+from napari_dps.core.context import Context
 from napari_dps.metrics.error_map import error_map
 from napari_dps.metrics.registration import find_shift, shift_onto
-from napari_dps.stages.base import Context
 from napari_dps.stages.reconstruct import STAGE, ReconstructParameters
 
 WRONG_PHASE_DEG = 25.0

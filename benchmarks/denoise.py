@@ -35,8 +35,8 @@ from denoise_protocol import (
 )
 
 from napari_dps.core import ImageStack, Optics, finish
+from napari_dps.core.context import Context
 from napari_dps.stages import denoise
-from napari_dps.stages.base import Context
 from napari_dps.stages.denoise import DenoiseParameters
 
 PICTURE = "denoise.png"

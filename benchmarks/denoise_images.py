@@ -14,13 +14,13 @@ from reconstruct import peer_with
 from scipy.ndimage import fourier_shift
 
 from napari_dps.core import ImageStack, finish
+from napari_dps.core.context import Context
 from napari_dps.metrics.decorrelation import decorrelation
 from napari_dps.metrics.reference import fit_intensity, fit_radial_gain, nrmse
 from napari_dps.metrics.snr import snr_reference_db
 from napari_dps.physics.simulate import blur_truth
 from napari_dps.stages import artifacts, denoise, reconstruct
 from napari_dps.stages.artifacts import ArtifactsParameters
-from napari_dps.stages.base import Context
 from napari_dps.stages.denoise import DenoiseParameters
 from napari_dps.stages.reconstruct import ReconstructParameters
 

@@ -12,15 +12,15 @@ from scipy import ndimage
 from skimage.restoration import denoise_nl_means, denoise_tv_chambolle
 
 from napari_dps.core import ImageStack, NoiseToSignal, Pattern, finish
+from napari_dps.core.context import Context
+from napari_dps.methods.sim.patterns import find_patterns
 from napari_dps.metrics.reference import psnr_db, ssim
 from napari_dps.physics.sim.estimate import EstimationSettings
 from napari_dps.physics.sim.wiener import WienerSettings, WienerSolver
 from napari_dps.physics.simulate import simulate
 from napari_dps.physics.simulate_settings import SimulationSettings
 from napari_dps.stages import denoise, reconstruct
-from napari_dps.stages.base import Context
 from napari_dps.stages.denoise import DenoiseParameters
-from napari_dps.stages.patterns import find_patterns
 from napari_dps.stages.reconstruct import ReconstructParameters
 
 CLASSES = ("nuclear_pores", "mitochondria", "glyphs")

@@ -18,11 +18,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from napari_dps.core import ImageStack, Optics, Pattern, finish
+from napari_dps.core.context import Context
 from napari_dps.metrics.error_map import error_map
 from napari_dps.metrics.reference import fit_radial_gain, pearson
 from napari_dps.metrics.registration import find_shift, shift_onto
 from napari_dps.stages import denoise, reconstruct
-from napari_dps.stages.base import Context
 from napari_dps.stages.denoise import DenoiseParameters
 from napari_dps.stages.reconstruct import ReconstructParameters
 

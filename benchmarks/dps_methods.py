@@ -16,15 +16,15 @@ import torch
 from dps_protocol import OPTICS, Candidates, Image, Method, enlarged
 
 from napari_dps.core import ImageStack, InputError, Optics, finish
+from napari_dps.core.context import Context
+from napari_dps.methods.dps.methods import SHIPPED_WEIGHTS
 from napari_dps.nets.checkpoint import shipped_weights
 from napari_dps.physics.deconvolution.model import ImagingModel
 from napari_dps.physics.deconvolution.richardson_lucy import (
     richardson_lucy_depths_steps,
 )
 from napari_dps.physics.otf import otf_2d
-from napari_dps.stages.base import Context
 from napari_dps.stages.dps import STAGE, DpsParameters, inspect
-from napari_dps.stages.dps_methods import SHIPPED_WEIGHTS
 
 RL_DEPTHS = (5, 10, 20, 30, 40, 50, 70, 100, 140, 200)
 SPARSE_STRENGTHS = (0.2, 0.35, 0.5, 0.65, 0.8)

@@ -21,12 +21,12 @@ from dps_protocol import Image, Method
 from scipy.ndimage import zoom
 
 from napari_dps.core import ImageStack, Optics, finish
-from napari_dps.metrics.effective_psf import effective_psf
+from napari_dps.core.context import Context
+from napari_dps.methods.effective_psf.estimate import effective_psf
 from napari_dps.metrics.error_map import error_map
 from napari_dps.metrics.reference import fit_radial_gain, pearson
 from napari_dps.metrics.registration import find_shift, shift_onto
 from napari_dps.stages import background, reconstruct
-from napari_dps.stages.base import Context
 
 ER_OPTICS = Optics(na=1.41, emission_nm=525, pixel_size_nm=62.6)
 """Assumed: the files state none."""

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates, maximum_filter
 
 from napari_dps.core import ImageStack, finish
+from napari_dps.core.context import Context
 from napari_dps.metrics.reference import fit_intensity, psnr_db
-from napari_dps.stages.base import Context
 from napari_dps.stages.dps import DpsParameters, inspect
 
 WIDTHS = {"20 % narrower": 0.8, "20 % wider": 1.2}

@@ -23,8 +23,8 @@ import tifffile
 from effective_psf_images import BLOBS, NEVER_SEEN, NEVER_SEEN_PSF, Sample, draw
 
 from napari_dps.core import Optics
+from napari_dps.methods.effective_psf.estimate import EffectivePsf, effective_psf
 from napari_dps.metrics.decorrelation import decorrelation
-from napari_dps.metrics.effective_psf import EffectivePsf, effective_psf
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import scipy.fft
 from scipy.ndimage import zoom
 from scipy.special import j0, j1
 
-from napari_dps.metrics.effective_psf import AIRY_FWHM
+from napari_dps.methods.effective_psf.estimate import AIRY_FWHM
 from napari_dps.physics.otf import radial_frequency, widefield_otf
 from napari_dps.physics.phantoms import STRUCTURES, phantom
 

@@ -1,7 +1,7 @@
 """Train the estimator of the effective PSF: about ten CPU-minutes on one thread.
 
 Draws simulated images (`effective_psf_images`), keeps their features, fits the networks
-of `napari_dps.metrics.effective_psf`, and writes weights and model card beside it.
+of `methods.effective_psf.estimate`, and writes weights and model card beside it.
 
     python benchmarks/effective_psf_train.py
 """
@@ -26,8 +26,8 @@ from effective_psf_images import (
 )
 from torch import nn
 
-from napari_dps.metrics.effective_psf import DILATIONS, WEIGHTS
-from napari_dps.metrics.psf_features import (
+from napari_dps.methods.effective_psf.estimate import DILATIONS, WEIGHTS
+from napari_dps.methods.effective_psf.features import (
     LOG_FREQUENCIES,
     log_channels,
     psf_features,

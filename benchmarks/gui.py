@@ -23,10 +23,10 @@ from qtpy.QtWidgets import QApplication
 
 from napari_dps._qt.runner import Runner
 from napari_dps.core import ImageStack, finish
+from napari_dps.core.context import Context
 from napari_dps.physics.simulate import SimulationSettings, simulate
 from napari_dps.pipeline import choose_steps, run
 from napari_dps.stages import STAGES
-from napari_dps.stages.base import Context
 
 BEAT_MS = 5
 

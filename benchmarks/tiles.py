@@ -23,11 +23,12 @@ import psutil
 import torch
 
 from napari_dps.core import ImageStack, finish
+from napari_dps.core.context import Context
+from napari_dps.core.tiling import LEAST_TILE_PX
+from napari_dps.methods.sim import wiener_tiles
 from napari_dps.physics.simulate import simulate
 from napari_dps.physics.simulate_settings import SimulationSettings
-from napari_dps.stages import artifacts, denoise, dps, reconstruct, wiener_tiles
-from napari_dps.stages.base import Context
-from napari_dps.stages.tiling import LEAST_TILE_PX
+from napari_dps.stages import artifacts, denoise, dps, reconstruct
 
 Array = np.ndarray
 WHOLE = 2**20

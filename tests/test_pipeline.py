@@ -17,6 +17,7 @@ from napari_dps.core import (
     StageParameters,
     finish,
 )
+from napari_dps.core.context import Context
 from napari_dps.pipeline import (
     Settings,
     choose_steps,
@@ -26,7 +27,7 @@ from napari_dps.pipeline import (
     run,
     save_settings,
 )
-from napari_dps.stages.base import Context, Stage
+from napari_dps.stages.base import Stage
 
 
 class Gain(StageParameters):

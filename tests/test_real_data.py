@@ -6,8 +6,8 @@ import tifffile
 from scipy.ndimage import zoom
 
 from napari_dps.core import ImageStack, Optics, finish
+from napari_dps.core.context import Context
 from napari_dps.metrics.registration import find_shift, shift_onto
-from napari_dps.stages.base import Context
 from napari_dps.stages.reconstruct import STAGE, ReconstructParameters
 
 

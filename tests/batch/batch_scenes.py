@@ -12,9 +12,10 @@ import pytest
 
 from napari_dps import batch, io, pipeline
 from napari_dps.core import ImageStack, Optics, finish
+from napari_dps.core.context import Context
 from napari_dps.physics.simulate import SimulationSettings, simulate
 from napari_dps.pipeline import Settings
-from napari_dps.stages.base import Context, Stage
+from napari_dps.stages.base import Stage
 
 OPTICS = {"na": 1.4, "emission_nm": 525.0, "pixel_size_nm": 65.0}
 RAW = {"angles": 3, "phases": 3, "camera_offset": 100.0}

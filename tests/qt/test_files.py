@@ -14,9 +14,9 @@ from napari_dps._qt.layers import METADATA, Source
 from napari_dps._qt.samples import raw_stack
 from napari_dps._qt.task import Task, work
 from napari_dps.core import finish
+from napari_dps.core.context import Context
 from napari_dps.io import load
 from napari_dps.pipeline import Settings
-from napari_dps.stages.base import Context
 
 
 def _layer(data: tuple[Any, dict[str, Any], str]) -> Image:

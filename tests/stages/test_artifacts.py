@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from napari_dps.core import ImageStack, InputError, Optics, Pattern, finish
+from napari_dps.core.context import Context
 from napari_dps.metrics.reference import psnr_db, ssim
 from napari_dps.physics.canonical import CANONICAL_OPTICS
 from napari_dps.stages.artifacts import STAGE, ArtifactsParameters
-from napari_dps.stages.base import Context
 from napari_dps.train.artifacts_pairs import Pair, make_pair
 from napari_dps.train.artifacts_scenes import PairSettings, draw_scene
 

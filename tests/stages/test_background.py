@@ -11,9 +11,9 @@ from scipy import ndimage
 from skimage.restoration import rolling_ball as skimage_rolling_ball
 
 from napari_dps.core import ImageStack, InputError, Optics, Pattern, finish
+from napari_dps.core.context import Context
 from napari_dps.core.params import parse
 from napari_dps.stages.background import STAGE, BackgroundParameters
-from napari_dps.stages.base import Context
 
 EXACT = BackgroundParameters(radius_px=30, tolerance=0)
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from napari_dps.core import ImageStack, InputError, Optics, Progress, finish
+from napari_dps.core.context import Context
 from napari_dps.core.params import describe, parse
 from napari_dps.physics.simulate import SimulationSettings, simulate
 from napari_dps.stages import STAGES
-from napari_dps.stages.base import Context, Stage
+from napari_dps.stages.base import Stage
 
 PIXEL_NM = 65.0
 ORIGIN_NM = (130.0, -65.0)

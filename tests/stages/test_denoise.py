@@ -9,21 +9,15 @@ import pytest
 import torch
 
 from napari_dps.core import InputError, Pattern, PatternOrder, finish
+from napari_dps.core.context import Context
+from napari_dps.methods.sim.frames import BEYOND, FADING_LEVEL, kept_rest, noise_in_rest
+from napari_dps.methods.sim.orders import StackOrders, Zoom
 from napari_dps.physics.sim.noise import noise_to_signal
 from napari_dps.physics.sim.wiener import WienerSolver
 from napari_dps.physics.simulate import Simulation, blur_truth, simulate
 from napari_dps.physics.simulate_settings import SimulationSettings
 from napari_dps.stages import denoise, reconstruct
-from napari_dps.stages.base import Context
 from napari_dps.stages.denoise import DenoiseParameters
-from napari_dps.stages.denoise_frames import (
-    BEYOND,
-    FADING_LEVEL,
-    StackOrders,
-    Zoom,
-    kept_rest,
-    noise_in_rest,
-)
 from napari_dps.stages.reconstruct import ReconstructParameters
 
 

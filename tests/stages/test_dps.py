@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from napari_dps.core import ImageStack, InputError, Optics, Pattern, finish
+from napari_dps.core.context import Context
 from napari_dps.core.params import parse
+from napari_dps.methods.dps.methods import METHODS, iterations_for
+from napari_dps.methods.dps.noise import COLOURED_NOISE, is_raw, measured_noise
+from napari_dps.methods.dps.optics import RECONSTRUCTION_WIDTH, effective_optics
 from napari_dps.physics.phantoms import phantom
 from napari_dps.physics.simulate import SimulationSettings, blur_truth, simulate
 from napari_dps.stages import background, reconstruct
-from napari_dps.stages.base import Context
 from napari_dps.stages.dps import STAGE, DpsParameters, inspect
-from napari_dps.stages.dps_methods import METHODS, iterations_for
-from napari_dps.stages.dps_optics import RECONSTRUCTION_WIDTH, effective_optics
-from napari_dps.stages.noise import COLOURED_NOISE, is_raw, measured_noise
 
 OPTICS = Optics(na=1.4, emission_nm=525, pixel_size_nm=65)
 every_method = pytest.mark.parametrize("method", METHODS)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from napari_dps.core import ImageStack, Optics, finish
+from napari_dps.core.context import Context
 from napari_dps.physics.phantoms import phantom
 from napari_dps.physics.simulate import blur_truth
 from napari_dps.pipeline import choose_steps
 from napari_dps.pipeline import run as run_all
-from napari_dps.stages.base import Context
 from napari_dps.stages.dps import STAGE, DpsParameters
 
 OPTICS = Optics(na=1.4, emission_nm=525, pixel_size_nm=65)

@@ -7,14 +7,14 @@ import pytest
 from scipy.ndimage import zoom
 
 from napari_dps.core import InputError, Pattern, finish
+from napari_dps.core.context import Context
+from napari_dps.methods.sim.network import TRAINED_LAYOUTS
 from napari_dps.physics.simulate import Simulation, blur_truth, simulate
 from napari_dps.physics.simulate_settings import SimulationSettings
 from napari_dps.pipeline import Step
 from napari_dps.pipeline.stream import stream
 from napari_dps.stages import denoise
-from napari_dps.stages.base import Context
 from napari_dps.stages.denoise import DenoiseParameters
-from napari_dps.stages.denoise_network import TRAINED_LAYOUTS
 from napari_dps.stages.reconstruct import STAGE, ReconstructParameters
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_dps.core import ImageStack, InputError, Progress, finish
+from napari_dps.core import ImageStack, InputError, Progress, finish, tiling
+from napari_dps.core.context import Context
 from napari_dps.nets.artifact_remover import ArtifactRemover
 from napari_dps.physics.simulate import simulate
 from napari_dps.physics.simulate_settings import SimulationSettings
@@ -18,9 +19,7 @@ from napari_dps.stages import (
     denoise,
     dps,
     reconstruct,
-    tiling,
 )
-from napari_dps.stages.base import Context
 
 WHOLE = 4096
 RAW_SHAPES = [(150, 181), (97, 260)]

@@ -9,8 +9,8 @@ import pytest
 import tifffile
 
 from napari_dps.core.progress import finish
+from napari_dps.methods.artifacts.network import noise_level
 from napari_dps.metrics.reference import psnr_db
-from napari_dps.stages.artifacts_network import noise_level
 from napari_dps.train.artifacts_data import (
     KIND_NAMES,
     STRUCTURE_NAMES,

@@ -14,10 +14,10 @@ from napari_dps.core import (
     PatternOrder,
     finish,
 )
+from napari_dps.core.context import Context
 from napari_dps.nets.checkpoint import load_checkpoint, save_checkpoint, shipped_weights
 from napari_dps.nets.res_unet import SimDenoiser
 from napari_dps.stages import denoise
-from napari_dps.stages.base import Context
 from napari_dps.stages.denoise import DenoiseParameters
 from napari_dps.train import denoise as denoise_training
 from napari_dps.train import sim as training

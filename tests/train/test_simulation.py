@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_dps.stages.dps_network import OUTPUT_WIDTH
+from napari_dps.methods.dps.input import OUTPUT_WIDTH
 from napari_dps.train.losses import ImageFormation
 from napari_dps.train.simulation import (
     HELD_OUT_CLASSES,

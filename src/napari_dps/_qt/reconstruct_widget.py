@@ -17,7 +17,7 @@ from napari_dps._qt.spectrum_layers import SpectrumScene
 from napari_dps._qt.stage_widget import StageWidget
 from napari_dps._qt.task import Outcome, Task, work
 from napari_dps.core import InputError, Pattern
-from napari_dps.stages.base import Context
+from napari_dps.core.context import Context
 
 _DELAY_MS = 120
 PREVIEW = "preview"

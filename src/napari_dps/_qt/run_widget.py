@@ -20,8 +20,8 @@ from napari_dps._qt.parts import (
 from napari_dps._qt.run_bar import RunBar
 from napari_dps._qt.task import Outcome, Task, work
 from napari_dps.core import InputError, Pattern
+from napari_dps.core.context import Context
 from napari_dps.pipeline import InputSettings, Settings
-from napari_dps.stages.base import Context
 
 _WIDTH_PX = 380
 

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal
 
 from napari_dps.core import InputError, Progress
-from napari_dps.core.device import is_out_of_memory
+from napari_dps.core.errors import is_out_of_memory
 
 _log = logging.getLogger(__name__)
 

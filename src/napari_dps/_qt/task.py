@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 from napari_dps._qt.layers import LayerData, Source, result_layer
 from napari_dps.core import ImageStack, Pattern, Progress
+from napari_dps.core.context import Context
 from napari_dps.pipeline import Settings, choose_steps, give_patterns, run
-from napari_dps.stages.base import Context
 
 
 @dataclass(frozen=True, eq=False)

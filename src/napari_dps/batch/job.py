@@ -12,6 +12,7 @@ import numpy as np
 from napari_dps import __version__, io
 from napari_dps.batch.results import ResultFiles
 from napari_dps.core import ImageStack, InputError, Pattern
+from napari_dps.core.context import Context
 from napari_dps.core.params import describe
 from napari_dps.pipeline import (
     Settings,
@@ -24,7 +25,6 @@ from napari_dps.pipeline import (
 from napari_dps.pipeline.stream import frames_between_patterns
 from napari_dps.pipeline.units import Span, spans
 from napari_dps.stages import dps
-from napari_dps.stages.base import Context
 
 BLOCK_UNITS = 16
 """Planes or raw sets, over all channels and z, that one task computes at least: what a

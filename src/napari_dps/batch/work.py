@@ -25,6 +25,7 @@ from napari_dps.batch.store import (
     remove_others,
 )
 from napari_dps.core import ImageStack, Progress
+from napari_dps.core.context import Context
 from napari_dps.core.device import resolve_device
 from napari_dps.pipeline import PipelineResult, first_plane
 from napari_dps.pipeline.run import stage_output
@@ -38,7 +39,6 @@ from napari_dps.pipeline.stream import (
 from napari_dps.pipeline.units import Span, channels
 from napari_dps.report import Json
 from napari_dps.stages import dps
-from napari_dps.stages.base import Context
 
 _local = threading.local()
 

@@ -10,12 +10,12 @@ import numpy as np
 from napari_dps import io
 from napari_dps.cli import arguments, console
 from napari_dps.core import InputError, Optics
+from napari_dps.core.context import Context
 from napari_dps.core.device import DEVICES, resolve_device
 from napari_dps.core.params import parse
 from napari_dps.pipeline import Settings, first_plane
 from napari_dps.pipeline.self_check import DIP, Resolved, self_check, self_check_json
 from napari_dps.report import strict_json
-from napari_dps.stages.base import Context
 from napari_dps.stages.dps import DpsParameters
 
 

@@ -8,11 +8,11 @@ from typing import Any
 from napari_dps import io
 from napari_dps.batch import ResultFiles, write_images, write_report
 from napari_dps.cli import console, outputs
+from napari_dps.core.context import Context
 from napari_dps.core.device import resolve_device
 from napari_dps.physics.simulate import SimulationSettings, blur_truth, simulate
 from napari_dps.pipeline import choose_steps, run
 from napari_dps.report import Json
-from napari_dps.stages.base import Context
 
 NAME = "demo"
 

@@ -15,6 +15,7 @@ from napari_dps.batch import Job, ResultFiles, Row, Source
 from napari_dps.cli import arguments, console, outputs
 from napari_dps.core import InputError, Optics, Pattern, PatternOrder
 from napari_dps.core.device import resolve_device
+from napari_dps.core.tiling import LEAST_TILE_PX
 from napari_dps.pipeline import (
     InputSettings,
     OutputSettings,
@@ -24,7 +25,6 @@ from napari_dps.pipeline import (
 )
 from napari_dps.report import Json
 from napari_dps.stages import STAGES
-from napari_dps.stages.tiling import LEAST_TILE_PX
 
 _PATTERN_HEADINGS = [
     "angle",

@@ -13,17 +13,6 @@ if TYPE_CHECKING:
     import torch
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-_SIGNS = (
-    "out of memory",
-    "can't allocate memory",
-    "not enough memory",
-    "alloc_failed",
-    "could not create a primitive",
-    "could not execute a primitive",
-)
-"""Of a lack of memory, in what RuntimeErrors say: of CUDA and MPS, of torch's allocator
-for the CPU on Linux and on Windows, of cuFFT and cuBLAS, and of oneDNN (seen when the
-memory of the process was limited; its primitives lack nothing else)."""
 
 
 def resolve_device(name: str = "auto") -> torch.device:
@@ -129,26 +118,6 @@ def _reclaimable(folder: Path) -> int:
         line.split() for line in (folder / "memory.stat").read_text().splitlines()
     )
     return int(stat.get("total_inactive_file", stat.get("inactive_file", 0)))
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that the memory of a device did not suffice.
-
-    Examples
-    --------
-    >>> is_out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"))
-    True
-    >>> is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
-    False
-    """
-    if isinstance(error, MemoryError):
-        return True
-    # torch's own class is a RuntimeError, and was named otherwise before torch 2.5.
-    named = type(error).__name__ == "OutOfMemoryError"
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and (
-        named or any(sign in text for sign in _SIGNS)
-    )
 
 
 def empty_cache(device: torch.device) -> None:

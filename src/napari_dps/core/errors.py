@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+_SIGNS = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "alloc_failed",
+    "could not create a primitive",
+    "could not execute a primitive",
+)
+"""Of a lack of memory, in what RuntimeErrors say: of CUDA and MPS, of torch's allocator
+for the CPU on Linux and on Windows, of cuFFT and cuBLAS, and of oneDNN (seen when the
+memory of the process was limited; its primitives lack nothing else)."""
+
 
 class NapariDpsError(Exception):
     """Base class of every error raised on purpose by napari-dps."""
@@ -37,6 +49,26 @@ class InputError(NapariDpsError, ValueError):
         super().__init__(message)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the memory of a device did not suffice.
+
+    Examples
+    --------
+    >>> is_out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"))
+    True
+    >>> is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    False
+    """
+    if isinstance(error, MemoryError):
+        return True
+    # torch's own class is a RuntimeError, and was named otherwise before torch 2.5.
+    named = type(error).__name__ == "OutOfMemoryError"
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and (
+        named or any(sign in text for sign in _SIGNS)
+    )
+
+
 def explain(problem: BaseException) -> tuple[str, bool]:
     """Say in one sentence what went wrong.
 
@@ -56,8 +88,6 @@ def explain(problem: BaseException) -> tuple[str, bool]:
     >>> explain(InputError("wavelength", got=-3, allowed="above 0"))
     ('wavelength: got -3; allowed: above 0', True)
     """
-    from napari_dps.core.device import is_out_of_memory
-
     if isinstance(problem, InputError):
         return str(problem), True
     if isinstance(problem, OSError):

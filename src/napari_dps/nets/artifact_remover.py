@@ -55,7 +55,7 @@ class ArtifactRemover(nn.Module):
         image : tensor (N, 1, Y, X)
             At canonical sampling, full scale 1; any size.
         noise : tensor (N,)
-            `napari_dps.stages.artifacts_network.noise_level`, in the same scale.
+            `napari_dps.methods.artifacts.network.noise_level`, in the same scale.
 
         Returns
         -------

@@ -19,10 +19,10 @@ from napari_dps.core import (
     Pattern,
     Progress,
 )
+from napari_dps.core.context import Context
 from napari_dps.pipeline.steps import Step
 from napari_dps.pipeline.stream import Tally, described, stream, stream_ticks
 from napari_dps.pipeline.units import Index, channels
-from napari_dps.stages.base import Context
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ import scipy.ndimage
 from numpy.typing import NDArray
 
 from napari_dps.core import ImageStack, InputError, Optics, Progress, relay
+from napari_dps.core.context import Context
+from napari_dps.methods.dps.noise import is_raw, measured_noise
+from napari_dps.methods.dps.optics import effective_optics
 from napari_dps.physics.psf import airy_intensity, fwhm_nm
-from napari_dps.stages.base import Context
 from napari_dps.stages.dps import STAGE, DpsParameters, inspect
-from napari_dps.stages.dps_optics import effective_optics
-from napari_dps.stages.noise import is_raw, measured_noise
 
 Kind = Literal["lines", "points"]
 KINDS: tuple[Kind, ...] = ("lines", "points")

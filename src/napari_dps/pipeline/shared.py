@@ -19,10 +19,11 @@ from napari_dps.core import (
     relay,
     within,
 )
+from napari_dps.core.context import Context
 from napari_dps.core.progress import PART_TICKS
 from napari_dps.pipeline.steps import Step
 from napari_dps.pipeline.units import Channel, Span, channels
-from napari_dps.stages.base import Context, Prepare
+from napari_dps.stages.base import Prepare
 
 FIRST_FRAMES = 10
 """Time points of a time-lapse whose average the patterns are found on."""

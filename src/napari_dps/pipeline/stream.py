@@ -8,11 +8,11 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 
 from napari_dps.core import ImageStack, InputError, Optics, Progress, relay, within
+from napari_dps.core.context import Context
 from napari_dps.core.progress import PART_TICKS
 from napari_dps.pipeline.shared import Shared, in_ticks, shared_steps, shared_ticks
 from napari_dps.pipeline.steps import Step
 from napari_dps.pipeline.units import Channel, Index, Span, Unit, channels, spans
-from napari_dps.stages.base import Context
 
 Keep = Callable[[int, Index, ImageStack], None]
 """Takes the number of a step, the place of a unit, and the step's result for it."""

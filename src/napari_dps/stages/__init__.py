@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari_dps.stages import artifacts, background, denoise, dps, reconstruct
-from napari_dps.stages.base import Context, Stage
+from napari_dps.stages.base import Stage
 
 STAGES: tuple[Stage[Any], ...] = (
     denoise.STAGE,
@@ -15,4 +15,4 @@ STAGES: tuple[Stage[Any], ...] = (
     dps.STAGE,
 )
 
-__all__ = ["STAGES", "Context", "Stage"]
+__all__ = ["STAGES", "Stage"]

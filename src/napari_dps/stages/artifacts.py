@@ -9,9 +9,10 @@ import numpy as np
 from pydantic import Field
 
 from napari_dps.core import ImageStack, Progress, StageParameters
-from napari_dps.stages.base import Context, Stage
-from napari_dps.stages.dps_optics import effective_optics
-from napari_dps.stages.weights import load_network
+from napari_dps.core.context import Context
+from napari_dps.methods.dps.optics import effective_optics
+from napari_dps.methods.networks import load_network
+from napari_dps.stages.base import Stage
 
 if TYPE_CHECKING:
     pass
@@ -63,8 +64,8 @@ def run(
         If the image has no optics.
     """
     from napari_dps.core.device import resolve_device
+    from napari_dps.methods.artifacts.network import artifacts_steps
     from napari_dps.nets.checkpoint import shipped_weights
-    from napari_dps.stages.artifacts_network import artifacts_steps
 
     optics = effective_optics(image, "artifacts")
     if optics.modulation_factor == 1:

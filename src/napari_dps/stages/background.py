@@ -8,7 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from napari_dps.core import ImageStack, Progress, StageParameters
-from napari_dps.stages.base import Context, Stage
+from napari_dps.core.context import Context
+from napari_dps.stages.base import Stage
 
 
 class BackgroundParameters(StageParameters):

@@ -18,15 +18,16 @@ from napari_dps.core import (
     StageParameters,
     relay,
 )
+from napari_dps.core.context import Context
 from napari_dps.io import load_patterns
-from napari_dps.stages.base import Context, Stage
-from napari_dps.stages.patterns import (
+from napari_dps.methods.sim.patterns import (
     PatternsEvery,
     are_fitted,
     find_patterns,
     pattern_warnings,
     raw_frames,
 )
+from napari_dps.stages.base import Stage
 
 if TYPE_CHECKING:
     import torch
@@ -106,8 +107,8 @@ def run(
         If the image has no optics, a frame holds no signal, or a file of patterns
         cannot be read.
     """
-    from napari_dps.stages.denoise_network import shipped_denoiser
-    from napari_dps.stages.denoise_steps import denoise_steps
+    from napari_dps.methods.denoise.steps import denoise_steps
+    from napari_dps.methods.sim.network import shipped_denoiser
 
     image.require_optics("denoise")
     image = _told(image, parameters)

@@ -9,19 +9,20 @@ import numpy as np
 from pydantic import Field
 
 from napari_dps.core import ImageStack, Progress, StageParameters, one_of
+from napari_dps.core.context import Context
 from napari_dps.core.progress import PART_TICKS
-from napari_dps.physics.hot_pixels import without_hot_pixels
-from napari_dps.stages.base import Context, Stage
-from napari_dps.stages.dps_methods import (
+from napari_dps.methods.dps.methods import (
     METHODS,
     SHIPPED_WEIGHTS,
     WEIGHTS_SUFFIX,
     Task,
     signal_to_noise,
 )
-from napari_dps.stages.dps_optics import assumed_optics, effective_optics
-from napari_dps.stages.dps_uncertainty import NOISE_DRAWS, spread_steps
-from napari_dps.stages.noise import is_raw, measured_noise
+from napari_dps.methods.dps.noise import is_raw, measured_noise
+from napari_dps.methods.dps.optics import assumed_optics, effective_optics
+from napari_dps.methods.dps.uncertainty import NOISE_DRAWS, spread_steps
+from napari_dps.physics.hot_pixels import without_hot_pixels
+from napari_dps.stages.base import Stage
 
 
 class DpsParameters(StageParameters):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -18,21 +18,25 @@ from napari_dps.core import (
     StageParameters,
     relay,
 )
-from napari_dps.stages.base import Context, Stage
-from napari_dps.stages.patterns import (
+from napari_dps.core.context import Context
+from napari_dps.methods.sim.patterns import (
     PatternsEvery,
     are_fitted,
     find_patterns,
     pattern_warnings,
     raw_frames,
 )
-from napari_dps.stages.wiener_tiles import wiener_steps
+from napari_dps.methods.sim.wiener_tiles import (
+    widefield,
+    wiener_solver,
+    wiener_steps,
+)
+from napari_dps.stages.base import Stage
 
 if TYPE_CHECKING:
     import torch
 
     from napari_dps.physics.sim.estimate import EstimationSettings
-    from napari_dps.physics.sim.wiener import WienerSolver
 
 
 class ReconstructParameters(StageParameters):
@@ -185,11 +189,13 @@ def reconstruct(
         noise = image.noise if parameters.adapt_to_noise else None
         noise = noise or _noise(frames, image, parameters)
         yield Progress(steps - 1, steps, "Wiener filter")
-        solver_of = _solver_of(image, patterns, noise, parameters, context)
+        solver_of = wiener_solver(
+            image, patterns, noise, parameters.model_dump(), context
+        )
         found = wiener_steps(frames, solver_of, context)
         data = yield from relay(found, lambda r: Progress(steps - 1, steps, r.message))
     else:
-        data = _widefield(image)
+        data = widefield(image)
     yield Progress(steps, steps, "reconstructed")
     pixel_nm = optics.pixel_size_nm
     y, x = image.origin_nm
@@ -206,7 +212,7 @@ def reconstruct(
 
 def _check_layout(image: ImageStack, parameters: ReconstructParameters) -> None:
     """Refuse layouts that the network was not trained on."""
-    from napari_dps.stages.denoise_network import HEXAGONAL_LAYOUT, TRAINED_LAYOUTS
+    from napari_dps.methods.sim.network import HEXAGONAL_LAYOUT, TRAINED_LAYOUTS
 
     layout = image.size("A"), image.size("P")
     if layout == HEXAGONAL_LAYOUT and parameters.layout == "linear":
@@ -231,57 +237,11 @@ def _by_network(
     context: Context,
 ) -> Generator[Progress, None, NDArray[np.float32]]:
     """Return the SIM image that the shipped network finds."""
-    from napari_dps.stages.denoise_network import shipped_imager
-    from napari_dps.stages.denoise_steps import image_steps
+    from napari_dps.methods.sim.image import image_steps
+    from napari_dps.methods.sim.network import shipped_imager
 
     network = shipped_imager(context, frames.device)
     return (yield from image_steps(frames, image, patterns, network, context))
-
-
-def _solver_of(
-    image: ImageStack,
-    patterns: tuple[Pattern, ...],
-    noise: NoiseToSignal,
-    parameters: ReconstructParameters,
-    context: Context,
-) -> Callable[[tuple[int, int]], WienerSolver]:
-    """Return what gives the solver of these patterns for frames of a size.
-
-    The last one is kept from tile to tile and from plane to plane.
-    """
-    from napari_dps.core.device import resolve_device
-    from napari_dps.physics.sim.wiener import WienerSettings, WienerSolver
-
-    names = WienerSettings.__dataclass_fields__
-    settings = WienerSettings(
-        **parameters.model_dump(include=set(names)),
-        noise_at_cutoff=noise.at_cutoff,
-        noise_exponent=noise.exponent,
-    )
-    optics = image.require_optics("reconstruct")
-    device = resolve_device(context.device)
-
-    def solver_of(size: tuple[int, int]) -> WienerSolver:
-        key = (size, patterns, optics, settings, device)
-        # One alone is kept: patterns of each frame would fill the memory with them.
-        if context.cache.get("wiener", (None,))[0] != key:
-            # Gone before the next one is made: there may be no room for both.
-            context.cache.pop("wiener", None)
-            solver = WienerSolver(size, patterns, optics, settings, device=device)
-            context.cache["wiener"] = key, solver
-        found: WienerSolver = context.cache["wiener"][1]
-        return found
-
-    return solver_of
-
-
-def _widefield(image: ImageStack) -> NDArray[np.float32]:
-    """Interpolate the mean of all frames on the 2× grid, pixel areas aligned."""
-    from scipy.ndimage import zoom
-
-    mean = image.data.mean(axis=(0, 1), dtype=np.float64)
-    doubled = zoom(mean, 2, order=3, mode="grid-mirror", grid_mode=True)
-    return np.asarray(doubled, dtype=np.float32)
 
 
 STAGE = Stage(

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from napari_dps.core import ImageStack, InputError, Optics, Progress
+from napari_dps.methods.dps.input import prepare_steps, within_cutoff
+from napari_dps.methods.dps.methods import weights_file
+from napari_dps.methods.dps.noise import is_raw, measured_noise
+from napari_dps.methods.dps.optics import effective_optics
 from napari_dps.nets.checkpoint import Checkpoint, load_checkpoint
 from napari_dps.physics.canonical import canonical_zoom, to_canonical
-from napari_dps.stages.dps_methods import weights_file
-from napari_dps.stages.dps_network import prepare_steps, within_cutoff
-from napari_dps.stages.dps_optics import effective_optics
-from napari_dps.stages.noise import is_raw, measured_noise
 from napari_dps.train.data import as_batch, stack_fields
 from napari_dps.train.dps import DpsRecipe, DpsTask
 from napari_dps.train.recipe import load_recipe

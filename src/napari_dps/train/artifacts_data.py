@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_dps.core import Progress
-from napari_dps.stages.artifacts_network import prepare_image
+from napari_dps.methods.artifacts.network import prepare_image
 from napari_dps.train.artifacts_faults import (
     HELD_OUT_KINDS,
     HELD_OUT_MIXTURES,

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from napari_dps.core import Progress
 from napari_dps.core.progress import finish
+from napari_dps.methods.dps.input import OUTPUT_WIDTH, prepare_steps, within_cutoff
+from napari_dps.methods.dps.noise import is_raw, measured_noise
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
-from napari_dps.stages.dps_network import OUTPUT_WIDTH, prepare_steps, within_cutoff
-from napari_dps.stages.noise import is_raw, measured_noise
 from napari_dps.train.objects import load_objects
 from napari_dps.train.simulation import (
     HELD_OUT_CLASSES,

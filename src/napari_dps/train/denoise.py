@@ -15,10 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from napari_dps.core import Progress
+from napari_dps.methods.sim.network import DenoiserInput, prepare, render
 from napari_dps.nets.res_unet import SimDenoiser
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
 from napari_dps.physics.sim.pattern_model import Orders, PatternModel
-from napari_dps.stages.denoise_network import DenoiserInput, prepare, render
 from napari_dps.train.denoise_simulation import (
     MARGIN_PX,
     DenoiseData,

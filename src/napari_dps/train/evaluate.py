@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from napari_dps.methods.dps.input import OUTPUT_WIDTH, change_width
 from napari_dps.metrics.reference import fit_intensity, psnr_db, ssim
-from napari_dps.stages.dps_network import OUTPUT_WIDTH, change_width
 from napari_dps.train.data import VALIDATION_PHOTONS, Batch, Fields, as_batch
 from napari_dps.train.losses import SCORED_WIDTH
 

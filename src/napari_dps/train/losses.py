@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from napari_dps.core import InputError
-from napari_dps.stages.dps_network import change_width
+from napari_dps.methods.dps.input import change_width
 
 if TYPE_CHECKING:
     from napari_dps.train.data import Batch

@@ -15,19 +15,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from napari_dps.core import Progress, finish
-from napari_dps.nets.checkpoint import Checkpoint, load_checkpoint, shipped_weights
-from napari_dps.nets.res_unet import SimDenoiser, SimImager
-from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL, CANONICAL_OPTICS
-from napari_dps.physics.sim.pattern_model import Orders
-from napari_dps.stages.denoise_frames import Zoom, frame_noise
-from napari_dps.stages.denoise_network import DenoiserInput, render, sim_image
-from napari_dps.stages.denoise_steps import (
+from napari_dps.methods.denoise.steps import (
     as_seen,
-    evidence_steps,
     noise_left,
     rest_of_angle,
     with_rest,
 )
+from napari_dps.methods.sim.evidence import evidence_steps
+from napari_dps.methods.sim.frames import frame_noise
+from napari_dps.methods.sim.network import DenoiserInput, render, sim_image
+from napari_dps.methods.sim.orders import Zoom
+from napari_dps.nets.checkpoint import Checkpoint, load_checkpoint, shipped_weights
+from napari_dps.nets.res_unet import SimDenoiser, SimImager
+from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL, CANONICAL_OPTICS
+from napari_dps.physics.sim.pattern_model import Orders
 from napari_dps.train.denoise import (
     VALIDATION_PHOTONS,
     DenoiseNetwork,
@@ -270,7 +271,7 @@ def make_batch(
 
 
 def denoised(stacks: Stacks, given: DenoiserInput, denoiser: SimDenoiser) -> Stacks:
-    """Return stacks as `napari_dps.stages.denoise_steps.denoise_steps` leaves them.
+    """Return stacks as `napari_dps.methods.denoise.steps.denoise_steps` leaves them.
 
     Their noise is told as `reconstruct` measures it.
     """

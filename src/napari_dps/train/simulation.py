@@ -11,10 +11,10 @@ import scipy.ndimage
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from napari_dps.methods.dps.input import OUTPUT_WIDTH
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL, CANONICAL_OPTICS
 from napari_dps.physics.otf import radial_frequency, widefield_otf
 from napari_dps.physics.phantoms import StructureId, phantom
-from napari_dps.stages.dps_network import OUTPUT_WIDTH
 
 Image = NDArray[np.float32]
 

@@ -12,14 +12,14 @@ import scipy.ndimage
 import tifffile
 
 from napari_dps.core import InputError, NapariDpsError, Optics
-from napari_dps.metrics import effective_psf as module
-from napari_dps.metrics.effective_psf import (
+from napari_dps.methods.effective_psf.estimate import (
     AIRY_FWHM,
     WEIGHTS,
     effective_psf,
     modulation_factor_auto,
 )
-from napari_dps.metrics.psf_features import psf_features, without_hot_pixels
+from napari_dps.methods.effective_psf.features import psf_features, without_hot_pixels
+from napari_dps.methods.effective_psf import estimate as module
 from napari_dps.physics.otf import otf_2d
 from napari_dps.physics.psf import fwhm_nm
 from napari_dps.physics.simulate import simulate

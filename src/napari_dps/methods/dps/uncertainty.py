@@ -10,7 +10,7 @@ import scipy.ndimage
 from numpy.typing import NDArray
 
 from napari_dps.core import Progress, one_of
-from napari_dps.stages.dps_methods import Method, Task
+from napari_dps.methods.dps.methods import Method, Task
 
 NOISE_DRAWS = 8
 _SHARE = 0.3

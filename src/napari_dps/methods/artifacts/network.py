@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_dps.core import Optics, Progress
+from napari_dps.core.context import Context
+from napari_dps.core.tiling import Tile, TileNeeds, tiled_steps
+from napari_dps.methods.dps.input import base_and_scale
 from napari_dps.metrics.snr import noise_std
 from napari_dps.physics.canonical import from_canonical, to_canonical
-from napari_dps.stages.base import Context
-from napari_dps.stages.dps_network import base_and_scale
-from napari_dps.stages.tiling import Tile, TileNeeds, tiled_steps
 
 if TYPE_CHECKING:
     from napari_dps.nets.artifact_remover import ArtifactRemover

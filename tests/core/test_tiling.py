@@ -8,19 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from napari_dps.core import InputError, Progress, finish
-from napari_dps.core.device import is_out_of_memory
-from napari_dps.nets.artifact_remover import ArtifactRemover
-from napari_dps.nets.res_u_dbpn import ResUDBPN
-from napari_dps.nets.res_unet import SimDenoiser
-from napari_dps.stages import (
-    artifacts_network,
-    denoise_network,
-    dps_network,
-    tiling,
-)
-from napari_dps.stages.base import Context
-from napari_dps.stages.tiling import (
+from napari_dps.core import InputError, Progress, finish, tiling
+from napari_dps.core.context import Context
+from napari_dps.core.errors import is_out_of_memory
+from napari_dps.core.tiling import (
     GRID_PX,
     LEAST_TILE_PX,
     Tile,
@@ -30,6 +21,12 @@ from napari_dps.stages.tiling import (
     tile_edge,
     tiled_steps,
 )
+from napari_dps.methods.artifacts import network as artifacts_network
+from napari_dps.methods.dps import network as dps_network
+from napari_dps.methods.sim import network as denoise_network
+from napari_dps.nets.artifact_remover import ArtifactRemover
+from napari_dps.nets.res_u_dbpn import ResUDBPN
+from napari_dps.nets.res_unet import SimDenoiser
 
 CPU = torch.device("cpu")
 NEEDS = TileNeeds("test", overlap_px=32, bytes_per_px=100, tile_px=256)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_dps.core import InputError
-from napari_dps.stages.base import Context
+from napari_dps.core.context import Context
 
 if TYPE_CHECKING:
     import torch

@@ -14,8 +14,8 @@ from napari_dps.core import (
     Pattern,
     Progress,
 )
-from napari_dps.stages.base import Context
-from napari_dps.stages.tiling import require_memory
+from napari_dps.core.context import Context
+from napari_dps.core.tiling import require_memory
 
 if TYPE_CHECKING:
     import torch

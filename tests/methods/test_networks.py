@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from napari_dps.core import InputError
+from napari_dps.core.context import Context
+from napari_dps.methods.networks import load_network
 from napari_dps.nets.checkpoint import shipped_weights
-from napari_dps.stages.base import Context
-from napari_dps.stages.weights import load_network
 
 CPU = torch.device("cpu")
 

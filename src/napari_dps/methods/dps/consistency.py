@@ -7,8 +7,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from napari_dps.core import Progress
-from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
-from napari_dps.physics.deconvolution.model import ImagingModel
+from napari_dps.methods.dps.input import Models
 from napari_dps.physics.deconvolution.richardson_lucy import (
     richardson_lucy_depths_steps,
 )
@@ -16,32 +15,12 @@ from napari_dps.physics.deconvolution.richardson_lucy import (
 if TYPE_CHECKING:
     import torch
 
-    from napari_dps.stages.dps_network import NetworkInput
+    from napari_dps.methods.dps.input import NetworkInput
 
 CLEAR_CONTRAST = 4.0
 """Local contrast over its noise at which half of a correction is made."""
 _NEIGHBOURHOOD_PX = 2.5
 _TINY = 1e-6
-
-
-class Models:
-    """Imaging models at canonical sampling, kept from image to image of one size."""
-
-    def __init__(self) -> None:
-        self._made: dict[tuple[tuple[int, int], torch.device, float], ImagingModel] = {}
-
-    def model(
-        self, shape: tuple[int, int], device: torch.device, seen_width: float = 0.0
-    ) -> ImagingModel:
-        """Return the model for images of a shape; see `ImagingModel`."""
-        key = (shape, device, seen_width)
-        if key not in self._made:
-            if any(known[0] != shape for known in self._made):
-                self._made.clear()
-            self._made[key] = ImagingModel(
-                shape, CANONICAL_CUTOFF_PER_PIXEL, device, seen_width=seen_width
-            )
-        return self._made[key]
 
 
 def consistency_steps(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_dps.core import Progress
+from napari_dps.core import ImageStack, NoiseToSignal, Pattern, Progress
+from napari_dps.core.context import Context
+from napari_dps.core.tiling import Tile, TileNeeds, tiled_steps
 from napari_dps.physics.sim.equalise import equalisation
-from napari_dps.stages.base import Context
-from napari_dps.stages.tiling import Tile, TileNeeds, tiled_steps
 
 if TYPE_CHECKING:
     import torch
@@ -91,3 +91,70 @@ def _fade(read: slice, keep: slice, like: torch.Tensor) -> torch.Tensor:
     place = torch.arange(read.stop - read.start, device=like.device, dtype=like.dtype)
     beyond = torch.maximum(keep.start - place, place - (keep.stop - 1))
     return (1 - beyond / (2 * FADE_PX)).clamp(0, 1)
+
+
+def wiener_solver(
+    image: ImageStack,
+    patterns: tuple[Pattern, ...],
+    noise: NoiseToSignal,
+    options: Mapping[str, Any],
+    context: Context,
+) -> Callable[[tuple[int, int]], WienerSolver]:
+    """Return what gives the solver of these patterns for frames of a size.
+
+    The last one is kept from tile to tile and from plane to plane.
+
+    Parameters
+    ----------
+    image : ImageStack
+        Its optics are used.
+    patterns : tuple of Pattern
+        Fitted.
+    noise : NoiseToSignal
+        Of the frames; power 0 where the solver is not to adapt to it.
+    options : mapping of str to object
+        Fields of `napari_dps.physics.sim.wiener.WienerSettings`, but the noise; other
+        names are left alone.
+    context : Context
+        Device and cache.
+
+    Returns
+    -------
+    callable
+        From the size (Y, X) of the frames to the solver.
+    """
+    from napari_dps.core.device import resolve_device
+    from napari_dps.physics.sim.wiener import WienerSettings, WienerSolver
+
+    settings = WienerSettings(
+        **{n: options[n] for n in WienerSettings.__dataclass_fields__ if n in options},
+        noise_at_cutoff=noise.at_cutoff,
+        noise_exponent=noise.exponent,
+    )
+    optics = image.require_optics("reconstruct")
+    device = resolve_device(context.device)
+
+    def solver_of(size: tuple[int, int]) -> WienerSolver:
+        key = (size, patterns, optics, settings, device)
+        # One alone is kept: patterns of each frame would fill the memory with them.
+        if context.cache.get("wiener", (None,))[0] != key:
+            # Gone before the next one is made: there may be no room for both.
+            context.cache.pop("wiener", None)
+            solver = WienerSolver(size, patterns, optics, settings, device=device)
+            context.cache["wiener"] = key, solver
+        found: WienerSolver = context.cache["wiener"][1]
+        return found
+
+    return solver_of
+
+
+def widefield(image: ImageStack) -> NDArray[np.float32]:
+    """Return the mean of all frames on the 2× grid, pixel areas aligned.
+
+    Spline interpolation of order 3; float32, counts.
+    """
+    from scipy.ndimage import zoom
+
+    mean = image.data.mean(axis=(0, 1), dtype=np.float64)
+    doubled = zoom(mean, 2, order=3, mode="grid-mirror", grid_mode=True)
+    return np.asarray(doubled, dtype=np.float32)

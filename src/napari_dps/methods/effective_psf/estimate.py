@@ -6,14 +6,13 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_dps.core import InputError, NapariDpsError, Optics
-from napari_dps.metrics.psf_features import (
+from napari_dps.methods.effective_psf.features import (
     BANDS,
     FREQUENCIES,
     LOG_FREQUENCIES,
@@ -22,11 +21,12 @@ from napari_dps.metrics.psf_features import (
     without_hot_pixels,
 )
 from napari_dps.metrics.spectrum import Floats, as_plane, is_flat
+from napari_dps.nets.checkpoint import shipped_weights
 
 AIRY_FWHM = 1.0289939697
 """FWHM of the Airy pattern times the cut-off of its OTF: 2·1.616340/π."""
 
-WEIGHTS = Path(__file__).with_name("weights") / "effective_psf.safetensors"
+WEIGHTS = shipped_weights("effective-psf")
 
 DILATIONS = (1, 2, 4, 8)
 """Dilations of the convolutions along the frequency axis."""

@@ -13,15 +13,15 @@ import scipy.ndimage
 from numpy.typing import NDArray
 
 from napari_dps.core import InputError, Optics, Progress
-from napari_dps.stages.base import Context
-from napari_dps.stages.tiling import require_memory
-from napari_dps.stages.weights import load_network
+from napari_dps.core.context import Context
+from napari_dps.core.tiling import require_memory
+from napari_dps.methods.networks import load_network
 
 if TYPE_CHECKING:
     import torch
 
+    from napari_dps.methods.dps.network import Sharpener
     from napari_dps.physics.deconvolution.model import ImagingModel
-    from napari_dps.stages.dps_network import Sharpener
 
 SHIPPED_WEIGHTS = ("hybrid", "physics", "paper")
 NETWORK_REFERENCE, NETWORK_EXPONENT = 0.33, 0.7
@@ -155,7 +155,7 @@ def iterations_for(
 
 def network(task: Task) -> Generator[Progress, None, NDArray[np.float32]]:
     """Sharpen with Res-U-DBPN; the strength sets the width of the result's PSF."""
-    from napari_dps.stages.dps_network import sharpen_steps
+    from napari_dps.methods.dps.network import sharpen_steps
 
     if task.is_reconstructed:
         task = _of_a_reconstruction(task)
@@ -187,8 +187,8 @@ def _of_a_reconstruction(task: Task) -> Task:
 def _sharpener(task: Task) -> Sharpener:
     """Return the network, and the imaging models kept from plane to plane."""
     from napari_dps.core.device import resolve_device
-    from napari_dps.stages.dps_consistency import Models
-    from napari_dps.stages.dps_network import Sharpener
+    from napari_dps.methods.dps.input import Models
+    from napari_dps.methods.dps.network import Sharpener
 
     device = resolve_device(task.context.device)
     path = weights_file(task.weights)

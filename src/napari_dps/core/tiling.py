@@ -9,8 +9,9 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from napari_dps.core import InputError, Progress
-from napari_dps.core.device import available_bytes, empty_cache, is_out_of_memory
-from napari_dps.stages.base import Context
+from napari_dps.core.context import Context
+from napari_dps.core.device import available_bytes, empty_cache
+from napari_dps.core.errors import is_out_of_memory
 
 if TYPE_CHECKING:
     import torch

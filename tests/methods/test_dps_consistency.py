@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from napari_dps.core import finish
+from napari_dps.methods.dps.consistency import clear_share, consistency_steps
+from napari_dps.methods.dps.input import NetworkInput
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
 from napari_dps.physics.deconvolution.model import ImagingModel
-from napari_dps.stages.dps_consistency import clear_share, consistency_steps
-from napari_dps.stages.dps_network import NetworkInput
 
 CPU = torch.device("cpu")
 SHAPE = (45, 52)

@@ -7,19 +7,18 @@ import pytest
 import torch
 
 from napari_dps.core import Optics
+from napari_dps.core.context import Context
 from napari_dps.core.progress import finish
-from napari_dps.nets.res_u_dbpn import ResUDBPN
-from napari_dps.physics.canonical import CANONICAL_OPTICS
-from napari_dps.stages import dps_network
-from napari_dps.stages.base import Context
-from napari_dps.stages.dps_network import (
+from napari_dps.methods.dps import network as dps_network
+from napari_dps.methods.dps.input import (
     NetworkInput,
-    Sharpener,
     base_and_scale,
     change_width,
-    network_steps,
     prepare_steps,
 )
+from napari_dps.methods.dps.network import Sharpener, network_steps
+from napari_dps.nets.res_u_dbpn import ResUDBPN
+from napari_dps.physics.canonical import CANONICAL_OPTICS
 
 CPU = torch.device("cpu")
 NOISE = 8.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from napari_dps.core import ImageStack, Optics, Pattern
-from napari_dps.stages.base import Context
+from napari_dps.core.context import Context
 
 RECONSTRUCTION_WIDTH = 0.87
 """Cut-off of the lens whose PSF is as wide as that of our reconstruction, over the
@@ -72,7 +72,7 @@ def assumed_optics(image: ImageStack, context: Context, *, measure: bool) -> Opt
     InputError
         If the image has no optics.
     """
-    from napari_dps.metrics.effective_psf import modulation_factor_auto
+    from napari_dps.methods.effective_psf.estimate import modulation_factor_auto
 
     optics = effective_optics(image)
     found = modulation_factor_auto(np.asarray(image.data), optics)

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_dps.core import Progress, finish
+from napari_dps.core.context import Context
+from napari_dps.core.tiling import Tile, TileNeeds, tiled_steps
+from napari_dps.methods.networks import load_network
+from napari_dps.methods.sim.frames import Rim, faded, fast_rim
 from napari_dps.physics.sim.pattern_model import (
     Orders,
     PatternModel,
     demodulated_pad,
     mirrored,
 )
-from napari_dps.stages.base import Context
-from napari_dps.stages.denoise_frames import Rim, faded, fast_rim
-from napari_dps.stages.tiling import Tile, TileNeeds, tiled_steps
-from napari_dps.stages.weights import load_network
 
 if TYPE_CHECKING:
     import torch

@@ -1,0 +1,54 @@
+"""What a run shares with its stages: device, warnings, cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+
+@dataclass
+class Context:
+    """What a run shares with its stages.
+
+    Attributes
+    ----------
+    device : str
+        As for `napari_dps.core.device.resolve_device`.
+    warnings : list of str
+        Filled by `warn`; they end in the report, the CLI's output and the dock.
+    cache : dict
+        Things that depend on parameters and shapes alone (weights of a filter, FFT
+        plans), kept from plane to plane of a time-lapse.
+    weights_sha256 : str or None
+        Of the network that the stage has used; see `use_weights`.
+    tile_px : int or None
+        Longest edge of the tiles that large planes are worked on in, in pixels of the
+        grid that is worked on, overlap not counted; 64 or more. None: as the free
+        memory allows. Smaller tiles are used, with a warning, if the memory runs out.
+    """
+
+    device: str = "auto"
+    warnings: list[str] = field(default_factory=list)
+    cache: dict[Any, Any] = field(default_factory=dict)
+    weights_sha256: str | None = None
+    tile_px: int | None = None
+
+    def warn(self, message: str) -> None:
+        """Record a warning for the user, once."""
+        if message not in self.warnings:
+            self.warnings.append(message)
+
+    def part(self) -> Context:
+        """Return a context with warnings of its own that shares all else."""
+        return replace(self, warnings=[])
+
+    def take_over(self, part: Context, label: str = "") -> list[str]:
+        """Record the warnings of a part, with a label; return them."""
+        labelled = [label + text for text in part.warnings]
+        for text in labelled:
+            self.warn(text)
+        return labelled
+
+    def use_weights(self, sha256: str) -> None:
+        """Record which weights a stage uses, for its entry in the history."""
+        self.weights_sha256 = sha256

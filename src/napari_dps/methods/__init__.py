@@ -1,0 +1,1 @@
+"""Algorithms that join physics and networks, shared by stages and training."""

@@ -1,0 +1,1 @@
+"""Artefact removal from reconstructions."""

@@ -1,0 +1,163 @@
+"""From noisy frames to clean ones: orders, network, and what the model leaves over."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from napari_dps.core import ImageStack, Pattern, Progress
+from napari_dps.core.context import Context
+from napari_dps.methods.sim.evidence import REPORTS, Evidence, held_at, see_orders
+from napari_dps.methods.sim.frames import kept_rest, noise_in_rest, resampled_steps
+from napari_dps.methods.sim.network import DenoiserInput, network_steps, render_steps
+from napari_dps.physics.sim.pattern_model import Orders
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_dps.nets.res_unet import SimDenoiser
+
+LARGEST_GAIN = 1.5
+"""Amplitude of an order in the frames over that of the model: more is a wrong fit."""
+
+
+def denoise_steps(
+    frames: torch.Tensor,
+    image: ImageStack,
+    patterns: Sequence[Pattern],
+    network: SimDenoiser,
+    context: Context,
+) -> Generator[Progress, None, torch.Tensor]:
+    """Denoise the frames of one stack.
+
+    At canonical sampling the orders of all angles are separated, the network finds the
+    one object that they show, and the object seen through the patterns gives the
+    orders back, each with the amplitude and phase that the frames themselves show: a
+    pattern that is not in them is not drawn. What the frames hold beyond this model
+    and beyond noise is added.
+
+    Parameters
+    ----------
+    frames : tensor (A, P, Y, X)
+        Counts above the camera's offset.
+    image : ImageStack
+        Its optics are used.
+    patterns : sequence of Pattern
+        Fitted; one or more for every angle.
+    network : SimDenoiser
+        Trained, on the device of the frames.
+    context : Context
+        Receives a warning when the frames do not show a pattern that they are said to
+        have.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    tensor (A, P, Y, X)
+        Counts.
+    """
+    angles, phases, height, width = frames.shape
+    done = angles * phases + REPORTS
+    total = done + angles * phases
+    report = Progress(done, total)
+    seen = yield from see_orders(frames, image, patterns, context, total)
+    separated, orders, noise, given = (
+        seen.separated,
+        seen.orders,
+        seen.noise,
+        seen.given,
+    )
+    small, factors, levels = seen.frames, seen.factors, given.levels
+
+    def find(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        fine, haze = network(features, levels)
+        return fine, haze
+
+    fine, haze = yield from held_at(network_steps(find, given, context), report)
+    model = yield from held_at(render_steps(fine, haze, given), report)
+    shown = as_seen(model, separated, seen.evidence, given)
+    level = 10 ** float(levels[0, 0])
+    # The largest of what is held; of large images there is no room for it any more.
+    del seen, given, fine, haze, model
+    own = noise * orders.zero_noise
+    weights = orders.weights[0].tolist()
+    full = yield from held_at(with_rest(shown, separated, weights, own, level), report)
+    clean = orders.mix(full)
+    small -= orders.mix(separated)
+    left = noise_left(noise, orders.modulation.numel(), angles, phases)
+    for own, rest, known in zip(clean, small, orders.known, strict=True):
+        own += rest_of_angle(rest, noise, left if known else None)
+        yield replace(report, message="What the orders leave")
+    result = yield from resampled_steps(clean, (height, width), done, total)
+    result /= factors
+    return result
+
+
+def noise_left(noise: float, orders: int, angles: int, phases: int) -> float:
+    """Return the noise of what the orders leave of frames, spread over them evenly."""
+    return noise * math.sqrt(max(1 - (1 + 2 * orders) / (angles * phases), 0))
+
+
+def rest_of_angle(rest: torch.Tensor, noise: float, left: float | None) -> torch.Tensor:
+    """Return what to keep of what the orders leave of the frames of an angle.
+
+    Parameters
+    ----------
+    rest : tensor (P, Y, X)
+        Frames less those of the orders.
+    noise : float
+        Of a frame.
+    left : float or None
+        Of ``rest``; None where no order but 0 is known: what the frames differ in is
+        their stripes then.
+    """
+    if left is not None:
+        return kept_rest(rest, left)
+    common = rest.mean(dim=0)
+    return rest - common + kept_rest(common[None], noise / math.sqrt(len(rest)))
+
+
+def with_rest(
+    shown: Orders,
+    separated: Orders,
+    weights: Sequence[float],
+    noise: float,
+    level: float,
+) -> Generator[Progress, None, Orders]:
+    """Add to a model's orders what of the frames' own orders cannot be noise.
+
+    ``weights`` are those of `PatternModel`, ``noise`` is that of order 0 in counts and
+    ``level`` on the network's scale. Of one stack.
+    """
+    beyond = noise_in_rest(level)
+    yield Progress(0, 1 + len(weights), "Rest of order 0")
+    zero = shown.zero + kept_rest(separated.zero - shown.zero, noise, beyond)
+    others = shown.others.clone()
+    for index, weight in enumerate(weights):
+        yield Progress(1 + index, 1 + len(weights), f"Rest of order {index + 1}")
+        rest = separated.others[:, index] - others[:, index]
+        others[:, index] += kept_rest(rest, noise * math.sqrt(2 / weight), beyond)
+    return Orders(zero, others)
+
+
+def as_seen(
+    orders: Orders, separated: Orders, evidence: Evidence, given: DenoiserInput
+) -> Orders:
+    """Return a model's orders in counts, with the amplitudes that the frames show.
+
+    The amplitudes are measured with the views of order 0 as instrument (Reiersøl 1945):
+    noise of the frames' orders that the model has taken over does not count for them.
+    """
+    base, scale = given.base[:, None, None], given.scale[:, None, None]
+    others = orders.others * scale[:, None]
+    views = evidence.views.conj()
+    wanted = (views * separated.others).sum(dim=(-2, -1))
+    shown = (views * others).sum(dim=(-2, -1))
+    # Its phase is left: the patterns' own phases are known better than this.
+    gain = (wanted / shown).real.nan_to_num().clamp(min=0, max=LARGEST_GAIN)
+    return Orders(orders.zero * scale + base, others * gain[..., None, None])

@@ -1,0 +1,1 @@
+"""Super-resolution by the image-formation model."""

@@ -1,0 +1,1 @@
+"""Width of the effective PSF, measured in one image."""

@@ -1,0 +1,1 @@
+"""Raw SIM frames: their patterns, orders, reconstruction and network input."""
