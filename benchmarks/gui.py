@@ -21,7 +21,7 @@ import numpy as np
 from qtpy.QtCore import QEventLoop, QObject, QTimer
 from qtpy.QtWidgets import QApplication
 
-from napari_dps._qt.runner import Runner
+from napari_dps._qt.bridge.runner import Runner
 from napari_dps.core import ImageStack, finish
 from napari_dps.core.context import Context
 from napari_dps.physics.simulate import SimulationSettings, simulate
@@ -48,9 +48,9 @@ DOCKS = (
     ("dock_widgets", "ReconstructWidget"),
     ("dock_widgets", "BackgroundWidget"),
     ("dock_widgets", "DpsWidget"),
-    ("psf_widget", "PsfWidget"),
-    ("compare_widget", "CompareWidget"),
-    ("pipeline_widget", "PipelineWidget"),
+    ("docks.psf", "PsfWidget"),
+    ("docks.compare", "CompareWidget"),
+    ("docks.pipeline", "PipelineWidget"),
 )
 
 
@@ -121,8 +121,8 @@ def preview_ms() -> tuple[float, float]:
     """Return median and 95th percentile of the time from slider to picture."""
     from napari.components import ViewerModel
 
-    from napari_dps._qt.microscope import Microscope
-    from napari_dps._qt.psf_widget import PsfWidget
+    from napari_dps._qt.bridge.microscope import Microscope
+    from napari_dps._qt.docks.psf import PsfWidget
 
     dock = PsfWidget(ViewerModel(), microscope=Microscope())
     dock.resize(400, 900)

@@ -12,6 +12,7 @@ import scipy.ndimage
 import tifffile
 
 from napari_dps.core import InputError, NapariDpsError, Optics
+from napari_dps.methods.effective_psf import estimate as module
 from napari_dps.methods.effective_psf.estimate import (
     AIRY_FWHM,
     WEIGHTS,
@@ -19,7 +20,6 @@ from napari_dps.methods.effective_psf.estimate import (
     modulation_factor_auto,
 )
 from napari_dps.methods.effective_psf.features import psf_features, without_hot_pixels
-from napari_dps.methods.effective_psf import estimate as module
 from napari_dps.physics.otf import otf_2d
 from napari_dps.physics.psf import fwhm_nm
 from napari_dps.physics.simulate import simulate

@@ -11,8 +11,8 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from napari.utils.notifications import notification_manager
 
-from napari_dps._qt.layers import stack_layer
-from napari_dps._qt.microscope import Microscope
+from napari_dps._qt.bridge.layers import stack_layer
+from napari_dps._qt.bridge.microscope import Microscope
 from napari_dps.core import Progress
 from napari_dps.physics.simulate import SimulationSettings, simulate
 from napari_dps.stages.base import Stage
@@ -59,7 +59,7 @@ def _fresh_notifications(qapp: Any) -> None:
 @pytest.fixture
 def stage_function(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Put another function in place of what the background stage does."""
-    from napari_dps._qt import task as task_module
+    from napari_dps._qt.bridge import task as task_module
     from napari_dps.stages import background
 
     def replace_by(function: Callable[..., Generator[Progress, None, Any]]) -> None:

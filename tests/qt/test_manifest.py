@@ -10,8 +10,9 @@ import pytest
 from npe2 import PluginManifest
 
 import napari_dps
-from napari_dps._qt import dock_widgets, samples
-from napari_dps._qt.stage_widget import StageWidget
+from napari_dps._qt import dock_widgets
+from napari_dps._qt.bridge import samples
+from napari_dps._qt.docks.stage import StageWidget
 from napari_dps.stages import STAGES
 
 

@@ -1,7 +1,7 @@
 """One class a stage, for the manifest; a stage of `STAGES` without one fails a test."""
 
-from napari_dps._qt.reconstruct_widget import ReconstructWidget
-from napari_dps._qt.stage_widget import StageWidget
+from napari_dps._qt.docks.reconstruct import ReconstructWidget
+from napari_dps._qt.docks.stage import StageWidget
 
 __all__ = [
     "ArtifactsWidget",

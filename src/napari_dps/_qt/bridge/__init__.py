@@ -1,0 +1,1 @@
+"""Between napari and the pipeline: layers and stacks, tasks, runs, files."""

@@ -1,0 +1,186 @@
+"""What the dock Compare asks for, and the generators that do it."""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari.layers import Image, Layer, Shapes
+
+from napari_dps._qt.bridge.layers import (
+    LayerData,
+    Source,
+    describe_layer,
+    part_of,
+    place_in_nm,
+    stack_layer,
+)
+from napari_dps.core import ImageStack, InputError, Progress
+from napari_dps.figures.panels import Panel, side_by_side
+from napari_dps.figures.theme import save_figure
+from napari_dps.metrics.error_map import error_map
+from napari_dps.metrics.grids import crop
+from napari_dps.metrics.measure import measure
+from napari_dps.metrics.profile import LineProfile, line_profile
+from napari_dps.pipeline import InputSettings, first_plane, first_unit
+
+Corners = tuple[tuple[float, float], tuple[float, float]]
+"""Two points (y, x) in pixels of a layer: corners of a region, ends of a line."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """A layer to be compared, as it was when asked for.
+
+    Attributes
+    ----------
+    source : Source
+        What the sliders show of it.
+    origin_nm : tuple of float
+        Where its first pixel lies in the world.
+    region : Corners or None
+        The part of interest, in its own pixels.
+    line : Corners or None
+        The line of the profile, in its own pixels.
+    """
+
+    source: Source
+    origin_nm: tuple[float, float]
+    region: Corners | None = None
+    line: Corners | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the layer."""
+        return self.source.name
+
+    def stack(self) -> ImageStack:
+        """Read the pixels: the region, of raw frames with all angles and phases."""
+        stack = self.source.to_stack(InputSettings(), None, _ignore)
+        stack = first_unit(stack)
+        stack = stack.derive(stack.data, origin_nm=self.origin_nm)
+        if self.region is None:
+            return stack
+        (top, left), (bottom, right) = self.region
+        rows = slice(round(min(top, bottom)), round(max(top, bottom)) + 1)
+        columns = slice(round(min(left, right)), round(max(left, right)) + 1)
+        return crop(stack, rows, columns)
+
+
+def item_of(
+    layer: Image,
+    point: Sequence[float],
+    region: Shapes | None = None,
+    line: Shapes | None = None,
+) -> Item:
+    """Note what is to be compared of a layer.
+
+    Parameters
+    ----------
+    layer : Image
+        To be compared.
+    point : sequence of float
+        Position of the viewer's sliders, as of `layers.shown_point`.
+    region, line : Shapes, optional
+        Layers whose last rectangle or line counts.
+    """
+    return Item(
+        Source.of(layer, point),
+        place_in_nm(layer),
+        None if region is None else _corners(region, layer),
+        None if line is None else _corners(line, layer),
+    )
+
+
+def measure_all(
+    items: Sequence[Item], reference: Item | None
+) -> Generator[Progress, None, list[Row]]:
+    """Measure layers, against a reference or alone; a layer that fails tells why."""
+    known = None if reference is None else first_plane(reference.stack())
+    rows: list[Row] = []
+    for number, item in enumerate(items):
+        yield Progress(number, len(items), item.name)
+        try:
+            values = measure(item.stack(), known)
+        except InputError as error:
+            values = {"error": str(error)}
+        rows.append({"layer": item.name, **values})
+    yield Progress(len(items), len(items))
+    return rows
+
+
+def profile_all(
+    items: Sequence[Item],
+) -> Generator[Progress, None, list[tuple[str, LineProfile]]]:
+    """Return the profile of each layer along its line."""
+    found = []
+    for number, item in enumerate(items):
+        yield Progress(number, len(items), item.name)
+        if item.line is not None:
+            whole = Item(item.source, item.origin_nm).stack()
+            found.append((item.name, line_profile(first_plane(whole), *item.line)))
+    return found
+
+
+def map_errors(
+    item: Item, reference: Item
+) -> Generator[Progress, None, tuple[LayerData, str]]:
+    """Return the error map of a layer against its reference, and its figures."""
+    yield Progress(0, 1, item.name)
+    found = error_map(first_plane(item.stack()), first_plane(reference.stack()))
+    name = f"{item.name} · error map"
+    text = f"{item.name}: RSP {found.rsp:.4f}, RSE {found.rse:.4g} counts"
+    if found.rsf_sigma_nm is not None:
+        text += f", blur between the two {found.rsf_sigma_nm:.0f} nm (sigma)"
+    return stack_layer(found.error, name, colormap="magma"), text
+
+
+def draw(items: Sequence[Item], path: Path) -> Generator[Progress, None, Path]:
+    """Write a picture of the layers side by side."""
+    yield Progress(0, 1, path.name)
+    panels = [Panel(item.name, first_plane(item.stack())) for item in items]
+    save_figure(side_by_side(panels), path)
+    return path
+
+
+def why_not_compared(layer: Layer) -> str:
+    """Say why a layer cannot be compared; empty if it can."""
+    if not isinstance(layer, Image):
+        return f"a {type(layer).__name__} layer holds no image"
+    if part_of(layer):
+        return f"a part of the {part_of(layer)}"
+    if layer.rgb:
+        return "a colour picture"
+    return "not square pixels" if "square" in describe_layer(layer) else ""
+
+
+def _corners(shapes: Shapes, layer: Image) -> Corners | None:
+    """Return the ends of the last shape in pixels of a layer."""
+    if not shapes.data:
+        return None
+    vertices = shapes.data[-1]
+    ends = vertices[0], vertices[2 if len(vertices) > 2 else 1]
+    start, end = (
+        layer.world_to_data(_world(shapes, vertex, layer))[-2:] for vertex in ends
+    )
+    return (float(start[0]), float(start[1])), (float(end[0]), float(end[1]))
+
+
+def _world(shapes: Shapes, vertex: Any, layer: Image) -> list[float]:
+    """Return the place of a vertex in the units and dimensions of a layer."""
+    place = []
+    for value, own, other in zip(
+        shapes.data_to_world(vertex)[-2:],
+        shapes.units[-2:],
+        layer.units[-2:],
+        strict=True,
+    ):
+        known = own.is_compatible_with(other)
+        place.append(float((value * own).to(other).magnitude if known else value))
+    return [0.0] * (layer.ndim - 2) + place
+
+
+def _ignore(_: str) -> None:
+    """Warnings of reading a layer were told when it was made."""

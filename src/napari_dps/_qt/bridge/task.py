@@ -1,0 +1,121 @@
+"""What a click on Run asks for, and the generator that does it."""
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+
+from napari_dps._qt.bridge.layers import LayerData, Source, result_layer
+from napari_dps.core import ImageStack, Pattern, Progress
+from napari_dps.core.context import Context
+from napari_dps.pipeline import Settings, choose_steps, give_patterns, run
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A run of stages on one layer.
+
+    Attributes
+    ----------
+    source : Source
+        The layer.
+    settings : Settings
+        Stages, parameters, optics, how to read the frames: those of a TOML file.
+    context : Context
+        Device and cache.
+    patterns : tuple of Pattern
+        Whose wave vectors are known before the run; empty to find them.
+    fitted : tuple of Pattern
+        Of an earlier run on these very frames, phases included: taken as they are.
+    """
+
+    source: Source
+    settings: Settings
+    context: Context
+    patterns: tuple[Pattern, ...] = ()
+    fitted: tuple[Pattern, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a run gave.
+
+    Attributes
+    ----------
+    layers : tuple
+        Data, keyword arguments and type of the layers, in the order of the run.
+    stages : tuple of str
+        Id of the stage that each layer comes from.
+    warnings : tuple of str
+        All warnings, each once.
+    patterns : tuple of Pattern
+        That were used; empty without raw frames.
+    stack : ImageStack
+        The first T, C and Z as the first stage saw it.
+    device : str
+        What torch computed on; empty if it was not needed.
+    seconds : float
+        Time spent in the stages.
+    """
+
+    layers: tuple[LayerData, ...]
+    stages: tuple[str, ...]
+    warnings: tuple[str, ...]
+    patterns: tuple[Pattern, ...]
+    stack: ImageStack
+    device: str
+    seconds: float
+
+    def last(self) -> "Outcome":
+        """Return the same with the layers of the last stage alone."""
+        kept = tuple(
+            layer
+            for layer, stage in zip(self.layers, self.stages, strict=True)
+            if stage == self.stages[-1]
+        )
+        return replace(self, layers=kept, stages=self.stages[-1:] * len(kept))
+
+
+def work(task: Task) -> Generator[Progress, None, Outcome]:
+    """Run the stages; call it in a worker's thread."""
+    settings, context = task.settings, task.context
+    context.warnings.clear()
+    yield Progress(0, 1, "reading the layer")
+    stack = task.source.to_stack(settings.input, settings.pixel_size_nm, context.warn)
+    stack = settings.with_optics(stack)
+    if task.patterns:
+        stack = give_patterns(stack, task.patterns)
+    elif task.fitted:
+        stack = replace(stack, patterns=task.fitted)
+    steps = choose_steps(stack, settings.stages, settings.parameters)
+    result = yield from run(
+        stack, steps, context, camera_offset=settings.input.camera_offset
+    )
+    layers, stages = [], []
+    for output, image in zip(result.outputs, result.images, strict=True):
+        title = output.step.stage.title
+        layers.append(result_layer(image, task.source, result.input, title))
+        stages.append(output.step.stage.id)
+        if image.uncertainty is not None:
+            spread = image.derive(image.uncertainty)
+            name = f"{title} · uncertainty"
+            layers.append(result_layer(spread, task.source, result.input, name))
+            stages.append(output.step.stage.id)
+    return Outcome(
+        layers=tuple(layers),
+        stages=tuple(stages),
+        warnings=result.warnings,
+        patterns=result.patterns,
+        stack=result.first,
+        device=device_in_use(context.device),
+        seconds=sum(output.seconds for output in result.outputs),
+    )
+
+
+def device_in_use(name: str) -> str:
+    """Return what a device's name stands for; empty while torch is not loaded."""
+    import sys
+
+    if "torch" not in sys.modules:
+        return ""
+    from napari_dps.core.device import resolve_device
+
+    return str(resolve_device(name))

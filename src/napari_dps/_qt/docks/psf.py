@@ -1,0 +1,253 @@
+"""The dock that shows the PSF of a microscope while its values are changed."""
+
+from functools import partial
+from typing import NamedTuple
+
+import napari.viewer
+from napari.layers import Image
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtWidgets import (
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_dps._qt.bridge.colours import COLOURS
+from napari_dps._qt.bridge.layers import stack_layer
+from napari_dps._qt.bridge.microscope import Microscope, shared_microscope
+from napari_dps._qt.widgets.editors import NumberEdit
+from napari_dps._qt.widgets.form import make_editor
+from napari_dps._qt.widgets.layout import scrolled
+from napari_dps._qt.widgets.messages import Messages
+from napari_dps._qt.widgets.plots import Curve, Mark, Picture, Plot
+from napari_dps.core import InputError, Optics
+from napari_dps.core.params import describe, parse
+from napari_dps.figures.psf_curves import (
+    PsfCurves,
+    psf_curves,
+    psf_picture,
+    psf_stack,
+)
+from napari_dps.physics.psf import whole_psf_px
+
+_TICKS = 1000
+_LARGEST_PICTURE_PX = 129
+_START = {"na": 1.4, "emission_nm": 525.0, "pixel_size_nm": 32.5}
+
+
+class _Range(NamedTuple):
+    """What a slider covers: the usual values; the box beside it takes all others."""
+
+    low: float
+    high: float
+    step: float
+
+
+_SLIDERS = {
+    "na": _Range(0.4, 1.7, 0.01),
+    "emission_nm": _Range(400, 800, 1),
+    "modulation_factor": _Range(0.5, 2.5, 0.01),
+    "pixel_size_nm": _Range(5, 200, 0.5),
+    "refractive_index": _Range(1.0, 1.8, 0.001),
+}
+
+
+class PsfWidget(QWidget):
+    """Shows PSF, profile and OTF; hands its values to the other docks.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        Given by napari; a `ViewerModel` does as well.
+    microscope : Microscope, optional
+        By default the one that all docks share.
+    """
+
+    def __init__(
+        self,
+        napari_viewer: "napari.viewer.Viewer",
+        microscope: Microscope | None = None,
+    ) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self._shared = microscope or shared_microscope()
+        self.editors: dict[str, NumberEdit] = {}
+        self.sliders: dict[str, QSlider] = {}
+        self.picture = Picture()
+        self.numbers = QLabel()
+        self.profile = Plot("radius (nm)", "intensity")
+        self.otf = Plot("frequency (cycles/µm)", "OTF")
+        self.messages = Messages()
+        self._lay_out()
+        self.take_over()
+
+    def optics(self) -> Optics:
+        """Return what is set.
+
+        Raises
+        ------
+        InputError
+            If the NA is not below the refractive index.
+        """
+        values = {name: editor.value() for name, editor in self.editors.items()}
+        return parse(Optics, values, "")
+
+    def take_over(self) -> None:
+        """Show the values of the shared microscope, as far as it knows them."""
+        known = {**_START, **self._shared.values}
+        for name, editor in self.editors.items():
+            if name in known:
+                with QSignalBlocker(editor):
+                    editor.setValue(known[name])
+                self._move_slider(name)
+        self._show()
+
+    def use(self) -> None:
+        """Hand the values to the docks; each layer keeps its own pixel size."""
+        try:
+            values = self.optics().model_dump(exclude={"pixel_size_nm"})
+        except InputError as error:
+            self.messages.show_texts([str(error)], "error")
+            return
+        self._shared.update(values)
+        self.messages.show_texts(["all docks use these values now"], "info")
+
+    def add_layer(self) -> None:
+        """Add the PSF, with its pixel size, as a layer."""
+        try:
+            optics = self.optics()
+        except InputError as error:
+            self.messages.show_texts([str(error)], "error")
+            return
+        name = f"srPSF NA {optics.na:g}, {optics.emission_nm:g} nm"
+        if optics.modulation_factor != 1:
+            name += f", ×{optics.modulation_factor:g}"
+        data, kwargs, _ = stack_layer(psf_stack(optics), name, colormap="inferno")
+        self.viewer.add_layer(Image(data, **kwargs))
+
+    def _lay_out(self) -> None:
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(4, 4, 8, 4)
+        column.addLayout(self._controls())
+        column.addWidget(self.messages)
+        top = QHBoxLayout()
+        top.addWidget(self.picture, 1)
+        self.numbers.setTextFormat(Qt.TextFormat.RichText)
+        self.numbers.setAlignment(
+            Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft
+        )
+        self.numbers.setTextInteractionFlags(
+            Qt.TextInteractionFlag.TextSelectableByMouse
+        )
+        top.addWidget(self.numbers, 1)
+        column.addLayout(top)
+        column.addWidget(self.profile, 1)
+        column.addWidget(self.otf, 1)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(6, 6, 6, 6)
+        whole.addWidget(scrolled(inside), 1)
+        whole.addLayout(self._buttons())
+        self.setMinimumWidth(380)
+
+    def _controls(self) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setVerticalSpacing(4)
+        infos = {info.name: info for info in describe(Optics)}
+        for row, (name, extent) in enumerate(_SLIDERS.items()):
+            editor = make_editor(infos[name])
+            editor.setFixedWidth(118)
+            slider = QSlider(Qt.Orientation.Horizontal)
+            slider.setRange(0, _TICKS)
+            slider.setToolTip(editor.toolTip())
+            slider.setAccessibleName(f"{infos[name].title} slider")
+            grid.addWidget(QLabel(infos[name].title), row, 0)
+            grid.addWidget(slider, row, 1)
+            grid.addWidget(editor, row, 2)
+            self.editors[name], self.sliders[name] = editor, slider
+            slider.valueChanged.connect(partial(self._on_slider, name, extent))
+            editor.valueChanged.connect(partial(self._on_editor, name))
+        grid.setColumnStretch(1, 1)
+        return grid
+
+    def _buttons(self) -> QHBoxLayout:
+        line = QHBoxLayout()
+        for text, tip, slot in (
+            ("From the docks", "Take over NA, wavelength and so on.", self.take_over),
+            ("Use in all docks", "NA, wavelength, index and factor.", self.use),
+            ("Add as layer", "The PSF with its pixel size.", self.add_layer),
+        ):
+            button = QPushButton(text)
+            button.setToolTip(tip)
+            button.clicked.connect(slot)
+            line.addWidget(button)
+        return line
+
+    def _on_slider(self, name: str, extent: _Range, tick: int) -> None:
+        value = extent.low + (extent.high - extent.low) * tick / _TICKS
+        value = round(value / extent.step) * extent.step
+        with QSignalBlocker(self.editors[name]):
+            self.editors[name].setValue(float(f"{value:.6g}"))
+        self._show()
+
+    def _on_editor(self, name: str, _value: float) -> None:
+        self._move_slider(name)
+        self._show()
+
+    def _move_slider(self, name: str) -> None:
+        extent, value = _SLIDERS[name], self.editors[name].value()
+        share = (value - extent.low) / (extent.high - extent.low)
+        with QSignalBlocker(self.sliders[name]):
+            self.sliders[name].setValue(round(_TICKS * min(max(share, 0.0), 1.0)))
+
+    def _show(self) -> None:
+        """Show everything anew; a few milliseconds."""
+        try:
+            optics = self.optics()
+        except InputError as error:
+            self.messages.show_texts([str(error)], "error")
+            return
+        warning = optics.nyquist_warning()
+        self.messages.show_texts([warning] if warning else [], "warning")
+        curves = psf_curves(optics)
+        side = min(whole_psf_px(optics), _LARGEST_PICTURE_PX)
+        self.picture.show_pixels(psf_picture(optics, side), optics.pixel_size_nm)
+        self._show_curves(curves)
+        self.numbers.setText(_in_numbers(curves))
+
+    def _show_curves(self, curves: PsfCurves) -> None:
+        half, zero = curves.fwhm_nm / 2, curves.first_zero_nm
+        self.profile.show_curves(
+            [Curve(curves.radius_nm, curves.intensity)],
+            [
+                Mark(half, f"FWHM/2  {half:.1f} nm"),
+                Mark(zero, f"first zero  {zero:.1f} nm", COLOURS[2], is_dashed=True),
+            ],
+        )
+        cutoff, nyquist = curves.cutoff_per_um, curves.nyquist_per_um
+        self.otf.show_curves(
+            [Curve(curves.frequency_per_um, curves.transfer)],
+            [
+                Mark(cutoff, f"cut-off  {cutoff:.2f}/µm"),
+                Mark(nyquist, f"Nyquist  {nyquist:.2f}/µm", COLOURS[2], is_dashed=True),
+            ],
+        )
+
+
+def _in_numbers(curves: PsfCurves) -> str:
+    rows = (
+        ("FWHM", f"{curves.fwhm_nm:.1f} nm"),
+        ("First zero", f"{curves.first_zero_nm:.1f} nm"),
+        ("Finest period", f"{1e3 / curves.cutoff_per_um:.1f} nm"),
+        ("Cut-off", f"{curves.cutoff_per_um:.2f} /µm"),
+        ("Nyquist", f"{curves.nyquist_per_um:.2f} /µm"),
+    )
+    cells = "".join(
+        f"<tr><td>{name}&nbsp;&nbsp;</td><td align='right'><b>{value}</b></td></tr>"
+        for name, value in rows
+    )
+    return f"<table>{cells}</table>"

@@ -1,0 +1,1 @@
+"""Widgets: each edits one value or shows one thing."""

@@ -1,0 +1,196 @@
+"""How the frames of an unnamed raw stack are to be read: angles, phases, order."""
+
+from collections.abc import Generator
+from functools import partial
+
+import numpy as np
+from napari.layers import Image
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_dps._qt.bridge.layers import Source, axes_of, is_zero_based
+from napari_dps._qt.bridge.runner import Failure, Runner
+from napari_dps._qt.bridge.wording import in_gui_words
+from napari_dps._qt.widgets.editors import ChoiceEdit, IntegerEdit
+from napari_dps._qt.widgets.layout import compact_rows, hint_label, row_label
+from napari_dps.core import Progress
+from napari_dps.io import OrderCheck, check_order, usual_counts
+
+AUTO = "auto"
+ORDERS = {
+    AUTO: "angle by angle; more sets are time points",
+    "apyx": "angle by angle",
+    "payx": "phase by phase",
+    "tapyx": "time, then angle by angle",
+    "tpayx": "time, then phase by phase",
+    "zapyx": "z, then angle by angle",
+    "apzyx": "angle, phase, then z",
+    "zpayx": "z, then phase by phase",
+    "pazyx": "phase, angle, then z",
+}
+"""Orders of the frames in a file, slowest first, and how a person says them."""
+
+
+class FramesWidget(QWidget):
+    """Edits angles, phases and order; hidden for layers that name their axes.
+
+    Parameters
+    ----------
+    is_optional : bool
+        Whether the frames may be no raw SIM frames at all; a box then tells.
+    is_of_files : bool
+        Whether it is asked for files, whatever the layer: there are no frames to
+        detect the order in.
+    """
+
+    valueChanged = Signal()
+
+    def __init__(self, *, is_optional: bool = False, is_of_files: bool = False) -> None:
+        super().__init__()
+        self.is_raw = QCheckBox("These are raw SIM frames")
+        self.is_raw.setChecked(True)
+        self.is_raw.setVisible(is_optional)
+        self._is_optional, self._is_of_files = is_optional, is_of_files
+        self._layer: Image | None = None
+        self.angles, self.phases = _count("angles"), _count("phases")
+        self.order = ChoiceEdit()
+        for order, words in ORDERS.items():
+            self.order.addItem(f"{order}  ({words})", order)
+        self.order.setToolTip("Order of the frames in the layer, slowest first.")
+        self.detect_button = QPushButton("Detect order")
+        self.detect_button.setToolTip(
+            "Compares the frames: the phases of one angle add up to the same image."
+        )
+        self._note = hint_label()
+        counts = QHBoxLayout()
+        counts.addWidget(self.angles)
+        counts.addWidget(QLabel("×"))
+        counts.addWidget(self.phases)
+        self._details = QWidget()
+        rows = QFormLayout(self._details)
+        compact_rows(rows)
+        rows.addRow(row_label("Angles × phases", self.angles), counts)
+        rows.addRow(row_label("Frame order", self.order), self.order)
+        if not is_of_files:
+            rows.addRow(self.detect_button, self._note)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.is_raw)
+        column.addWidget(self._details)
+        self.is_raw.toggled.connect(self._details.setVisible)
+        self.is_raw.toggled.connect(self._on_edit)
+        self._runner = Runner(self, lane="measures")
+        self._runner.returned.connect(self._on_detected)
+        self._runner.failed.connect(self._on_failed)
+        self._runner.finished.connect(self._on_finished)
+        self.detect_button.clicked.connect(self.detect)
+        for signal in (self.angles.valueChanged, self.phases.valueChanged):
+            signal.connect(self._on_edit)
+        self.order.currentIndexChanged.connect(self._on_edit)
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether the layer leaves open which frame is which."""
+        if self._is_of_files:
+            return True
+        layer = self._layer
+        return layer is not None and layer.ndim > 2 and "P" not in axes_of(layer)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the layer is to be read as frames with these counts."""
+        return self.is_needed and bool(self.is_raw.isChecked())
+
+    @property
+    def _is_auto(self) -> bool:
+        return bool(self.order.currentData() == AUTO)
+
+    def values(self) -> dict[str, int | str | None]:
+        """Return what `InputSettings` takes; empty where the layer names its axes."""
+        if not self.is_on:
+            return {}
+        return {
+            "angles": self.angles.value(),
+            "phases": self.phases.value(),
+            "order": None if self._is_auto else self.order.currentData(),
+        }
+
+    def set_layer(self, layer: Image | None) -> None:
+        """Follow the choice of a layer, with the usual counts for its frames."""
+        self._layer = layer
+        self._note.setText("")
+        self.setVisible(self.is_needed)
+        if not self.is_needed or layer is None:
+            return
+        total = int(np.prod(layer.data.shape[:-2]))
+        found = usual_counts(total)
+        if found:
+            self.set_values(*found, AUTO)
+        if self._is_optional:
+            exact = found is not None and found[0] * found[1] == total
+            self.is_raw.setChecked(exact and not is_zero_based(layer))
+
+    def set_values(self, angles: int, phases: int, order: str) -> None:
+        """Show counts and an order."""
+        self.angles.setValue(angles)
+        self.phases.setValue(phases)
+        if self.order.findData(order) < 0:
+            self.order.addItem(order, order)
+        self.order.setCurrentIndex(self.order.findData(order))
+
+    def detect(self) -> None:
+        """Find the order that the frames fit, beside the window."""
+        if self._layer is None or not self.is_needed:
+            return
+        self.detect_button.setEnabled(False)
+        self._note.setText("looking at the frames …")
+        order = "apyx" if self._is_auto else self.order.currentData()
+        counts = self.angles.value(), self.phases.value()
+        self._runner.start(partial(_check, Source.of(self._layer), *counts, order))
+
+    def _on_edit(self) -> None:
+        self.valueChanged.emit()
+
+    def _on_finished(self) -> None:
+        self.detect_button.setEnabled(True)
+
+    def _on_detected(self, check: OrderCheck) -> None:
+        self._note.setText(in_gui_words(check.message))
+        if check.status == "wrong":
+            order, counts = check.best.split()
+            angles, phases = (int(n) for n in counts.split("×"))
+            self.set_values(angles, phases, order)
+            self._note.setText(f"the frames fit {check.best}: taken over")
+
+    def _on_failed(self, failure: Failure) -> None:
+        self._note.setText(in_gui_words(failure.text))
+
+
+def _check(
+    source: Source, angles: int, phases: int, order: str
+) -> Generator[Progress, None, OrderCheck]:
+    """Test the order of the frames; of several sets in time that of the first."""
+    yield Progress(0, 1)
+    data = np.asarray(source.data)
+    frames = data.reshape(-1, *data.shape[-2:])
+    if order in ("apyx", "payx"):
+        frames = frames[: angles * phases]
+    return check_order(frames, angles=angles, phases=phases, order=order)
+
+
+def _count(name: str) -> IntegerEdit:
+    spin = IntegerEdit()
+    spin.setRange(1, 36)
+    spin.setValue(3)
+    spin.setKeyboardTracking(False)
+    spin.setToolTip(f"Number of {name} of the stripes.")
+    spin.setAccessibleName(name.capitalize())
+    return spin

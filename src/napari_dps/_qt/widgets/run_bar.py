@@ -1,0 +1,182 @@
+"""Run and Cancel, device, progress: the foot of every dock that computes."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from napari.utils import progress
+from napari.utils.notifications import show_error
+from qtpy.QtCore import Qt, Signal, Slot
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_dps._qt.bridge.microscope import Microscope, devices
+from napari_dps._qt.bridge.runner import Failure, Runner, Steps
+from napari_dps._qt.bridge.task import device_in_use
+from napari_dps._qt.bridge.wording import in_gui_words
+from napari_dps._qt.widgets.editors import ChoiceEdit
+from napari_dps._qt.widgets.messages import Messages
+from napari_dps.core import Progress
+
+_log = logging.getLogger(__name__)
+
+
+class RunBar(QWidget):
+    """Starts, shows and stops the runs of a dock.
+
+    Parameters
+    ----------
+    microscope : Microscope
+        Holds the choice of the device.
+    title : str
+        What napari's activity dock calls a run.
+    """
+
+    runClicked = Signal()
+
+    def __init__(self, microscope: Microscope, title: str) -> None:
+        super().__init__()
+        self._microscope, self._title = microscope, title
+        self._activity: Any = None
+        self.runner = Runner(self)
+        self.device = ChoiceEdit()
+        self.device.setToolTip(
+            "Where networks and reconstruction compute. auto: a CUDA card, else MPS of "
+            "Apple, else the processor."
+        )
+        self.frame_only = QCheckBox("Current frame only")
+        self.frame_only.setToolTip(
+            "Only the time point, channel and z that the sliders show: a quick try."
+        )
+        self.run_button, self.cancel_button = QPushButton("Run"), QPushButton("Cancel")
+        self.run_button.setStyleSheet("font-weight: bold;")
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(8)
+        self.status = QLabel()
+        self.status.setWordWrap(True)
+        self.messages = Messages()
+        self._lay_out()
+        self.run_button.clicked.connect(self.runClicked)
+        self.cancel_button.clicked.connect(self.cancel)
+        self.device.activated.connect(self._on_device)
+        microscope.changed.connect(self.show_device)
+        self._connect_runner()
+        self._set_running(False)
+        self.show_device()
+
+    def start(self, make_steps: Callable[[], Steps]) -> bool:
+        """Start a run, unless one is going on."""
+        return self.runner.start(make_steps)
+
+    def cancel(self) -> None:
+        """Stop the run after the step at work."""
+        self.runner.cancel()
+        self.cancel_button.setEnabled(False)
+        self.status.setText("stopping …")
+
+    def refuse(self, reason: str) -> None:
+        """Say why Run cannot be clicked; an empty reason allows it."""
+        self._reason = in_gui_words(reason)
+        self.run_button.setEnabled(not reason and not self.runner.is_running)
+        self.run_button.setToolTip(self._reason)
+        if not self.runner.is_running:
+            self.status.setText(self._reason)
+
+    def done(self, warnings: tuple[str, ...], seconds: float) -> None:
+        """Show how a run went."""
+        self.messages.show_texts(warnings)
+        self.status.setText(f"done in {seconds:.1f} s")
+
+    @Slot()  # a true slot: Qt forgets it with the widget
+    def show_device(self) -> None:
+        """Show the device, and what "auto" means once torch can tell."""
+        chosen = self._microscope.device
+        names = devices()
+        self.device.clear()
+        for name in (*names, *([chosen] if chosen not in names else [])):
+            meaning = device_in_use("auto") if name == "auto" else ""
+            self.device.addItem(f"auto ({meaning})" if meaning else name, name)
+        self.device.setCurrentIndex(self.device.findData(chosen))
+
+    def _lay_out(self) -> None:
+        options = QHBoxLayout()
+        options.addWidget(QLabel("Device"))
+        options.addWidget(self.device, 1)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.run_button, 2)
+        buttons.addWidget(self.cancel_button, 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 4, 0, 0)
+        column.setSpacing(4)
+        column.addLayout(options)
+        column.addWidget(self.frame_only)
+        column.addLayout(buttons)
+        column.addWidget(self.bar)
+        column.addWidget(self.status)
+        column.addWidget(self.messages)
+        self.status.setAlignment(Qt.AlignmentFlag.AlignTop)
+
+    def _connect_runner(self) -> None:
+        runner = self.runner
+        runner.started.connect(self._on_started)
+        runner.progressed.connect(self._on_progress)
+        runner.ticked.connect(self._on_tick)
+        runner.failed.connect(self._on_failed)
+        runner.cancelled.connect(self._on_cancelled)
+        runner.finished.connect(self._on_finished)
+
+    def _set_running(self, running: bool) -> None:
+        self.run_button.setEnabled(not running and not getattr(self, "_reason", ""))
+        self.cancel_button.setEnabled(running)
+        # Hidden it would move everything below: it keeps its place.
+        self.bar.setEnabled(running)
+        if not running:
+            self.bar.setRange(0, 1)
+            self.bar.setValue(0)
+
+    def _on_started(self) -> None:
+        self.messages.clear()
+        self._set_running(True)
+        self._text = "starting"
+        self._activity = progress(total=100, desc=self._title)
+        self._on_tick(0.0)
+
+    def _on_progress(self, report: Progress) -> None:
+        if report.done:
+            self.bar.setRange(0, report.total)
+            self.bar.setValue(report.done)
+            percent = 100 * report.done // report.total
+            self._activity.update(percent - self._activity.n)
+        self._text = report.message or self._text
+        self._on_tick(self.runner.elapsed_s)
+
+    def _on_tick(self, seconds: float) -> None:
+        if self.cancel_button.isEnabled():
+            self.status.setText(f"{self._text} · {seconds:.0f} s")
+
+    def _on_failed(self, failure: Failure) -> None:
+        text = in_gui_words(failure.text)
+        self.messages.show_texts([text], "error")
+        self.status.setText("failed")
+        show_error(text)
+
+    def _on_cancelled(self) -> None:
+        self.status.setText("cancelled")
+
+    def _on_finished(self) -> None:
+        self._set_running(False)
+        if self._activity is not None:
+            self._activity.close()
+            self._activity = None
+        self.show_device()
+
+    def _on_device(self, _: int) -> None:
+        self._microscope.set_device(self.device.currentData())

@@ -1,0 +1,145 @@
+"""The dock of the whole pipeline and its file of settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.layers import Image
+
+from napari_dps._qt.bridge.layers import METADATA
+from napari_dps._qt.bridge.microscope import Microscope
+from napari_dps._qt.docks.pipeline import PipelineWidget
+from napari_dps.core import InputError
+from napari_dps.pipeline import Settings, read_tables, save_settings
+from napari_dps.stages import STAGES
+
+
+@pytest.fixture
+def dock(
+    qtbot: Any, viewer: ViewerModel, microscope: Microscope, raw_layer: Image
+) -> PipelineWidget:
+    microscope.set_camera_offset(100)
+    viewer.add_layer(raw_layer)
+    widget = PipelineWidget(viewer, microscope=microscope)
+    qtbot.addWidget(widget)
+    widget.show()
+    return widget
+
+
+def _run(qtbot: Any, dock: PipelineWidget) -> None:
+    with qtbot.waitSignal(dock.bar.runner.finished, timeout=120_000):
+        dock.bar.run_button.click()
+
+
+def _tick(dock: PipelineWidget, *names: str) -> None:
+    for name, box in dock.boxes.items():
+        box.setChecked(name in names)
+
+
+def test_every_stage_has_a_box_and_a_form(dock: PipelineWidget) -> None:
+    assert list(dock.boxes) == [stage.id for stage in STAGES]
+    for stage in STAGES:
+        assert dock.forms[stage.id].value() == stage.parameters()
+        assert dock.boxes[stage.id].isChecked() == stage.by_default
+
+
+def test_ticked_stages_run_in_order_and_each_gives_a_layer(
+    qtbot: Any, dock: PipelineWidget, viewer: ViewerModel
+) -> None:
+    _tick(dock, "reconstruct", "background")
+    _run(qtbot, dock)
+    assert [layer.name for layer in viewer.layers] == [
+        "raw",
+        "raw · SIM reconstruction",
+        "raw · Background removal",
+    ]
+    history = viewer.layers[-1].metadata[METADATA]["history"]
+    assert [entry.stage for entry in history][-2:] == ["reconstruct", "background"]
+
+
+def test_only_the_last_result_is_added_when_asked(
+    qtbot: Any, dock: PipelineWidget, viewer: ViewerModel
+) -> None:
+    _tick(dock, "reconstruct", "background")
+    dock.keep_all.setChecked(False)
+    _run(qtbot, dock)
+    names = [layer.name for layer in viewer.layers]
+    assert names == ["raw", "raw · Background removal"]
+
+
+def test_stages_that_do_not_follow_one_another_are_refused_at_once(
+    dock: PipelineWidget,
+) -> None:
+    _tick(dock, "background")
+    assert not dock.bar.run_button.isEnabled()
+    assert "raw SIM frames" in dock.bar.status.text()
+    _tick(dock)
+    assert not dock.bar.run_button.isEnabled()
+    _tick(dock, "reconstruct")
+    assert dock.bar.run_button.isEnabled()
+
+
+def test_plain_layer_goes_past_the_stages_for_raw_frames(
+    dock: PipelineWidget, viewer: ViewerModel, plain_layer: Image
+) -> None:
+    viewer.add_layer(plain_layer)
+    dock.combo.set_layer(plain_layer)
+    assert "reconstruct" not in dock.settings().stages
+    assert "background" in dock.settings().stages
+
+
+def test_unnamed_frames_may_be_raw_or_a_time_lapse(
+    dock: PipelineWidget, viewer: ViewerModel
+) -> None:
+    viewer.add_image(np.ones((9, 16, 16)), name="frames")
+    dock.combo.set_layer(viewer.layers["frames"])
+    assert dock.frames.is_raw.isChecked()
+    assert "reconstruct" in dock.settings().stages
+    dock.frames.is_raw.setChecked(False)
+    assert dock.settings().stages[0] == "background"
+    assert dock.settings().input.angles is None
+
+
+def test_settings_survive_saving_and_loading(
+    qtbot: Any, dock: PipelineWidget, tmp_path: Path, viewer: ViewerModel
+) -> None:
+    _tick(dock, "reconstruct", "dps")
+    dock.forms["reconstruct"].setValue({"wiener_parameter": 0.0123, "layout": "linear"})
+    dock.forms["dps"].setValue({"strength": 0.8})
+    saved = dock.settings()
+    dock.save(tmp_path / "pipeline.toml")
+    assert Settings.from_tables(read_tables(tmp_path / "pipeline.toml")) == saved
+    for form in dock.forms.values():
+        form.reset()
+    _tick(dock, "background")
+    dock.microscope.editors["na"].setValue(1.1)
+    dock.load(tmp_path / "pipeline.toml")
+    assert dock.settings() == saved
+
+
+def test_file_of_the_command_line_is_taken_over(
+    dock: PipelineWidget, tmp_path: Path, microscope: Microscope
+) -> None:
+    settings = Settings(
+        stages=("reconstruct",), optics={"na": 1.27, "emission_nm": 600.0}
+    )
+    save_settings(settings, tmp_path / "cli.toml")
+    dock.load(tmp_path / "cli.toml")
+    assert microscope.values["na"] == 1.27
+    assert dock.boxes["reconstruct"].isChecked()
+    assert not dock.boxes["background"].isChecked()
+
+
+def test_bad_file_is_refused_and_changes_nothing(
+    dock: PipelineWidget, tmp_path: Path
+) -> None:
+    before = dock.settings()
+    file = tmp_path / "bad.toml"
+    file.write_text("[background]\nradius_px = 9999\n")
+    with pytest.raises(InputError, match="radius_px"):
+        dock.load(file)
+    assert dock.settings() == before
