@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from napari_dps.core import InputError
-from napari_dps.io.order import plain_layout, sim_layout, untile
+from napari_dps.io.montage import untile
+from napari_dps.io.order import plain_order, sim_order
 
 CANONICAL = "tczap"
 
@@ -36,7 +37,7 @@ def test_arrange_undoes_any_permutation_when_the_file_names_its_axes(
     stack = truth(axes, sizes)
     scrambled = stack.transpose(*(axes.index(c) for c in letters), -2, -1)
     dims = [(c, sizes[c]) for c in letters]
-    layout, _ = sim_layout(dims, sizes["a"], sizes["p"], f"{letters}yx")
+    layout, _ = sim_order(dims, sizes["a"], sizes["p"], f"{letters}yx")
     frames = scrambled.reshape(-1, 2, 3)
     assert layout.axes == axes.upper() + "YX"
     assert_array_equal(layout.arrange(frames), stack)
@@ -55,7 +56,7 @@ def test_arrange_undoes_an_order_when_the_file_names_nothing(
     sizes = {lead: 4, "a": angles, "p": phases}
     stack = truth(f"{lead}ap", sizes)
     scrambled = stack.transpose(*(f"{lead}ap".index(c) for c in letters), -2, -1)
-    layout, _ = sim_layout([("q", 4 * angles * phases)], angles, phases, order)
+    layout, _ = sim_order([("q", 4 * angles * phases)], angles, phases, order)
     assert layout.axes == f"{lead.upper()}APYX"
     assert_array_equal(layout.arrange(scrambled.reshape(-1, 2, 3)), stack)
 
@@ -97,7 +98,7 @@ def test_layout_is_found_for_3x3(
     letters: str,
     sizes: tuple[int, ...],
 ) -> None:
-    layout, _ = sim_layout(dims, 3, 3, order)
+    layout, _ = sim_order(dims, 3, 3, order)
     assert (layout.letters, layout.sizes) == (letters, sizes)
 
 
@@ -105,20 +106,20 @@ def test_layout_is_found_for_3x3(
 def test_letter_of_an_order_names_the_dimension_that_the_file_does_not(
     order: str,
 ) -> None:
-    layout, _ = sim_layout([("q", 2), ("q", 9)], 3, 3, order)
+    layout, _ = sim_order([("q", 2), ("q", 9)], 3, 3, order)
     assert layout.axes == f"{order[0].upper()}APYX"
     # Images of several planes beside unnamed time points.
-    deeper, _ = sim_layout([("q", 5), ("q", 18)], 3, 3, "zapyx")
+    deeper, _ = sim_order([("q", 5), ("q", 18)], 3, 3, "zapyx")
     assert (deeper.axes, deeper.size("z")) == ("TZAPYX", 2)
 
 
 def test_omx_order_is_angle_z_phase() -> None:
-    layout, _ = sim_layout([("z", 60)], 3, 5, z_holds="azp")
+    layout, _ = sim_order([("z", 60)], 3, 5, z_holds="azp")
     assert (layout.letters, layout.sizes) == ("azp", (3, 4, 5))
 
 
 def test_hint_is_given_when_two_dimensions_would_fit() -> None:
-    layout, hint = sim_layout([("t", 9), ("z", 9)], 3, 3)
+    layout, hint = sim_order([("t", 9), ("z", 9)], 3, 3)
     assert layout.letters == "tap"
     assert "9 (t) would fit too" in hint
 
@@ -127,9 +128,9 @@ def test_wrong_count_says_what_came_and_what_fits() -> None:
     with pytest.raises(
         InputError, match=r"15 frames do not fit 3 angles × 3 phases = 9"
     ):
-        sim_layout([("q", 15)], 3, 3)
+        sim_order([("q", 15)], 3, 3)
     with pytest.raises(InputError, match=r"15 frames fit 3×5, 5×3"):
-        sim_layout([("q", 15)], 3, 3)
+        sim_order([("q", 15)], 3, 3)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +153,7 @@ def test_order_that_does_not_fit_is_refused(
     dims = [("a", 9), ("p", 2)] if message.startswith("got 3") else dims
     message = message.replace("1 phases", "2 phases")
     with pytest.raises(InputError, match=message):
-        sim_layout(dims, 3, 3, order)
+        sim_order(dims, 3, 3, order)
 
 
 @pytest.mark.parametrize(
@@ -171,12 +172,12 @@ def test_order_that_does_not_fit_is_refused(
 def test_plain_images_get_names(
     dims: list[tuple[str, int]], order: str | None, letters: str
 ) -> None:
-    assert plain_layout(dims, order).letters == letters
+    assert plain_order(dims, order).letters == letters
 
 
 def test_plain_order_of_other_length_is_refused() -> None:
     with pytest.raises(InputError, match=r"like the file's tzyx"):
-        plain_layout([("t", 2), ("z", 3)], "tyx")
+        plain_order([("t", 2), ("z", 3)], "tyx")
 
 
 @pytest.mark.parametrize("lead", [(), (4,)])

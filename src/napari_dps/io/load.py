@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from napari_dps.core import ImageStack, InputError, Optics
 from napari_dps.io.lazy import Planes, mapped
-from napari_dps.io.order import MONTAGES, Layout, plain_layout, sim_layout, untile
-from napari_dps.io.order_check import check_layout
+from napari_dps.io.montage import MONTAGES, untile
+from napari_dps.io.order import FrameOrder, plain_order, sim_order
+from napari_dps.io.order_check import check_frame_order
 from napari_dps.io.raw import Metadata, RawImage
 from napari_dps.io.read import read
 
@@ -101,26 +102,24 @@ def arrange(
     Without ``check`` the frames are not asked whether the order fits them.
     """
     raw = replace(raw, data=_native(raw.data, lazy))
-    data, layout, hint = _frames(raw, angles, phases, order)
+    data, frame_order, hint = _frames(raw, angles, phases, order)
     if isinstance(data, np.ndarray) and not lazy:
         _require_finite(data)
     for message in (*raw.metadata.warnings, hint):
         if message:
             warn(message)
-    if check and angles is not None:
-        found = check_layout(data, layout)
-        if found.status == "wrong":
-            tiles = "; for tiles try the other of montage, montage-pa"
-            message = found.message + (tiles if order in MONTAGES else "")
-            if refuse_wrong_order:
-                raise InputError(f"{message}; an order that is named is believed")
-            warn(message)
+    if check and angles is not None and (wrong := _wrong_order(data, frame_order)):
+        if order in MONTAGES:
+            wrong += "; for tiles try the other of montage, montage-pa"
+        if refuse_wrong_order:
+            raise InputError(f"{wrong}; an order that is named is believed")
+        warn(wrong)
     metadata = raw.metadata
     pixel_size_nm = _pixel_size(metadata.pixel_size_nm, pixel_size_nm, warn)
-    arranged = layout.arrange(data)
+    arranged = frame_order.arrange(data)
     stack = ImageStack(
         data=arranged.to_dask() if isinstance(arranged, Planes) else arranged,
-        axes=layout.axes,
+        axes=frame_order.axes,
         pixel_size_nm=pixel_size_nm,
         origin_nm=metadata.origin_nm,
         z_step_nm=metadata.z_step_nm,
@@ -130,6 +129,12 @@ def arrange(
         history=metadata.history,
     )
     return _with_optics(stack, metadata, warn)
+
+
+def _wrong_order(data: NDArray[Any] | Planes, frame_order: FrameOrder) -> str:
+    """Say which order the frames look like when it is another, else ""."""
+    found = check_frame_order(data, frame_order)
+    return found.message if found.status == "wrong" else ""
 
 
 def _native(data: NDArray[Any] | Planes, lazy: bool) -> NDArray[Any] | Planes:
@@ -147,8 +152,8 @@ def _native(data: NDArray[Any] | Planes, lazy: bool) -> NDArray[Any] | Planes:
 
 def _frames(
     raw: RawImage, angles: int | None, phases: int | None, order: str | None
-) -> tuple[NDArray[Any] | Planes, Layout, str]:
-    """Frames in the file's order (…, Y, X), their layout, and a hint."""
+) -> tuple[NDArray[Any] | Planes, FrameOrder, str]:
+    """Frames in the file's order (…, Y, X), what they are, and a hint."""
     data, letters = _restored(raw)
     dims = list(zip(letters.lower(), data.shape[:-2], strict=True))
     if (angles is None) != (phases is None):
@@ -157,17 +162,17 @@ def _frames(
     if angles is None or phases is None:
         if order in MONTAGES:
             raise InputError(f"order {order} needs --angles and --phases")
-        layout = plain_layout(dims, order)
+        frame_order = plain_order(dims, order)
     elif angles < 1 or phases < 1:
         raise InputError(
             "angles × phases", got=f"{angles} × {phases}", allowed="1 or more of each"
         )
     elif order in MONTAGES:
         data, tiles = untile(data, angles, phases, order)
-        layout = plain_layout([*dims, *tiles])
+        frame_order = plain_order([*dims, *tiles])
     else:
-        layout, hint = sim_layout(dims, angles, phases, order, raw.z_holds)
-    return data, layout, hint
+        frame_order, hint = sim_order(dims, angles, phases, order, raw.z_holds)
+    return data, frame_order, hint
 
 
 def _restored(raw: RawImage) -> tuple[NDArray[Any] | Planes, str]:

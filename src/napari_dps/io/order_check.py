@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from napari_dps.core import InputError
 from napari_dps.io.lazy import Planes
-from napari_dps.io.order import Layout, sim_layout
+from napari_dps.io.order import FrameOrder, sim_order
 
 RINGS = 24
 BAND = (0.02, 0.5)
@@ -101,43 +101,57 @@ def check_order(
     """
     if frames.ndim != 3:
         raise InputError("frames", got=f"{frames.ndim} dimensions", allowed="3")
-    layout, _ = sim_layout([("q", len(frames))], angles, phases, order)
-    return check_layout(frames, layout)
+    claimed, _ = sim_order([("q", len(frames))], angles, phases, order)
+    return check_frame_order(frames, claimed)
 
 
-def check_layout(frames: NDArray[Any] | Planes, layout: Layout) -> OrderCheck:
-    """Test a layout of (…, Y, X), of which some dozens of frames are read."""
-    claimed = _name(layout)
-    if layout.size("a") < 2 or layout.size("p") < 2:
-        text = "one angle or one phase: nothing to compare"
-        return OrderCheck("unclear", claimed, {}, text)
-    if min(frames.shape[-2:]) < SMALLEST_PX:
-        text = f"frames below {SMALLEST_PX} pixels are too small to compare"
-        return OrderCheck("unclear", claimed, {}, text)
-    spectra = _Spectra(frames, 1 if len(layout.letters) == 2 else 3)
-    fits = {_name(rival): _fit(spectra, rival) for rival in _rivals(layout, "")}
-    best, scores, is_sure = _rank(fits)
-    # A sample at rest repeats its frames in time, and then orders that differ in the
-    # place of t fit alike: only a sure find there outdoes the claimed place.
-    lead = next((c for c in "zt" if layout.size(c) > 1), "")
-    if lead and not (is_sure and best == claimed):
-        fits |= {_name(rival): _fit(spectra, rival) for rival in _rivals(layout, lead)}
-        found = _rank(fits)
-        if found[2] or not is_sure:
-            best, scores, is_sure = found
+def check_frame_order(frames: NDArray[Any] | Planes, claimed: FrameOrder) -> OrderCheck:
+    """Test the order of (…, Y, X), of which some dozens of frames are read."""
+    name = _name(claimed)
+    if text := _cannot_tell(frames, claimed):
+        return OrderCheck("unclear", name, {}, text)
+    best, scores, is_sure = _best_order(frames, claimed)
     if not is_sure:
         text = "cannot tell the frame order: stripes too weak or the sample moves"
         return OrderCheck("unclear", best, scores, text)
-    if best == claimed:
+    if best == name:
         return OrderCheck("confirmed", best, scores, f"frame order {best} confirmed")
-    text = f"the frames look like order {best}, not {claimed}: check --order"
-    if best.split()[1] != claimed.split()[1]:
+    text = f"the frames look like order {best}, not {name}: check --order"
+    if best.split()[1] != name.split()[1]:
         text += ", --angles and --phases"
     return OrderCheck("wrong", best, scores, text)
 
 
-def _name(layout: Layout) -> str:
-    return f"{layout.order} {layout.size('a')}×{layout.size('p')}"
+def _cannot_tell(frames: NDArray[Any] | Planes, claimed: FrameOrder) -> str:
+    """Say why frames cannot be compared, else ""."""
+    if claimed.size("a") < 2 or claimed.size("p") < 2:
+        return "one angle or one phase: nothing to compare"
+    if min(frames.shape[-2:]) < SMALLEST_PX:
+        return f"frames below {SMALLEST_PX} pixels are too small to compare"
+    return ""
+
+
+def _best_order(
+    frames: NDArray[Any] | Planes, claimed: FrameOrder
+) -> tuple[str, dict[str, float], bool]:
+    """Compare the claimed order with its rivals; return what `_rank` returns."""
+    spectra = _Spectra(frames, 1 if len(claimed.letters) == 2 else 3)
+    fits = {_name(rival): _fit(spectra, rival) for rival in _rivals(claimed, "")}
+    best = _rank(fits)
+    # A sample at rest repeats its frames in time, and then orders that differ in the
+    # place of t fit alike: only a sure find there outdoes the claimed place.
+    lead = next((c for c in "zt" if claimed.size(c) > 1), "")
+    name, _, is_sure = best
+    if not lead or (is_sure and name == _name(claimed)):
+        return best
+    fits |= {_name(rival): _fit(spectra, rival) for rival in _rivals(claimed, lead)}
+    with_lead = _rank(fits)
+    return with_lead if with_lead[2] or not is_sure else best
+
+
+def _name(order: FrameOrder) -> str:
+    """Return the letters, then angles × phases."""
+    return f"{order.order} {order.size('a')}×{order.size('p')}"
 
 
 def _rank(fits: dict[str, _Fit]) -> tuple[str, dict[str, float], bool]:
@@ -150,18 +164,18 @@ def _rank(fits: dict[str, _Fit]) -> tuple[str, dict[str, float], bool]:
     return best, scores, is_sure
 
 
-def _rivals(layout: Layout, lead: str) -> Iterator[Layout]:
+def _rivals(order: FrameOrder, lead: str) -> Iterator[FrameOrder]:
     """Orders of angle, phase and ``lead``; other axes stay where they are."""
-    moving = [c for c in layout.letters if c in f"ap{lead}"]
-    sizes = dict(zip(layout.letters, layout.sizes, strict=True))
+    moving = [c for c in order.letters if c in f"ap{lead}"]
+    sizes = dict(zip(order.letters, order.sizes, strict=True))
     swapped = {**sizes, "a": sizes["p"], "p": sizes["a"]}
     for counts in (sizes,) if sizes["a"] == sizes["p"] else (sizes, swapped):
         for chosen in permutations(moving):
             following = iter(chosen)
             letters = "".join(
-                next(following) if c in moving else c for c in layout.letters
+                next(following) if c in moving else c for c in order.letters
             )
-            yield Layout(letters, tuple(counts[c] for c in letters))
+            yield FrameOrder(letters, tuple(counts[c] for c in letters))
 
 
 class _Spectra:
@@ -246,10 +260,10 @@ class _Fit:
     share: NDArray[np.float64]
 
 
-def _fit(spectra: _Spectra, layout: Layout) -> _Fit:
-    """Analyse the variance of some images of the stack under one layout."""
-    count = int(np.prod(layout.sizes))
-    arranged = layout.arrange(np.arange(count).reshape(count, 1, 1))
+def _fit(spectra: _Spectra, order: FrameOrder) -> _Fit:
+    """Analyse the variance of some images of the stack under one order."""
+    count = int(np.prod(order.sizes))
+    arranged = order.arrange(np.arange(count).reshape(count, 1, 1))
     index = np.asarray(arranged).reshape(-1, *arranged.shape[-4:-2])
     lead = len(index)
     images = sorted({lead // 4, lead // 2, (3 * lead) // 4})
