@@ -62,7 +62,7 @@ def canonical_microscope(shape: tuple[int, int]) -> Microscope:
 def scene(emitters: Image, margin_px: int = 0) -> Scene:
     """Image emitters on the fine grid without noise; the 99.9th percentile is 1."""
     microscope = canonical_microscope(emitters.shape)
-    clean = microscope.image(microscope.band(emitters, (0.0, 0.0)))
+    clean = microscope.image(microscope.order(emitters, (0.0, 0.0)))
     half = FINE // 2
     rows, columns = (side // half for side in emitters.shape)
     truth = emitters.reshape(rows, half, columns, half).sum(axis=(1, 3))

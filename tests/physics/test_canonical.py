@@ -37,7 +37,7 @@ def imaged(seen_with: Optics, side_px: int, *, unit_nm: float) -> np.ndarray:
         distance = (y - place[0]) ** 2 + (x - place[1]) ** 2
         emitters += np.exp(-distance / (2 * (0.3 * unit_nm) ** 2))
     microscope = Microscope(seen_with, emitters.shape, FINE, (0, 0))
-    image = microscope.image(microscope.band(emitters, (0.0, 0.0)))
+    image = microscope.image(microscope.order(emitters, (0.0, 0.0)))
     return image / image.max()
 
 
@@ -89,7 +89,7 @@ def test_point_has_one_width_for_every_wavelength(emission_nm: float) -> None:
     image = np.zeros((128 * FINE, 128 * FINE), np.float32)
     image[64 * FINE - 1 : 64 * FINE + 1, 64 * FINE - 1 : 64 * FINE + 1] = 1
     microscope = Microscope(seen, image.shape, FINE, (0, 0))
-    point = to_canonical(microscope.image(microscope.band(image, (0.0, 0.0))), seen)
+    point = to_canonical(microscope.image(microscope.order(image, (0.0, 0.0))), seen)
     power = np.abs(np.fft.rfft(point.sum(axis=0)))
     # The OTF falls to 0.391 at half the cut-off (times that of the pixels and point).
     frequency = np.fft.rfftfreq(point.shape[1])

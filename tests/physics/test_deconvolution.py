@@ -80,7 +80,7 @@ def test_model_is_the_camera_of_the_simulation() -> None:
     emitters[90:96, 80:81] = 1  # far from the edges
     emitters = gaussian_filter(emitters, 2.0)  # no finer than a fine pixel
     microscope = Microscope(optics, emitters.shape, 4, (0, 0))
-    expected = microscope.image(microscope.band(emitters, (0.0, 0.0)))
+    expected = microscope.image(microscope.order(emitters, (0.0, 0.0)))
     model = ImagingModel(shape, optics.cutoff_per_pixel, CPU)
     thing = torch.zeros(model.object_shape)
     # Light per fine pixel, as brightness of the image: four of them make a pixel.

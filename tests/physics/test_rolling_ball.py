@@ -13,11 +13,8 @@ from skimage.restoration import rolling_ball as skimage_rolling_ball
 
 from napari_dps.core import InputError
 from napari_dps.physics import rolling_ball as module
-from napari_dps.physics.rolling_ball import (
-    ball_reach_px,
-    rolling_ball,
-    rolling_ball_steps,
-)
+from napari_dps.physics.ball import ball_reach_px
+from napari_dps.physics.rolling_ball import rolling_ball, rolling_ball_steps
 
 Array = NDArray[np.floating]
 
@@ -66,7 +63,7 @@ def test_values_do_not_depend_on_the_strips(
     image = cells((170, 75))
     image[:100] = 7  # some strips see nothing but a constant
     whole = [rolling_ball(image, radius, tolerance=0) for radius in (6, 30)]
-    monkeypatch.setattr(module, "_STRIP_BLOCKS", strip_blocks)
+    monkeypatch.setattr(module, "STRIP_BLOCKS", strip_blocks)
     strips = [rolling_ball(image, radius, tolerance=0) for radius in (6, 30)]
     np.testing.assert_array_equal(strips, whole)
 

@@ -5,12 +5,12 @@ import pytest
 
 from napari_dps.core import InputError, Optics, Pattern, PatternOrder
 from napari_dps.core.params import describe, parse
+from napari_dps.physics.illumination import draw_patterns
 from napari_dps.physics.psf import airy_intensity, fwhm_nm
 from napari_dps.physics.sim.separate import mixing_matrix, separation_matrix
 from napari_dps.physics.simulate import (
     SimulationSettings,
     blur_truth,
-    draw_patterns,
     simulate,
     simulate_object,
 )

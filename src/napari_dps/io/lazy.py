@@ -219,24 +219,9 @@ def planes(data: NDArray[Any]) -> Iterator[NDArray[Any]]:
         for index in np.ndindex(lead):
             yield fetch(data[index])
         return
-    starts = [np.cumsum((0, *sizes)) for sizes in chunks[:-2]]
-    held: dict[tuple[int, ...], NDArray[Any]] = {}
+    cache = _ChunkCache(data)
     for index in np.ndindex(lead):
-        found = [
-            int(np.searchsorted(edges, i, side="right")) - 1
-            for edges, i in zip(starts, index, strict=True)
-        ]
-        first = tuple(int(e[k]) for e, k in zip(starts, found, strict=True))
-        if held and next(iter(held))[0] != first[0]:
-            held.clear()
-        if first not in held:
-            size = sum(chunk.nbytes for chunk in held.values())
-            ends = [int(e[k + 1]) for e, k in zip(starts, found, strict=True)]
-            part = data[tuple(map(slice, first, ends))]
-            while held and size + part.nbytes > LARGEST_BLOCK_BYTES:
-                size -= held.pop(next(iter(held))).nbytes
-            held[first] = fetch(part)
-        yield held[first][tuple(i - n for i, n in zip(index, first, strict=True))]
+        yield cache.plane(index)
 
 
 def unreadable(name: str, plane: int, error: Exception) -> InputError:
@@ -304,3 +289,38 @@ class _Tiles:
         width = planes.shape[-1] // self.columns
         tiles = planes.reshape(-1, self.rows, height, self.columns, width)
         return tiles.swapaxes(-3, -2).reshape(-1, height, width)
+
+
+class _ChunkCache:
+    """Planes of lazy data in chunks of several, asked for in the order of the data."""
+
+    def __init__(self, data: Any) -> None:
+        self._data = data
+        self._edges = [np.cumsum((0, *sizes)) for sizes in data.chunks[:-2]]
+        self._chunks: dict[tuple[int, ...], NDArray[Any]] = {}
+
+    def plane(self, index: tuple[int, ...]) -> NDArray[Any]:
+        """Return one plane; computes its chunk unless that is in memory."""
+        numbers = [
+            int(np.searchsorted(edges, i, side="right")) - 1
+            for edges, i in zip(self._edges, index, strict=True)
+        ]
+        first, end = (
+            tuple(int(e[n + k]) for e, n in zip(self._edges, numbers, strict=True))
+            for k in (0, 1)
+        )
+        if self._chunks and next(iter(self._chunks))[0] != first[0]:
+            self._chunks.clear()  # no plane to come lies in them
+        if first not in self._chunks:
+            self._add(first, end)
+        inside = tuple(i - n for i, n in zip(index, first, strict=True))
+        plane: NDArray[Any] = self._chunks[first][inside]
+        return plane
+
+    def _add(self, first: tuple[int, ...], end: tuple[int, ...]) -> None:
+        """Compute a chunk, after room was made for it."""
+        chunk = self._data[tuple(map(slice, first, end))]
+        size = sum(chunk.nbytes for chunk in self._chunks.values())
+        while self._chunks and size + chunk.nbytes > LARGEST_BLOCK_BYTES:
+            size -= self._chunks.pop(next(iter(self._chunks))).nbytes
+        self._chunks[first] = fetch(chunk)

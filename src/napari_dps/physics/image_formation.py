@@ -19,7 +19,7 @@ _ROWS_AT_ONCE = 128
 
 
 class Microscope:
-    """Lens and pixels, for objects of one size: spectra of bands, and their images.
+    """Lens and pixels, for objects of one size: spectra of orders, and their images.
 
     The object is periodic and made of point emitters at the centres of fine pixels.
     Only frequencies that the lens passes are ever computed, so nothing aliases on the
@@ -72,7 +72,7 @@ class Microscope:
         transfer = scale * otf * box_y[:, np.newaxis] * box_x
         return np.asarray(transfer, dtype=np.complex64)
 
-    def band(
+    def order(
         self, emitters: NDArray[np.float32], wavevector_per_nm: tuple[float, float]
     ) -> Spectrum:
         """Return the spectrum of (s · e^{2πi k·r}) ⊗ PSF on the camera's grid.
@@ -87,7 +87,7 @@ class Microscope:
         Returns
         -------
         array, complex64
-            To be combined linearly and given to `image`.
+            `image` takes it, or any linear combination of such spectra.
         """
         fine_nm = self.pixel_size_nm / self.oversampling
         wave_y, wave_x = (

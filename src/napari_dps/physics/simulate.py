@@ -2,7 +2,7 @@
 
 The expected photons of frame q are I_q · [(1 − h) · (illumination_q · s) ⊗ PSF
 + h · s ⊗ haze] + background, integrated over pixels. All of it is linear in the object
-s and computed band by band: with illumination 1 + Σ m_n cos(2π k_n·r + ψ_n) the first
+s and computed order by order: with illumination 1 + Σ m_n cos(2π k_n·r + ψ_n) the first
 term is D_0 + Σ Re[D_n e^{iψ_n}], D_n = (m_n s e^{2πi k_n·r}) ⊗ PSF.
 """
 
@@ -16,9 +16,11 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from napari_dps.core import ImageStack, InputError, Optics, Pattern, PatternOrder
+from napari_dps.core import ImageStack, InputError, Optics, Pattern
 from napari_dps.core.params import parse
-from napari_dps.physics.image_formation import Microscope, Spectrum
+from napari_dps.physics.illumination import draw_patterns, illumination_orders
+from napari_dps.physics.image_formation import Microscope
+from napari_dps.physics.lit_frames import evenly_lit, lit_frames
 from napari_dps.physics.otf import otf_2d
 from napari_dps.physics.phantoms import phantom
 from napari_dps.physics.simulate_settings import SimulationSettings
@@ -27,7 +29,6 @@ __all__ = [
     "Simulation",
     "SimulationSettings",
     "blur_truth",
-    "draw_patterns",
     "simulate",
     "simulate_object",
 ]
@@ -40,7 +41,7 @@ Image = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Simulation:
-    """A simulated acquisition and everything that is known of it.
+    """A simulated acquisition with its exact truth and patterns.
 
     Attributes
     ----------
@@ -65,15 +66,6 @@ class Simulation:
     clean: Image
     truth: ImageStack
     settings: SimulationSettings
-
-
-@dataclass(frozen=True, slots=True)
-class _Wave:
-    """One cosine of the illumination of one angle."""
-
-    wavevector_per_nm: tuple[float, float]
-    modulation: float
-    phases_rad: NDArray[np.float64]
 
 
 def simulate(settings: SimulationSettings) -> Simulation:
@@ -118,7 +110,7 @@ def simulate_object(
     patterns: Sequence[Pattern] | None = None,
     margin_px: tuple[int, int] = (0, 0),
 ) -> Simulation:
-    """Simulate a raw SIM stack of a given object.
+    """Simulate a raw SIM stack of an object.
 
     Parameters
     ----------
@@ -127,7 +119,7 @@ def simulate_object(
         sides a multiple of ``settings.oversampling``. The frames are as large as it is,
         less the margin: height, width and structure of the settings are not used.
     settings : SimulationSettings
-        Optics, light and camera; the patterns too, unless they are given.
+        Optics, light and camera; the patterns too, unless ``patterns`` has them.
     patterns : sequence of Pattern, optional
         Exact patterns with the phases of every frame. Patterns of the same
         ``angle_index`` light the same frames together, as in hexagonal SIM.
@@ -152,9 +144,10 @@ def simulate_object(
     microscope = Microscope(
         settings.optics, emitters.shape, settings.oversampling, margin_px
     )
-    even = _evenly_lit(emitters, microscope, settings)
+    even = evenly_lit(emitters, microscope, settings)
     to_photons = settings.photons / _bright(_crop(microscope.image(even), margin_px))
-    frames = _frames(emitters, even, microscope, _waves(patterns), settings, rng)
+    orders = illumination_orders(patterns)
+    frames = lit_frames(emitters, even, microscope, orders, settings, rng)
     # Rounding leaves values as small as −1e-5 of the peak where there is no light.
     clean = np.maximum(to_photons * _crop(frames, margin_px), 0)
     clean += np.float32(settings.background_photons)
@@ -167,46 +160,6 @@ def simulate_object(
     )
     truth = _truth(emitters, settings, margin_px, to_photons)
     return Simulation(raw, patterns, clean, truth, settings)
-
-
-def draw_patterns(
-    settings: SimulationSettings, rng: np.random.Generator
-) -> tuple[Pattern, ...]:
-    """Return the patterns of the settings, with random first phases and errors.
-
-    Stripes: one pattern an angle, phase steps 360°/P, orders at k and 2 k. Hexagonal
-    (Gong et al. 2021, doi:10.1098/rsta.2020.0162): three patterns of angle index 0,
-    each with one order and the phases of its own direction. The phases of the first
-    and last direction step by 1 and 2 times 360°/P; those of the middle one are their
-    sum (3 steps), because its wave vector is: the lattice moves as a whole.
-
-    Parameters
-    ----------
-    settings : SimulationSettings
-        Pattern, angles, phases, period, modulation and phase error.
-    rng : numpy.random.Generator
-        For the first phases and the errors.
-
-    Returns
-    -------
-    tuple of Pattern
-    """
-    steps = np.arange(settings.phases) * 360 / settings.phases
-
-    def phases(step: int) -> NDArray[np.float64]:
-        error = rng.normal(0, settings.phase_error_deg, settings.phases)
-        return rng.uniform(0, 360) + step * steps + error
-
-    if settings.pattern == "hexagonal":
-        first, last = phases(1), phases(2)
-        return tuple(
-            _pattern(settings, 0, 60 * turn, values)
-            for turn, values in enumerate((first, first + last, last))
-        )
-    return tuple(
-        _pattern(settings, angle, 180 * angle / settings.angles, phases(1))
-        for angle in range(settings.angles)
-    )
 
 
 def blur_truth(truth: ImageStack, *, modulation_factor: float) -> ImageStack:
@@ -230,10 +183,9 @@ def blur_truth(truth: ImageStack, *, modulation_factor: float) -> ImageStack:
     InputError
         If the stack has no optics or the factor is out of range.
     """
-    known = truth.require_optics("blurring the truth").model_dump()
-    optics = parse(
-        Optics, {**known, "modulation_factor": modulation_factor}, "blurring the truth"
-    )
+    values = truth.require_optics("blurring the truth").model_dump()
+    values["modulation_factor"] = modulation_factor
+    optics = parse(Optics, values, "blurring the truth")
     pad = min(64, *(side - 1 for side in truth.shape))
     padded = np.pad(truth.data, pad, mode="reflect")
     otf = otf_2d(
@@ -296,121 +248,6 @@ def _check_object(
             allowed="finite, >= 0, not all 0",
         )
     return height, width
-
-
-def _pattern(
-    settings: SimulationSettings,
-    angle_index: int,
-    turn_deg: float,
-    phases_deg: NDArray[np.float64],
-) -> Pattern:
-    """Return a pattern turned from the first angle; angles are kept below 180°."""
-    angle_deg = settings.first_angle_deg + turn_deg
-    if angle_deg >= 180:  # k points the other way, so phases change their sign
-        angle_deg, phases_deg = angle_deg - 180, -phases_deg
-    return Pattern(
-        angle_index=angle_index,
-        phases_deg=tuple((phases_deg % 360).tolist()),
-        orders=tuple(
-            PatternOrder(
-                order=order,
-                period_nm=settings.first_order_period_nm / order,
-                angle_deg=angle_deg,
-                modulation=modulation,
-            )
-            for order, modulation in enumerate(settings.modulations, 1)
-        ),
-    )
-
-
-def _waves(patterns: Sequence[Pattern]) -> list[list[_Wave]]:
-    """Return the waves that light the frames of each angle."""
-    count = max((pattern.angle_index for pattern in patterns), default=-1) + 1
-    angles: list[list[_Wave]] = [[] for _ in range(count)]
-    for pattern in patterns:
-        phases = np.radians(pattern.phases_deg)
-        angles[pattern.angle_index] += [
-            _Wave(
-                order.wavevector_per_nm,
-                order.modulation,
-                order.order * phases + math.radians(order.offset_deg),
-            )
-            for order in pattern.orders
-            if order.is_usable
-        ]
-    lengths = {len(wave.phases_rad) for waves in angles for wave in waves}
-    if not angles or not all(angles) or len(lengths) != 1 or 0 in lengths:
-        raise InputError(
-            "patterns", allowed="one or more for each angle, all with P phases"
-        )
-    return angles
-
-
-def _evenly_lit(
-    emitters: Image, microscope: Microscope, settings: SimulationSettings
-) -> Spectrum:
-    """Return the spectrum of the image in focus and of the haze, evenly lit.
-
-    The haze is the object seen out of focus: half of it blurred by a Gaussian of the
-    given width, half by one three times as wide. It is taken as not modulated, since
-    the OTF of defocused light passes no fine stripes.
-    """
-    sharp = microscope.band(emitters, (0.0, 0.0))
-    sigma_nm = settings.haze_blur_nm
-    blur = (microscope.gaussian(sigma_nm) + microscope.gaussian(3 * sigma_nm)) / 2
-    haze = np.float32(settings.haze_fraction)
-    return sharp * (1 - haze + haze * blur)
-
-
-def _frames(
-    emitters: Image,
-    even: Spectrum,
-    microscope: Microscope,
-    angles: list[list[_Wave]],
-    settings: SimulationSettings,
-    rng: np.random.Generator,
-) -> Image:
-    """Return all frames (A, P, Y, X) with the margin, in units of the emitters."""
-    phases = len(angles[0][0].phases_rad)
-    frame = np.arange(len(angles) * phases)
-    intensity = (1 - settings.bleaching) ** frame
-    intensity *= np.maximum(
-        1 + settings.intensity_jitter * rng.standard_normal(len(frame)), 0
-    )
-    heading = rng.uniform(0, 2 * math.pi)
-    step_nm = settings.motion_nm * np.array([math.sin(heading), math.cos(heading)])
-    images: list[Image] = []
-    for waves in angles:
-        bands = [
-            np.float32((1 - settings.haze_fraction) * wave.modulation)
-            * microscope.band(emitters, wave.wavevector_per_nm)
-            for wave in waves
-        ]
-        for phase in range(phases):
-            moved_nm = step_nm * (len(images) - frame.mean())
-            lit = _lit(even, bands, waves, phase, moved_nm)
-            if settings.motion_nm:
-                lit *= microscope.shift(moved_nm)
-            images.append(intensity[len(images)] * microscope.image(lit))
-    return np.stack(images).reshape(len(angles), phases, *images[0].shape)
-
-
-def _lit(
-    even: Spectrum,
-    bands: list[Spectrum],
-    waves: list[_Wave],
-    phase: int,
-    moved_nm: NDArray[np.float64],
-) -> Spectrum:
-    """Return the spectrum of one frame, for a sample that is to move by ``moved_nm``.
-
-    Stripes that stay while the sample moves have another phase where it was.
-    """
-    lit = even.copy()
-    for wave, band in zip(waves, bands, strict=True):
-        moved_rad = 2 * math.pi * float(np.dot(wave.wavevector_per_nm, moved_nm))
-        lit += np.complex64(np.exp(1j * (wave.phases_rad[phase] + moved_rad))) * band
-    return lit
 
 
 def _bright(image: Image) -> float:

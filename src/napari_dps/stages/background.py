@@ -57,7 +57,8 @@ def run(
     ImageStack
         float32, in the unit of the input, nowhere negative.
     """
-    from napari_dps.physics.rolling_ball import ball_reach_px, rolling_ball_steps
+    from napari_dps.physics.ball import ball_reach_px
+    from napari_dps.physics.rolling_ball import rolling_ball_steps
 
     background = yield from rolling_ball_steps(
         image.data, parameters.radius_px, tolerance=parameters.tolerance

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from napari_dps.core import Optics, Pattern
 from napari_dps.methods.dps.optics import RECONSTRUCTION_WIDTH
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
+from napari_dps.physics.illumination import draw_patterns
 from napari_dps.physics.phantoms import StructureId, phantom
 from napari_dps.physics.sim.wiener_weights import WienerSettings
-from napari_dps.physics.simulate import draw_patterns
 from napari_dps.physics.simulate_settings import SimulationSettings
 from napari_dps.train.artifacts_faults import draw_ratio
 from napari_dps.train.objects import load_objects
