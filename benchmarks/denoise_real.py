@@ -17,7 +17,7 @@ from denoise import table
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from napari_dps.core import ImageStack, Optics, Pattern, finish
+from napari_dps.core import ImageStack, Optics, Pattern, finish, refined_grid
 from napari_dps.core.context import Context
 from napari_dps.metrics.error_map import error_map
 from napari_dps.metrics.reference import fit_radial_gain, pearson
@@ -72,10 +72,9 @@ def agreement(
     if not registered:
         pair = shift_onto(image, wide, find_shift(image, wide))
         image, wide = (one[RIM_PX:-RIM_PX, RIM_PX:-RIM_PX] for one in pair)
-    # The first of the finer pixels lies a quarter of a raw pixel up and left.
-    origin = (-pixel_nm / 4, -pixel_nm / 4) if finer == 2 else (0.0, 0.0)
+    finer_nm, origin = refined_grid(pixel_nm, (0.0, 0.0), finer)
     found = error_map(
-        ImageStack(image, "YX", pixel_size_nm=pixel_nm / finer, origin_nm=origin),
+        ImageStack(image, "YX", pixel_size_nm=finer_nm, origin_nm=origin),
         ImageStack(wide, "YX", pixel_size_nm=pixel_nm),
     )
     return f"{found.rsp:.4f}", f"{found.rse:.2f}"

@@ -170,7 +170,7 @@ def _stage(
     }
     if stage.id in errors:
         entry["error_map"] = errors[stage.id]
-    if "P" in stage.takes:
+    if stage.takes_raw:
         entry["patterns"] = patterns_json(output.first.patterns)
     return entry
 

@@ -13,7 +13,7 @@ from napari_dps.batch.job import Source
 from napari_dps.batch.results import ResultFiles
 from napari_dps.core import InputError
 from napari_dps.io.ngff import require_zarr
-from napari_dps.pipeline import Settings
+from napari_dps.pipeline import Settings, find_stage
 from napari_dps.stages import STAGES
 
 _DOUBLE_SUFFIXES = (".ome.tiff", ".ome.tif", ".ome.tf8", ".ome.btf", ".ome.zarr")
@@ -93,8 +93,8 @@ def _check_collisions(sources: Sequence[Source], settings: Settings) -> None:
                 "these inputs would write files of the same name: "
                 f"{', '.join(map(str, same))}; run them with different --out"
             )
-    ids = settings.stages or [stage.id for stage in STAGES]
+    stages = [find_stage(name) for name in settings.stages or ()] or STAGES
     read = {source.path.resolve() for source in sources}
-    for output in chain.from_iterable(source.files.all(ids) for source in sources):
+    for output in chain.from_iterable(source.files.all(stages) for source in sources):
         if output.resolve() in read:
             raise InputError(f"the results would overwrite the input {output}")

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from napari_dps import io
 from napari_dps.core import ImageStack
 from napari_dps.figures import Panel, save_figure, side_by_side
 from napari_dps.pipeline import PipelineResult, first_plane
 from napari_dps.report import Json, build_report, error_maps, measure_result, write_json
+from napari_dps.stages.base import Stage
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,13 @@ class ResultFiles:
         """Return the image of a stage."""
         return self.folder / f"{self.name}.{stage_id}{self.suffix}"
 
-    def error_map(self, stage_id: str) -> Path:
-        """Return the error map of a stage that gives a finer grid."""
-        return self.folder / f"{self.name}.{stage_id}.error.ome.tif"
+    def map(self, stage_id: str, name: str) -> Path:
+        """Return a map of a stage's result, by its name."""
+        return self.folder / f"{self.name}.{stage_id}.{name}{self.suffix}"
 
-    def uncertainty(self, stage_id: str) -> Path:
-        """Return the uncertainty map of a stage that was asked for one."""
-        return self.folder / f"{self.name}.{stage_id}.uncertainty{self.suffix}"
+    def error_map(self, stage_id: str) -> Path:
+        """Return the error map of a stage that gives a finer grid: of one plane."""
+        return self.folder / f"{self.name}.{stage_id}.error.ome.tif"
 
     @property
     def report(self) -> Path:
@@ -53,12 +55,16 @@ class ResultFiles:
         """The picture of all images side by side."""
         return self.folder / f"{self.name}.png"
 
-    def all(self, stage_ids: Iterable[str]) -> list[Path]:
+    def all(self, stages: Iterable[Stage[Any]]) -> list[Path]:
         """Return every file that a run of these stages may write."""
-        ids = list(stage_ids)
-        kinds = (self.stage, self.error_map, self.uncertainty)
-        images = [kind(stage_id) for kind in kinds for stage_id in ids]
-        return [*images, self.report, self.picture]
+        chosen = list(stages)
+        return [
+            *(self.stage(stage.id) for stage in chosen),
+            *(self.error_map(stage.id) for stage in chosen),
+            *(self.map(stage.id, name) for stage in chosen for name in stage.maps),
+            self.report,
+            self.picture,
+        ]
 
 
 def write_images(result: PipelineResult, files: ResultFiles) -> dict[str, str]:
@@ -76,8 +82,8 @@ def write_images(result: PipelineResult, files: ResultFiles) -> dict[str, str]:
             continue
         io.save(image, files.stage(stage_id))
         names[stage_id] = files.stage(stage_id).name
-        if image.uncertainty is not None:
-            io.save(image.derive(image.uncertainty), files.uncertainty(stage_id))
+        for name, values in image.maps.items():
+            io.save(image.derive(values), files.map(stage_id, name))
     return names
 
 
@@ -161,11 +167,11 @@ def _write_error_maps(result: PipelineResult, files: ResultFiles) -> dict[str, J
 
 def _panels(result: PipelineResult, metrics: dict[str, Json]) -> list[Panel]:
     """Return the widefield image and each stage's, with their resolution."""
-    name = "Widefield" if "P" in result.first.axes else "Input"
+    name = "Widefield" if result.first.is_raw else "Input"
     titles = [(name, "input", result.first)] + [
         (output.step.stage.title, output.step.stage.id, output.first)
         for output in result.outputs
-        if "P" not in output.step.stage.gives
+        if not output.step.stage.gives_raw
     ]
     return [
         Panel(title, first_plane(image), _caption(metrics[key]))

@@ -21,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from napari_dps import io
 from napari_dps.batch.results import ResultFiles
-from napari_dps.core import HistoryEntry, ImageStack, Optics, Pattern
+from napari_dps.core import ImageStack, StackInfo
 from napari_dps.io import replacing, writing
 from napari_dps.pipeline.shared import Shared
 from napari_dps.pipeline.stream import Tally
@@ -29,7 +29,6 @@ from napari_dps.pipeline.units import Index, Span
 
 _DONE = "done.json"
 _SHARED = "shared.json"
-UNCERTAINTY = "uncertainty"
 _KEY_DIGITS = 16
 
 
@@ -39,28 +38,17 @@ class Description:
 
     Attributes
     ----------
-    axes, pixel_size_nm, origin_nm, optics, patterns, history
+    axes : str
         As of `ImageStack`.
+    info : StackInfo
+        All that it carries.
+    maps : tuple of str
+        Names of its maps.
     """
 
     axes: str
-    pixel_size_nm: float | None
-    origin_nm: tuple[float, float]
-    optics: Optics | None
-    patterns: tuple[Pattern, ...]
-    history: tuple[HistoryEntry, ...]
-
-    @classmethod
-    def of(cls, image: ImageStack) -> Description:
-        """Return that of an image."""
-        return cls(
-            axes=image.axes,
-            pixel_size_nm=image.pixel_size_nm,
-            origin_nm=image.origin_nm,
-            optics=image.optics,
-            patterns=image.patterns,
-            history=image.history,
-        )
+    info: StackInfo
+    maps: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -149,7 +137,7 @@ class Store:
         self,
         spans: Iterable[Span],
         number: int,
-        kind: str = "",
+        name: str = "",
         *,
         check: Callable[[], None],
     ) -> NDArray[Any] | None:
@@ -161,12 +149,12 @@ class Store:
             Of the blocks.
         number : int
             Of the step.
-        kind : str
-            ``uncertainty`` for that.
+        name : str
+            Of one of its maps; empty for the result itself.
         check : callable
             Called before each plane is read; may raise to stop.
         """
-        paths = [self.block(span) / _file(number, kind) for span in spans]
+        paths = [self.block(span) / _file(number, name) for span in spans]
         if not paths[0].exists():
             return None
         parts = tuple(
@@ -188,20 +176,20 @@ class Store:
         return self.root / f"{name}.zarr"
 
     def put_zarr(
-        self, number: int, stack_like: ImageStack, path: Path, kind: str = ""
+        self, number: int, stack_like: ImageStack, path: Path, name: str = ""
     ) -> None:
         """Give the OME-Zarr of a step its final name, if there is one.
 
         Parameters
         ----------
-        number, kind
+        number, name
             As for `array`.
         stack_like : ImageStack
             As `napari_dps.io.ZarrBlocks.finish` takes it.
         path : Path
             Its name.
         """
-        folder = self.zarr(Path(_file(number, kind)).stem)
+        folder = self.zarr(Path(_file(number, name)).stem)
         # It is gone if a run was interrupted right after it had got its name.
         if folder.exists():
             io.ZarrBlocks.finish(folder, path, stack_like)
@@ -234,8 +222,8 @@ def _prefix(files: ResultFiles) -> str:
     return f".{files.name[:40]}~{hashlib.sha256(name).hexdigest()[:8]}~"
 
 
-def _file(number: int, kind: str = "") -> str:
-    return f"{number}{kind and '-' + kind}.npy"
+def _file(number: int, name: str = "") -> str:
+    return f"{number}{name and '-' + name}.npy"
 
 
 @dataclass
@@ -279,14 +267,15 @@ class BlockWriter:
         """Take a step's result for a unit."""
         with writing(self.store.root):
             if index in self.first_units:
-                self._firsts.setdefault(number, []).append(Description.of(image))
+                self._firsts.setdefault(number, []).append(
+                    Description(image.axes, image.info, tuple(image.maps))
+                )
                 if self.first_units[index] == 0:
                     np.save(self._folder / f"first-{number}.npy", image.data)
             if number in self.kept:
                 self._put(_file(number), index, image.data, image.axes)
-                if image.uncertainty is not None:
-                    name = _file(number, UNCERTAINTY)
-                    self._put(name, index, image.uncertainty, image.axes)
+                for name, values in image.maps.items():
+                    self._put(_file(number, name), index, values, image.axes)
 
     def finish(self, tallies: list[Tally]) -> None:
         """Record that the block is done; of two writers the first one wins."""

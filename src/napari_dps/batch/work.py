@@ -11,16 +11,13 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_dps import io
 from napari_dps.batch.beside import beside
 from napari_dps.batch.job import Job, Opened, Source, open_source
 from napari_dps.batch.results import ResultFiles, write_images, write_report
 from napari_dps.batch.store import (
-    UNCERTAINTY,
     BlockWriter,
-    Description,
     Store,
     remove_others,
 )
@@ -208,8 +205,7 @@ def finished_report(files: ResultFiles, key: str) -> Json | None:
 
 def _check_targets(opened: Opened, source: Source) -> None:
     """Refuse results that could not be written, before any time is spent."""
-    ids = [step.stage.id for step in opened.steps]
-    for path in source.files.all(ids):
+    for path in source.files.all(step.stage for step in opened.steps):
         io.check_target(path, [source.path])
     with io.writing(source.files.folder):
         source.files.folder.mkdir(parents=True, exist_ok=True)
@@ -236,11 +232,14 @@ def _result(
     outputs = []
     for number in range(len(steps)):
         firsts = [
-            _image(stack, description, store.first(number))
-            for description in records[0].firsts[number]
+            ImageStack(store.first(number), found.axes, **found.info.to_dict())
+            for found in records[0].firsts[number]
         ]
         data = store.array(opened.spans, number, check=check)
-        spread = store.array(opened.spans, number, UNCERTAINTY, check=check)
+        maps = {
+            name: store.array(opened.spans, number, name, check=check)
+            for name in records[0].firsts[number][0].maps
+        }
         outputs.append(
             stage_output(
                 stack,
@@ -249,7 +248,7 @@ def _result(
                 firsts=firsts,
                 tallies=tallies,
                 data=data,
-                spread=spread,
+                maps={n: values for n, values in maps.items() if values is not None},
             )
         )
     channel = next(channels(stack, takes))
@@ -269,25 +268,9 @@ def _put_zarrs(
         like = output.first.derive(zeros, axes=output.axes)
         store.put_zarr(number, like, files.stage(stage_id))
         names[stage_id] = files.stage(stage_id).name
-        store.put_zarr(number, like, files.uncertainty(stage_id), UNCERTAINTY)
+        for name in output.step.stage.maps:
+            store.put_zarr(number, like, files.map(stage_id, name), name)
     return names
-
-
-def _image(
-    stack: ImageStack, description: Description, pixels: NDArray[np.float32]
-) -> ImageStack:
-    """Return a step's result for the first unit of a channel."""
-    return ImageStack(
-        pixels,
-        description.axes,
-        pixel_size_nm=description.pixel_size_nm,
-        origin_nm=description.origin_nm,
-        optics=description.optics,
-        patterns=description.patterns,
-        history=description.history,
-        z_step_nm=stack.z_step_nm,
-        frame_interval_s=stack.frame_interval_s,
-    )
 
 
 def _self_check(

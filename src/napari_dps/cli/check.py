@@ -58,7 +58,7 @@ def execute(options: argparse.Namespace) -> int:
         pixel_size_nm=settings.pixel_size_nm,
         warn=context.warn,
     )
-    if "P" in stack.axes:
+    if stack.is_raw:
         raise InputError(
             "the image holds raw SIM frames", allowed="the result of reconstruct"
         )

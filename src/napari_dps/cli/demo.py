@@ -80,8 +80,7 @@ def execute(options: argparse.Namespace) -> int:
     for warning in result.warnings:
         console.warning(warning)
     console.say(console.table(_rows(report)))
-    stage_ids = [step.stage.id for step in steps]
-    for file in (raw_file, truth_file, *files.all(stage_ids)):
+    for file in (raw_file, truth_file, *files.all(step.stage for step in steps)):
         if file.exists():
             console.say(str(file))
     return 0

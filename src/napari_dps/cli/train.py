@@ -175,7 +175,7 @@ def _images(options: argparse.Namespace) -> Iterator[ImageStack]:
     settings = Settings.from_tables({"optics": arguments.values_of(options, "optics")})
     for path in options.images:
         stack = io.load(path, pixel_size_nm=settings.pixel_size_nm)
-        if "P" in stack.axes:
+        if stack.is_raw:
             raise InputError(
                 f"{path} holds raw SIM frames", allowed="the result of reconstruct"
             )

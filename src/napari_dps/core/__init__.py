@@ -1,11 +1,19 @@
 """Types, parameters, errors, progress and device: the ground everything stands on."""
 
 from napari_dps.core.errors import InputError, NapariDpsError
+from napari_dps.core.info import (
+    OFFSET_STEP,
+    HistoryEntry,
+    NoiseToSignal,
+    StackInfo,
+    is_raw,
+    refined_grid,
+)
 from napari_dps.core.optics import Optics
 from napari_dps.core.params import StageParameters
 from napari_dps.core.patterns import Pattern, PatternOrder
 from napari_dps.core.progress import Progress, finish, one_of, relay, within
-from napari_dps.core.types import OFFSET_STEP, HistoryEntry, ImageStack, NoiseToSignal
+from napari_dps.core.types import ImageStack
 
 __all__ = [
     "OFFSET_STEP",
@@ -18,9 +26,12 @@ __all__ = [
     "Pattern",
     "PatternOrder",
     "Progress",
+    "StackInfo",
     "StageParameters",
     "finish",
+    "is_raw",
     "one_of",
+    "refined_grid",
     "relay",
     "within",
 ]

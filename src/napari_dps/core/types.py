@@ -1,53 +1,32 @@
-"""The data that flows between stages: pixels, geometry, optics and history."""
+"""The data that flows between stages: pixels and the record of what they carry."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_dps.core.errors import InputError
+from napari_dps.core.info import StackInfo, is_raw, refined_grid
 from napari_dps.core.optics import Optics
-from napari_dps.core.patterns import Pattern
 
-OFFSET_STEP = "camera offset"
-"""Name in the history of the subtraction of the camera's offset, which is no stage."""
 AXES = "TCZAPYX"
 """Axes an `ImageStack` may have: time, channel, z, SIM angle, SIM phase, y, x."""
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryEntry:
-    """What one stage did to the data."""
+@dataclass(frozen=True, eq=False)
+class _Pixels:
+    """What comes first of an `ImageStack`."""
 
-    stage: str
-    parameters: dict[str, Any]
-    version: str
-    seconds: float
-    warnings: tuple[str, ...] = ()
-    weights_sha256: str | None = None
+    data: NDArray[Any]
+    axes: str
 
 
-@dataclass(frozen=True, slots=True)
-class NoiseToSignal:
-    """Noise power over the object's power in a raw stack: a power law of frequency.
-
-    Attributes
-    ----------
-    at_cutoff : float
-        At the cut-off of the detection, for order 0 summed over the angles.
-    exponent : float
-        Of frequency over cut-off.
-    """
-
-    at_cutoff: float
-    exponent: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ImageStack:
+@dataclass(frozen=True, eq=False)
+class ImageStack(StackInfo, _Pixels):
     """Pixels with axes, geometry and what was learned of them; never changed in place.
 
     Attributes
@@ -59,28 +38,13 @@ class ImageStack:
         (``np.take``) are used, and ``np.asarray`` of a part reads that part.
     axes : str
         Names of the dimensions in array order, from `AXES`, ending in ``"YX"``.
-    pixel_size_nm : float or None
-        Edge of a (square) pixel; None when unknown.
-    origin_nm : (float, float)
-        Position (y, x) of the centre of the first pixel.
-    optics : Optics or None
-        The microscope; its pixel size is this stack's. Of several channels that
-        differ, that of the first.
-    channel_optics : tuple of Optics
-        One a channel where they differ, else empty.
-    patterns : tuple of Pattern
-        Illumination patterns, once known.
-    noise : NoiseToSignal or None
-        Of the raw frames, once measured for all time points together.
-    history : tuple of HistoryEntry
-        The stages that made these pixels, oldest first.
-    z_step_nm, frame_interval_s : float or None
-        Spacing along Z and T.
-    channel_names : tuple of str
-        Names along C; empty when unknown.
-    uncertainty : array or None
-        Standard deviation of the data, of the same shape, where a stage gave one; lost
-        when other pixels are derived.
+    pixel_size_nm, origin_nm, optics, patterns, ...
+        As of `StackInfo`; ``info`` is all of them. The pixel size of the optics is
+        the stack's.
+    maps : mapping of str to array
+        What a stage found of every pixel besides its value, of the same shape as the
+        data, by name: ``"uncertainty"`` is the standard deviation. Lost when other
+        pixels are derived.
 
     Raises
     ------
@@ -90,23 +54,14 @@ class ImageStack:
     Examples
     --------
     >>> stack = ImageStack(np.zeros((3, 3, 32, 32)), "APYX", pixel_size_nm=65)
-    >>> stack.size("P")
-    3
+    >>> stack.size("P"), stack.is_raw, stack.info.pixel_size_nm
+    (3, True, 65)
     """
 
-    data: NDArray[Any]
-    axes: str
-    pixel_size_nm: float | None = None
-    origin_nm: tuple[float, float] = (0.0, 0.0)
-    optics: Optics | None = None
-    patterns: tuple[Pattern, ...] = ()
-    noise: NoiseToSignal | None = None
-    history: tuple[HistoryEntry, ...] = ()
-    z_step_nm: float | None = None
-    frame_interval_s: float | None = None
-    channel_names: tuple[str, ...] = ()
-    uncertainty: NDArray[Any] | None = None
-    channel_optics: tuple[Optics, ...] = ()
+    maps: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
     def __post_init__(self) -> None:
         """Check that everything fits together."""
@@ -120,12 +75,6 @@ class ImageStack:
             raise InputError(
                 f"data of shape {tuple(shape)} does not fit the axes {axes}"
             )
-        if self.uncertainty is not None and self.uncertainty.shape != shape:
-            raise InputError(
-                "shape of the uncertainty",
-                got=tuple(self.uncertainty.shape),
-                allowed=f"{tuple(shape)}",
-            )
         if 0 in shape:
             raise InputError(f"the image is empty: shape {tuple(shape)}")
         if self.data.dtype.kind not in "iuf":
@@ -134,10 +83,8 @@ class ImageStack:
                 got=self.data.dtype,
                 allowed="signed or unsigned integers, floating point",
             )
-        if self.pixel_size_nm is not None and not 0 < self.pixel_size_nm < np.inf:
-            raise InputError(
-                "pixel size in nm", got=self.pixel_size_nm, allowed="above 0"
-            )
+        self._check_maps()
+        super().__post_init__()
         if self.optics is not None and (
             self.pixel_size_nm is None
             or not np.isclose(self.optics.pixel_size_nm, self.pixel_size_nm)
@@ -149,10 +96,31 @@ class ImageStack:
                 allowed="the same value",
             )
 
+    def _check_maps(self) -> None:
+        for name, values in self.maps.items():
+            if not name.isidentifier():  # it becomes a part of a file's name
+                raise InputError("name of a map", got=name, allowed="letters, digits")
+            if values.shape != self.data.shape:
+                raise InputError(
+                    f"shape of the {name}",
+                    got=tuple(values.shape),
+                    allowed=f"{self.shape}",
+                )
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the data."""
         return tuple(self.data.shape)
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether these are raw SIM frames."""
+        return is_raw(self.axes)
+
+    @property
+    def uncertainty(self) -> NDArray[Any] | None:
+        """The map of that name: standard deviation of the data; None without."""
+        return self.maps.get("uncertainty")
 
     def size(self, axis: str) -> int:
         """Return the length along an axis; 1 when the stack lacks it."""
@@ -169,10 +137,27 @@ class ImageStack:
         if optics is not None and pixel_size_nm is not None:
             optics = optics.at_pixel_size(pixel_size_nm)
             of_channels = tuple(o.at_pixel_size(pixel_size_nm) for o in of_channels)
-        changes.setdefault("uncertainty", None)
+        changes.setdefault("maps", {})
         return replace(
             self, data=data, optics=optics, channel_optics=of_channels, **changes
         )
+
+    def refine(
+        self, data: NDArray[Any], factor: float = 2, **changes: Any
+    ) -> ImageStack:
+        """Return a stack with pixels of a finer grid over the same area.
+
+        Like `derive`, with pixel size and origin of `refined_grid`.
+
+        Raises
+        ------
+        InputError
+            If the stack has no pixel size.
+        """
+        if self.pixel_size_nm is None:
+            raise InputError("a finer grid needs the pixel size of the image")
+        pixel_nm, origin_nm = refined_grid(self.pixel_size_nm, self.origin_nm, factor)
+        return self.derive(data, pixel_size_nm=pixel_nm, origin_nm=origin_nm, **changes)
 
     def optics_of(self, channel: int) -> Optics | None:
         """Return the optics of a channel."""

@@ -117,16 +117,13 @@ def arrange(
     metadata = raw.metadata
     pixel_size_nm = _pixel_size(metadata.pixel_size_nm, pixel_size_nm, warn)
     arranged = frame_order.arrange(data)
+    info = replace(
+        metadata.info, pixel_size_nm=pixel_size_nm, optics=None, channel_optics=()
+    )
     stack = ImageStack(
-        data=arranged.to_dask() if isinstance(arranged, Planes) else arranged,
-        axes=frame_order.axes,
-        pixel_size_nm=pixel_size_nm,
-        origin_nm=metadata.origin_nm,
-        z_step_nm=metadata.z_step_nm,
-        frame_interval_s=metadata.frame_interval_s,
-        channel_names=metadata.channel_names,
-        patterns=metadata.patterns,
-        history=metadata.history,
+        arranged.to_dask() if isinstance(arranged, Planes) else arranged,
+        frame_order.axes,
+        **info.to_dict(),
     )
     return _with_optics(stack, metadata, warn)
 

@@ -129,7 +129,7 @@ def _add_pixels(image: Element, stack: ImageStack) -> None:
 def _add_modulo(annotations: Element, stack: ImageStack) -> None:
     size = stack.size("A") * stack.size("P")
     kind, text = "other", "SIM angle x phase, phase fastest"
-    if "P" not in stack.axes:
+    if not stack.is_raw:
         kind, text = "angle", "SIM angle"
     elif "A" not in stack.axes:
         kind, text = "phase", "SIM phase"

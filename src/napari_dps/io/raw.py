@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from napari_dps.core import HistoryEntry, Optics, Pattern
+from napari_dps.core import StackInfo
 from napari_dps.io.lazy import Planes
 
 NM_PER_UNIT = {
@@ -59,44 +59,32 @@ PIXEL_RANGE_NM = (1.0, 10000.0)
 """Pixel sizes that a microscope can have; a printer's 72 to 2400 dpi are coarser."""
 
 
-@dataclass(frozen=True, slots=True)
-class Metadata:
+@dataclass(frozen=True)
+class Metadata(StackInfo):
     """What a file says of its pixels; None or empty where it says nothing.
+
+    Unlike those of a stack, its optics need not have its pixel size: other programs
+    may have changed one of them.
 
     Attributes
     ----------
-    pixel_size_nm, z_step_nm, frame_interval_s : float or None
-        Spacings along X and Y, Z, T.
-    origin_nm : (float, float)
-        Position (y, x) of the centre of the first pixel; only files that this package
-        wrote carry one.
-    channel_names : tuple of str
-        Names along C.
+    pixel_size_nm, origin_nm, optics, patterns, ...
+        As of `StackInfo`; origin, optics, patterns and history only of files that
+        `napari_dps.io.save` wrote.
     na, emission_nm, refractive_index : float or None
         Of the objective and the dye; of the dyes when all channels have the same.
     channel_emission_nm : tuple of (float or None)
         Emission wavelength of each channel; empty when none is known.
-    optics, channel_optics, patterns, history
-        As stored by `napari_dps.io.save`.
     stored_axes, stored_shape
         Axes and shape of the stack that `napari_dps.io.save` folded into the file.
     warnings : tuple of str
         What was found and not believed.
     """
 
-    pixel_size_nm: float | None = None
-    origin_nm: tuple[float, float] = (0.0, 0.0)
-    z_step_nm: float | None = None
-    frame_interval_s: float | None = None
-    channel_names: tuple[str, ...] = ()
     na: float | None = None
     emission_nm: float | None = None
     channel_emission_nm: tuple[float | None, ...] = ()
     refractive_index: float | None = None
-    optics: Optics | None = None
-    channel_optics: tuple[Optics, ...] = ()
-    patterns: tuple[Pattern, ...] = ()
-    history: tuple[HistoryEntry, ...] = ()
     stored_axes: str = ""
     stored_shape: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
 
-from napari_dps.core import HistoryEntry, ImageStack, Optics, Pattern
+from napari_dps.core import ImageStack
+from napari_dps.core.types import AXES
 from napari_dps.io.raw import Metadata
 
 NAMESPACE = "napari-dps"
 """Namespace of the OME map annotation, key of the OME-Zarr attributes."""
 
-_FIELDS: dict[str, TypeAdapter[Any]] = {
-    "stored_axes": TypeAdapter(str),
-    "stored_shape": TypeAdapter(tuple[int, ...]),
-    "origin_nm": TypeAdapter(tuple[float, float]),
-    "optics": TypeAdapter(Optics | None),
-    "channel_optics": TypeAdapter(tuple[Optics, ...]),
-    "patterns": TypeAdapter(tuple[Pattern, ...]),
-    "history": TypeAdapter(tuple[HistoryEntry, ...]),
+_STORED = ("origin_nm", "optics", "channel_optics", "patterns", "history")
+"""Fields of the record that no standard field holds; the standard ones win, as other
+programs change those. The noise is that of one run's first time points."""
+
+_Length = Annotated[int, Field(gt=0, lt=2**40)]
+_LAYOUT: dict[str, TypeAdapter[Any]] = {
+    "stored_axes": TypeAdapter(Annotated[str, Field(pattern=f"^[{AXES}]+$")]),
+    "stored_shape": TypeAdapter(tuple[_Length, ...]),
 }
 
 
@@ -39,16 +41,9 @@ def encode(stack: ImageStack) -> dict[str, str]:
     dict of str to str
         ASCII JSON.
     """
-    optics = stack.optics
-    values = {
-        "stored_axes": stack.axes,
-        "stored_shape": list(stack.shape),
-        "origin_nm": list(stack.origin_nm),
-        "optics": None if optics is None else optics.model_dump(mode="json"),
-        "channel_optics": [own.model_dump(mode="json") for own in stack.channel_optics],
-        "patterns": [pattern.model_dump(mode="json") for pattern in stack.patterns],
-        "history": [asdict(entry) for entry in stack.history],
-    }
+    record = stack.to_json()
+    values = {"stored_axes": stack.axes, "stored_shape": list(stack.shape)}
+    values |= {name: record[name] for name in _STORED}
     return {name: json.dumps(value) for name, value in values.items()}
 
 
@@ -66,13 +61,22 @@ def decode(texts: Mapping[str, object], metadata: Metadata) -> Metadata:
     -------
     Metadata
     """
-    found: dict[str, Any] = {}
-    warnings = list(metadata.warnings)
-    for name, adapter in _FIELDS.items():
-        if name not in texts:
-            continue
-        try:
-            found[name] = adapter.validate_json(str(texts[name]))
-        except ValidationError:
-            warnings.append(f"the {name} stored in the file is invalid: ignored")
-    return replace(metadata, **found, warnings=tuple(warnings))
+    values, invalid = {}, []
+    for name in (*_LAYOUT, *_STORED):
+        if name in texts:
+            try:
+                values[name] = from_json(str(texts[name]), allow_inf_nan=False)
+            except ValueError:
+                invalid.append(name)
+    found, wrong = metadata.read_json(values)
+    for name, adapter in _LAYOUT.items():
+        if name in values:
+            try:
+                found[name] = adapter.validate_python(values[name])
+            except ValidationError:
+                wrong.append(name)
+    warnings = [
+        f"the {name} stored in the file is invalid: ignored"
+        for name in (*invalid, *wrong)
+    ]
+    return replace(metadata, **found, warnings=(*metadata.warnings, *warnings))

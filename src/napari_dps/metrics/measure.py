@@ -101,7 +101,7 @@ def _squeezed(stack: ImageStack) -> ImageStack:
     kept = "".join(
         axis
         for axis, n in zip(stack.axes, stack.shape, strict=True)
-        if n > 1 or axis in "YX" or (axis in "AP" and "P" in stack.axes)
+        if n > 1 or axis in "YX" or (axis in "AP" and stack.is_raw)
     )
     if kept == stack.axes:
         return stack

@@ -16,7 +16,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from napari_dps.core import ImageStack, InputError, Optics, Pattern
+from napari_dps.core import ImageStack, InputError, Optics, Pattern, refined_grid
 from napari_dps.core.params import parse
 from napari_dps.physics.illumination import draw_patterns, illumination_orders
 from napari_dps.physics.image_formation import Microscope
@@ -206,12 +206,12 @@ def _truth(
     """Return the emitters in focus on the grid of half the pixel size, in photons."""
     binned = _binned(emitters, settings.oversampling // 2)
     in_focus = np.float32(to_photons * (1 - settings.haze_fraction))
-    half_nm = settings.pixel_size_nm / 2
+    half_nm, origin_nm = refined_grid(settings.pixel_size_nm, (0.0, 0.0))
     return ImageStack(
         in_focus * _crop(binned, [2 * margin for margin in margin_px]),
         "YX",
         pixel_size_nm=half_nm,
-        origin_nm=(-half_nm / 2, -half_nm / 2),
+        origin_nm=origin_nm,
         optics=settings.optics.at_pixel_size(half_nm),
     )
 

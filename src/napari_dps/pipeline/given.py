@@ -40,7 +40,7 @@ def give_patterns(stack: ImageStack, patterns: Iterable[Pattern]) -> ImageStack:
     >>> pattern.status, pattern.phases_deg
     ('given', ())
     """
-    if "P" not in stack.axes:
+    if not stack.is_raw:
         raise InputError("--patterns is for raw SIM frames (--angles, --phases)")
     given = tuple(pattern.as_given() for pattern in patterns if pattern.is_usable)
     if not given:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -94,7 +94,7 @@ class _Gathered:
     shape: Index
     firsts: list[ImageStack] = field(default_factory=list)
     data: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
-    spread: NDArray[np.float32] | None = None
+    maps: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def put(self, index: Index, image: ImageStack, is_first: bool) -> None:
         """Take the result for a unit; the first of a channel is remembered."""
@@ -102,11 +102,10 @@ class _Gathered:
             self.firsts.append(image)
         if not self.data.size:
             self.data = np.empty(self.shape + image.shape, np.float32)
-            if image.uncertainty is not None:
-                self.spread = np.empty_like(self.data)
+            self.maps = {name: np.empty_like(self.data) for name in image.maps}
         self.data[index] = image.data
-        if self.spread is not None:
-            self.spread[index] = image.uncertainty
+        for name, whole in self.maps.items():
+            whole[index] = image.maps[name]
 
 
 def run(
@@ -178,7 +177,7 @@ def run(
             firsts=own.firsts,
             tallies=tallies,
             data=own.data,
-            spread=own.spread,
+            maps=own.maps,
         )
         for number, own in enumerate(gathered)
     ]
@@ -196,7 +195,7 @@ def stage_output(
     firsts: Sequence[ImageStack],
     tallies: Sequence[Tally],
     data: NDArray[Any] | None,
-    spread: NDArray[Any] | None,
+    maps: Mapping[str, NDArray[Any]],
 ) -> StageOutput:
     """Put together what a step gave.
 
@@ -212,9 +211,10 @@ def stage_output(
         Its result for the first unit of each channel.
     tallies : sequence of Tally
         Of all steps.
-    data, spread : array or None
-        Its result for the whole stack, and the uncertainty of that, where they were
-        kept; may be lazy.
+    data : array or None
+        Its result for the whole stack where it was kept; may be lazy.
+    maps : mapping of str to array
+        The maps of that result.
     """
     takes = steps[0].stage.takes
     leading = stack.axes.removesuffix(takes)
@@ -222,7 +222,7 @@ def stage_output(
     axes = leading + first.axes
     image = None
     if data is not None:
-        image = first.derive(data, axes=axes, uncertainty=spread)
+        image = first.derive(data, axes=axes, maps=maps)
     return StageOutput(
         step=steps[number],
         first=first,
@@ -269,7 +269,7 @@ def as_given(
     """
     for number, optics in enumerate(stack.channel_optics or (stack.optics,)):
         label = f"channel {number}: " if stack.channel_optics else ""
-        _check_sampling(optics, "P" in stack.axes, context, label)
+        _check_sampling(optics, stack.is_raw, context, label)
     if camera_offset == 0:
         return stack
     entry = HistoryEntry(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from napari_dps.core import ImageStack, InputError, StageParameters
+from napari_dps.core import ImageStack, InputError, StageParameters, is_raw
 from napari_dps.stages import STAGES
 from napari_dps.stages.base import Stage
 
@@ -101,7 +101,7 @@ def left_out(
         if s.by_default
         and s.needs_optics
         and s.takes == s.gives
-        and ("P" in s.takes) <= ("P" in image.axes)
+        and s.takes_raw <= image.is_raw
         and s.only_after in _done(image)
     )
 
@@ -144,5 +144,5 @@ def _check_chain(axes: str, chosen: Sequence[Stage[Any]]) -> None:
 
 def _in_words(axes: str) -> str:
     """Name a kind of image as a person would."""
-    kind = "raw SIM frames" if "P" in axes else "a plain image"
+    kind = "raw SIM frames" if is_raw(axes) else "a plain image"
     return f"{kind} (axes {axes})"

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from napari_dps import __version__
-from napari_dps.core import HistoryEntry, ImageStack, InputError, Progress
+from napari_dps.core import HistoryEntry, ImageStack, InputError, Progress, is_raw
 from napari_dps.core.context import Context
 from napari_dps.core.errors import is_out_of_memory
 from napari_dps.core.params import StageParameters
@@ -52,6 +52,8 @@ class Stage(Generic[P]):
         Id of a stage without which it is not run by default; empty: none.
     imports : tuple of str
         Modules that it needs; imported before its time is taken.
+    maps : tuple of str
+        Names of the maps that its results may carry.
     """
 
     id: str
@@ -66,6 +68,17 @@ class Stage(Generic[P]):
     by_default: bool = True
     only_after: str = ""
     imports: tuple[str, ...] = ()
+    maps: tuple[str, ...] = ()
+
+    @property
+    def takes_raw(self) -> bool:
+        """Whether it works on raw SIM frames."""
+        return is_raw(self.takes)
+
+    @property
+    def gives_raw(self) -> bool:
+        """Whether it returns raw SIM frames."""
+        return is_raw(self.gives)
 
     def run(
         self, image: ImageStack, parameters: P, context: Context | None = None

@@ -155,21 +155,13 @@ def run(
     )
     method = METHODS[parameters.method]
     result = yield from one_of(method(task), 0, parts)
-    spread = None
+    maps = {}
     if parameters.uncertainty:
-        spread = yield from spread_steps(method, task, result)
+        maps["uncertainty"] = yield from spread_steps(method, task, result)
     # What is never negative makes light of noise where there is none, and sparsity
     # takes light away, both evenly: so the total is restored evenly.
     result += data.mean(dtype=np.float64) - result.mean(dtype=np.float64)
-    pixel_nm = optics.pixel_size_nm
-    y, x = image.origin_nm
-    return image.derive(
-        result,
-        pixel_size_nm=pixel_nm / 2,
-        # The first of 2 x 2 output pixels lies a quarter of an input pixel up and left.
-        origin_nm=(y - pixel_nm / 4, x - pixel_nm / 4),
-        uncertainty=spread,
-    )
+    return image.refine(result, maps=maps)
 
 
 STAGE = Stage(
@@ -181,4 +173,5 @@ STAGE = Stage(
     function=run,
     inspect=inspect,
     needs_optics=True,
+    maps=("uncertainty",),
 )

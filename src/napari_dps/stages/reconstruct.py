@@ -169,7 +169,7 @@ def reconstruct(
     image: ImageStack, parameters: ReconstructParameters, context: Context
 ) -> Generator[Progress, None, ImageStack]:
     """Reconstruct one raw stack on a grid of half its pixel size."""
-    optics = image.require_optics("reconstruct")
+    image.require_optics("reconstruct")
     frames = raw_frames(image, context)
     angles = image.size("A")
     if parameters.method == "network":
@@ -197,17 +197,7 @@ def reconstruct(
     else:
         data = widefield(image)
     yield Progress(steps, steps, "reconstructed")
-    pixel_nm = optics.pixel_size_nm
-    y, x = image.origin_nm
-    return image.derive(
-        data,
-        axes="YX",
-        patterns=tuple(patterns),
-        noise=None,
-        pixel_size_nm=pixel_nm / 2,
-        # The first of 2 x 2 output pixels lies a quarter of an input pixel up and left.
-        origin_nm=(y - pixel_nm / 4, x - pixel_nm / 4),
-    )
+    return image.refine(data, axes="YX", patterns=tuple(patterns), noise=None)
 
 
 def _check_layout(image: ImageStack, parameters: ReconstructParameters) -> None:

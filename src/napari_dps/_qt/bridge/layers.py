@@ -8,7 +8,7 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
 
-from napari_dps.core import ImageStack, InputError, Optics
+from napari_dps.core import ImageStack, InputError, Optics, StackInfo, is_raw
 from napari_dps.figures.panels import display_limits
 from napari_dps.io import Metadata, RawImage, arrange
 from napari_dps.io.load import Warn
@@ -141,7 +141,7 @@ def part_of(layer: Any) -> str:
 
 def has_frames(layer: Image) -> bool:
     """Whether there is more than one T, C or Z to choose from."""
-    raw = "P" in axes_of(layer)
+    raw = is_raw(axes_of(layer))
     return any(
         size > 1 and (axis in "TCZ" or (axis == "Q" and not raw))
         for axis, size in zip(axes_of(layer), _shape(layer), strict=True)
@@ -169,12 +169,12 @@ def why_not(layer: Any, takes: str) -> str:
     if np.dtype(layer.dtype).kind not in "iuf":
         return f"pixels of type {layer.dtype}"
     axes = axes_of(layer)
-    if "P" in takes:
-        if "P" not in axes and _frame_count(layer) < 3:
+    if is_raw(takes):
+        if not is_raw(axes) and _frame_count(layer) < 3:
             return "one image: raw SIM frames are needed"
-        if is_zero_based(layer) and "P" not in axes:
+        if is_zero_based(layer) and not is_raw(axes):
             return "already reconstructed"
-    elif "P" in axes:
+    elif is_raw(axes):
         return "raw SIM frames: reconstruct them first"
     return ""
 
@@ -245,19 +245,10 @@ class Source:
         point : sequence of float, optional
             As of `shown_point`: only the T, C and Z shown there are kept.
         """
-        carried = layer.metadata.get(METADATA, {})
         source = cls(
             data=layer.data[0] if layer.multiscale else layer.data,
             axes=axes_of(layer),
-            metadata=Metadata(
-                pixel_size_nm=pixel_size_nm(layer),
-                z_step_nm=z_step_nm(layer),
-                frame_interval_s=frame_interval_s(layer),
-                optics=optics_of(layer),
-                patterns=tuple(carried.get("patterns", ())),
-                history=tuple(carried.get("history", ())),
-                channel_names=tuple(carried.get("channel_names", ())),
-            ),
+            metadata=_metadata_of(layer),
             name=layer.name,
             colormap=layer.colormap,
             scale=tuple(float(s) for s in layer.scale),
@@ -269,7 +260,7 @@ class Source:
 
     def _at(self, position: Sequence[float]) -> "Source":
         """Return the same with one T, C and Z."""
-        raw = "P" in self.axes
+        raw = is_raw(self.axes)
         index: list[Any] = []
         for axis, place, size in zip(self.axes, position, self.data.shape, strict=True):
             inside = min(max(round(float(place)), 0), size - 1)
@@ -304,7 +295,7 @@ class Source:
         warn : callable
             Called with each warning.
         """
-        named = "P" in self.axes
+        named = is_raw(self.axes)
         raw = RawImage(np.asarray(self.data), self.axes, self.metadata)
         return arrange(
             raw,
@@ -314,6 +305,19 @@ class Source:
             pixel_size_nm=pixel_nm,
             warn=warn,
         )
+
+
+def _metadata_of(layer: Image) -> Metadata:
+    """Return what a layer carries of its stack; its scale and place as shown now."""
+    held = layer.metadata.get(METADATA, {})
+    info = StackInfo(**{n: held[n] for n in StackInfo().to_dict() if n in held})
+    shown = {
+        "pixel_size_nm": pixel_size_nm(layer),
+        "z_step_nm": z_step_nm(layer),
+        "frame_interval_s": frame_interval_s(layer),
+    }
+    # A layer begins its own frame of reference; the noise is that of one run.
+    return Metadata(**{**info.to_dict(), **shown, "origin_nm": (0, 0), "noise": None})
 
 
 def result_layer(
@@ -412,13 +416,7 @@ def _scale_along(image: ImageStack, axis: str) -> tuple[float, str]:
 
 def carried(image: ImageStack, axes: str) -> Mapping[str, Any]:
     """Return what a layer of these axes carries of a stack beside its pixels."""
-    return {
-        "axes": axes,
-        "optics": image.optics,
-        "patterns": image.patterns,
-        "history": image.history,
-        "channel_names": image.channel_names,
-    }
+    return {"axes": axes, **image.to_dict()}
 
 
 def place_in_nm(layer: Image) -> tuple[float, float]:

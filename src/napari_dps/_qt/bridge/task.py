@@ -94,10 +94,10 @@ def work(task: Task) -> Generator[Progress, None, Outcome]:
         title = output.step.stage.title
         layers.append(result_layer(image, task.source, result.input, title))
         stages.append(output.step.stage.id)
-        if image.uncertainty is not None:
-            spread = image.derive(image.uncertainty)
-            name = f"{title} · uncertainty"
-            layers.append(result_layer(spread, task.source, result.input, name))
+        for name, values in image.maps.items():
+            shown = image.derive(values)
+            title_of_map = f"{title} · {name}"
+            layers.append(result_layer(shown, task.source, result.input, title_of_map))
             stages.append(output.step.stage.id)
     return Outcome(
         layers=tuple(layers),

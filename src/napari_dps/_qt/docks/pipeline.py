@@ -17,7 +17,7 @@ from napari_dps._qt.docks.stage import parameter_section
 from napari_dps._qt.widgets.form import ModelForm
 from napari_dps._qt.widgets.frames import AUTO
 from napari_dps._qt.widgets.section import Section
-from napari_dps.core import ImageStack, InputError
+from napari_dps.core import ImageStack, InputError, is_raw
 from napari_dps.pipeline import (
     InputSettings,
     Settings,
@@ -172,20 +172,20 @@ class PipelineWidget(RunWidget):
         layer = self.combo.layer()
         if layer is None:
             return "YX"
-        is_raw = "P" in axes_of(layer) or self.frames.is_on
-        return "APYX" if is_raw else "YX"
+        has_frames = is_raw(axes_of(layer)) or self.frames.is_on
+        return "APYX" if has_frames else "YX"
 
     def _chosen(self) -> list[str]:
         """Return the stages ticked that the layer is meant for."""
         layer = self.combo.layer()
         done = {"", *(stages_behind(layer) if layer is not None else ())}
-        return self._ticked(is_raw="P" in self._axes(), done=done)
+        return self._ticked(is_raw=is_raw(self._axes()), done=done)
 
     def _ticked(self, *, is_raw: bool, done: set[str]) -> list[str]:
         """Return the stages ticked that an image with these behind it is meant for."""
         chosen = []
         for stage in STAGES:
-            fits = (is_raw or "P" not in stage.takes) and stage.only_after in done
+            fits = (is_raw or not stage.takes_raw) and stage.only_after in done
             if self.boxes[stage.id].isChecked() and fits:
                 chosen.append(stage.id)
                 done.add(stage.id)

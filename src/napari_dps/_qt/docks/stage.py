@@ -26,7 +26,7 @@ class StageWidget(RunWidget):
     ) -> None:
         self.stage = find_stage(self.stage_id)
         self.title = self.stage.title
-        self.takes_raw = "P" in self.stage.takes
+        self.takes_raw = self.stage.takes_raw
         self.needs_optics = self.stage.needs_optics
         super().__init__(napari_viewer, microscope)
         self.form.valueChanged.connect(self.check)

@@ -21,7 +21,7 @@ from napari_dps._qt.bridge.runner import Failure, Runner
 from napari_dps._qt.bridge.wording import in_gui_words
 from napari_dps._qt.widgets.editors import ChoiceEdit, IntegerEdit
 from napari_dps._qt.widgets.layout import compact_rows, hint_label, row_label
-from napari_dps.core import Progress
+from napari_dps.core import Progress, is_raw
 from napari_dps.io import OrderCheck, check_order, usual_counts
 
 AUTO = "auto"
@@ -102,7 +102,7 @@ class FramesWidget(QWidget):
         if self._is_of_files:
             return True
         layer = self._layer
-        return layer is not None and layer.ndim > 2 and "P" not in axes_of(layer)
+        return layer is not None and layer.ndim > 2 and not is_raw(axes_of(layer))
 
     @property
     def is_on(self) -> bool:
