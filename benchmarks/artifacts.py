@@ -5,10 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
-import os
-import platform
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +13,8 @@ import numpy as np
 import scipy.ndimage
 import torch
 from artifacts_real import real_tables
+from page import machine, options, publish, table, take_turns
+from real_data import data_folder
 from skimage.restoration import denoise_nl_means
 
 from napari_dps.core import ImageStack, finish
@@ -69,12 +67,6 @@ PEERS: dict[str, dict[str, Method]] = {
     "median": {f"{s} × {s}": median(s) for s in (3, 5)},
     "NLM": {f"h {s} σ": nlm(s) for s in (3, 8, 20)},
 }
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """Return a Markdown table, numbers to the right."""
-    rule = ["---", *["---:"] * (len(head) - 1)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *rows))
 
 
 def scores(method: Method, pairs: list[Pair]) -> Image:
@@ -200,12 +192,8 @@ def speed() -> str:
     """Return CPU seconds of one thread for an image of 1024²."""
     image = np.random.default_rng(0).random((1024, 1024), np.float32)
     ours(image[:128, :128])
-    seconds = []
-    for _ in range(3):
-        started = time.process_time()
-        ours(image)
-        seconds.append(time.process_time() - started)
-    return f"{min(seconds):.2f}"
+    seconds = take_turns({OURS: lambda: ours(image)}, rounds=3)
+    return f"{min(seconds[OURS]):.2f}"
 
 
 def report(seeds: int, data: Path | None, figure: Path | None) -> str:
@@ -235,13 +223,13 @@ An even field with the noise of a reconstruction:
 
 {invented()}
 
-{real_tables(ours_on_stack, table, data, figure)}
+{real_tables(ours_on_stack, data, figure)}
 
 ## Time
 
 1024² pixels at canonical sampling, one thread: {speed()} CPU seconds.
 
-{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}.
+{machine("torch")}.
 """
 
 
@@ -252,20 +240,15 @@ def ours_on_stack(stack: ImageStack) -> ImageStack:
 
 def main() -> None:
     """Print the report, and write it if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, help="Markdown file to write")
+    parser = options(__doc__)
     parser.add_argument("--figure", type=Path, help="picture of the real images")
     parser.add_argument("--seeds", type=int, default=2, help="fields of each structure")
-    default = os.environ.get("NAPARI_DPS_DATA", "../shared/data")
-    parser.add_argument("--data", type=Path, default=default, help="real images")
-    options = parser.parse_args()
+    parser.add_argument(
+        "--data", type=Path, default=data_folder(), help="folder of real images"
+    )
+    chosen = parser.parse_args()
     torch.set_num_threads(1)
-    text = report(options.seeds, options.data, options.figure)
-    print(text)
-    if options.out is not None:
-        partial = options.out.with_suffix(".part")
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, options.out)
+    publish(report(chosen.seeds, chosen.data, chosen.figure), chosen.out)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import tifffile
+import real_data
+from page import table
 
-from napari_dps.core import ImageStack, Optics, finish
+from napari_dps.core import ImageStack, finish
 from napari_dps.core.context import Context
 from napari_dps.metrics.error_map import error_map
 from napari_dps.metrics.registration import find_shift, shift_onto
@@ -17,7 +18,6 @@ from napari_dps.stages.reconstruct import STAGE, ReconstructParameters
 WRONG_PHASE_DEG = 25.0
 PIECE_PX = 220
 """Edge of what is drawn."""
-
 
 SMALL_WIENER = "Wiener parameter 0.001"
 WRONG_PHASES = f"phases off by {WRONG_PHASE_DEG:g}°"
@@ -33,30 +33,13 @@ SHOWN = (
 
 
 def load(folder: Path) -> dict[str, ImageStack]:
-    """Return the raw stacks; optics that the sources do not state are usual ones."""
-    hela = tifffile.imread(folder / "sim9_hela_mito" / "raw.tif").astype(np.float32)
-    stacks = {
-        "HeLa mitochondria": _stack(hela.reshape(3, 3, 120, 120) - 100, 1.3, 660, 65)
+    """Return the raw stacks by the names that the page gives them."""
+    return {
+        "HeLa mitochondria": real_data.mitochondria(folder),
+        "microtubules, high exposure": real_data.microtubules(folder, "he"),
+        "microtubules, low exposure": real_data.microtubules(folder, "le"),
+        "ER": real_data.reticulum(folder),
     }
-    for name, title in (("he", "high"), ("le", "low")):
-        frames = tifffile.imread(
-            folder / "sim15_microtubules_pair" / f"{name}_frames.tif"
-        )
-        stacks[f"microtubules, {title} exposure"] = _stack(
-            frames.reshape(3, 5, 256, 256), 1.4, 525, 30
-        )
-    er = tifffile.imread(folder / "sim9_er_timelapse" / "raw.tif")
-    stacks["ER"] = _stack(er.reshape(3, 3, 3, 112, 512)[0], 1.41, 525, 65)
-    return stacks
-
-
-def _stack(
-    frames: np.ndarray, na: float, emission_nm: float, pixel_nm: float
-) -> ImageStack:
-    optics = Optics(na=na, emission_nm=emission_nm, pixel_size_nm=pixel_nm)
-    return ImageStack(
-        frames.astype(np.float32), "APYX", pixel_size_nm=pixel_nm, optics=optics
-    )
 
 
 def reconstruct(stack: ImageStack, **parameters: object) -> ImageStack:
@@ -95,12 +78,11 @@ def correlation(image: ImageStack, reference: ImageStack) -> float:
 
 def real_tables(
     method: Callable[[ImageStack], ImageStack],
-    table: Callable[[list[str], list[list[str]]], str],
     folder: Path | None,
     figure: Path | None,
 ) -> str:
     """Return the section on real images, and draw them."""
-    if folder is None or not folder.is_dir():
+    if folder is None:
         return "## Real images\n\nThe data were not there when this page was made."
     rows, pictures = [], {}
     best: ImageStack | None = None
@@ -136,7 +118,7 @@ RSP is the correlation with the widefield image after blurring (Culley et al. 20
 The correlation is that with the default reconstruction of the same frames, of the
 microtubules at low exposure with that of the high exposure of the same field.
 
-{table([*head, "result"], rows)}
+{table([*head, "result"], rows, text_columns=2)}
 
 ![Pieces of them, before and after](artifacts.png)"""
 

@@ -14,7 +14,6 @@ import csv
 import json
 import logging
 import os
-import platform
 import shlex
 import signal
 import subprocess
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import page
 import tifffile
 import torch
 from distributed import LocalCluster
@@ -347,7 +347,7 @@ def numbers(text: str) -> list[int]:
 
 def main() -> None:
     """Measure, print, and write the page if that is asked."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = page.options(__doc__)
     parser.add_argument("--only", default=",".join(PARTS))
     parser.add_argument("--side", type=int, default=512, help="of the memory, px")
     parser.add_argument("--frames", type=numbers, default=[50, 200])
@@ -358,7 +358,6 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--kill-side", type=int, default=128)
     parser.add_argument("--kill-frames", type=int, default=64)
-    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     # One thread a process everywhere: otherwise the single worker had both cores.
     os.environ.update(WORKERS)
@@ -369,26 +368,21 @@ def main() -> None:
             for row in PARTS[name](Path(folder), options):
                 print(" | ".join(row), flush=True)
                 rows.append(row)
-    lines = ["| what | asked | measured |", "| --- | --- | --- |"]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
-    text = "\n".join(
-        [
-            "# Batches",
-            "",
-            f"`python benchmarks/batch.py {shlex.join(sys.argv[1:])}`",
-            "",
-            *lines,
-            "",
-            f"{machine}; one thread a process. All stages of raw 3 × 3 frames with the "
-            "default parameters. Peak memory is that of the whole process (VmHWM). "
-            "Times of single runs are those of the program, its start included; dask "
-            "workers had run once before. "
-            "A block in flight when a run is killed is done again; others are not.",
-        ]
+    page.publish(
+        f"""# Batches
+
+`python benchmarks/batch.py {shlex.join(sys.argv[1:])}`
+
+{page.table(["what", "asked", "measured"], rows, text_columns=3)}
+
+{os.cpu_count()} cores, {page.machine("torch", "dask")}; one thread a process.
+All stages of raw 3 × 3 frames with the default parameters. Peak memory is that of the
+whole process (VmHWM). Times of single runs are those of the program, its start
+included; dask workers had run once before. A block in flight when a run is killed is
+done again; others are not.
+""",
+        options.out,
     )
-    if options.out:
-        options.out.write_text(f"{text}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

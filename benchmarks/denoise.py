@@ -6,14 +6,11 @@
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import resource
 import subprocess
 import sys
 import time
 from dataclasses import astuple, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -33,6 +30,7 @@ from denoise_protocol import (
     score,
     wrong,
 )
+from page import machine, options, publish, table
 
 from napari_dps.core import ImageStack, Optics, finish
 from napari_dps.core.context import Context
@@ -175,12 +173,6 @@ def measure(threads: int) -> None:
     print(f"{seconds:.2f} {cpu:.2f} {memory:.0f}")
 
 
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def report(seeds: int) -> str:
     """Return the page."""
     parameters = ", ".join(map(str, PARAMETERS))
@@ -231,30 +223,25 @@ machine busy only the CPU seconds of one thread tell):
 
 {speed()}
 
-{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}.
+{machine("torch")}.
 """
 
 
 def main() -> None:
     """Print the report, and write it if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, help="Markdown file to write")
+    parser = options(__doc__)
     parser.add_argument("--seeds", type=int, default=2, help="fields of each structure")
     parser.add_argument(
         "--measure", type=int, metavar="THREADS", help=argparse.SUPPRESS
     )
-    options = parser.parse_args()
-    if options.measure:
-        measure(options.measure)
+    chosen = parser.parse_args()
+    if chosen.measure:
+        measure(chosen.measure)
         return
     torch.set_num_threads(1)
-    text = report(options.seeds)
-    print(text)
-    if options.out is not None:
-        partial = options.out.with_suffix(".part")
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, options.out)
-        picture(options.out.with_name(PICTURE), CLASSES[:2], DRAWN_PHOTONS)
+    publish(report(chosen.seeds), chosen.out)
+    if chosen.out is not None:
+        picture(chosen.out.with_name(PICTURE), CLASSES[:2], DRAWN_PHOTONS)
 
 
 if __name__ == "__main__":

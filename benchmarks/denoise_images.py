@@ -10,8 +10,7 @@ import numpy as np
 from denoise_protocol import METHODS, Scene, scene
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from reconstruct import peer_with
-from scipy.ndimage import fourier_shift
+from peer import on_our_grid, peer_with
 
 from napari_dps.core import ImageStack, finish
 from napari_dps.core.context import Context
@@ -37,8 +36,7 @@ def peer_image(name: str) -> Callable[[ImageStack], Image]:
         frames = METHODS[name](stack)
         peer = peer_with(stack.patterns, frames, stack.require_optics("the peer"))
         image = np.squeeze(peer.reconstruct_rfftw(frames.reshape(-1, *stack.shape[2:])))
-        # Its pixels lie half an output pixel further.
-        return np.fft.ifft2(fourier_shift(np.fft.fft2(image), (0.5, 0.5))).real
+        return on_our_grid(image)
 
     return run
 

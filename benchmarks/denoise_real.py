@@ -5,19 +5,18 @@
 
 from __future__ import annotations
 
-import argparse
-import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import real_data
 import tifffile
 import torch
-from denoise import table
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from page import options, publish, table
 
-from napari_dps.core import ImageStack, Optics, Pattern, finish, refined_grid
+from napari_dps.core import ImageStack, Pattern, finish, refined_grid
 from napari_dps.core.context import Context
 from napari_dps.metrics.error_map import error_map
 from napari_dps.metrics.reference import fit_radial_gain, pearson
@@ -26,20 +25,13 @@ from napari_dps.stages import denoise, reconstruct
 from napari_dps.stages.denoise import DenoiseParameters
 from napari_dps.stages.reconstruct import ReconstructParameters
 
-DATA = Path(os.environ.get("NAPARI_DPS_DATA", "../shared/data"))
 RIM_PX = 12
 Image = NDArray[np.float32]
 
 
-def stack(path: str, phases: int, offset: float, optics: Optics) -> ImageStack:
-    """Read angle-major frames of three angles."""
-    frames = tifffile.imread(DATA / path).astype(np.float32) - offset
-    return ImageStack(
-        frames.reshape(3, phases, *frames.shape[-2:]),
-        "APYX",
-        pixel_size_nm=optics.pixel_size_nm,
-        optics=optics,
-    )
+def sim_image(path: Path) -> Image:
+    """Read the source's SIM image."""
+    return tifffile.imread(path).astype(np.float32)
 
 
 def denoised(raw: ImageStack) -> ImageStack:
@@ -96,16 +88,14 @@ def halved(image: Image) -> Image:
     return image.reshape(height, 2, width, 2).mean(axis=(1, 3))
 
 
-def exposures() -> tuple[str, dict[str, Image]]:
+def exposures(folder: Path) -> tuple[str, dict[str, Image]]:
     """Compare the low exposure of the microtubules with the source's high one."""
-    folder = "sim15_microtubules_pair"
-    # NA and wavelength are not stated: usual ones. Offset: the mode of dark pixels.
-    optics = Optics(na=1.4, emission_nm=525, pixel_size_nm=30)
     high, low = (
-        stack(f"{folder}/{name}_frames.tif", 5, 100, optics) for name in ("he", "le")
+        real_data.microtubules(folder, name, offset=real_data.OFFSET_COUNTS)
+        for name in ("he", "le")
     )
     ours, theirs = (
-        tifffile.imread(DATA / folder / f"{name}_sim.tif").astype(np.float32)
+        sim_image(folder / "sim15_microtubules_pair" / f"{name}_sim.tif")
         for name in ("he", "le")
     )
     calibrated: tuple[Pattern, ...] = tuple(
@@ -140,17 +130,10 @@ def exposures() -> tuple[str, dict[str, Image]]:
     return table(["image", "r", "r, radial gain fitted", "RSP", "RSE"], rows), shown
 
 
-def reticulum() -> str:
+def reticulum(folder: Path) -> str:
     """Compare reconstructions of the ER with the source's, and with the widefield."""
-    optics = Optics(na=1.41, emission_nm=525, pixel_size_nm=65)
-    frames = tifffile.imread(DATA / "sim9_er_timelapse/raw.tif").astype(np.float32)
-    raw = ImageStack(
-        frames.reshape(3, 3, 3, *frames.shape[-2:])[0],
-        "APYX",
-        pixel_size_nm=65,
-        optics=optics,
-    )
-    theirs = tifffile.imread(DATA / "sim9_er_timelapse/sim_gt.tif").astype(np.float32)
+    raw = real_data.reticulum(folder)
+    theirs = sim_image(folder / "sim9_er_timelapse" / "sim_gt.tif")
     wide = raw.data.mean(axis=(0, 1))
     rows = [
         [
@@ -163,10 +146,9 @@ def reticulum() -> str:
     return table(["image", "r", "r, radial gain fitted", "RSP", "RSE"], rows)
 
 
-def mitochondria() -> tuple[str, dict[str, Image]]:
+def mitochondria(folder: Path) -> tuple[str, dict[str, Image]]:
     """Compare reconstructions of live mitochondria with their widefield image."""
-    optics = Optics(na=1.3, emission_nm=660, pixel_size_nm=65)
-    raw = stack("sim9_hela_mito/raw.tif", 3, 100, optics)
+    raw = real_data.mitochondria(folder)
     wide = raw.data.mean(axis=(0, 1))
     clean = denoised(raw)
     results = {
@@ -200,14 +182,16 @@ def picture(path: Path, images: dict[str, Image], columns: int) -> None:
 
 def main() -> None:
     """Print the tables, and write page and pictures if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, help="Markdown file to write")
+    parser = options(__doc__)
     parser.add_argument("--pictures", type=Path, help="folder for pictures")
-    options = parser.parse_args()
+    chosen = parser.parse_args()
+    folder = real_data.data_folder()
+    if folder is None:
+        raise SystemExit("no real data: name their folder in NAPARI_DPS_DATA")
     torch.set_num_threads(1)
-    pair, pair_images = exposures()
-    er = reticulum()
-    cell, cell_images = mitochondria()
+    pair, pair_images = exposures(folder)
+    er = reticulum(folder)
+    cell, cell_images = mitochondria(folder)
     text = f"""# Denoising real frames
 
 `python benchmarks/denoise_real.py --out docs/benchmarks/denoise_real.md`
@@ -238,12 +222,10 @@ RSP and RSE: against the widefield image of the high exposure, after registratio
 
 {pair}
 """
-    print(text)
-    if options.out is not None:
-        options.out.write_text(text, encoding="utf-8")
-    if options.pictures is not None:
-        picture(options.pictures / "denoise_mitochondria.png", cell_images, 3)
-        picture(options.pictures / "denoise_microtubules.png", pair_images, 3)
+    publish(text, chosen.out)
+    if chosen.pictures is not None:
+        picture(chosen.pictures / "denoise_mitochondria.png", cell_images, 3)
+        picture(chosen.pictures / "denoise_microtubules.png", pair_images, 3)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import platform
 from pathlib import Path
 
 import numpy as np
@@ -25,19 +23,15 @@ from dps_protocol import (
     noise_peak,
     resolved_nm,
 )
-from dps_real import all_samples, data_folder, er_rows, picture
+from dps_real import all_samples, er_rows, picture
 from dps_trust import MISMATCH_SIDE_PX, mismatch_rows, trust_cells
+from page import machine, options, publish, table
+from real_data import data_folder
 
 from napari_dps.nets.checkpoint import shipped_weights
 
 LEVELS = (20, 40, 200, 2000, np.inf)
 RESOLVED_AT = (200, 2000)
-
-
-def table(header: list[str], rows: list[list[str]]) -> str:
-    """Write a Markdown table."""
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def likeness_tables(seeds: int) -> str:
@@ -236,23 +230,17 @@ Most memory of a process on 2048² pixels, in MiB (Python and torch alone take a
 {table(["method", "MiB"], memory)}
 
 {real}
-{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}.
+{machine("torch")}.
 """
 
 
 def main() -> None:
     """Print the report, and write it if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, help="Markdown file to write")
+    parser = options(__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="fields of each structure")
-    options = parser.parse_args()
+    chosen = parser.parse_args()
     torch.set_num_threads(1)
-    text = report(options.seeds, options.out)
-    print(text)
-    if options.out is not None:
-        partial = options.out.with_suffix(".part")
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, options.out)
+    publish(report(chosen.seeds, chosen.out), chosen.out)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 from dps_methods import METHODS, usual_richardson_lucy
 from dps_protocol import Method, record, structure
+from page import Clock, take_turns
 
 TIMED: dict[str, Method] = {
     "RL, 50 iterations, scikit-image": usual_richardson_lucy,
@@ -29,22 +30,18 @@ def speed_rows(rounds: int) -> list[list[str]]:
     tile = structure("glyphs", 1000, 256).clean
     repeats = TIMED_SIDE_PX // len(tile)
     image = record(np.tile(tile, (repeats, repeats)), 200, 0)
-    clocks: tuple[tuple[int, Callable[[], float]], ...] = (
-        (1, time.process_time),
-        (2, time.perf_counter),
-    )
+    calls = {name: partial(method, image) for name, method in TIMED.items()}
+    clocks: dict[int, Clock] = {1: time.process_time, 2: time.perf_counter}
     best = {name: [np.inf, np.inf] for name in TIMED}
     for _ in range(rounds):
-        for column, (threads, clock) in enumerate(clocks):
+        for column, (threads, clock) in enumerate(clocks.items()):
             torch.set_num_threads(threads)
-            for name, method in TIMED.items():
-                start = clock()
-                method(image)
-                best[name][column] = min(best[name][column], clock() - start)
+            for name, seconds in take_turns(calls, 1, clock).items():
+                best[name][column] = min(best[name][column], *seconds)
     torch.set_num_threads(1)
-    known = best[REFERENCE]
+    reference_s = best[REFERENCE][0]
     return [
-        [name, f"{cpu:.2f}", f"{known[0] / cpu:.1f}×", f"{wall:.2f}"]
+        [name, f"{cpu:.2f}", f"{reference_s / cpu:.1f}×", f"{wall:.2f}"]
         for name, (cpu, wall) in best.items()
     ]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from dps_methods import (
     wiener_candidates,
 )
 from dps_protocol import Image, Method
+from real_data import OFFSET_COUNTS, mitochondria, raw_stack
 from scipy.ndimage import zoom
 
 from napari_dps.core import ImageStack, Optics, finish
@@ -43,14 +43,6 @@ ER_METHODS: dict[str, Method | Candidates] = {
     "`network`, strength 0.75": stage(strength=0.75),
     "`network`, PSF measured": stage(psf="measured"),
 }
-
-
-def data_folder() -> Path | None:
-    """Return the folder of real images, if there is one."""
-    named = os.environ.get("NAPARI_DPS_DATA")
-    root = Path(__file__).resolve().parents[1]
-    folder = Path(named) if named else root.parent / "shared" / "data"
-    return folder if folder.is_dir() else None
 
 
 def er_image(folder: Path, level: str) -> ImageStack:
@@ -107,16 +99,8 @@ class Sample:
     notes: tuple[str, ...] = ()
 
 
-def sim_sample(
-    name: str, raw: np.ndarray, optics: Optics, truth: np.ndarray | None = None
-) -> Sample:
-    """Reconstruct raw SIM frames (9, Y, X) and sharpen the result."""
-    stack = ImageStack(
-        raw.reshape(3, 3, *raw.shape[-2:]).astype(np.float32) - 100,
-        "APYX",
-        pixel_size_nm=optics.pixel_size_nm,
-        optics=optics,
-    )
+def sim_sample(name: str, stack: ImageStack, truth: np.ndarray | None = None) -> Sample:
+    """Reconstruct raw SIM frames (A, P, Y, X) and sharpen the result."""
     context = Context("cpu")
     image = finish(
         reconstruct.STAGE.run(stack, reconstruct.ReconstructParameters(), context)
@@ -227,26 +211,20 @@ def picture(samples: Sequence[Sample], path: Path) -> None:
 
 def all_samples(folder: Path) -> dict[str, list[Sample]]:
     """Return the samples of each picture by the picture's name."""
-    mitochondria = tifffile.imread(folder / "sim9_hela_mito" / "raw.tif")
     simulated = folder / "sim9_line_pairs_simulated"
-    pairs = tifffile.imread(simulated / "raw_images.tif")
+    pairs = raw_stack(
+        tifffile.imread(simulated / "raw_images.tif"),
+        Optics(na=1.49, emission_nm=500, pixel_size_nm=60),
+        offset=OFFSET_COUNTS,
+    )
     truth = tifffile.imread(simulated / "ground_truth.tif")
     return {
         "dps_er": er_samples(folder),
         "dps_mitochondria": [
-            sim_sample(
-                "HeLa mitochondria, SIM",
-                mitochondria,
-                Optics(na=1.3, emission_nm=660, pixel_size_nm=65),
-            )
+            sim_sample("HeLa mitochondria, SIM", mitochondria(folder)),
         ],
         "dps_line_pairs": [
-            sim_sample(
-                "line pairs (simulated by others), SIM",
-                pairs,
-                Optics(na=1.49, emission_nm=500, pixel_size_nm=60),
-                truth,
-            )
+            sim_sample("line pairs (simulated by others), SIM", pairs, truth),
         ],
         "dps_confocal": [confocal_sample(folder)],
     }

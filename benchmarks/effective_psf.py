@@ -5,26 +5,32 @@ the networks have never seen), scored by |ln(k/k_true)|; decorrelation analysis 
 it, freed of its own bias on these images. Real images have no truth: what is measured
 is set beside the optics that their source states, where it does.
 
-    python benchmarks/effective_psf.py --by-structure --data ../shared/data \
+    python benchmarks/effective_psf.py --by-structure \
         --out docs/benchmarks/effective_psf.md
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import real_data
 import scipy.ndimage
 import tifffile
 from effective_psf_images import BLOBS, NEVER_SEEN, NEVER_SEEN_PSF, Sample, draw
+from page import options, publish, table
 
 from napari_dps.core import Optics
 from napari_dps.methods.effective_psf.estimate import EffectivePsf, effective_psf
 from napari_dps.metrics.decorrelation import decorrelation
+
+PAGE = "docs/benchmarks/effective_psf.md"
+COMMAND = f"python benchmarks/effective_psf.py --by-structure --out {PAGE}"
+Rows = list[list[str]]
+ERRORS = ("median %", "90 % below, %", "more than a quarter wrong, %")
 
 
 @dataclass(frozen=True)
@@ -55,21 +61,21 @@ def ask(samples: Iterator[Sample]) -> list[Answer]:
     return answers
 
 
-def quantiles(errors: np.ndarray) -> str:
-    """Median / 90 % / share beyond 25 %, in per cent."""
+def quantiles(errors: np.ndarray) -> list[str]:
+    """Median, 90 % and share beyond 25 %, in per cent."""
     errors = errors[np.isfinite(errors)]
     if not len(errors):
-        return "– | – | –"
+        return ["–"] * 3
     median, ninety = 100 * np.percentile(errors, (50, 90))
-    return f"{median:.1f} | {ninety:.1f} | {100 * np.mean(errors > 0.25):.1f}"
+    return [f"{median:.1f}", f"{ninety:.1f}", f"{100 * np.mean(errors > 0.25):.1f}"]
 
 
-def errors_of(answers: list[Answer]) -> str:
+def errors_of(answers: list[Answer]) -> list[str]:
     """Quantiles of the errors of some answers."""
     return quantiles(np.array([answer.error for answer in answers]))
 
 
-def row(name: str, answers: list[Answer]) -> list[str]:
+def rows_of(name: str, answers: list[Answer]) -> Rows:
     """Rows of the table for all, the identifiable, and the accepted images."""
     kinds = {
         "all": answers,
@@ -77,19 +83,19 @@ def row(name: str, answers: list[Answer]) -> list[str]:
         "accepted": [a for a in answers if a.psf.accepted],
     }
     return [
-        f"| {name}, {kind} | {len(some)} | {errors_of(some)} |"
+        [f"{name}, {kind}", str(len(some)), *errors_of(some)]
         for kind, some in kinds.items()
         if some
     ]
 
 
-def peer_rows(answers: list[Answer]) -> list[str]:
+def peer_row(answers: list[Answer]) -> list[str]:
     """Decorrelation analysis on the identifiable images, its median bias removed."""
     some = [a for a in answers if a.sample.identifiable]
     ratio = np.log([a.decorrelation / a.sample.cutoff for a in some])
     bias = np.nanmedian(ratio)
     name = f"decorrelation, bias of {100 * bias:+.0f} % removed, identifiable"
-    return [f"| {name} | {len(some)} | {quantiles(np.abs(ratio - bias))} |"]
+    return [name, str(len(some)), *quantiles(np.abs(ratio - bias))]
 
 
 def spoilt(seed: int) -> dict[str, Iterator[Sample]]:
@@ -125,18 +131,17 @@ def changed(sample: Sample, image: np.ndarray) -> Sample:
 
 def real_images(folder: Path) -> Iterator[tuple[str, np.ndarray, Optics | None]]:
     """Real images, and the optics their source states."""
-    raw = tifffile.imread(folder / "sim9_hela_mito" / "raw.tif").astype(np.float32)
-    optics = Optics(na=1.3, emission_nm=660, pixel_size_nm=65)
-    yield "HeLa mitochondria, mean of the raw frames", raw.mean(axis=0), optics
+    cell = real_data.mitochondria(folder)
+    mean = cell.data.mean(axis=(0, 1))
+    yield "HeLa mitochondria, mean of the raw frames", mean, cell.optics
     confocal = tifffile.imread(folder / "confocal_microtubules" / "cell5.tif")
     yield "confocal microtubules", confocal, None
     for level in ("01", "03", "05"):
         for kind in ("wf", "sim_gt"):
             name = f"{kind}_level_{level}.tif"
             yield f"ER, {name}", tifffile.imread(folder / "wf_sim_er" / name), None
-    raw = tifffile.imread(folder / "sim9_er_timelapse" / "raw.tif")
-    first = raw.reshape(-1, *raw.shape[-2:])[:9]
-    yield "ER time lapse, mean of the raw frames", first.mean(axis=0), None
+    mean = real_data.reticulum(folder).data.mean(axis=(0, 1))
+    yield "ER time lapse, mean of the raw frames", mean, None
     pair = folder / "sim15_microtubules_pair"
     for name in ("he_frames", "le_frames"):
         frames = tifffile.imread(pair / f"{name}.tif")
@@ -147,100 +152,98 @@ def real_images(folder: Path) -> Iterator[tuple[str, np.ndarray, Optics | None]]
             yield f"SIM image {path.stem} {index}", stack[index], None
 
 
-def real_rows(folder: Path) -> list[str]:
+def real_rows(folder: Path) -> Rows:
     """Rows of the table of real images."""
     rows = []
     for name, image, optics in real_images(folder):
         psf = effective_psf(image)
         verdict = "yes" if psf.accepted else psf.reason
         if optics is not None:
-            stated = optics.cutoff_per_pixel
-            verdict += f"; the stated optics say {stated:.3f}"
-        rows.append(
-            f"| {name} | {psf.cutoff_per_pixel or 0:.3f} | {psf.fwhm_px or 0:.2f} | "
-            f"{100 * (psf.relative_sd or 0):.0f} % | {verdict} |"
-        )
+            verdict += f"; the stated optics say {optics.cutoff_per_pixel:.3f}"
+        cutoff, width = psf.cutoff_per_pixel or 0, psf.fwhm_px or 0
+        deviation = f"{100 * (psf.relative_sd or 0):.0f} %"
+        rows.append([name, f"{cutoff:.3f}", f"{width:.2f}", deviation, verdict])
     return rows
 
 
-def report(options: argparse.Namespace) -> list[str]:
-    """Return the tables in Markdown."""
-    seed = options.seed
-    sets = {
-        "structures and PSFs as in training": draw(options.images, seed),
-        f"structures never seen ({', '.join(NEVER_SEEN)})": draw(
-            options.images * 2 // 5, seed + 1, structures=NEVER_SEEN
-        ),
-        f"PSF never seen ({NEVER_SEEN_PSF})": draw(
-            options.images * 2 // 5, seed + 2, psfs=(NEVER_SEEN_PSF,)
-        ),
-    }
-    lines = [
-        "| images | number | median % | 90 % below, % | more than a quarter wrong, % |",
-        "| --- | ---: | ---: | ---: | ---: |",
-    ]
-    answers = {name: ask(samples) for name, samples in sets.items()}
-    for name, some in answers.items():
-        lines += row(name, some)
+def accuracy(answers: dict[str, list[Answer]], *, by_structure: bool) -> str:
+    """Return the table of errors by set of images."""
+    rows = [row for name, some in answers.items() for row in rows_of(name, some)]
     first = next(iter(answers.values()))
-    lines += peer_rows(first)
-    if options.by_structure:
+    rows.append(peer_row(first))
+    if by_structure:
         for structure in dict.fromkeys(a.sample.structure for a in first):
-            lines += row(
-                structure, [a for a in first if a.sample.structure == structure]
-            )
+            same = [a for a in first if a.sample.structure == structure]
+            rows += rows_of(structure, same)
         for psf in dict.fromkeys(a.sample.psf for a in first):
-            lines += row(psf, [a for a in first if a.sample.psf == psf])
-    accepted = np.mean([a.psf.accepted for a in first])
-    milliseconds = 1000 * np.median([a.seconds for a in first])
-    lines += [
-        "",
-        f"Accepted of the first set: {100 * accepted:.0f} %. "
-        f"{milliseconds:.0f} ms of one thread an image (median).",
-        "",
-        "| images that mislead | number | accepted % | error of the accepted, "
-        "median % | 90 % below, % | more than a quarter wrong, % |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for name, samples in spoilt(seed + 10).items():
+            rows += rows_of(psf, [a for a in first if a.sample.psf == psf])
+    return table(["images", "number", *ERRORS], rows)
+
+
+def refusals(seed: int) -> str:
+    """Return the table of images that mislead."""
+    rows = []
+    for name, samples in spoilt(seed).items():
         some = ask(samples)
         kept = [a for a in some if a.psf.accepted]
-        lines.append(
-            f"| {name} | {len(some)} | {100 * len(kept) / len(some):.0f} "
-            f"| {errors_of(kept)} |"
-        )
-    if options.data is not None:
-        lines += [
-            "",
-            "| real image | k, cycles/px | FWHM, px | sd | accepted |",
-            "| --- | ---: | ---: | ---: | --- |",
-            *real_rows(options.data),
-        ]
-    return lines
+        share = f"{100 * len(kept) / len(some):.0f}"
+        rows.append([name, str(len(some)), share, *errors_of(kept)])
+    median, *others = ERRORS
+    header = ["images that mislead", "number", "accepted %"]
+    return table([*header, f"error of the accepted, {median}", *others], rows)
+
+
+def report(images: int, seed: int, *, by_structure: bool, data: Path | None) -> str:
+    """Return the page."""
+    answers = {
+        "structures and PSFs as in training": ask(draw(images, seed)),
+        f"structures never seen ({', '.join(NEVER_SEEN)})": ask(
+            draw(images * 2 // 5, seed + 1, structures=NEVER_SEEN)
+        ),
+        f"PSF never seen ({NEVER_SEEN_PSF})": ask(
+            draw(images * 2 // 5, seed + 2, psfs=(NEVER_SEEN_PSF,))
+        ),
+    }
+    first = next(iter(answers.values()))
+    accepted = np.mean([a.psf.accepted for a in first])
+    milliseconds = 1000 * np.median([a.seconds for a in first])
+    real = ""
+    if data is not None:
+        header = ["real image", "k, cycles/px", "FWHM, px", "sd", "accepted"]
+        real = table(header, real_rows(data))
+    return f"""# The effective PSF from one image
+
+`{COMMAND}`
+
+Errors are |ln(k/k_true)| of the Airy-equivalent cut-off. Identifiable: 100 photons or
+more and none of {", ".join(BLOBS)}. Half of the images have 350 photons or fewer, most
+have haze.
+
+{accuracy(answers, by_structure=by_structure)}
+
+Accepted of the first set: {100 * accepted:.0f} %.
+{milliseconds:.0f} ms of one thread an image (median).
+
+{refusals(seed + 10)}
+
+{real}
+"""
 
 
 def main() -> None:
     """Print the tables, and write them where told."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options(__doc__)
     parser.add_argument("--images", type=int, default=300)
     parser.add_argument("--seed", type=int, default=2027)
     parser.add_argument("--by-structure", action="store_true")
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
-    lines = report(options)
-    print("\n".join(lines))
-    if options.out is not None:
-        title = [
-            "# The effective PSF from one image",
-            "",
-            "Written by `python benchmarks/effective_psf.py --by-structure`. Errors "
-            "are |ln(k/k_true)| of the Airy-equivalent cut-off. Identifiable: 100 "
-            f"photons or more and none of {', '.join(BLOBS)}. Half of the images have "
-            "350 photons or fewer, most have haze.",
-            "",
-        ]
-        options.out.write_text("\n".join([*title, *lines]) + "\n", "utf-8")
+    parser.add_argument(
+        "--data", type=Path, default=real_data.data_folder(), help="real images"
+    )
+    chosen = parser.parse_args()
+    text = report(
+        chosen.images, chosen.seed, by_structure=chosen.by_structure, data=chosen.data
+    )
+    publish(text, chosen.out)
 
 
 if __name__ == "__main__":

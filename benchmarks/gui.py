@@ -9,15 +9,14 @@ process, interleaved, the least of the repeats.
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from page import machine, options, publish, table
 from qtpy.QtCore import QEventLoop, QObject, QTimer
 from qtpy.QtWidgets import QApplication
 
@@ -139,44 +138,51 @@ def preview_ms() -> tuple[float, float]:
 
 def main() -> None:
     """Measure and print a Markdown table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options(__doc__)
     parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--repeats", type=int, default=2)
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
+    chosen = parser.parse_args()
     application = QApplication.instance() or QApplication([])
-    size = options.size
+    size = chosen.size
     settings = SimulationSettings(height_px=size, width_px=size, photons=120)
     raw = simulate(settings).raw
     raw = raw.derive(raw.data.astype(np.float32) - np.float32(settings.offset_counts))
-    lines = [
-        f"Raw frames of {size}² pixels; later stages on the result of the one before.",
-        "",
-        "| stage | script (s) | worker (s) | ratio | median (ms) | 95 % (ms) | worst |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
+    rows = []
     image = raw
     for stage in STAGES:
         if stage.id == "dps":  # 1024² in, like the others
             part = image.data[:size, :size]
             image = replace(image, data=part)
-        row, image = measure(stage.id, image, options.repeats)
-        lines.append(
-            f"| {row['stage']} | {row['script_s']:.2f} | {row['worker_s']:.2f} | "
-            f"{row['ratio']:.2f} | {row['p50_ms']:.1f} | {row['p95_ms']:.1f} | "
-            f"{row['max_ms']:.0f} ms |"
+        row, image = measure(stage.id, image, chosen.repeats)
+        rows.append(
+            [
+                row["stage"],
+                *(f"{row[key]:.2f}" for key in ("script_s", "worker_s", "ratio")),
+                *(f"{row[key]:.1f}" for key in ("p50_ms", "p95_ms")),
+                f"{row['max_ms']:.0f} ms",
+            ]
         )
-        print(lines[-1], flush=True)
-    lines += ["", "| dock | first opening (s) | of the processor (s) |"]
-    lines += ["| --- | ---: | ---: |"]
-    lines += [f"| {name} | {a:.2f} | {b:.2f} |" for name, a, b in open_docks()]
+        print(" | ".join(rows[-1]), flush=True)
+    header = ["stage", "script (s)", "worker (s)", "ratio", "median (ms)"]
+    docks = [[name, f"{wall:.2f}", f"{cpu:.2f}"] for name, wall, cpu in open_docks()]
     median, slow = preview_ms()
-    lines += ["", f"srPSF preview, slider to picture: {median:.1f} ms median, "]
-    lines[-1] += f"{slow:.1f} ms 95th percentile."
-    text = "\n".join(lines)
-    print(text)
-    if options.out:
-        options.out.write_text(f"# The plugin\n\n{text}\n", encoding="utf-8")
+    publish(
+        f"""# The plugin
+
+`QT_QPA_PLATFORM=offscreen python benchmarks/gui.py --out docs/benchmarks/gui.md`
+
+Raw frames of {size}² pixels; later stages on the result of the one before.
+
+{table([*header, "95 % (ms)", "worst"], rows)}
+
+{table(["dock", "first opening (s)", "of the processor (s)"], docks)}
+
+srPSF preview, slider to picture: {median:.1f} ms median, {slow:.1f} ms 95th percentile.
+
+{machine("napari", "pyqt6", "torch")}.
+""",
+        chosen.out,
+    )
     application.quit()
 
 

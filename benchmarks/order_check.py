@@ -9,11 +9,10 @@ call without stripes.
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
+from page import options, publish, table
 
 from napari_dps.io import check_order
 from napari_dps.physics.simulate import simulate
@@ -21,6 +20,7 @@ from napari_dps.physics.simulate_settings import SimulationSettings
 
 STRUCTURES = ("microtubules", "er", "clathrin", "mitochondria", "actin")
 COUNTS = ((3, 3), (3, 5))
+OUTCOMES = ("right", "silent", "wrong")
 FLAWS = {"bleaching": 0.02, "intensity_jitter": 0.03, "phase_error_deg": 4.0}
 
 ROWS: tuple[tuple[str, dict[str, float]], ...] = (
@@ -74,28 +74,25 @@ def score(changes: dict[str, float], size: int, seeds: int) -> Counter[str]:
 
 def main() -> None:
     """Print the table, and write it where told."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path)
+    parser = options(__doc__)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--seeds", type=int, default=2)
-    options = parser.parse_args()
-    lines = [
-        "# The frame-order check",
-        "",
-        f"{len(STRUCTURES)} structures, 3×3 and 3×5, {options.size}², "
-        f"{options.seeds} seeds, each in the right and in a wrong order.",
-        "",
-        "| stacks | right | cannot tell | wrong |",
-        "| --- | --- | --- | --- |",
-    ]
+    chosen = parser.parse_args()
+    rows = []
     for title, changes in ROWS:
-        found = score(changes, options.size, options.seeds)
-        lines.append(
-            f"| {title} | {found['right']} | {found['silent']} | {found['wrong']} |"
-        )
-        print(lines[-1], flush=True)
-    if options.out is not None:
-        options.out.write_text("\n".join(lines) + "\n", "utf-8")
+        found = score(changes, chosen.size, chosen.seeds)
+        rows.append([title, *(str(found[key]) for key in OUTCOMES)])
+        print(" | ".join(rows[-1]), flush=True)
+    text = f"""# The frame-order check
+
+`python benchmarks/order_check.py --out docs/benchmarks/order_check.md`
+
+{len(STRUCTURES)} structures, 3×3 and 3×5, {chosen.size}², {chosen.seeds} seeds, each in
+the right and in a wrong order.
+
+{table(["stacks", "right", "cannot tell", "wrong"], rows)}
+"""
+    publish(text, chosen.out)
 
 
 if __name__ == "__main__":

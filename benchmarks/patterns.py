@@ -6,13 +6,12 @@ read and row noise) go through both in turn. The peer always answers; its answer
 as a call. It needs a search radius ``eta``: all of several are tried, and it is scored
 at the one that serves all stacks best, and at the best for each stack.
 
-    pip install -r benchmarks/requirements.txt
+    pip install --no-deps -r benchmarks/requirements.txt
     python benchmarks/patterns.py --out docs/benchmarks/patterns.md
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import math
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from page import options, publish, table
 from peer import peer_processor
 
 from napari_dps.core import Pattern
@@ -33,6 +33,7 @@ FREQUENCIES = (1.08, 0.9, 0.5)
 ETAS = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 PHOTON_EDGES = (5, 16, 50, 160, 500, 1600, 5000)
 TIMED_SIZE = 512
+PICTURE = "patterns.png"
 RIGHT_BINS = 1.5
 """A wave vector is right within this many bins of 1/field."""
 
@@ -124,9 +125,7 @@ def run_ours(simulation: Simulation) -> tuple[list[tuple], float]:
 def run_peer(simulation: Simulation, eta: float) -> tuple[list[np.ndarray], float]:
     """Wave vectors in cycles per pixel, and the CPU seconds."""
     optics = simulation.settings.optics
-    peer = peer_processor()
-    peer.NA, peer.wavelength = optics.na, optics.emission_nm / 1000
-    peer.pixelsize, peer.magnification = optics.pixel_size_nm / 1000, 1
+    peer = peer_processor(optics)
     peer.eta, peer.usePhases = eta, False
     frames = simulation.raw.data.reshape(-1, *simulation.raw.shape[-2:])
     frames = frames.astype(np.float32) - simulation.settings.offset_counts
@@ -186,36 +185,78 @@ def report(calls: list[Call], stacks: int, size: int) -> str:
     ours, theirs = time_both(TIMED_SIZE)
     oracle = _oracle(calls)
     alone = [c for c in called if c.status == "found"]
-    lines = [
-        f"{stacks} stacks of {size}² × 9, {len(calls)} angles. The peer is "
-        "napari-sim-processor 0.1.1; it needs a search radius `eta` and always "
-        "answers.",
-        "",
-        "| | napari-dps | peer, best single eta | peer, best eta of each stack |",
-        "| --- | --- | --- | --- |",
-        f"| right, of all angles | {len(right) / len(calls):.1%} "
-        f"| {peer[:, best].mean():.1%} (eta {ETAS[best]}) | {oracle.mean():.1%} |",
-        f"| false, of those called | {share(called, lambda c: not c.is_right):.1%} "
-        f"({sum(not c.is_right for c in called)} of {len(called)}) "
-        f"| {1 - peer[:, best].mean():.1%} | {1 - oracle.mean():.1%} |",
-        f"| … called alone (found) | {share(alone, lambda c: not c.is_right):.1%} "
-        f"({sum(not c.is_right for c in alone)} of {len(alone)}) | | |",
-        f"| called, of angles whose highest peak is right "
-        f"| {len(right) / max(len(tellable), 1):.1%} | | |",
-        f"| error of the wave vector, median / 90 %, bins | {np.median(errors):.3f} / "
-        f"{np.percentile(errors, 90):.3f} | {_peer_error(calls, best)} | |",
-        f"| error of the phase, median / 90 % | {np.median(phases):.1f}° / "
-        f"{np.percentile(phases, 90):.1f}° | | |",
-        f"| CPU time of one thread, {TIMED_SIZE}² × 9, least of 9 in turns "
-        f"| {ours:.0f} ms | {theirs:.0f} ms ({theirs / ours:.1f}×) | |",
-        "",
-        "Right answers of all angles, by photons in the bright pixels of a frame "
-        "and frequency of the stripes over the cut-off (napari-dps / peer at its best "
-        "single eta / peer at the best eta of each stack):",
-        "",
-        "| photons | " + " | ".join(f"{f:g}" for f in FREQUENCIES) + " |",
-        "| --- |" + " --- |" * len(FREQUENCIES),
+    called_falsely = sum(not c.is_right for c in called)
+    alone_falsely = sum(not c.is_right for c in alone)
+    header = ["", "napari-dps", "peer, best single eta", "peer, best eta of each stack"]
+    rows = [
+        [
+            "right, of all angles",
+            f"{len(right) / len(calls):.1%}",
+            f"{peer[:, best].mean():.1%} (eta {ETAS[best]})",
+            f"{oracle.mean():.1%}",
+        ],
+        [
+            "false, of those called",
+            f"{share(called_falsely, called)} ({called_falsely} of {len(called)})",
+            f"{1 - peer[:, best].mean():.1%}",
+            f"{1 - oracle.mean():.1%}",
+        ],
+        [
+            "… called alone (found)",
+            f"{share(alone_falsely, alone)} ({alone_falsely} of {len(alone)})",
+            "",
+            "",
+        ],
+        [
+            "called, of angles whose highest peak is right",
+            share(len(right), tellable),
+            "",
+            "",
+        ],
+        [
+            "error of the wave vector, median / 90 %, bins",
+            f"{np.median(errors):.3f} / {np.percentile(errors, 90):.3f}",
+            _peer_error(calls, best),
+            "",
+        ],
+        [
+            "error of the phase, median / 90 %",
+            f"{np.median(phases):.1f}° / {np.percentile(phases, 90):.1f}°",
+            "",
+            "",
+        ],
+        [
+            f"CPU time of one thread, {TIMED_SIZE}² × 9, least of 9 in turns",
+            f"{ours:.0f} ms",
+            f"{theirs:.0f} ms ({theirs / ours:.1f}×)",
+            "",
+        ],
     ]
+    return f"""# Finding the patterns
+
+`python benchmarks/patterns.py --out docs/benchmarks/patterns.md`
+
+Simulated raw stacks (5 structures × stripes at 1.08, 0.9 and 0.5 of the cut-off ×
+modulation 0.2–0.9 × 5–5000 photons in the bright pixels, haze 0–50 %, bleaching, phase
+and intensity errors, read and row noise): {stacks} of {size}² × 9, {len(calls)} angles.
+The peer is napari-sim-processor 0.1.1; it needs a search radius `eta` and always
+answers.
+
+{table(header, rows)}
+
+Right answers of all angles, by photons in the bright pixels of a frame and frequency of
+the stripes over the cut-off (napari-dps / peer at its best single eta / peer at the
+best eta of each stack):
+
+{by_photons(calls, peer[:, best], oracle)}
+
+![right and false answers against photons]({PICTURE})
+"""
+
+
+def by_photons(calls: list[Call], peer: np.ndarray, oracle: np.ndarray) -> str:
+    """Return the table of right answers by photons and frequency."""
+    rows = []
     for low, high in itertools.pairwise(PHOTON_EDGES):
         cells = []
         for frequency in FREQUENCIES:
@@ -227,16 +268,18 @@ def report(calls: list[Call], stacks: int, size: int) -> str:
             if not chosen:
                 cells.append("–")
                 continue
-            own = np.mean([calls[i] in right for i in chosen])
-            theirs_here = peer[chosen, best].mean()
-            cells.append(f"{own:.0%} / {theirs_here:.0%} / {oracle[chosen].mean():.0%}")
-        lines.append(f"| {low}–{high} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+            right = np.mean(
+                [calls[i].status != "not found" and calls[i].is_right for i in chosen]
+            )
+            theirs, best = peer[chosen].mean(), oracle[chosen].mean()
+            cells.append(f"{right:.0%} / {theirs:.0%} / {best:.0%}")
+        rows.append([f"{low}–{high}", *cells])
+    return table(["photons", *(f"{f:g}" for f in FREQUENCIES)], rows)
 
 
-def share(calls: list[Call], condition) -> float:
-    """Share of calls that fulfil a condition."""
-    return sum(condition(call) for call in calls) / max(len(calls), 1)
+def share(count: int, calls: list[Call]) -> str:
+    """Return a number of calls as a share of some."""
+    return f"{count / max(len(calls), 1):.1%}"
 
 
 def _oracle(calls: list[Call]) -> np.ndarray:
@@ -288,35 +331,24 @@ def draw(calls: list[Call], path: Path) -> None:
 
 def main() -> None:
     """Run the comparison."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options(__doc__)
     parser.add_argument("--stacks", type=int, default=300)
     parser.add_argument("--size", type=int, default=256, help="pixels a side")
     parser.add_argument("--seed", type=int, default=2026)
-    parser.add_argument("--out", type=Path, help="Markdown file; a PNG beside it")
-    options = parser.parse_args()
+    chosen = parser.parse_args()
     torch.set_num_threads(1)
     calls: list[Call] = []
-    for index in range(options.stacks):
-        calls += compare(index, options.size, options.seed)
+    for index in range(chosen.stacks):
+        calls += compare(index, chosen.size, chosen.seed)
         if index % 20 == 19:
-            print(f"{index + 1} of {options.stacks} stacks", flush=True)
-    text = report(calls, options.stacks, options.size)
-    print(text)
+            print(f"{index + 1} of {chosen.stacks} stacks", flush=True)
+    text = report(calls, chosen.stacks, chosen.size)
     for call in calls:
         if call.status != "not found" and not call.is_right:
             print("false:", call)
-    if options.out:
-        picture = options.out.with_suffix(".png")
-        draw(calls, picture)
-        head = (
-            "# Finding the patterns\n\n"
-            "Written by `python benchmarks/patterns.py --out FILE`: simulated raw "
-            "stacks (5 structures × stripes at 1.08, 0.9 and 0.5 of the cut-off × "
-            "modulation 0.2–0.9 × 5–5000 photons in the bright pixels, haze 0–50 %, "
-            "bleaching, phase and intensity errors, read and row noise).\n\n"
-        )
-        tail = f"\n![right and false answers against photons]({picture.name})\n"
-        options.out.write_text(head + text + tail, encoding="utf-8")
+    publish(text, chosen.out)
+    if chosen.out is not None:
+        draw(calls, chosen.out.with_name(PICTURE))
 
 
 if __name__ == "__main__":

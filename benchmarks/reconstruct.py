@@ -12,21 +12,15 @@ Errors are against a filter in double precision that shares no code with the sol
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import importlib.util
-import io
-import platform
 import statistics
 import sys
 import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
-import torch
-from peer import peer_processor
-from scipy.ndimage import fourier_shift
+from page import machine, options, publish, seconds_of, table
+from peer import on_our_grid, peer_with, use_one_thread
 
 from napari_dps.physics.sim.wiener import WienerSettings, WienerSolver
 from napari_dps.physics.simulate import SimulationSettings, blur_truth, simulate
@@ -62,46 +56,6 @@ def reference_of(frames, simulation):
     return module.reference_wiener(
         frames, simulation.patterns, optics, WienerSettings()
     )
-
-
-def use_one_thread():
-    """Keep everything that the peer may use to one thread."""
-    torch.set_num_threads(1)
-    with contextlib.suppress(ImportError):
-        import cv2
-
-        cv2.setNumThreads(1)
-    with contextlib.suppress(ImportError):
-        import pyfftw
-
-        pyfftw.config.NUM_THREADS = 1
-
-
-def peer_with(patterns, frames, optics):
-    """Return the peer's processor, calibrated to given patterns.
-
-    Its phases step by +120°, count from the centre of the image and have the other
-    sign; its wave vectors are in units of NA/λ.
-    """
-    with contextlib.redirect_stdout(io.StringIO()):
-        peer = peer_processor(*frames.shape[:2])
-    use_one_thread()
-    peer.NA, peer.wavelength = optics.na, optics.emission_nm / 1000
-    peer.pixelsize, peer.magnification = optics.pixel_size_nm / 1000, 1.0
-    unit_per_nm = optics.na / optics.emission_nm
-    centre = np.array(frames.shape[-2:]) / 2 * optics.pixel_size_nm
-    known = []
-    for pattern in patterns:
-        k = np.array(pattern.orders[0].wavevector_per_nm)
-        first, second = np.radians(pattern.phases_deg[:2])
-        sign = -1 if np.sin(second - first) > 0 else 1
-        phase = sign * (first + 2 * np.pi * k @ centre)
-        k_y, k_x = sign * k / unit_per_nm
-        known.append((k_x, k_y, phase, pattern.modulation))
-    answers = iter(known)
-    peer._refineCarrier = lambda *_: next(answers)
-    peer.calibrate(frames.reshape(-1, *frames.shape[-2:]), findCarrier=False)
-    return peer
 
 
 def peer_paths(peer, stack):
@@ -152,9 +106,7 @@ def take_turns(functions, rounds):
     for _ in range(rounds):
         for name, function in functions.items():
             function()
-            started = time.process_time()
-            function()
-            times[name].append(1000 * (time.process_time() - started))
+            times[name].append(1000 * seconds_of(function, time.process_time))
     return {name: (min(t), statistics.median(t)) for name, t in times.items()}
 
 
@@ -199,78 +151,57 @@ def compare(name, settings):
         f"{ratios[fastest_path]:.1f} times as fast as its fastest path here, "
         f"{fastest_path.removeprefix('peer ')}.",
         "",
-        "| | needs besides its requirements | CPU ms, best (median) "
-        f"| times {OURS} | correlation with truth |",
-        "| --- | --- | ---: | ---: | ---: |",
     ]
+    header = ["", "needs besides its requirements", "CPU ms, best (median)"]
+    header += [f"times {OURS}", "correlation with truth"]
+    rows = []
     for key, (fastest, median) in sorted(timed.items(), key=lambda item: item[1]):
         image = images[key]
         needs = paths[key][0] or "nothing" if key in paths else ""
-        if key in paths:  # its pixels lie half an output pixel further
-            image = np.fft.ifft2(fourier_shift(np.fft.fft2(image), (0.5, 0.5))).real
+        if key in paths:
+            image = on_our_grid(image)
         likeness = np.corrcoef(image.ravel(), truth.ravel())[0, 1]
-        lines.append(
-            f"| {key} | {needs} | {fastest:.1f} ({median:.1f}) | {ratios[key]:.1f} "
-            f"| {likeness:.3f} |"
-        )
-    return lines
+        row = [key, needs, f"{fastest:.1f} ({median:.1f})", f"{ratios[key]:.1f}"]
+        rows.append([*row, f"{likeness:.3f}"])
+    return [*lines, table(header, rows, text_columns=2)]
 
 
 def other_stacks():
     """Time and check napari-dps on other stacks; return lines of Markdown."""
-    lines = ["", "## Other stacks", ""]
-    lines += ["| stack | CPU ms | largest error |", "| --- | ---: | ---: |"]
+    rows = []
     for name, settings in OTHERS.items():
         simulation = simulate(settings)
         frames, optics = counts(simulation), simulation.raw.optics
         solver = WienerSolver(frames.shape[-2:], simulation.patterns, optics)
         error = relative_error(solver.solve(frames), reference_of(frames, simulation))
         fastest, _ = take_turns({name: lambda s=solver, f=frames: s.solve(f)}, 5)[name]
-        lines.append(f"| {name} | {fastest:.1f} | {error:.1e} |")
-    return lines
-
-
-def machine():
-    """Return what the figures depend on, in a line."""
-    processor = platform.processor()
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                processor = line.split(":")[1].strip()
-                break
-    packages = []
-    for name in ("torch", "numpy", "napari-sim-processor", *OPTIONAL):
-        with contextlib.suppress(PackageNotFoundError):
-            packages.append(f"{name} {version(name)}")
-    return f"{processor}; Python {platform.python_version()}, {', '.join(packages)}."
+        rows.append([name, f"{fastest:.1f}", f"{error:.1e}"])
+    header = ["stack", "CPU ms", "largest error"]
+    return ["", "## Other stacks", "", table(header, rows)]
 
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, help="Markdown file to write")
-    arguments = parser.parse_args()
+    chosen = options(__doc__).parse_args()
     use_one_thread()
     compared = [line for item in COMPARED.items() for line in compare(*item)]
     lines = [
         "# Reconstruction with known patterns",
         "",
-        "Written by `python benchmarks/reconstruct.py --out FILE`: simulated "
-        "microtubules, the exact patterns given to both, one thread, taking turns in "
-        "one process. The peer is napari-sim-processor; PyTorch, OpenCV and pyFFTW are "
-        "not among its requirements, it uses them where they are installed. Errors "
-        "are relative to the maximum, anywhere in the image, against a generalised "
-        "Wiener filter in double precision.",
+        "`python benchmarks/reconstruct.py --out docs/benchmarks/reconstruct.md`",
         "",
-        machine(),
+        "Simulated microtubules, the exact patterns given to both, one thread, taking",
+        "turns in one process. The peer is napari-sim-processor; PyTorch, OpenCV and",
+        "pyFFTW are not among its requirements, it uses them where they are installed.",
+        "Errors are relative to the maximum, anywhere in the image, against a",
+        "generalised Wiener filter in double precision.",
+        "",
+        f"{machine('torch', 'numpy', 'napari-sim-processor', *OPTIONAL)}.",
         *compared,
         *other_stacks(),
         "",
     ]
-    text = "\n".join(lines)
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(text, encoding="utf-8")
+    publish("\n".join(lines), chosen.out)
 
 
 if __name__ == "__main__":

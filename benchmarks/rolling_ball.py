@@ -8,22 +8,19 @@ each. The scenes are simulated: filaments on uneven background with Poisson nois
 
 from __future__ import annotations
 
-import argparse
-import os
-import platform
-import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
-import skimage
 from numpy.typing import NDArray
+from page import machine, options, publish, table, take_turns
 from scipy import ndimage
 from skimage.restoration import rolling_ball as skimage_rolling_ball
 
 from napari_dps.physics.rolling_ball import rolling_ball
 
 Array = NDArray[np.floating]
+Times = dict[str, float]
 RADIUS_PX = 50
 TOLERANCE = 0.005
 
@@ -66,25 +63,27 @@ def scenes() -> dict[str, Array]:
     }
 
 
-def cpu_ms(function: Callable[[], Array], best: float = np.inf) -> float:
-    """Return the CPU time of one call in ms, or ``best`` if that is less."""
-    started = time.thread_time()
-    function()
-    return min(best, 1e3 * (time.thread_time() - started))
+def ours(image: Array, radius_px: float = RADIUS_PX) -> dict[str, partial[Array]]:
+    """Return our two ways to call it: at the tolerance of the stage, and exactly."""
+    return {
+        "close": partial(rolling_ball, image, radius_px, tolerance=TOLERANCE),
+        "exact": partial(rolling_ball, image, radius_px, tolerance=0),
+    }
+
+
+def least_ms(functions: Mapping[str, Callable[[], Array]], rounds: int) -> Times:
+    """Return the least CPU time of each in ms."""
+    turns = take_turns(functions, rounds)
+    return {name: 1e3 * min(seconds) for name, seconds in turns.items()}
 
 
 def compare(image: Array, rounds: int = 3) -> list[str]:
     """Time ours at the tolerance and exactly, and scikit-image, in turns."""
-    peer = close = exact = np.inf
-    for _ in range(rounds):
-        peer = cpu_ms(
-            lambda: skimage_rolling_ball(image, radius=RADIUS_PX, workers=1), peer
-        )
-        for _ in range(5):
-            close = cpu_ms(
-                lambda: rolling_ball(image, RADIUS_PX, tolerance=TOLERANCE), close
-            )
-            exact = cpu_ms(lambda: rolling_ball(image, RADIUS_PX, tolerance=0), exact)
+    slow = {"peer": lambda: skimage_rolling_ball(image, radius=RADIUS_PX, workers=1)}
+    turns = [least_ms(slow, 1) | least_ms(ours(image), 5) for _ in range(rounds)]
+    peer, close, exact = (
+        min(turn[name] for turn in turns) for name in ("peer", "close", "exact")
+    )
     span = float(np.ptp(image.astype(float)))
     reference = skimage_rolling_ball(image.astype(float), radius=RADIUS_PX)
     errors = [
@@ -103,22 +102,15 @@ def compare(image: Array, rounds: int = 3) -> list[str]:
     ]
 
 
-def ours(size: int, radius_px: float) -> list[str]:
+def alone(size: int, radius_px: float) -> list[str]:
     """Time ours alone on larger images and balls."""
-    image = filaments(size)
-    close = exact = np.inf
-    for _ in range(2):
-        close = cpu_ms(
-            lambda: rolling_ball(image, radius_px, tolerance=TOLERANCE), close
-        )
-        exact = cpu_ms(lambda: rolling_ball(image, radius_px, tolerance=0), exact)
-    return [f"{size}²", f"{radius_px:g}", f"{close:.0f}", f"{exact:.0f}"]
-
-
-def table(header: list[str], rows: list[list[str]]) -> str:
-    """Write a Markdown table."""
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    times = least_ms(ours(filaments(size), radius_px), 2)
+    return [
+        f"{size}²",
+        f"{radius_px:g}",
+        f"{times['close']:.0f}",
+        f"{times['exact']:.0f}",
+    ]
 
 
 def report() -> str:
@@ -138,17 +130,16 @@ def report() -> str:
         ],
         [[name, *compare(image)] for name, image in scenes().items()],
     )
-    alone = table(
+    larger = table(
         ["counts", "radius, px", f"ours {close}, ms", "ours exact, ms"],
-        [ours(*case) for case in ((512, 500), (1024, 50), (2048, 50), (2048, 500))],
+        [alone(*case) for case in ((512, 500), (1024, 50), (2048, 50), (2048, 500))],
     )
     return f"""# Rolling ball
 
 `python benchmarks/rolling_ball.py --out docs/benchmarks/rolling_ball.md`
 
 CPU time of one thread, the least of several runs in turns in one process
-({platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__},
-scikit-image {skimage.__version__}). Errors are fractions of the image's range, against
+({machine("numpy", "scikit-image")}). Errors are fractions of the image's range, against
 scikit-image in float64; where the exact result differs, it is by the rounding of
 float32.
 
@@ -156,21 +147,14 @@ float32.
 
 Larger images and balls, ours alone:
 
-{alone}
+{larger}
 """
 
 
 def main() -> None:
     """Print the report, and write it if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, help="Markdown file to write")
-    out = parser.parse_args().out
-    text = report()
-    print(text)
-    if out is not None:
-        partial = out.with_suffix(".part")
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, out)
+    chosen = options(__doc__).parse_args()
+    publish(report(), chosen.out)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,8 @@ python benchmarks/tiles.py --out docs/benchmarks/tiles.md
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import gc
-import os
-import platform
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import psutil
 import torch
+from page import machine, options, publish, table
 
 from napari_dps.core import ImageStack, finish
 from napari_dps.core.context import Context
@@ -178,13 +176,6 @@ def overlaps(size: int) -> list[list[str]]:
     return rows
 
 
-def markdown(rows: list[list[str]], words: int) -> str:
-    """Write a table whose first columns are words, the others numbers."""
-    rule = ["---"] * words + ["---:"] * (len(rows[0]) - words)
-    lines = [rows[0], rule, *rows[1:]]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def cost(result: Result) -> list[str]:
     """Write memory and time."""
     return [f"{result.megabytes:.0f}", f"{result.seconds:.1f}"]
@@ -231,10 +222,9 @@ def report(size: int, pictured: Path | None) -> str:
         "memory, MB",
         "CPU time, s",
     ]
-    table = markdown([header, *rows], 2)
+    costs = table(header, rows, text_columns=2)
     first = ["Wiener filter", *(f"overlap {overlap_px} px" for overlap_px in OVERLAPS)]
-    reaches = markdown([first, *overlaps(size // 2)], 1)
-    machine = f"{platform.machine()}, Python {platform.python_version()}"
+    reaches = table(first, overlaps(size // 2))
     if pictured is not None:
         picture(shown, pictured)
     return f"""# Tiles against whole planes
@@ -245,9 +235,9 @@ Simulated frames of {size}² (3 × 3) for `denoise` and `reconstruct`, a reconst
 of {size}² for `artifacts` and `dps`. Tiles are counted in pixels of the grid that the
 stage works on, overlap not included. Memory is how far that of the process rises above
 what it was with the input loaded, the whole stage included; CPU time is that of one
-thread ({machine}, torch {torch.__version__}).
+thread ({machine("torch")}).
 
-{table}
+{costs}
 
 The networks see no farther than tiles overlap, so what is left is the rounding of
 float32. The Wiener filter reaches on and on, ever more faintly, and tiles fade into one
@@ -264,18 +254,13 @@ other overlaps than the {wiener_tiles.TILES.overlap_px} px that are used:
 
 def main() -> None:
     """Print the report, and write it if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, help="Markdown file to write")
+    parser = options(__doc__)
     parser.add_argument("--size", type=int, default=1024, help="edge of the planes, px")
-    options = parser.parse_args()
+    chosen = parser.parse_args()
     torch.set_num_threads(1)
-    out: Path | None = options.out
-    text = report(options.size, None if out is None else out.with_suffix(".png"))
-    print(text)
-    if out is not None:
-        partial = out.with_suffix(".part")
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, out)
+    out: Path | None = chosen.out
+    pictured = None if out is None else out.with_suffix(".png")
+    publish(report(chosen.size, pictured), out)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,11 @@ the truth blurred to 1/1.9 of the widefield PSF after a fit of scale and offset.
 
 from __future__ import annotations
 
-import argparse
 import itertools
-from pathlib import Path
 
 import numpy as np
 import torch
+from page import options, publish, table
 from scipy.ndimage import zoom
 
 from napari_dps.metrics.reference import fit_intensity, pearson, psnr_db
@@ -62,9 +61,7 @@ def reconstructions(settings: SimulationSettings) -> dict[str, tuple[float, floa
 
 def main() -> None:
     """Run the comparison."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, help="Markdown file")
-    options = parser.parse_args()
+    chosen = options(__doc__).parse_args()
     torch.set_num_threads(1)
     results: dict[int, list[dict[str, tuple[float, float]]]] = {}
     cases = itertools.product(STRUCTURES, MODULATIONS, PHOTONS)
@@ -81,24 +78,22 @@ def main() -> None:
         )
         results.setdefault(photons, []).append(reconstructions(settings))
     names = list(results[PHOTONS[0]][0])
-    lines = [
-        "| photons | " + " | ".join(names) + " |",
-        "| --- |" + " --- |" * len(names),
-    ]
+    lines = []
     everything = [row for rows in results.values() for row in rows]
     for label, rows in [*results.items(), ("all", everything)]:
         means = [np.mean([row[name] for row in rows], axis=0) for name in names]
         cells = [f"{decibel:.1f} / {r:.3f}" for decibel, r in means]
-        lines.append(f"| {label} | " + " | ".join(cells) + " |")
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if options.out:
-        head = (
-            "# Wiener parameter\n\n`python benchmarks/wiener_parameter.py`\n\n"
-            f"{len(everything)} simulated stacks of 256² × 9, patterns known: PSNR in "
-            "dB / correlation with the truth blurred to 1/1.9 of the widefield PSF.\n\n"
-        )
-        options.out.write_text(head + text, encoding="utf-8")
+        lines.append([str(label), *cells])
+    text = f"""# Wiener parameter
+
+`python benchmarks/wiener_parameter.py --out docs/benchmarks/wiener_parameter.md`
+
+{len(everything)} simulated stacks of 256² × 9, patterns known: PSNR in dB / correlation
+with the truth blurred to 1/1.9 of the widefield PSF.
+
+{table(["photons", *names], lines)}
+"""
+    publish(text, chosen.out)
 
 
 if __name__ == "__main__":
