@@ -76,8 +76,9 @@ def test_tiny_image_is_refused() -> None:
 
 def test_image_without_optics_is_refused() -> None:
     image = ImageStack(image_of(500).data, "YX")
-    with pytest.raises(InputError, match="--na"):
+    with pytest.raises(InputError, match="NA, emission") as caught:
         checked(image)
+    assert "optics.na" in caught.value.fields
 
 
 @pytest.mark.parametrize("brightness", [0.0, -1.0, 1000.0, float("nan")])

@@ -104,5 +104,5 @@ def test_scheduler_that_is_not_there_is_named(
     monkeypatch.setattr("napari_dps.batch.engine._CONNECT_S", 1)
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     for address in ("tcp://127.0.0.1:1", "nonsense://"):
-        with pytest.raises(InputError, match="--scheduler: got"):
+        with pytest.raises(InputError, match="scheduler: got"):
             run([folder], tmp_path, raw_settings(), scheduler=address)

@@ -251,7 +251,7 @@ def test_full_disk_is_told_and_leaves_what_is_done(
     assert row["status"] == "failed"
     words = {errno.ENOSPC: "disk is full", errno.EDQUOT: "quota", errno.EACCES: "perm"}
     assert words[error] in row["reason"]
-    assert "2 of 5 blocks are kept for --resume" in row["reason"]
+    assert "2 of 5 blocks are kept to resume from" in row["reason"]
     assert _visible(out) == []
     calls.stages.clear()
     (row,) = run([path], out, ASKED, resume=True)

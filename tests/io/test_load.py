@@ -59,7 +59,7 @@ def test_impossible_pixel_size_is_refused(raw: Path, size: float) -> None:
         ({"angles": 3}, "belong together"),
         ({"angles": 0, "phases": 3}, "1 or more"),
         ({"angles": 3, "phases": 5}, "18 frames do not fit"),
-        ({"order": "montage"}, "needs --angles"),
+        ({"order": "montage"}, "needs angles"),
         ({"angles": 3, "phases": 3, "order": "montage"}, "cannot be cut"),
     ],
 )

@@ -80,7 +80,7 @@ def test_angle_major_frames_are_told_from_phase_major_ones(
 def test_swapped_counts_are_found() -> None:
     check = check_order(flat(frames(2, phases=5)), angles=5, phases=3)
     assert (check.status, check.best) == ("wrong", "apyx 3×5")
-    assert "--angles and --phases" in check.message
+    assert "order, angles and phases" in check.message
 
 
 @pytest.mark.parametrize("true", [f"{''.join(p)}yx" for p in permutations("zap")])

@@ -185,7 +185,7 @@ def test_psf_is_measured_when_asked_for_and_the_optics_are_wrong() -> None:
     stated, quiet = run(wrong)
     measured, warnings = run(wrong, psf="measured")
     assert len(quiet) == len(warnings) == 1
-    assert "--modulation-factor auto" in quiet[0]
+    assert "dps.psf = measured" in quiet[0]
     assert "narrower than" in warnings[0]
     assert likeness(measured.data, truth) > likeness(stated.data, truth)
 
@@ -210,8 +210,9 @@ def test_under_sampled_optics_are_warned_of() -> None:
 
 
 def test_image_without_optics_is_refused() -> None:
-    with pytest.raises(InputError, match="--na"):
+    with pytest.raises(InputError, match="NA, emission") as caught:
         run(image_of(np.ones((16, 16)), optics=None))
+    assert "optics.na" in caught.value.fields
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from napari_dps.batch.table import (
     LEFT,
     WAS_DONE,
     Row,
-    failed_row,
+    left_row,
     write_table,
 )
 
@@ -30,8 +30,8 @@ __all__ = [
     "ResultFiles",
     "Row",
     "Source",
-    "failed_row",
     "find_sources",
+    "left_row",
     "run_batch",
     "stem",
     "write_images",

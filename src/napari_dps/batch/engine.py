@@ -9,16 +9,15 @@ from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_dps.batch.beside import PATIENCE_S, Cancelled
 from napari_dps.batch.job import Job, Source, open_source
 from napari_dps.batch.store import remove_others, stored
-from napari_dps.batch.table import FAILED, FAULT, Row, failed_row, finished_row
+from napari_dps.batch.table import Row, failed_row, finished_row
 from napari_dps.batch.work import Begun, begin, complete, run_block
 from napari_dps.core import InputError, Progress, finish, one_of, relay
-from napari_dps.core.errors import explain
+from napari_dps.core.errors import Failure, explain
 from napari_dps.core.progress import PART_TICKS
 from napari_dps.pipeline.units import Span
 from napari_dps.report import Json
@@ -34,22 +33,6 @@ _CONNECT_S = 15
 
 
 @dataclass(frozen=True)
-class Failure:
-    """Why a task has not come to its end.
-
-    Attributes
-    ----------
-    reason : str
-        For a person.
-    is_own : bool
-        Whether that is a fault of ours rather than of the input.
-    """
-
-    reason: str
-    is_own: bool = False
-
-
-@dataclass(frozen=True)
 class Planned:
     """An input and the blocks of time points that it is cut into."""
 
@@ -61,8 +44,7 @@ class Planned:
 def reason_of(problem: BaseException) -> Failure:
     """Return what a person is told of an error; the log has its traceback."""
     _log.debug("a task has failed", exc_info=problem)
-    text, can_be_mended = explain(problem)
-    return Failure(text, is_own=not can_be_mended)
+    return explain(problem)
 
 
 def run_batch(
@@ -138,7 +120,7 @@ def _plan(
             if not job.resume:
                 remove_others(source.files)
         except Exception as problem:  # noqa: BLE001 - told; the others go on
-            put(number, _row_of(source.path, reason_of(problem)))
+            put(number, failed_row(source.path, reason_of(problem)))
         else:
             plans.append(Planned(number, source, opened.spans))
     return plans
@@ -190,16 +172,12 @@ def _failed(plan: Planned, failure: Failure) -> Row:
     """Return the row of an input that failed, and keep what is done of it."""
     store = stored(plan.source.files)
     kept = sum(store.has(span) for span in plan.spans) if store is not None else 0
-    reason = failure.reason
     if kept:
-        reason += f" ({kept} of {len(plan.spans)} blocks are kept for --resume)"
+        more = f" ({kept} of {len(plan.spans)} blocks are kept to resume from)"
+        failure = replace(failure, detail=failure.detail + more)
     else:
         remove_others(plan.source.files)
-    return _row_of(plan.source.path, replace(failure, reason=reason))
-
-
-def _row_of(path: Path, failure: Failure) -> Row:
-    return failed_row(path, failure.reason, FAULT if failure.is_own else FAILED)
+    return failed_row(plan.source.path, failure)
 
 
 class _Monitor:
@@ -336,7 +314,7 @@ def _on_cluster(
                     else:
                         is_known = future.status == "error"
                         why = future.exception() if is_known else future.status
-                        lost = Failure(f"workers were lost: {why}", is_own=True)
+                        lost = Failure(f"workers were lost: {why}", kind="fault")
                         put(plan.number, _failed(plan, lost))
                     future.release()
         finally:
@@ -355,7 +333,9 @@ def _client(scheduler: str) -> distributed.Client:
         return Client(scheduler, timeout=_CONNECT_S)
     except (OSError, ValueError) as error:
         raise InputError(
-            "--scheduler", got=scheduler, allowed="the address of one, tcp://HOST:PORT"
+            field="scheduler",
+            got=scheduler,
+            allowed="the address of one, tcp://HOST:PORT",
         ) from error
 
 

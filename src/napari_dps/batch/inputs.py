@@ -91,7 +91,7 @@ def _check_collisions(sources: Sequence[Source], settings: Settings) -> None:
         if len(same) > 1:
             raise InputError(
                 "these inputs would write files of the same name: "
-                f"{', '.join(map(str, same))}; run them with different --out"
+                f"{', '.join(map(str, same))}; give each a folder of its own"
             )
     stages = [find_stage(name) for name in settings.stages or ()] or STAGES
     read = {source.path.resolve() for source in sources}

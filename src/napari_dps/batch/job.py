@@ -177,8 +177,7 @@ def open_source(job: Job, path: Path, *, check_order: bool = False) -> Opened:
     _check_named(job, steps)
     for stage in left_out(stack) if settings.stages is None else ():
         context.warn(
-            f"'{stage.id}' is left out: it needs NA, emission wavelength and pixel "
-            "size (--na, --emission-nm, --pixel-size-nm)"
+            f"'{stage.id}' is left out: it needs NA, emission wavelength and pixel size"
         )
     stack = as_given(stack, context, given.camera_offset)
     return Opened(stack, steps, _blocks(stack, steps), tuple(context.warnings))
@@ -203,4 +202,7 @@ def _check_named(job: Job, steps: tuple[Step, ...]) -> None:
             allowed=", ".join(ids),
         )
     if job.self_check and dps.STAGE.id not in ids:
-        raise InputError("--self-check is for the stage dps, which does not run")
+        raise InputError(
+            "the self-check is for the stage dps, which does not run",
+            field="self_check",
+        )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from napari_dps.core.errors import Failure
 from napari_dps.report import Json, write_csv
 
 Row = dict[str, Any]
@@ -65,9 +66,20 @@ _SIZES = {
 }
 
 
-def failed_row(path: Path, reason: str, status: str) -> Row:
-    """Return the row of an input that has no results."""
-    return {"file": str(path), "status": status, "reason": reason}
+def failed_row(path: Path, failure: Failure) -> Row:
+    """Return the row of an input that has no results; ``failure`` says why."""
+    status = FAILED if failure.kind == "input" else FAULT
+    return {
+        "file": str(path),
+        "status": status,
+        "reason": failure.text,
+        "failure": failure,
+    }
+
+
+def left_row(path: Path) -> Row:
+    """Return the row of an input that an interrupted batch has left."""
+    return {"file": str(path), "status": LEFT, "reason": "interrupted"}
 
 
 def write_table(rows: Sequence[Row], folder: Path) -> Path:
@@ -79,5 +91,9 @@ def write_table(rows: Sequence[Row], folder: Path) -> Path:
         The file.
     """
     path = folder / NAME
-    write_csv(rows, path)
+    write_csv([_for_a_file(row) for row in rows], path)
     return path
+
+
+def _for_a_file(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name != "failure"}

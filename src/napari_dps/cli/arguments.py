@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from napari_dps.core import InputError
+from napari_dps.core.errors import Failure
 from napari_dps.core.params import ParameterInfo, describe
 
 
@@ -48,9 +49,8 @@ def add_model(
     """
     group = parser.add_argument_group(title or table)
     for info in describe(model):
-        option = info.name.replace("_", "-")
         group.add_argument(
-            f"--{table}.{option}" if dotted else f"--{option}",
+            _option(table if dotted else "", info.name),
             dest=f"{table}.{info.name}",
             metavar=_placeholder(info),
             default=argparse.SUPPRESS,
@@ -95,6 +95,58 @@ def optics_tables(options: argparse.Namespace) -> dict[str, dict[str, str]]:
         )
     del optics["modulation_factor"]
     return {"optics": optics, "dps": {"psf": "measured"}}
+
+
+_WITHOUT_TABLE = ("input", "output", "optics", "pipeline", "simulation")
+"""Tables whose options are named without them."""
+
+
+def option_of(field: str) -> str:
+    """Return the option that sets a parameter; empty if there is none.
+
+    Parameters
+    ----------
+    field : str
+        Its path, as in a file of settings.
+
+    Examples
+    --------
+    >>> option_of("optics.emission_nm"), option_of("dps.strength"), option_of("device")
+    ('--emission-nm', '--dps.strength', '--device')
+    >>> option_of("recipe.steps")
+    ''
+    """
+    from napari_dps.stages import STAGES
+
+    table, _, name = field.rpartition(".")
+    if not table or table in _WITHOUT_TABLE:
+        return _option("", name)
+    return _option(table, name) if table in {s.id for s in STAGES} else ""
+
+
+def in_options(failure: Failure) -> str:
+    """Say what went wrong, with the options that mend it.
+
+    Examples
+    --------
+    >>> from napari_dps.core.errors import explain
+    >>> in_options(explain(InputError("no order", field="input.order")))
+    'no order (--order)'
+    >>> in_options(explain(InputError(field="optics.na", got=-1)))
+    'optics.na (--na): got -1'
+    >>> in_options(explain(InputError(field="device", got="tpu")))
+    '--device: got tpu'
+    """
+    options = [option for field in failure.fields if (option := option_of(field))]
+    what, names = failure.what, ", ".join(options)
+    if options and what in failure.fields and "." not in what:
+        return names + failure.detail
+    return f"{what} ({names}){failure.detail}" if options else failure.text
+
+
+def _option(table: str, name: str) -> str:
+    name = name.replace("_", "-")
+    return f"--{table}.{name}" if table else f"--{name}"
 
 
 def _placeholder(info: ParameterInfo) -> str:

@@ -80,13 +80,15 @@ def tell(problem: Exception, *, debug: bool, about: str = "") -> int:
         2 for what the user can mend (wrong input, files that cannot be read or
         written), else 1.
     """
+    from napari_dps.cli.arguments import in_options
     from napari_dps.core.errors import explain
 
     if debug:
         traceback.print_exception(problem)
-    text, can_be_mended = explain(problem)
+    failure = explain(problem)
+    text = in_options(failure)
     error(f"{about}: {text}" if about else text)
-    return USER_MISTAKE if can_be_mended else OWN_ERROR
+    return USER_MISTAKE if failure.kind == "input" else OWN_ERROR
 
 
 @contextmanager

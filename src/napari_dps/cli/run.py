@@ -186,7 +186,7 @@ def _run(
         if is_batch:
             known = {row["file"] for row in rows}
             left = [
-                batch.failed_row(source.path, "interrupted", batch.LEFT)
+                batch.left_row(source.path)
                 for source in sources
                 if str(source.path) not in known
             ]
@@ -203,7 +203,7 @@ def _tell(row: Row, files: ResultFiles, *, is_batch: bool) -> None:
     name = row["file"]
     if row["status"] in (batch.FAILED, batch.FAULT):
         about = f"{name}: " if is_batch else ""
-        console.error(about + row["reason"])
+        console.error(about + arguments.in_options(row["failure"]))
         return
     report = json.loads(files.report.read_text(encoding="utf-8"))
     for warning in report["warnings"]:

@@ -47,12 +47,14 @@ def resolve_device(name: str = "auto") -> torch.device:
         return torch.device("mps" if has_mps else "cpu")
     kind, _, index = name.partition(":")
     if kind not in DEVICES[1:] or (index and not index.isdigit()):
-        raise InputError("device", got=name, allowed="auto, cpu, cuda, cuda:N, mps")
+        raise InputError(
+            field="device", got=name, allowed="auto, cpu, cuda, cuda:N, mps"
+        )
     count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(has_mps)}[kind]
     if int(index or 0) >= count:
         present = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
         present += ["mps"] if has_mps else []
-        raise InputError("device", got=name, allowed=", ".join(present))
+        raise InputError(field="device", got=name, allowed=", ".join(present))
     return torch.device(name)
 
 

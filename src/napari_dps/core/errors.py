@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
 _SIGNS = (
     "out of memory",
     "can't allocate memory",
@@ -23,30 +27,64 @@ class InputError(NapariDpsError, ValueError):
     """The user's input cannot be used; the message says what came and what is allowed.
 
     The command line prints the message on one line and exits with code 2; the GUI
-    shows it as a notification.
+    shows it as a notification. Each of them names the parameters concerned in its own
+    words: ``--na`` here, "NA in Microscope" there.
 
     Parameters
     ----------
-    what : str
-        The thing that is wrong, in the user's words ("emission wavelength").
+    what : str, optional
+        The thing that is wrong, in the user's words ("emission wavelength"); by default
+        the path of the first parameter.
     got : object, optional
         The value received.
     allowed : str, optional
         What would have been accepted.
+    field : str or sequence of str, optional
+        Path of the parameter to mend, as in a file of settings ("optics.na"), or of
+        several.
+
+    Attributes
+    ----------
+    what, detail : str
+        The two halves of the message.
+    fields : tuple of str
+        Paths of the parameters to mend.
 
     Examples
     --------
     >>> print(InputError("NA", got=1.6, allowed="below the refractive index 1.515"))
     NA: got 1.6; allowed: below the refractive index 1.515
+    >>> print(InputError(field="optics.na", got=-1, allowed="above 0"))
+    optics.na: got -1; allowed: above 0
     """
 
-    def __init__(self, what: str, *, got: object = None, allowed: str = "") -> None:
-        message = what
-        if got is not None:
-            message += f": got {got}"
+    def __init__(
+        self,
+        what: str = "",
+        *,
+        got: object = None,
+        allowed: str = "",
+        field: str | Sequence[str] = (),
+    ) -> None:
+        self.fields = (field,) if isinstance(field, str) else tuple(field)
+        self.what = what or ", ".join(self.fields)
+        self.detail = "" if got is None else f": got {got}"
         if allowed:
-            message += f"; allowed: {allowed}"
-        super().__init__(message)
+            self.detail += f"; allowed: {allowed}"
+        super().__init__(self.what + self.detail)
+
+    def at(self, where: str) -> InputError:
+        """Return the same error with the place in the data, said last.
+
+        Examples
+        --------
+        >>> print(InputError("counts", got=-1).at(" (T 2/3)"))
+        counts: got -1 (T 2/3)
+        """
+        error = InputError(self.what, field=self.fields)
+        error.detail = self.detail + where
+        error.args = (error.what + error.detail,)
+        return error
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -69,7 +107,38 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def explain(problem: BaseException) -> tuple[str, bool]:
+@dataclass(frozen=True)
+class Failure:
+    """Why something came to no result, for the person who asked for it.
+
+    Attributes
+    ----------
+    what, detail : str
+        The two halves of a sentence; between them a front end names the parameters.
+    kind : {"input", "memory", "fault"}
+        What the user can mend (a wrong input, a file that cannot be read or written);
+        a lack of memory; a fault of napari-dps itself.
+    fields : tuple of str
+        Paths of the parameters to mend, such as "optics.na".
+    """
+
+    what: str
+    detail: str = ""
+    kind: Literal["input", "memory", "fault"] = "input"
+    fields: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The sentence as it stands, for files and for Python."""
+        return self.what + self.detail
+
+    @property
+    def is_user_error(self) -> bool:
+        """Whether the user can do something about it."""
+        return self.kind != "fault"
+
+
+def explain(problem: BaseException) -> Failure:
     """Say in one sentence what went wrong.
 
     Parameters
@@ -79,24 +148,30 @@ def explain(problem: BaseException) -> tuple[str, bool]:
 
     Returns
     -------
-    (str, bool)
-        The sentence, and whether the user can mend it: a wrong input, a file that
-        cannot be read or written.
+    Failure
 
     Examples
     --------
-    >>> explain(InputError("wavelength", got=-3, allowed="above 0"))
-    ('wavelength: got -3; allowed: above 0', True)
+    >>> explain(InputError("wavelength", got=-3, allowed="above 0")).text
+    'wavelength: got -3; allowed: above 0'
+    >>> explain(RuntimeError("CUDA out of memory. Tried …")).kind
+    'memory'
     """
     if isinstance(problem, InputError):
-        return str(problem), True
+        return Failure(problem.what, problem.detail, "input", problem.fields)
     if isinstance(problem, OSError):
         name = f"{problem.filename}: " if problem.filename else ""
-        return f"{name}{problem.strerror or problem}", True
+        return Failure(f"{name}{problem.strerror or problem}")
     if is_out_of_memory(problem):
-        return "not enough memory for an image of this size", False
-    return (
-        f"unexpected {type(problem).__name__}: {problem}; this is a fault of "
-        "napari-dps: please report it with the traceback that --debug shows",
-        False,
+        return Failure(
+            "not enough memory for an image of this size: take a part of it, or "
+            "another device",
+            kind="memory",
+        )
+    said = str(problem).strip() or "no message"
+    return Failure(
+        f"unexpected {type(problem).__name__}: {said}; this is a fault of napari-dps: "
+        "please report it with its traceback",
+        kind="fault",
+        fields=("debug",),
     )

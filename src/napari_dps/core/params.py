@@ -125,13 +125,16 @@ def parse(model: type[M], values: Mapping[str, Any], where: str) -> M:
         name = ".".join(str(part) for part in (where, *first["loc"]) if part != "")
         if first["type"] == "extra_forbidden":
             raise InputError(
-                f"{name} is not a parameter", allowed=", ".join(model.model_fields)
+                f"{name} is not a parameter",
+                allowed=", ".join(model.model_fields),
             ) from error
         if first["type"] == "missing":
-            raise InputError(f"{name} is missing") from error
+            raise InputError(f"{name} is missing", field=name) from error
         reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
         if first["type"] == "value_error":
-            raise InputError(f"{name}: {reason}") from error
+            raise InputError(f"{name}: {reason}", field=name) from error
         info = {info.name: info for info in describe(model)}.get(name.split(".")[-1])
         allowed = info.allowed if info else reason
-        raise InputError(name, got=repr(first["input"]), allowed=allowed) from error
+        raise InputError(
+            got=repr(first["input"]), allowed=allowed, field=name
+        ) from error

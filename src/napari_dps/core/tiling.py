@@ -156,7 +156,7 @@ def tile_edge(
             context.cache[key] = _edge_for_memory(shape, needs, context, device)
         edge = context.cache[key]
     elif edge < LEAST_TILE_PX:
-        raise InputError("tile_px", got=edge, allowed=f"{LEAST_TILE_PX} or more")
+        raise InputError(field="tile_px", got=edge, allowed=f"{LEAST_TILE_PX} or more")
     edge = min(edge, context.cache.get(_key(needs), edge))
     return edge if edge >= max(shape) else max(_on_grid(edge), LEAST_TILE_PX)
 

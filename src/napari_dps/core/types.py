@@ -173,7 +173,7 @@ class ImageStack(StackInfo, _Pixels):
         """
         if self.optics is None:
             raise InputError(
-                f"{purpose} needs NA, emission wavelength and pixel size "
-                "(--na, --emission-nm, --pixel-size-nm)"
+                f"{purpose} needs NA, emission wavelength and pixel size",
+                field=("optics.na", "optics.emission_nm", "optics.pixel_size_nm"),
             )
         return self.optics

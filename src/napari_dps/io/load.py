@@ -112,7 +112,9 @@ def arrange(
         if order in MONTAGES:
             wrong += "; for tiles try the other of montage, montage-pa"
         if refuse_wrong_order:
-            raise InputError(f"{wrong}; an order that is named is believed")
+            raise InputError(
+                f"{wrong}; an order that is named is believed", field="input.order"
+            )
         warn(wrong)
     metadata = raw.metadata
     pixel_size_nm = _pixel_size(metadata.pixel_size_nm, pixel_size_nm, warn)
@@ -154,15 +156,23 @@ def _frames(
     data, letters = _restored(raw)
     dims = list(zip(letters.lower(), data.shape[:-2], strict=True))
     if (angles is None) != (phases is None):
-        raise InputError("--angles and --phases belong together")
+        raise InputError(
+            "angles and phases belong together", field=("input.angles", "input.phases")
+        )
     hint = ""
     if angles is None or phases is None:
         if order in MONTAGES:
-            raise InputError(f"order {order} needs --angles and --phases")
+            raise InputError(
+                f"order {order} needs angles and phases",
+                field=("input.angles", "input.phases"),
+            )
         frame_order = plain_order(dims, order)
     elif angles < 1 or phases < 1:
         raise InputError(
-            "angles × phases", got=f"{angles} × {phases}", allowed="1 or more of each"
+            "angles × phases",
+            got=f"{angles} × {phases}",
+            allowed="1 or more of each",
+            field=("input.angles", "input.phases"),
         )
     elif order in MONTAGES:
         data, tiles = untile(data, angles, phases, order)
@@ -203,7 +213,12 @@ def _pixel_size(stored: float | None, given: float | None, warn: Warn) -> float 
     if given is None:
         return stored
     if not 0 < given < math.inf:
-        raise InputError("pixel size in nm", got=given, allowed="above 0")
+        raise InputError(
+            "pixel size in nm",
+            got=given,
+            allowed="above 0",
+            field="optics.pixel_size_nm",
+        )
     if stored is not None and abs(given / stored - 1) > 0.01:
         warn(f"pixel size {given:g} nm is used; the file's metadata says {stored:g} nm")
     return given

@@ -107,7 +107,12 @@ def plain_order(dims: Dims, order: str | None = None) -> FrameOrder:
     kept = [(c, size) for c, size in dims if size > 1 or c in letters]
     if "q" in letters or len(letters) != len(kept):
         names = "".join(c for c, _ in kept) + "yx"
-        raise InputError("order", got=order, allowed=f"like the file's {names}")
+        raise InputError(
+            "order",
+            got=order,
+            allowed=f"like the file's {names}",
+            field="input.order",
+        )
     return FrameOrder(letters, tuple(size for _, size in kept))
 
 
@@ -147,7 +152,8 @@ def sim_order(
     if total % (angles * phases):
         raise InputError(
             f"{total} frames do not fit {angles} angles × {phases} phases "
-            f"= {angles * phases} frames an image{_alternatives(total)}"
+            f"= {angles * phases} frames an image{_alternatives(total)}",
+            field=("input.angles", "input.phases"),
         )
     if order is None:
         reading = reading_by_sizes(dims, angles, phases, z_holds)
@@ -172,7 +178,12 @@ def _read_as(dims: Dims, order: str, angles: int, phases: int) -> Reading:
     """Take the first reading that an order of the user allows."""
     letters = _letters(order).replace("q", "ap")
     if not {"a", "p"} <= set(letters):
-        raise InputError("order", got=order, allowed=f"with a and p; {_ORDERS}")
+        raise InputError(
+            "order",
+            got=order,
+            allowed=f"with a and p; {_ORDERS}",
+            field="input.order",
+        )
     reading = next(readings_of_letters(dims, letters, angles, phases), None)
     if reading is not None:
         return reading
@@ -182,12 +193,14 @@ def _read_as(dims: Dims, order: str, angles: int, phases: int) -> Reading:
         raise InputError(
             f"the file does not say how {total} frames split into {', '.join(lead)}",
             allowed="an order with one of them",
+            field="input.order",
         )
     shape = " × ".join(f"{size} ({c})" for c, size in dims)
     raise InputError(
         "order",
         got=f"{order} for {shape} frames, {angles} angles × {phases} phases",
         allowed=_ORDERS,
+        field="input.order",
     )
 
 
@@ -198,7 +211,7 @@ def _letters(order: str) -> str:
     clean = set(letters) <= set("tczapq") and len(set(letters)) == len(letters)
     both = "q" in letters and {"a", "p"} & set(letters)
     if not text.endswith("yx") or not clean or both:
-        raise InputError("order", got=order, allowed=_ORDERS)
+        raise InputError("order", got=order, allowed=_ORDERS, field="input.order")
     return letters
 
 

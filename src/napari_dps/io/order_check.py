@@ -116,9 +116,9 @@ def check_frame_order(frames: NDArray[Any] | Planes, claimed: FrameOrder) -> Ord
         return OrderCheck("unclear", best, scores, text)
     if best == name:
         return OrderCheck("confirmed", best, scores, f"frame order {best} confirmed")
-    text = f"the frames look like order {best}, not {name}: check --order"
+    text = f"the frames look like order {best}, not {name}: check the order"
     if best.split()[1] != name.split()[1]:
-        text += ", --angles and --phases"
+        text += ", angles and phases"
     return OrderCheck("wrong", best, scores, text)
 
 

@@ -57,6 +57,7 @@ def reading_by_sizes(dims: Dims, angles: int, phases: int, z_holds: str) -> Read
                 "angles × phases",
                 got=f"{angles} × {phases}",
                 allowed=f"{sizes['a']} angles × {sizes['p']} phases",
+                field=("input.angles", "input.phases"),
             )
         return Reading(dims)
     unit = angles * phases
@@ -69,6 +70,7 @@ def reading_by_sizes(dims: Dims, angles: int, phases: int, z_holds: str) -> Read
         raise InputError(
             f"no dimension of the file ({shape}) holds {unit} raw frames",
             allowed="an order that says how they lie",
+            field="input.order",
         )
     chosen = min(holders, key=lambda i: ("qztca".find(dims[i][0]), -i))
     split = _split(dims[chosen], angles, phases, z_holds)

@@ -41,8 +41,13 @@ def give_patterns(stack: ImageStack, patterns: Iterable[Pattern]) -> ImageStack:
     ('given', ())
     """
     if not stack.is_raw:
-        raise InputError("--patterns is for raw SIM frames (--angles, --phases)")
+        raise InputError(
+            "known patterns are for raw SIM frames, of several angles and phases",
+            field=("patterns", "input.angles", "input.phases"),
+        )
     given = tuple(pattern.as_given() for pattern in patterns if pattern.is_usable)
     if not given:
-        raise InputError("none of the given patterns has a wave vector")
+        raise InputError(
+            "none of the given patterns has a wave vector", field="patterns"
+        )
     return replace(stack, patterns=given)

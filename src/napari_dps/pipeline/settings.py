@@ -213,6 +213,7 @@ class Settings:
                     f"values of optics.{name}, one a channel",
                     got=len(value),
                     allowed=f"{channels}, or one for all",
+                    field=f"optics.{name}",
                 )
         found = [self._optics_of(stack, channel) for channel in range(channels)]
         first = found[0]
@@ -239,10 +240,10 @@ class Settings:
             return None
         for name in ("na", "emission_nm", "pixel_size_nm"):
             if values.get(name) is None:
-                flag = "--" + name.replace("_", "-")
                 raise InputError(
                     f"the optics are incomplete: {name} is missing, and the file does "
-                    f"not tell it; give {flag}"
+                    "not tell it",
+                    field=f"optics.{name}",
                 )
         return parse(Optics, values, "optics")
 
@@ -252,7 +253,7 @@ def _checked_optics(values: Mapping[str, Any]) -> dict[str, float | tuple[float,
     listed = {name: _as_list(value) for name, value in values.items()}
     if len(listed.get("pixel_size_nm", [0])) > 1:
         raise InputError(
-            "optics.pixel_size_nm",
+            field="optics.pixel_size_nm",
             got=repr(values["pixel_size_nm"]),
             allowed="one value for all channels",
         )

@@ -31,7 +31,10 @@ def find_stage(stage_id: str, stages: Sequence[Stage[Any]] = STAGES) -> Stage[An
         if stage.id == stage_id:
             return stage
     raise InputError(
-        "stage", got=repr(stage_id), allowed=", ".join(stage.id for stage in stages)
+        "stage",
+        got=repr(stage_id),
+        allowed=", ".join(stage.id for stage in stages),
+        field="pipeline.stages",
     )
 
 
@@ -72,6 +75,7 @@ def choose_steps(
         raise InputError(
             f"no stage is chosen for an image with axes {image.axes}",
             allowed=", ".join(stage.id for stage in stages),
+            field="pipeline.stages",
         )
     _check_chain(image.axes, chosen)
     given = parameters or {}
@@ -132,7 +136,9 @@ def _check_chain(axes: str, chosen: Sequence[Stage[Any]]) -> None:
     seen: set[str] = set()
     for stage in chosen:
         if stage.id in seen:
-            raise InputError(f"stage '{stage.id}' is named twice")
+            raise InputError(
+                f"stage '{stage.id}' is named twice", field="pipeline.stages"
+            )
         seen.add(stage.id)
         if not _fits(axes, stage.takes):
             raise InputError(

@@ -223,7 +223,7 @@ def _run_unit(
             image = yield from within(running, number * PART_TICKS, total)
         except InputError as error:
             if unit.where:
-                raise InputError(f"{error}{unit.where}") from error
+                raise error.at(unit.where) from error
             raise
         warnings = context.take_over(part, channel.label)
         tallies.append(Tally(time.perf_counter() - started, warnings))

@@ -193,7 +193,10 @@ def _told(image: ImageStack, parameters: DenoiseParameters) -> ImageStack:
     given = load_patterns(parameters.patterns)
     known = tuple(pattern.as_given() for pattern in given if pattern.is_usable)
     if not known:
-        raise InputError(f"{parameters.patterns}: no pattern has a wave vector")
+        raise InputError(
+            f"{parameters.patterns}: no pattern has a wave vector",
+            field="denoise.patterns",
+        )
     return image.derive(image.data, patterns=known)
 
 

@@ -207,16 +207,18 @@ def _check_layout(image: ImageStack, parameters: ReconstructParameters) -> None:
     layout = image.size("A"), image.size("P")
     if layout == HEXAGONAL_LAYOUT and parameters.layout == "linear":
         raise InputError(
-            "reconstruct.layout for 1 × 7 frames and reconstruct.method network",
+            "layout for 1 × 7 frames and method network",
             got="linear",
             allowed="hexagonal; or method wiener",
+            field=("reconstruct.layout", "reconstruct.method"),
         )
     if layout not in TRAINED_LAYOUTS:
         known = ", ".join(f"{a} × {p}" for a, p in TRAINED_LAYOUTS)
         raise InputError(
-            "angles × phases for reconstruct.method network",
+            "angles × phases for method network",
             got=f"{layout[0]} × {layout[1]}",
             allowed=f"{known}; or method wiener",
+            field="reconstruct.method",
         )
 
 

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from qtpy.QtCore import QCoreApplication, QEvent, QObject, QThread
 
-from napari_dps._qt.bridge.runner import Failure, Runner, explain
+from napari_dps._qt.bridge.runner import Runner
+from napari_dps._qt.bridge.wording import in_docks
 from napari_dps.core import InputError, Progress
+from napari_dps.core.errors import explain
 
 Steps = Generator[Progress, None, Any]
 
@@ -233,6 +235,7 @@ def test_program_that_ends_during_a_run_closes_it_and_begins_no_other(
 
 
 def test_failure_of_unknown_kind_names_its_type() -> None:
-    assert explain(KeyError("x")) == Failure(
-        "Unexpected error (KeyError): 'x'. The log tells where.", is_user_error=False
-    )
+    failure = explain(KeyError("x"))
+    assert "unexpected KeyError: 'x'" in failure.text
+    assert not failure.is_user_error
+    assert in_docks(failure).endswith("with its traceback (in the log)")

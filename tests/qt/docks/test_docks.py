@@ -192,7 +192,7 @@ class Hold:
             self.reached.set()
             self.go.wait(10)
             yield Progress(2, 2)
-            context.warn("mind the gap, see --patterns")
+            context.warn("mind the gap")
             return image.derive(image.data.astype(np.float32))
         finally:
             self.closed.set()
@@ -224,7 +224,7 @@ def test_second_click_never_starts_a_second_run(
     qtbot.wait(20)
     assert hold.runs == 1
     assert len(viewer.layers) == 2
-    assert dock.bar.messages.texts == ("mind the gap, see Load patterns",)
+    assert dock.bar.messages.texts == ("mind the gap",)
     assert "done in" in dock.bar.status.text()
 
 

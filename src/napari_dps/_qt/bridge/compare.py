@@ -15,6 +15,7 @@ from napari_dps._qt.bridge.layers import (
     place_in_nm,
     stack_layer,
 )
+from napari_dps._qt.bridge.wording import in_docks
 from napari_dps.core import ImageStack, InputError, Progress
 from napari_dps.figures.panels import Panel, side_by_side
 from napari_dps.figures.theme import save_figure
@@ -105,7 +106,7 @@ def measure_all(
         try:
             values = measure(item.stack(), known)
         except InputError as error:
-            values = {"error": str(error)}
+            values = {"error": in_docks(error)}
         rows.append({"layer": item.name, **values})
     yield Progress(len(items), len(items))
     return rows

@@ -13,13 +13,12 @@ import time
 import weakref
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal
 
-from napari_dps.core import InputError, Progress
-from napari_dps.core.errors import is_out_of_memory
+from napari_dps.core import Progress
+from napari_dps.core.errors import explain
 
 _log = logging.getLogger(__name__)
 
@@ -29,39 +28,6 @@ _PATIENCE_S = 60.0
 """How long a program whose windows are closed waits for the step at work, which takes
 about a second: a thread that is inside torch when Python ends aborts the program."""
 _TICK_MS = 1000  # each tick paints the window anew, canvas included
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a run failed, for the person who started it."""
-
-    text: str
-    is_user_error: bool
-
-
-def explain(error: BaseException) -> Failure:
-    """Put an exception into words.
-
-    Examples
-    --------
-    >>> explain(InputError("NA", got=1.6, allowed="below 1.515")).text
-    'NA: got 1.6; allowed: below 1.515'
-    >>> "memory" in explain(RuntimeError("CUDA out of memory. Tried …")).text
-    True
-    """
-    if isinstance(error, InputError):
-        return Failure(str(error), is_user_error=True)
-    if is_out_of_memory(error):
-        return Failure(
-            "There is not enough memory for this image. Try a part of it, the current "
-            "frame only, or the device cpu.",
-            is_user_error=True,
-        )
-    name, text = type(error).__name__, str(error)
-    first = text.strip().splitlines()[0] if text.strip() else "no message"
-    return Failure(
-        f"Unexpected error ({name}): {first}. The log tells where.", is_user_error=False
-    )
 
 
 class _Job:

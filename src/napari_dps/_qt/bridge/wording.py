@@ -1,28 +1,64 @@
-"""Messages of the pipeline in the words of the docks."""
+"""What went wrong, with the parameters named by their place in the docks."""
 
-import re
+from pydantic import BaseModel
 
-_IN_GUI_WORDS = {
-    "--modulation-factor auto": "PSF: measured",
-    "--patterns": "Load patterns",
-    "--pixel-size-nm": "pixel size",
-    "--emission-nm": "emission wavelength",
-    "--na": "NA",
-    "--order": "the order of the frames",
-    "--angles": "angles",
-    "--phases": "phases",
-    "--device": "device",
+from napari_dps.core import Optics
+from napari_dps.core.errors import Failure, explain
+from napari_dps.core.params import describe
+from napari_dps.pipeline import InputSettings
+from napari_dps.stages import STAGES
+
+_PLACES = {
+    "input.angles": "Angles × phases",
+    "input.phases": "Angles × phases",
+    "input.order": "Frame order",
+    "patterns": "Load patterns",
+    "device": "Device",
+    "debug": "in the log",
+}
+_SECTIONS: dict[str, tuple[type[BaseModel], str]] = {
+    "optics": (Optics, "Microscope"),
+    "input": (InputSettings, "Microscope"),
+    **{stage.id: (stage.parameters, stage.title) for stage in STAGES},
 }
 
 
-def in_gui_words(text: str) -> str:
-    """Name what a message of the pipeline says by its place in the docks.
+def place_of(field: str) -> str:
+    """Return where the docks set a parameter; empty if they do not.
+
+    Parameters
+    ----------
+    field : str
+        Its path, as in a file of settings.
 
     Examples
     --------
-    >>> in_gui_words("give --pixel-size-nm")
-    'give pixel size'
+    >>> place_of("optics.na"), place_of("dps.strength"), place_of("scheduler")
+    ('NA in Microscope', 'Strength in Super-resolution (DPS)', '')
     """
-    for flag, words in _IN_GUI_WORDS.items():
-        text = text.replace(flag, words)
-    return re.sub(r"--([a-z]+)\.([a-z-]+)", r"\2", text)
+    table, _, name = field.rpartition(".")
+    if field in _PLACES or table not in _SECTIONS:
+        return _PLACES.get(field, "")
+    model, section = _SECTIONS[table]
+    titles = {info.name: info.title for info in describe(model)}
+    return f"{titles[name]} in {section}" if name in titles else ""
+
+
+def in_docks(problem: Failure | BaseException) -> str:
+    """Say what went wrong, with the place in the docks that mends it.
+
+    Examples
+    --------
+    >>> from napari_dps.core import InputError
+    >>> in_docks(InputError(field="optics.na", got=-1))
+    'NA in Microscope: got -1'
+    >>> in_docks(InputError("no order", field="input.order"))
+    'no order (Frame order)'
+    """
+    failure = problem if isinstance(problem, Failure) else explain(problem)
+    places = dict.fromkeys(filter(None, map(place_of, failure.fields)))
+    if not places:
+        return failure.text
+    names = ", ".join(places)
+    is_path = failure.what in failure.fields
+    return (names if is_path else f"{failure.what} ({names})") + failure.detail

@@ -24,8 +24,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_dps._qt.bridge.runner import Failure, Runner, Steps
-from napari_dps._qt.bridge.wording import in_gui_words
+from napari_dps._qt.bridge.runner import Runner, Steps
+from napari_dps._qt.bridge.wording import in_docks
 from napari_dps._qt.widgets.editors import IntegerEdit, NumberEdit
 from napari_dps._qt.widgets.form import ModelForm
 from napari_dps._qt.widgets.frames import FramesWidget
@@ -41,6 +41,7 @@ from napari_dps.batch import (
     write_table,
 )
 from napari_dps.core import InputError, Progress
+from napari_dps.core.errors import Failure
 from napari_dps.pipeline import InputSettings, OutputSettings, Settings
 
 _COLUMNS = ("File", "Status", "Notes")
@@ -136,7 +137,7 @@ class BatchWidget(QWidget):
             job = self.job()
             sources = find_sources([named], Path(folder), job.settings)
         except InputError as error:
-            self.messages.show_texts([str(error)], "error")
+            self.messages.show_texts([in_docks(error)], "error")
             return
         self.table.setRowCount(0)
         for source in sources:
@@ -212,7 +213,8 @@ class BatchWidget(QWidget):
             for place in range(self.table.rowCount()):
                 item = self.table.item(place, 0)
                 if item.data(Qt.ItemDataRole.UserRole) == row["file"]:
-                    notes = in_gui_words(row["reason"] or row.get("warnings", ""))
+                    failure = row.get("failure")
+                    notes = in_docks(failure) if failure else row.get("warnings", "")
                     self.table.item(place, 1).setText(row["status"])
                     self.table.item(place, 2).setText(notes)
                     self.table.item(place, 2).setToolTip(notes)
@@ -238,7 +240,7 @@ class BatchWidget(QWidget):
 
     def _on_failed(self, failure: Failure) -> None:
         self.status.setText("failed")
-        self.messages.show_texts([failure.text], "error")
+        self.messages.show_texts([in_docks(failure)], "error")
 
     def _on_cancelled(self) -> None:
         self._show_rows()

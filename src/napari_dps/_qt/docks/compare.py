@@ -34,8 +34,8 @@ from napari_dps._qt.bridge.compare import (
     why_not_compared,
 )
 from napari_dps._qt.bridge.layers import LayerData, describe_layer, part_of, shown_point
-from napari_dps._qt.bridge.runner import Failure, Runner, Steps
-from napari_dps._qt.bridge.wording import in_gui_words
+from napari_dps._qt.bridge.runner import Runner, Steps
+from napari_dps._qt.bridge.wording import in_docks
 from napari_dps._qt.docks.viewer_widget import ViewerWidget
 from napari_dps._qt.widgets.layer_combo import LayerCombo
 from napari_dps._qt.widgets.layout import compact_rows, hint_label, row_label, scrolled
@@ -44,6 +44,7 @@ from napari_dps._qt.widgets.messages import Messages
 from napari_dps._qt.widgets.plots import Curve, Plot
 from napari_dps._qt.widgets.split_view import SplitView
 from napari_dps.core import InputError, Progress
+from napari_dps.core.errors import Failure
 from napari_dps.metrics.profile import LineProfile
 from napari_dps.report import write_csv
 
@@ -339,7 +340,7 @@ class CompareWidget(ViewerWidget):
         self.status.setText("")
 
     def _on_failed(self, failure: Failure) -> None:
-        text = in_gui_words(failure.text)
+        text = in_docks(failure)
         self.messages.show_texts([text], "error")
         if not failure.is_user_error:
             show_error(text)
@@ -402,7 +403,7 @@ class CompareWidget(ViewerWidget):
         try:
             action(Path(name).with_suffix(suffix))
         except (InputError, OSError) as error:
-            self.messages.show_texts([str(error)], "error")
+            self.messages.show_texts([in_docks(error)], "error")
 
 
 def _map_all(items: Sequence[Item], reference: Item) -> Steps:

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QPushButton, QWi
 from napari_dps._qt.bridge.layers import axes_of, stages_behind, why_not
 from napari_dps._qt.bridge.microscope import Microscope
 from napari_dps._qt.bridge.task import Outcome
+from napari_dps._qt.bridge.wording import in_docks
 from napari_dps._qt.docks.batch import BatchWidget
 from napari_dps._qt.docks.run_widget import RunWidget
 from napari_dps._qt.docks.stage import parameter_section
@@ -163,7 +164,7 @@ class PipelineWidget(RunWidget):
         try:
             action(path)
         except (InputError, OSError) as error:
-            self.bar.messages.show_texts([str(error)], "error")
+            self.bar.messages.show_texts([in_docks(error)], "error")
         else:
             self.bar.messages.show_texts([f"{done}: {path.name}"], "info")
 

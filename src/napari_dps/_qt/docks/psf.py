@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 from napari_dps._qt.bridge.colours import COLOURS
 from napari_dps._qt.bridge.layers import stack_layer
 from napari_dps._qt.bridge.microscope import Microscope, shared_microscope
+from napari_dps._qt.bridge.wording import in_docks
 from napari_dps._qt.widgets.editors import NumberEdit
 from napari_dps._qt.widgets.form import make_editor
 from napari_dps._qt.widgets.layout import scrolled
@@ -111,7 +112,7 @@ class PsfWidget(QWidget):
         try:
             values = self.optics().model_dump(exclude={"pixel_size_nm"})
         except InputError as error:
-            self.messages.show_texts([str(error)], "error")
+            self.messages.show_texts([in_docks(error)], "error")
             return
         self._shared.update(values)
         self.messages.show_texts(["all docks use these values now"], "info")
@@ -121,7 +122,7 @@ class PsfWidget(QWidget):
         try:
             optics = self.optics()
         except InputError as error:
-            self.messages.show_texts([str(error)], "error")
+            self.messages.show_texts([in_docks(error)], "error")
             return
         name = f"srPSF NA {optics.na:g}, {optics.emission_nm:g} nm"
         if optics.modulation_factor != 1:
@@ -209,7 +210,7 @@ class PsfWidget(QWidget):
         try:
             optics = self.optics()
         except InputError as error:
-            self.messages.show_texts([str(error)], "error")
+            self.messages.show_texts([in_docks(error)], "error")
             return
         warning = optics.nyquist_warning()
         self.messages.show_texts([warning] if warning else [], "warning")

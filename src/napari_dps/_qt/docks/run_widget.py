@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_dps._qt.bridge.layers import Source, describe_layer, has_frames, shown_point
 from napari_dps._qt.bridge.microscope import Microscope, shared_microscope
 from napari_dps._qt.bridge.task import Outcome, Task, work
+from napari_dps._qt.bridge.wording import in_docks
 from napari_dps._qt.docks.viewer_widget import ViewerWidget
 from napari_dps._qt.widgets.frames import FramesWidget
 from napari_dps._qt.widgets.layer_combo import LayerCombo
@@ -109,7 +110,7 @@ class RunWidget(ViewerWidget):
         try:
             task = self.task(layer)
         except InputError as error:
-            self.bar.messages.show_texts([str(error)], "error")
+            self.bar.messages.show_texts([in_docks(error)], "error")
             return
         self.bar.start(partial(work, task))
 
@@ -189,5 +190,5 @@ class RunWidget(ViewerWidget):
         try:
             self.settings()
         except InputError as error:
-            return str(error)
+            return in_docks(error)
         return ""

@@ -17,11 +17,12 @@ from qtpy.QtWidgets import (
 )
 
 from napari_dps._qt.bridge.layers import Source, axes_of, is_zero_based
-from napari_dps._qt.bridge.runner import Failure, Runner
-from napari_dps._qt.bridge.wording import in_gui_words
+from napari_dps._qt.bridge.runner import Runner
+from napari_dps._qt.bridge.wording import in_docks
 from napari_dps._qt.widgets.editors import ChoiceEdit, IntegerEdit
 from napari_dps._qt.widgets.layout import compact_rows, hint_label, row_label
 from napari_dps.core import Progress, is_raw
+from napari_dps.core.errors import Failure
 from napari_dps.io import OrderCheck, check_order, usual_counts
 
 AUTO = "auto"
@@ -163,7 +164,7 @@ class FramesWidget(QWidget):
         self.detect_button.setEnabled(True)
 
     def _on_detected(self, check: OrderCheck) -> None:
-        self._note.setText(in_gui_words(check.message))
+        self._note.setText(check.message)
         if check.status == "wrong":
             order, counts = check.best.split()
             angles, phases = (int(n) for n in counts.split("×"))
@@ -171,7 +172,7 @@ class FramesWidget(QWidget):
             self._note.setText(f"the frames fit {check.best}: taken over")
 
     def _on_failed(self, failure: Failure) -> None:
-        self._note.setText(in_gui_words(failure.text))
+        self._note.setText(in_docks(failure))
 
 
 def _check(

@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QLabel, QVBoxLayout
 
-from napari_dps._qt.bridge.wording import in_gui_words
-
 _COLOURS = {"warning": "#e0a92e", "error": "#e5534b", "info": "#4c9be8"}
 
 
@@ -42,7 +40,7 @@ class Messages(QFrame):
 
     def show_texts(self, texts: Iterable[str], kind: str = "warning") -> None:
         """Show messages of a kind: info, warning, error."""
-        told = [in_gui_words(text) for text in texts]
+        told = list(texts)
         if told == self._texts and kind == self._kind:
             return
         self._texts, self._kind = told, kind

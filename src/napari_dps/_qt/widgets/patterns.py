@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 
 from napari_dps._qt.bridge.colours import COLOURS, STATUS_COLOURS
 from napari_dps._qt.bridge.runner import Runner
+from napari_dps._qt.bridge.wording import in_docks
 from napari_dps._qt.widgets.layout import hint_label
 from napari_dps.core import ImageStack, InputError, Pattern, PatternOrder, Progress
 from napari_dps.figures.spectrum_picture import SpectrumPicture, spectrum_pictures
@@ -293,7 +294,7 @@ class PatternsWidget(QWidget):
             try:
                 self.load(name)
             except InputError as error:
-                self._tell(str(error))
+                self._tell(in_docks(error))
 
     def _ask_where_to_save(self) -> None:
         name, _ = QFileDialog.getSaveFileName(

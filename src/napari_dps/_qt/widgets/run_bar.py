@@ -18,12 +18,13 @@ from qtpy.QtWidgets import (
 )
 
 from napari_dps._qt.bridge.microscope import Microscope, devices
-from napari_dps._qt.bridge.runner import Failure, Runner, Steps
+from napari_dps._qt.bridge.runner import Runner, Steps
 from napari_dps._qt.bridge.task import device_in_use
-from napari_dps._qt.bridge.wording import in_gui_words
+from napari_dps._qt.bridge.wording import in_docks
 from napari_dps._qt.widgets.editors import ChoiceEdit
 from napari_dps._qt.widgets.messages import Messages
 from napari_dps.core import Progress
+from napari_dps.core.errors import Failure
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ class RunBar(QWidget):
 
     def refuse(self, reason: str) -> None:
         """Say why Run cannot be clicked; an empty reason allows it."""
-        self._reason = in_gui_words(reason)
+        self._reason = reason
         self.run_button.setEnabled(not reason and not self.runner.is_running)
         self.run_button.setToolTip(self._reason)
         if not self.runner.is_running:
@@ -163,7 +164,7 @@ class RunBar(QWidget):
             self.status.setText(f"{self._text} · {seconds:.0f} s")
 
     def _on_failed(self, failure: Failure) -> None:
-        text = in_gui_words(failure.text)
+        text = in_docks(failure)
         self.messages.show_texts([text], "error")
         self.status.setText("failed")
         show_error(text)

@@ -211,7 +211,7 @@ def weights_file(name: str) -> Path:
         return Path(name)
     if name not in SHIPPED_WEIGHTS:
         allowed = f"{', '.join(SHIPPED_WEIGHTS)}, or a {WEIGHTS_SUFFIX} file"
-        raise InputError("dps.weights", got=name, allowed=allowed)
+        raise InputError(field="dps.weights", got=name, allowed=allowed)
     return shipped_weights(f"dps-{name}")
 
 

@@ -173,5 +173,5 @@ def pattern_warnings(
         yield (
             "no illumination pattern was found with confidence: the result is the "
             "widefield image on the 2x grid (check frame order, camera offset and "
-            "optics, or give the patterns of a brighter stack with --patterns)"
+            "optics, or give the patterns of a brighter stack)"
         )

@@ -46,7 +46,8 @@ def equalisation(frames: torch.Tensor) -> NDArray[np.float64]:
             f"frame of angle {angle + 1}, phase {phase + 1} has no signal: mean counts "
             "less camera offset",
             got=f"{means.min():g}",
-            allowed="above 0 (check --camera-offset)",
+            allowed="above 0",
+            field="input.camera_offset",
         )
     factors: NDArray[np.float64] = means.mean() / means
     return factors
