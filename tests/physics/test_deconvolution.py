@@ -68,7 +68,7 @@ def test_adjoint_is_the_transpose(shape: tuple[int, int], binning: int) -> None:
     generator = torch.Generator().manual_seed(1)
     thing = torch.rand(model.object_shape, generator=generator)
     image = torch.rand(shape, generator=generator)
-    forward = float((model.blur(thing) * image).sum())
+    forward = float((model.forward(thing) * image).sum())
     backward = float((thing * model.adjoint(image)).sum())
     assert backward == pytest.approx(forward * binning**2, rel=1e-5)
 
@@ -86,7 +86,7 @@ def test_model_is_the_camera_of_the_simulation() -> None:
     # Light per fine pixel, as brightness of the image: four of them make a pixel.
     binned = 4 * emitters.reshape(96, 2, 80, 2).sum(axis=(1, 3))
     thing[:96, :80] = torch.from_numpy(binned)
-    found = model.blur(thing).numpy()
+    found = model.forward(thing).numpy()
     near = np.s_[10:38, 8:34]
     np.testing.assert_allclose(found[near], expected[near], atol=3e-3 * expected.max())
 
@@ -94,7 +94,7 @@ def test_model_is_the_camera_of_the_simulation() -> None:
 @SHAPES
 def test_even_image_is_blurred_to_itself(shape: tuple[int, int]) -> None:
     model = ImagingModel(shape, CUTOFF, CPU)
-    image = model.blur(torch.full(model.object_shape, 3.0))
+    image = model.forward(torch.full(model.object_shape, 3.0))
     torch.testing.assert_close(image, torch.full(shape, 3.0))
 
 
@@ -195,7 +195,7 @@ def test_acceleration_does_the_work_of_several_iterations() -> None:
         thing = torch.zeros(model.object_shape)
         thing[:128, :112] = torch.from_numpy(result)
         inner = np.s_[8:-8, 8:-8]
-        return float(np.std(model.blur(thing).numpy()[inner] - image[inner]))
+        return float(np.std(model.forward(thing).numpy()[inner] - image[inner]))
 
     plain = misfit(sharpened(image, 60, accelerate=False))
     assert misfit(sharpened(image, 20)) < plain

@@ -301,8 +301,10 @@ def test_separated_orders_mix_to_the_same_frames():
     orders = StackOrders(patterns, 65.0, Zoom(0.9, 0.8), 3, torch.device("cpu"))
     frames = torch.rand(3, 3, 20, 24)
     # As many orders as frames: nothing is lost but that order 0 is averaged.
-    mean = orders.zeros(frames).mean(dim=0)
-    again = orders.mix(orders.separate(frames)) - mean + orders.zeros(frames)[:, None]
+    mixing = orders.mixing
+    zeros = mixing.zeros(frames)
+    again = mixing.forward(mixing.separate(frames)) - zeros.mean(dim=0)
+    again += zeros[:, None]
     torch.testing.assert_close(again, frames, atol=1e-4, rtol=0)
 
 

@@ -304,8 +304,7 @@ def wiener_images(frames: Tensor, stacks: Stacks, parameter: Tensor) -> Tensor:
     gain = _apodisation(model) / (power + parameter[:, None, None])
     images = []
     for orders, _, _ in parts:
-        zero, others = model.adjoint(_attenuated(model, orders))
-        seen = zero + others
+        seen = model.adjoint(_attenuated(model, orders))
         spectrum = torch.fft.rfft2(seen) * gain
         images.append(torch.fft.irfft2(spectrum, s=seen.shape[-2:]))
     return torch.stack(images)

@@ -87,11 +87,11 @@ def denoise_steps(
     own = noise * orders.zero_noise
     weights = orders.weights[0].tolist()
     full = yield from held_at(with_rest(shown, separated, weights, own, level), report)
-    clean = orders.mix(full)
-    small -= orders.mix(separated)
+    clean = orders.mixing.forward(full)
+    small -= orders.mixing.forward(separated)
     left = noise_left(noise, orders.modulation.numel(), angles, phases)
-    for own, rest, known in zip(clean, small, orders.known, strict=True):
-        own += rest_of_angle(rest, noise, left if known else None)
+    for angle, rest, has_stripes in zip(clean, small, orders.has_stripes, strict=True):
+        angle += rest_of_angle(rest, noise, left if has_stripes else None)
         yield replace(report, message="What the orders leave")
     result = yield from resampled_steps(clean, (height, width), done, total)
     result /= factors
@@ -113,7 +113,7 @@ def rest_of_angle(rest: torch.Tensor, noise: float, left: float | None) -> torch
     noise : float
         Of a frame.
     left : float or None
-        Of ``rest``; None where no order but 0 is known: what the frames differ in is
+        Of ``rest``; None where order 0 alone is known: what the frames differ in is
         their stripes then.
     """
     if left is not None:

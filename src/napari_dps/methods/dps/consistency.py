@@ -64,7 +64,7 @@ def consistency_steps(
         return sharp
     height, width = given.image.shape
     model = (models or Models()).model((height, width), sharp.device, seen_width)
-    share = clear_share(model.blur(model.extended(sharp)), given.noise * given.scale)
+    share = clear_share(model.forward(model.extended(sharp)), given.noise * given.scale)
     counts = given.image * given.scale + given.base
     (result,) = yield from richardson_lucy_depths_steps(
         counts,

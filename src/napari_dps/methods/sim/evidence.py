@@ -87,10 +87,10 @@ def see_orders(
     orders = StackOrders(patterns, optics.pixel_size_nm, zoom, phases, frames.device)
     done = angles * phases + 1
     yield Progress(done, total, "Noise")
-    noise = frame_noise(level, orders.zeros(small), optics, zoom)
+    noise = frame_noise(level, orders.mixing.zeros(small), optics, zoom)
     del level
     yield Progress(done, total, "Orders")
-    separated = orders.separate(small)
+    separated = orders.mixing.separate(small)
     report = Progress(done + 1, total)
     given = yield from held_at(_input_steps(separated, orders, noise), report)
     evidence = yield from held_at(evidence_steps(given, separated), report)

@@ -289,7 +289,7 @@ def _estimates(
     """Return the linear estimates (B, 5, 2Y, 2X), that of `alone` last."""
     import torch
 
-    zero, others = yield from model.adjoint_steps(orders)
+    zero, others = yield from model.back_projections_steps(orders)
     both = zero + others
     variance = level[:, None, None] ** 2
     radius = model.radius

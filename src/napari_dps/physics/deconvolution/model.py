@@ -9,6 +9,7 @@ import numpy as np
 import scipy.fft
 
 from napari_dps.core import InputError
+from napari_dps.physics.operators import ForwardModel
 from napari_dps.physics.otf import widefield_otf
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _MARGIN_PERIODS = 3.0
 """Width of the margin in periods of the cut-off: three widths of the PSF."""
 
 
-class ImagingModel:
+class ImagingModel(ForwardModel["torch.Tensor", "torch.Tensor"]):
     """How an object on the 2× grid becomes an image: y = mean over 2×2 of (x ⊗ PSF).
 
     The object is the light in each fine pixel, in the brightness of the image: an even
@@ -54,9 +55,9 @@ class ImagingModel:
     Attributes
     ----------
     shape : tuple of int
-        Of the image.
+        (Y, X) of the image.
     object_shape : tuple of int
-        Of the object, with its margin.
+        (Y, X) of the object, with its margin.
     sensitivity : tensor, float32, shape ``object_shape``
         The share of each fine pixel's light that falls into the image, 0 to 1.
 
@@ -69,7 +70,7 @@ class ImagingModel:
     --------
     >>> import torch
     >>> model = ImagingModel((20, 31), 0.4, torch.device("cpu"))
-    >>> image = model.blur(torch.full(model.object_shape, 7.0))
+    >>> image = model.forward(torch.full(model.object_shape, 7.0))
     >>> image.shape, bool(((image - 7).abs() < 1e-5).all())
     (torch.Size([20, 31]), True)
     """
@@ -113,7 +114,7 @@ class ImagingModel:
         self._otf = torch.from_numpy(otf.astype(np.float32)).to(device)
         self.sensitivity = self.adjoint(torch.ones(shape, device=device))
 
-    def blur(self, thing: torch.Tensor) -> torch.Tensor:
+    def forward(self, thing: torch.Tensor, /) -> torch.Tensor:
         """Return the image of an object.
 
         Parameters
@@ -136,8 +137,8 @@ class ImagingModel:
         ]
         return image
 
-    def adjoint(self, image: torch.Tensor) -> torch.Tensor:
-        """Return the transpose of `blur` times binning²: an even 1 becomes ≤ 1.
+    def adjoint(self, image: torch.Tensor, /) -> torch.Tensor:
+        """Return the transpose of `forward` times binning²: an even 1 becomes ≤ 1.
 
         Parameters
         ----------
@@ -163,11 +164,11 @@ class ImagingModel:
         import torch
 
         for axis, size in enumerate(self.object_shape):
-            known = thing.shape[axis]
+            inside = thing.shape[axis]
             place = np.arange(size)
-            after = place - known < (size - known) / 2
-            mirrored = np.where(after, 2 * known - 1 - place, size - 1 - place)
-            source = np.where(place < known, place, mirrored.clip(0, known - 1))
+            after = place - inside < (size - inside) / 2
+            mirrored = np.where(after, 2 * inside - 1 - place, size - 1 - place)
+            source = np.where(place < inside, place, mirrored.clip(0, inside - 1))
             index = torch.from_numpy(source).to(thing.device)
             thing = thing.index_select(axis, index)
         return thing

@@ -138,7 +138,7 @@ def richardson_lucy_depths_steps(
     step = torch.zeros_like(estimate)
     reached = []
     for iteration in range(iterations):
-        ratio = data / (model.blur(point) + offset).clamp(min=_TINY)
+        ratio = data / (model.forward(point) + offset).clamp(min=_TINY)
         previous, before = estimate, step
         correction = model.adjoint(ratio) / sensitivity
         if part is not None:

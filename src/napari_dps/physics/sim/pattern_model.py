@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from napari_dps.core import Progress, finish
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
+from napari_dps.physics.operators import ForwardModel
 
 if TYPE_CHECKING:
     import torch
@@ -36,8 +37,11 @@ class Orders(NamedTuple):
     others: torch.Tensor
 
 
-class PatternModel:
+class PatternModel(ForwardModel["torch.Tensor", Orders]):
     """Views of an object through the pattern, and estimates of it from them.
+
+    Order 0 weighs 1 in the inner product of orders, the real and imaginary pieces of
+    D_w weigh ``weights``.
 
     Parameters
     ----------
@@ -89,7 +93,7 @@ class PatternModel:
             torch.arange(2 * n, device=device) / 2 - 0.25 - origin_px for n in shape
         ]
 
-    def forward(self, fine: torch.Tensor) -> Orders:
+    def forward(self, fine: torch.Tensor, /) -> Orders:
         """Return the orders that an object (B, 2Y, 2X) shows."""
         return finish(self.forward_steps(fine))
 
@@ -107,20 +111,21 @@ class PatternModel:
             others = torch.stack(views, dim=1) * self.modulation[..., None, None]
         return Orders(zero, others)
 
-    def adjoint(self, orders: Orders) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return what order 0 and the other orders say of the object.
+    def adjoint(self, orders: Orders, /) -> torch.Tensor:
+        """Return what all orders say of the object, (B, 2Y, 2X)."""
+        zero, others = finish(self.back_projections_steps(orders))
+        return zero + others
+
+    def back_projections_steps(
+        self, orders: Orders
+    ) -> Generator[Progress, None, tuple[torch.Tensor, torch.Tensor]]:
+        """Compute the two terms of `adjoint`, order by order.
 
         Returns
         -------
         zero, others : tensor (B, 2Y, 2X)
             O ⊗ D_0 and Σ_w weight_w m_w Re[e^{−2πi k_w·r} (O ⊗ D_w)].
         """
-        return finish(self.adjoint_steps(orders))
-
-    def adjoint_steps(
-        self, orders: Orders
-    ) -> Generator[Progress, None, tuple[torch.Tensor, torch.Tensor]]:
-        """Do what `adjoint` does, order by order."""
         import torch
 
         zero = self._grow(orders.zero).real
@@ -181,7 +186,7 @@ class PatternModel:
         Parameters
         ----------
         strength, width : float
-            Of 1 − strength · exp(−(r/width)²/2), r over the cut-off.
+            The dip is 1 − strength · exp(−(r/width)²/2), r over the cut-off.
         """
         import torch
 
@@ -254,11 +259,11 @@ def _middle(spectrum: torch.Tensor, axis: int, size: int) -> torch.Tensor:
     import torch
 
     positive = (size + 1) // 2
-    parts = (
+    pieces = (
         spectrum.narrow(axis, 0, positive),
         spectrum.narrow(axis, 2 * size - (size - positive), size - positive),
     )
-    return torch.cat(parts, dim=axis)
+    return torch.cat(pieces, dim=axis)
 
 
 def _surrounded(spectrum: torch.Tensor, axis: int, size: int) -> torch.Tensor:
@@ -268,12 +273,12 @@ def _surrounded(spectrum: torch.Tensor, axis: int, size: int) -> torch.Tensor:
     positive = (size + 1) // 2
     gap = list(spectrum.shape)
     gap[axis] = size
-    parts = (
+    pieces = (
         spectrum.narrow(axis, 0, positive),
         spectrum.new_zeros(gap),
         spectrum.narrow(axis, positive, size - positive),
     )
-    return torch.cat(parts, dim=axis)
+    return torch.cat(pieces, dim=axis)
 
 
 def demodulated_pad(

@@ -1,4 +1,4 @@
-"""Order separation: from the phase-shifted frames of an angle to its bands.
+"""Order separation: from the phase-shifted frames of an angle to its orders.
 
 With illumination 1 + Σ_n m_n cos(2π k_n·r + ψ_np), frame p of an object s seen through
 the PSF h is D_0 + Σ_n [cos ψ_np Re D_n − sin ψ_np Im D_n] with D_0 = s ⊗ h and
@@ -21,17 +21,17 @@ WORST_CONDITION = 100.0
 
 
 def mixing_matrix(phases_rad: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return the matrix that mixes the bands of one angle into its frames.
+    """Return the matrix that mixes the orders of one angle into its frames.
 
     Parameters
     ----------
     phases_rad : sequence of arrays (P,)
-        Phase ψ_np of each band n ≥ 1 in each frame p, in radians.
+        Phase ψ_np of each order n ≥ 1 in each frame p, in radians.
 
     Returns
     -------
     array (P, 1 + 2 N), float64
-        Columns: 1, then cos ψ_n and −sin ψ_n of each band, the factors of D_0, Re D_n
+        Columns: 1, then cos ψ_n and −sin ψ_n of each order, the factors of D_0, Re D_n
         and Im D_n.
 
     Examples
@@ -66,10 +66,10 @@ def separation_matrix(phases_rad: Sequence[NDArray[np.float64]]) -> NDArray[np.f
 
 
 @dataclass(frozen=True)
-class Wave:
+class OrderInPixels:
     """One order of one angle in pixels and radians.
 
-    Of the two waves ±k that make up an order, it is the one with k_x ≤ 0.
+    An order has two wave vectors ±k: here it is the one with k_x ≤ 0.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ class Wave:
     @classmethod
     def from_order(
         cls, pattern: Pattern, order: PatternOrder, pixel_size_nm: float
-    ) -> Wave:
+    ) -> OrderInPixels:
         """Read one order of a pattern."""
         phases = order.order * np.radians(pattern.phases_deg)
         phases = phases + math.radians(order.offset_deg)
@@ -113,7 +113,7 @@ class AngleOrders:
 
     Parameters
     ----------
-    waves : sequence of Wave
+    orders : sequence of OrderInPixels
         Usable or not. Those that are not are separated too, where there are frames
         enough, lest they end up in the others.
     label : str
@@ -121,7 +121,7 @@ class AngleOrders:
 
     Attributes
     ----------
-    used : tuple of Wave
+    used : tuple of OrderInPixels
         Those that are usable.
 
     Raises
@@ -130,12 +130,12 @@ class AngleOrders:
         If the phases cannot tell the usable orders apart.
     """
 
-    def __init__(self, waves: Sequence[Wave], label: str) -> None:
-        self.used = tuple(wave for wave in waves if wave.is_usable)
+    def __init__(self, orders: Sequence[OrderInPixels], label: str) -> None:
+        self.used = tuple(order for order in orders if order.is_usable)
         self._rows: NDArray[np.float64] | None = None
         if self.used:
-            others = [wave for wave in waves if not wave.is_usable]
-            phases = [wave.phases_rad for wave in (*self.used, *others)]
+            others = [order for order in orders if not order.is_usable]
+            phases = [order.phases_rad for order in (*self.used, *others)]
             self._rows = self._separate(phases, label)
 
     def _separate(
@@ -182,7 +182,7 @@ def orders_by_angle(
     Parameters
     ----------
     patterns : sequence of Pattern
-        Of one channel; at least one for every angle from 0 on.
+        Patterns of one channel; at least one for every angle from 0 on.
     pixel_size_nm : float
         Pixel size of the frames.
 
@@ -207,7 +207,7 @@ def orders_by_angle(
     angles = [
         AngleOrders(
             [
-                Wave.from_order(pattern, order, pixel_size_nm)
+                OrderInPixels.from_order(pattern, order, pixel_size_nm)
                 for pattern in patterns
                 if pattern.angle_index == index
                 for order in pattern.orders
