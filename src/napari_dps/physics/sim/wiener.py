@@ -1,11 +1,8 @@
 """Generalised Wiener reconstruction of SIM with known patterns.
 
-One complex FFT an order at the size of the input, one real FFT for the order 0 of all
-angles together, one inverse real FFT at the size of the output: images are real, so
-half a plane and one of each pair of orders ±n do. A wave vector is split into whole
-bins, which shift an index, and a remainder, which is a phase ramp in space. Everything
-that depends on patterns and settings alone is computed once, in double precision
-(`napari_dps.physics.sim.wiener_weights`).
+Everything that depends on patterns and settings alone is computed once, in double
+precision (`napari_dps.physics.sim.wiener_weights`); the transforms are those of
+`napari_dps.physics.sim.wiener_transforms`.
 """
 
 from __future__ import annotations
@@ -13,40 +10,21 @@ from __future__ import annotations
 import cmath
 import copy
 import math
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_dps.core import InputError, Optics, Pattern
 from napari_dps.physics.sim.separate import orders_by_angle
-from napari_dps.physics.sim.wiener_grid import Band, Padding, plane_extent
+from napari_dps.physics.sim.wiener_transforms import OrderTransforms, SeparatedOrders
 from napari_dps.physics.sim.wiener_weights import WienerSettings, wiener_weights
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["SeparatedOrders", "WienerSettings", "WienerSolver"]
-
-TILE_BYTES = 2**20
-"""What is worked on at a time, to fit the second-level cache of a core."""
-
-
-class SeparatedOrders(NamedTuple):
-    """The orders of a stack, before any filter.
-
-    Attributes
-    ----------
-    spectra : list of tensors (..., 2 J_x + 1, 2 J_y + 1), complex
-        Order 0 summed over the angles (half plane: J_x + 1), then each used order,
-        within the support of the OTF; columns first, as the transforms leave them.
-    mean : tensor (...)
-        Mean counts of order 0, averaged over the angles.
-    """
-
-    spectra: list[torch.Tensor]
-    mean: torch.Tensor
+__all__ = ["WienerSettings", "WienerSolver"]
 
 
 class WienerSolver:
@@ -63,10 +41,10 @@ class WienerSolver:
         (Y, X) of a frame.
     patterns : sequence of Pattern
         Patterns of one channel, at least one for every angle. Patterns of the same
-        ``angle_index`` light the same frames together (hexagonal SIM). The band of
-        order n has phase n·φ_p + offset_n in frame p. An angle without a usable order
-        contributes its mean frame to order 0; an order that is not usable beside one
-        that is, is separated and dropped.
+        ``angle_index`` light the same frames together (hexagonal SIM). Order n
+        has phase n·φ_p + offset_n in frame p. An angle without a usable order
+        contributes its mean frame to order 0; an order that is not usable at an
+        angle with one that is, is separated and dropped.
     optics : Optics
         The detection; the pixel size is that of the frames.
     settings : WienerSettings, optional
@@ -116,39 +94,17 @@ class WienerSolver:
         self._shape = shape
         self._dtype = dtype
         self._real = torch.zeros(0, device=device, dtype=getattr(torch, dtype))
-        self._complex = torch.complex(self._real, self._real)
         self._cutoff = optics.cutoff_per_pixel
         self._angles = orders_by_angle(patterns, optics.pixel_size_nm)
-        self._paddings = [Padding(n, padding_px) for n in shape]
-        size = self._paddings[0].size, self._paddings[1].size
-        self._bands = [Band.of_order_zero(size, self._cutoff, copies=len(self._angles))]
-        self._bands += [
-            Band.of_wave(
-                size,
-                self._cutoff,
-                wavevector=wave.wavevector,
-                modulation=wave.modulation,
-            )
-            for angle in self._angles
-            for wave in angle.used
-        ]
-        self._tables = [
-            [
-                _AxisTables(band, axis, self._paddings[axis], self._real)
-                for axis in (0, 1)
-            ]
-            for band in self._bands
-        ]
-        columns = plane_extent(self._bands)[1] + 1
-        self._line_mean = torch.as_tensor(
-            self._paddings[1].mean_of_lines(2 * shape[1], columns)
-        ).to(self._complex)
+        self._transforms = OrderTransforms(
+            shape, self._angles, self._cutoff, padding_px, self._real
+        )
         self._use_settings(WienerSettings() if settings is None else settings)
 
     def with_settings(self, settings: WienerSettings) -> WienerSolver:
         """Return a solver with other settings that shares everything else.
 
-        What `separate` of one returns may be given to `combine` of the other.
+        What `separate` of one returns, `combine` of the other takes.
         """
         clone = copy.copy(self)
         clone._use_settings(settings)
@@ -217,14 +173,15 @@ class WienerSolver:
         """
         orders = self.separate(frames, equalisation)
         turns = [
-            sum(k * o for k, o in zip(band.wavevector, origin_px, strict=True))
-            for band in self._bands
+            sum(k * o for k, o in zip(order.wavevector, origin_px, strict=True))
+            for order in self._transforms.supports
         ]
         turned = [
             spectrum * cmath.exp(-2j * math.pi * turn)
             for spectrum, turn in zip(orders.spectra, turns, strict=True)
         ]
-        return self._image(self._columns(turned))
+        columns = self._transforms.columns(turned, self._weights)
+        return self._transforms.image(columns)
 
     def mean(
         self, frames: torch.Tensor, equalisation: NDArray[np.float64] | None = None
@@ -232,10 +189,10 @@ class WienerSolver:
         """Return the mean counts (...) of order 0 of frames of any size."""
         levels = frames.mean(dim=(-2, -1)).to(self._real)
         matrices = self._matrices(frames.shape[-3], equalisation)
-        parts = [
+        means = [
             levels[..., angle, :] @ matrix[0] for angle, matrix in enumerate(matrices)
         ]
-        return sum(parts[1:], parts[0]) / len(parts)
+        return sum(means[1:], means[0]) / len(means)
 
     def separate(
         self,
@@ -247,81 +204,26 @@ class WienerSolver:
         Parameters and errors are those of `solve`; ``frames`` must be a tensor.
         """
         self._check(frames)
-        frames = frames.to(self._real)
         matrices = self._matrices(frames.shape[-3], equalisation)
-        batch = frames.shape[:-4]
-        lines = [
-            self._complex.new_empty(*batch, band.size[0], len(band.bins(1)))
-            for band in self._bands
-        ]
-        total = self._real.new_zeros(batch)
-        for rows in _tiles(frames[..., 0, :, :, :]):
-            for index, image in _separated(frames[..., rows, :], matrices):
-                lines[index][..., rows, :] = self._along_x(index, image)
-                if index == 0:
-                    total = total + image.sum(dim=(-2, -1))
-        return SeparatedOrders(
-            [self._along_y(index, part) for index, part in enumerate(lines)],
-            total / (len(matrices) * math.prod(self._shape)),
-        )
+        return self._transforms.separate(frames.to(self._real), matrices)
 
     def combine(self, orders: SeparatedOrders) -> torch.Tensor:
         """Return the image (..., 2 Y, 2 X) of separated orders."""
-        columns = self._columns(orders.spectra)
+        columns = self._transforms.columns(orders.spectra, self._weights)
         # At zero frequency the orders ±n tell only of what the pattern lit: the mean
         # is that of order 0.
-        mean = (columns.mean(dim=-1) * self._line_mean).real.sum(dim=-1)
-        columns[..., 0, :] += (
-            2 * self._paddings[1].size * (orders.mean - mean)[..., None]
-        )
-        return self._image(columns)
-
-    def _columns(self, spectra: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Return the half spectra along x of the image's lines, (..., q_x, 2 Y)."""
-        import torch
-
-        columns: torch.Tensor = torch.fft.ifft(self._half_plane(spectra))
-        return columns[..., : 2 * self._shape[0]]
-
-    def _image(self, columns: torch.Tensor) -> torch.Tensor:
-        """Transform the lines back."""
-        import torch
-
-        height, width = (2 * length for length in self._shape)
-        image = self._real.new_empty(*columns.shape[:-2], height, width)
-        for rows in _tiles(image):
-            lines = torch.fft.irfft(columns[..., rows].mT, n=2 * self._paddings[1].size)
-            image[..., rows, :] = lines[..., :width]
-        return image
-
-    def _half_plane(self, spectra: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Return the weighted sum of all orders, (..., q_x ≥ 0, 2 padded Y)."""
-        import torch
-
-        extent_y, extent_x = extent = plane_extent(self._bands)
-        batch = spectra[0].shape[:-2]
-        plane = self._complex.new_zeros(*batch, extent_x + 1, 2 * extent_y + 1)
-        for band, weights, spectrum in zip(
-            self._bands, self._weights, spectra, strict=True
-        ):
-            block = spectrum * weights
-            for part in band.overlaps(extent):
-                piece = block[..., *reversed(part.block)]
-                if part.is_mirrored:
-                    piece = piece.flip((-2, -1)).conj()
-                plane[..., *reversed(part.plane)] += piece
-        gap = 2 * self._paddings[0].size - plane.shape[-1]
-        zeros = plane.new_zeros(*plane.shape[:-1], gap)
-        return torch.cat([plane[..., extent_y:], zeros, plane[..., :extent_y]], dim=-1)
+        self._transforms.set_mean(columns, orders.mean)
+        return self._transforms.image(columns)
 
     def _use_settings(self, settings: WienerSettings) -> None:
         """Take over settings and compute what depends on them."""
         import torch
 
         self.settings = settings
-        weights = wiener_weights(self._bands, self._cutoff, settings)
+        kind = torch.complex(self._real, self._real)
+        weights = wiener_weights(self._transforms.supports, self._cutoff, settings)
         self._weights = [
-            torch.as_tensor(np.ascontiguousarray(values.T)).to(self._complex)
+            torch.as_tensor(np.ascontiguousarray(values.T)).to(kind)
             for values in weights
         ]
 
@@ -335,29 +237,6 @@ class WienerSolver:
         if equalisation is not None:
             rows = [r * f for r, f in zip(rows, np.asarray(equalisation), strict=True)]
         return [torch.as_tensor(values).to(self._real) for values in rows]
-
-    def _along_x(self, index: int, image: torch.Tensor) -> torch.Tensor:
-        """Transform lines of an order's image; the ramp brings its support to bin 0."""
-        import torch
-
-        band, table = self._bands[index], self._tables[index][1]
-        image = torch.cat([image, table.ends(image, -1)], dim=-1)
-        lines: torch.Tensor = (
-            torch.fft.rfft(image)
-            if band.is_order_zero
-            else torch.fft.fft(image * table.ramp)
-        )
-        return lines.narrow(-1, 0, len(band.bins(1)))
-
-    def _along_y(self, index: int, lines: torch.Tensor) -> torch.Tensor:
-        """Transform columns of lines (..., padded Y, 2 J_x + 1); overwrites them."""
-        import torch
-
-        band, table, height = self._bands[index], self._tables[index][0], self._shape[0]
-        lines[..., height:, :] = table.ends(lines[..., :height, :], -2)
-        lines *= table.ramp[:, None]
-        columns: torch.Tensor = torch.fft.fft(lines.mT)
-        return columns.narrow(-1, 0, len(band.bins(0)))
 
     def _check(self, frames: torch.Tensor) -> None:
         """Refuse frames that the patterns do not describe."""
@@ -375,59 +254,3 @@ class WienerSolver:
                 got=shape,
                 allowed=f"(..., {', '.join(map(str, size))})",
             )
-
-
-class _AxisTables:
-    """What a band needs along one axis: its phase ramp and how to pad."""
-
-    def __init__(
-        self, band: Band, axis: int, padding: Padding, like: torch.Tensor
-    ) -> None:
-        import torch
-
-        kind = torch.complex(like, like)
-        self.ramp = torch.as_tensor(band.ramp(axis, padding.positions)).to(kind)
-        self._sources = [
-            torch.as_tensor(source, device=like.device) for source in padding.sources
-        ]
-        factors = [
-            torch.as_tensor(values).to(kind)
-            for values in padding.factors(band.wavevector[axis])
-        ]
-        self._factors = [f.real for f in factors] if band.is_order_zero else factors
-
-    def ends(self, image: torch.Tensor, axis: int) -> torch.Tensor:
-        """Return what follows an image along axis −1 or −2 to make it periodic."""
-        after, before = (
-            image.index_select(axis, source)
-            * (factor if axis == -1 else factor[:, None])
-            for source, factor in zip(self._sources, self._factors, strict=True)
-        )
-        return after.add_(before)
-
-
-def _separated(
-    frames: torch.Tensor, matrices: Sequence[torch.Tensor]
-) -> Iterator[tuple[int, torch.Tensor]]:
-    """Yield the number and the image of each order, order 0 of all angles last."""
-    import torch
-
-    index, zeros = 0, []
-    for angle, matrix in enumerate(matrices):
-        lines = matrix @ frames[..., angle, :, :, :].movedim(-3, -2)
-        zero, *parts = lines.unbind(-2)
-        zeros.append(zero)
-        for real, imaginary in zip(parts[::2], parts[1::2], strict=True):
-            index += 1
-            yield index, torch.complex(real, imaginary)
-    yield 0, sum(zeros[1:], zeros[0])
-
-
-def _tiles(images: torch.Tensor) -> Iterator[slice]:
-    """Yield slices of rows, so few that a CPU keeps them in its cache."""
-    height = images.shape[-2]
-    size = images.element_size() * images.numel()
-    wanted = math.ceil(size / TILE_BYTES) if images.device.type == "cpu" else 1
-    count = max(1, min(height, wanted))
-    edges = [height * tile // count for tile in range(count + 1)]
-    yield from map(slice, edges[:-1], edges[1:])

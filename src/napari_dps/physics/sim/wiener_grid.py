@@ -10,6 +10,8 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from napari_dps.physics.sim.separate import AngleOrders
+
 
 class Padding:
     """Makes an axis periodic: the object is reflected and its ends fade together.
@@ -51,8 +53,8 @@ class Padding:
         Parameters
         ----------
         wavenumber : float
-            Of the order along this axis, in cycles per pixel: an order is the object
-            times a wave, and it is the object that is reflected.
+            Component of the order's wave vector along this axis, in cycles per pixel:
+            an order is the object times a wave, and the object alone is reflected.
         """
         added = len(self.sources[0])
         places = self.positions[self.size - added :]
@@ -86,7 +88,7 @@ class Padding:
 
 @dataclass(frozen=True)
 class Overlap:
-    """A part of a band's block and where it is added to the half plane.
+    """A part of an order's block and where it is added to the half plane.
 
     A mirrored part is flipped along both axes and conjugated: the order −n, whose
     spectrum need not be computed since images are real.
@@ -98,7 +100,7 @@ class Overlap:
 
 
 @dataclass(frozen=True)
-class Band:
+class OrderSupport:
     """Where one order lies on the padded grid, in bins of the discrete transform.
 
     The support of the order's OTF is a block of 2 half + 1 bins a side. Its spectrum
@@ -118,7 +120,7 @@ class Band:
     coefficient : float
         c, 1 for order 0 and half the modulation depth of others.
     copies : int
-        How many angles contribute this band (order 0), else 1.
+        How many angles contribute to it (order 0), else 1.
     """
 
     size: tuple[int, int]
@@ -131,20 +133,20 @@ class Band:
     @classmethod
     def of_order_zero(
         cls, size: tuple[int, int], cutoff: float, *, copies: int
-    ) -> Band:
-        """Return the band of order 0 of so many angles."""
+    ) -> OrderSupport:
+        """Return the support of order 0 of so many angles."""
         return cls(size, _half(size, cutoff), copies=copies)
 
     @classmethod
-    def of_wave(
+    def of_order(
         cls,
         size: tuple[int, int],
         cutoff: float,
         *,
         wavevector: tuple[float, float],
         modulation: float,
-    ) -> Band:
-        """Return the band of an order.
+    ) -> OrderSupport:
+        """Return the support of an order ±n, n ≥ 1.
 
         Parameters
         ----------
@@ -189,7 +191,7 @@ class Band:
         return np.arange(first, self.half[axis] + 1)
 
     def ramp(self, axis: int, positions: NDArray[np.int64]) -> NDArray[np.complex128]:
-        """Return the phase ramp that moves the band's first bin to bin 0.
+        """Return the phase ramp that moves the block's first bin to bin 0.
 
         Parameters
         ----------
@@ -239,16 +241,41 @@ class Band:
             )
 
 
-def plane_extent(bands: Sequence[Band]) -> tuple[int, int]:
-    """Return the largest |q_y| and q_x that any band reaches, in bins.
+def order_supports(
+    size: tuple[int, int], cutoff: float, angles: Sequence[AngleOrders]
+) -> list[OrderSupport]:
+    """Return the supports of order 0 of all angles together, then of each used order.
+
+    Parameters
+    ----------
+    size : (int, int)
+        Shape of the padded image.
+    cutoff : float
+        2 NA/λ in cycles per pixel.
+    angles : sequence of AngleOrders
+        Orders of each angle.
+    """
+    zero = OrderSupport.of_order_zero(size, cutoff, copies=len(angles))
+    others = [
+        OrderSupport.of_order(
+            size, cutoff, wavevector=order.wavevector, modulation=order.modulation
+        )
+        for angle in angles
+        for order in angle.used
+    ]
+    return [zero, *others]
+
+
+def plane_extent(orders: Sequence[OrderSupport]) -> tuple[int, int]:
+    """Return the largest |q_y| and q_x that any order reaches, in bins.
 
     The output's Nyquist frequency, one cycle per input pixel, is left out: there the
     sign of a frequency is lost.
     """
     reach = [
         min(
-            max(abs(band.shift[axis]) + band.half[axis] for band in bands),
-            bands[0].size[axis] - 1,
+            max(abs(order.shift[axis]) + order.half[axis] for order in orders),
+            orders[0].size[axis] - 1,
         )
         for axis in (0, 1)
     ]

@@ -11,7 +11,7 @@ weighted least-squares estimate over all orders ±n of all angles is
     E(q) = Σ c_n O(q + k_n) A(q + k_n) D_n(q + k_n) 2^-[n≠0]
            / Σ c_n² O²(q + k_n) A(q + k_n)
 
-with c_0 = 1 and c_±n = m_n / 2, which gives all bands of an angle the same noise
+with c_0 = 1 and c_±n = m_n / 2, which gives all orders of an angle the same noise
 (Gustafsson 2000, doi:10.1046/j.1365-2818.2000.00710.x; attenuation: O'Holleran and
 Shaw 2014, doi:10.1364/BOE.5.002580), and the Wiener estimate with apodisation a is
 
@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 
 from napari_dps.core import InputError
 from napari_dps.physics.otf import widefield_otf
-from napari_dps.physics.sim.wiener_grid import Band, plane_extent
+from napari_dps.physics.sim.wiener_grid import OrderSupport, plane_extent
 
 Real = NDArray[np.float64]
 APODISATIONS = ("cosine", "triangle", "none")
@@ -106,9 +106,9 @@ class WienerSettings:
 
 
 def wiener_weights(
-    bands: Sequence[Band], cutoff: float, settings: WienerSettings
+    orders: Sequence[OrderSupport], cutoff: float, settings: WienerSettings
 ) -> list[NDArray[np.complex128]]:
-    """Return the factors of each band's spectrum, scaled for a 2× inverse transform.
+    """Return the factors of each order's spectrum, scaled for a 2× inverse transform.
 
     They sample the result a quarter of an input pixel before each input pixel's
     centre, so that four output pixels cover one input pixel. They are normalised so
@@ -116,7 +116,7 @@ def wiener_weights(
 
     Parameters
     ----------
-    bands : sequence of Band
+    orders : sequence of OrderSupport
         Order 0 first.
     cutoff : float
         2 NA/λ in cycles per pixel.
@@ -126,62 +126,66 @@ def wiener_weights(
     Returns
     -------
     list of arrays, complex128
-        Shape of each band's block.
+        Shape of each order's block.
     """
-    extent = plane_extent(bands)
-    responses = [_response(band, cutoff, settings) for band in bands]
-    power = _summed(bands, [o**2 for o, _ in responses], extent)
-    trusted = _summed(bands, [a * o**2 for o, a in responses], extent)
-    noise = _noise(bands, cutoff, settings)
+    extent = plane_extent(orders)
+    responses = [_response(order, cutoff, settings) for order in orders]
+    power = _summed(orders, [o**2 for o, _ in responses], extent)
+    trusted = _summed(orders, [a * o**2 for o, a in responses], extent)
+    noise = _noise(orders, cutoff, settings)
     at_zero = power[extent[0], 0]
-    scale = (1 + noise[extent[0], 0] / at_zero) * _apodisation(bands, cutoff, settings)
+    scale = (1 + noise[extent[0], 0] / at_zero) * _apodisation(orders, cutoff, settings)
     seen = trusted > 0
     gain = np.zeros(power.shape)
     gain[seen] = (scale * power / (power + noise))[seen] / trusted[seen]
     weights = []
-    for band, (otf, attenuation) in zip(bands, responses, strict=True):
-        scale = 1 if band.is_order_zero else 0.5
-        real = scale * band.coefficient * otf * attenuation
-        weights.append(real * _on_block(band, gain, extent) * _resampling(band))
+    for order, (otf, attenuation) in zip(orders, responses, strict=True):
+        scale = 1 if order.is_order_zero else 0.5
+        real = scale * order.coefficient * otf * attenuation
+        weights.append(real * _on_block(order, gain, extent) * _resampling(order))
     return weights
 
 
 def _summed(
-    bands: Sequence[Band], squares: Sequence[Real], extent: tuple[int, int]
+    orders: Sequence[OrderSupport], squares: Sequence[Real], extent: tuple[int, int]
 ) -> Real:
     """Return Σ c² O² …, both orders ±n, over the half plane."""
     total = np.zeros((2 * extent[0] + 1, extent[1] + 1))
-    for band, square in zip(bands, squares, strict=True):
-        block = band.copies * band.coefficient**2 * square
-        for part in band.overlaps(extent):
+    for order, square in zip(orders, squares, strict=True):
+        block = order.copies * order.coefficient**2 * square
+        for part in order.overlaps(extent):
             added = block[part.block]
             total[part.plane] += added[::-1, ::-1] if part.is_mirrored else added
     return total
 
 
-def _noise(bands: Sequence[Band], cutoff: float, settings: WienerSettings) -> Real:
+def _noise(
+    orders: Sequence[OrderSupport], cutoff: float, settings: WienerSettings
+) -> Real:
     """Return w over the half plane."""
-    growing = (_radius(bands) / cutoff) ** settings.noise_exponent
+    growing = (_radius(orders) / cutoff) ** settings.noise_exponent
     return np.maximum(settings.wiener_parameter, settings.noise_at_cutoff * growing)
 
 
-def _radius(bands: Sequence[Band]) -> Real:
+def _radius(orders: Sequence[OrderSupport]) -> Real:
     """Return |q| over the half plane, in cycles per input pixel."""
-    size = bands[0].size
-    rows, columns = plane_extent(bands)
+    size = orders[0].size
+    rows, columns = plane_extent(orders)
     return np.hypot(
         np.arange(-rows, rows + 1)[:, None] / size[0],
         np.arange(columns + 1)[None, :] / size[1],
     )
 
 
-def _response(band: Band, cutoff: float, settings: WienerSettings) -> tuple[Real, Real]:
-    """Return the OTF of a band and its attenuation, notch included."""
-    radius = band.radius() / cutoff
+def _response(
+    order: OrderSupport, cutoff: float, settings: WienerSettings
+) -> tuple[Real, Real]:
+    """Return the OTF of an order and its attenuation, notch included."""
+    radius = order.radius() / cutoff
     attenuation = _dip(
         radius, settings.attenuation_strength, settings.attenuation_width
     )
-    if not band.is_order_zero:
+    if not order.is_order_zero:
         attenuation *= _dip(radius, settings.notch_strength, settings.notch_width)
     return widefield_otf(radius, 1.0), attenuation
 
@@ -193,12 +197,12 @@ def _dip(radius: Real, strength: float, width: float) -> Real:
 
 
 def _apodisation(
-    bands: Sequence[Band], cutoff: float, settings: WienerSettings
+    orders: Sequence[OrderSupport], cutoff: float, settings: WienerSettings
 ) -> Real:
     """Return the apodisation over the half plane."""
-    finest = max(math.hypot(*band.wavevector) for band in bands)
+    finest = max(math.hypot(*order.wavevector) for order in orders)
     # One cycle per pixel is what the 2× grid can hold.
-    relative = np.minimum(_radius(bands) / min(cutoff + finest, 1.0), 1.0)
+    relative = np.minimum(_radius(orders) / min(cutoff + finest, 1.0), 1.0)
     if settings.apodisation == "none":
         return np.ones_like(relative)
     if settings.apodisation == "triangle":
@@ -206,20 +210,22 @@ def _apodisation(
     return np.asarray(np.cos(np.pi / 2 * relative))
 
 
-def _on_block(band: Band, plane: Real, extent: tuple[int, int]) -> Real:
+def _on_block(order: OrderSupport, plane: Real, extent: tuple[int, int]) -> Real:
     """Return the values that an even function of the half plane has on a block."""
-    y = (band.bins(0) + band.shift[0])[:, None]
-    x = (band.bins(1) + band.shift[1])[None, :]
+    y = (order.bins(0) + order.shift[0])[:, None]
+    x = (order.bins(1) + order.shift[1])[None, :]
     inside = (np.abs(y) <= extent[0]) & (np.abs(x) <= extent[1])
     rows = np.clip(np.where(x < 0, -y, y) + extent[0], 0, 2 * extent[0])
     columns = np.minimum(np.abs(x), extent[1])
     return np.where(inside, plane[rows, columns], 0.0)
 
 
-def _resampling(band: Band) -> NDArray[np.complex128]:
+def _resampling(order: OrderSupport) -> NDArray[np.complex128]:
     """Return the factor of the 2× transform and of the shift by a quarter pixel."""
     y, x = (
-        np.exp(-0.5j * np.pi * (band.bins(axis) + band.shift[axis]) / band.size[axis])
+        np.exp(
+            -0.5j * np.pi * (order.bins(axis) + order.shift[axis]) / order.size[axis]
+        )
         for axis in (0, 1)
     )
     return np.asarray(4 * y[:, None] * x[None, :])
