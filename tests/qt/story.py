@@ -56,12 +56,14 @@ def spin(seconds: float) -> None:
 
 def click_run(dock: Any) -> None:
     """Click Run as a person does, and wait for the end."""
-    assert dock.bar.run_button.isEnabled(), dock.bar.status.text()
+    assert dock.panel.bar.run_button.isEnabled(), dock.panel.bar.status.text()
     loop = QEventLoop()
-    dock.bar.runner.finished.connect(loop.quit)
-    dock.bar.run_button.click()
+    dock.panel.bar.runner.finished.connect(loop.quit)
+    dock.panel.bar.run_button.click()
     loop.exec()
-    assert dock.bar.status.text().startswith("done"), dock.bar.messages.texts
+    assert dock.panel.bar.status.text().startswith("done"), (
+        dock.panel.bar.messages.texts
+    )
 
 
 def clipped(dock: QWidget) -> list[str]:
@@ -131,7 +133,7 @@ def tell(story: Story) -> None:
         dock = story.open(title)
         if layer is raw:
             story.seen["torch_before_run"] = before or "torch" in sys.modules
-        dock.combo.set_layer(layer)
+        dock.panel.combo.setValue(layer)
         click_run(dock)
         spin(1.0)
         layer = viewer.layers[-1]
@@ -148,7 +150,7 @@ def tell(story: Story) -> None:
     story.close(dock)
     compare(story, raw, truth)
     dock = story.open("Pipeline")
-    dock.combo.set_layer(raw)
+    dock.panel.combo.setValue(raw)
     click_run(dock)
     stages = dock.settings().stages
     for layer, stage in zip(viewer.layers[-len(stages) :], stages, strict=True):
@@ -167,19 +169,19 @@ def batch(story: Story, dock: Any) -> None:
         shutil.copy(OUT / "raw.ome.tif", inputs / f"{name}.ome.tif")
     (inputs / "notes.tif").write_text("cell 2 moved")
     os.chdir(OUT)  # the names in the picture are short, and the same everywhere
-    for name, box in dock.boxes.items():
+    for name, box in dock.stages.boxes.items():
         box.setChecked(name in ("reconstruct", "background"))
-    dock.batch.inputs.setText(inputs.name)
-    dock.batch.results.setText("results")
+    dock.batch.inputs.setValue(inputs.name)
+    dock.batch.results.setValue("results")
     dock.batch_section.setOpen(True)
     loop = QEventLoop()
-    dock.batch.runner.finished.connect(loop.quit)
-    dock.batch.run_button.click()
+    dock.batch.bar.runner.finished.connect(loop.quit)
+    dock.batch.bar.run_button.click()
     loop.exec()
     spin(0.5)
     scroll = dock.findChild(QScrollArea).verticalScrollBar()
     scroll.setValue(scroll.maximum())
-    story.seen["batch"] = dock.batch.status.text()
+    story.seen["batch"] = dock.batch.bar.status.text()
     story.shoot("batch", dock)
 
 
@@ -188,8 +190,8 @@ def compare(story: Story, raw: Any, truth: Any) -> None:
     viewer = story.viewer
     dock = story.open("Compare")
     images = [layer for layer in viewer.layers if "truth" not in layer.name]
-    dock.reference.set_layer(truth)
-    dock.choose(images)
+    dock.inputs.reference.setValue(truth)
+    dock.inputs.layers.setValue(images)
     loop = QEventLoop()
     dock.runner.finished.connect(loop.quit)
     dock.buttons["Measure"].click()
@@ -208,7 +210,7 @@ def compare(story: Story, raw: Any, truth: Any) -> None:
     viewer.scene.camera.zoom *= 4
     story.shoot("compare", dock)
     line.visible = False
-    dock.choose([raw, images[-1]])
+    dock.inputs.layers.setValue([raw, images[-1]])
     dock.buttons["Split view"].click()
     story.shoot("split", dock)
     dock.buttons["Split view"].click()

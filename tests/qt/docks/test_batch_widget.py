@@ -33,16 +33,16 @@ def dock(qtbot: Any, viewer: ViewerModel, microscope: Microscope) -> PipelineWid
     microscope.set_camera_offset(100)
     widget = PipelineWidget(viewer, microscope=microscope)
     qtbot.addWidget(widget)
-    for name, box in widget.boxes.items():
+    for name, box in widget.stages.boxes.items():
         box.setChecked(name in ("reconstruct", "background"))
     return widget
 
 
 def _run(qtbot: Any, batch: BatchWidget, inputs: Path, results: Path) -> None:
-    batch.inputs.setText(str(inputs))
-    batch.results.setText(str(results))
-    with qtbot.waitSignal(batch.runner.finished, timeout=120_000):
-        batch.run_button.click()
+    batch.inputs.setValue(str(inputs))
+    batch.results.setValue(str(results))
+    with qtbot.waitSignal(batch.bar.runner.finished, timeout=120_000):
+        batch.bar.run_button.click()
 
 
 def _rows(batch: BatchWidget) -> list[list[str]]:
@@ -64,9 +64,9 @@ def test_a_folder_is_run_and_each_file_has_its_row(
         ["c.tif", "failed"],
     ]
     assert "not an image file" in rows[2][2]
-    assert "2 of 3 inputs are done" in dock.batch.status.text()
+    assert "2 of 3 inputs are done" in dock.batch.bar.status.text()
     assert (tmp_path / "out" / "batch.csv").is_file()
-    assert dock.batch.run_button.isEnabled()
+    assert dock.batch.bar.run_button.isEnabled()
 
 
 def test_pixels_are_those_of_the_command_line(
@@ -96,20 +96,20 @@ def test_cancel_keeps_what_is_done(
     qtbot: Any, dock: PipelineWidget, folder: Path, tmp_path: Path
 ) -> None:
     batch = dock.batch
-    batch.inputs.setText(str(folder))
-    batch.results.setText(str(tmp_path / "out"))
+    batch.inputs.setValue(str(folder))
+    batch.results.setValue(str(tmp_path / "out"))
 
     def stop(report: Any) -> None:
         if report.message.startswith("2 of 2"):
-            batch.cancel()
+            batch.bar.cancel()
 
-    batch.runner.progressed.connect(stop)
-    with qtbot.waitSignal(batch.runner.cancelled, timeout=120_000):
+    batch.bar.runner.progressed.connect(stop)
+    with qtbot.waitSignal(batch.bar.runner.cancelled, timeout=120_000):
         batch.run()
     assert (tmp_path / "out" / "a.report.json").is_file()
     assert not (tmp_path / "out" / "b.report.json").exists()
     assert _rows(batch)[0][1] == "done"
-    assert batch.run_button.isEnabled()
+    assert batch.bar.run_button.isEnabled()
 
 
 @pytest.mark.parametrize(
@@ -129,18 +129,18 @@ def test_what_is_missing_is_said_before_anything_runs(
     message: str,
 ) -> None:
     monkeypatch.chdir(folder.parent)
-    dock.batch.inputs.setText(inputs)
-    dock.batch.results.setText(results)
-    dock.batch.run_button.click()
-    assert message in dock.batch.messages.texts[0].lower()
-    assert not dock.batch.runner.is_running
+    dock.batch.inputs.setValue(inputs)
+    dock.batch.results.setValue(results)
+    dock.batch.bar.run_button.click()
+    assert message in dock.batch.bar.messages.texts[0].lower()
+    assert not dock.batch.bar.runner.is_running
 
 
 def test_stages_that_do_not_fit_are_said(
     dock: PipelineWidget, folder: Path, tmp_path: Path
 ) -> None:
-    dock.batch.inputs.setText(str(folder))
-    dock.batch.results.setText(str(tmp_path / "out"))
-    dock.boxes["reconstruct"].setChecked(False)
-    dock.batch.run_button.click()
-    assert "raw SIM frames" in dock.batch.messages.texts[0]
+    dock.batch.inputs.setValue(str(folder))
+    dock.batch.results.setValue(str(tmp_path / "out"))
+    dock.stages.boxes["reconstruct"].setChecked(False)
+    dock.batch.bar.run_button.click()
+    assert "raw SIM frames" in dock.batch.bar.messages.texts[0]

@@ -81,8 +81,8 @@ def _column(dock: CompareWidget, title: str) -> list[str]:
 def test_layers_are_ranked_against_a_reference_and_grids_are_registered(
     qtbot: Any, dock: CompareWidget, layers: dict[str, Image]
 ) -> None:
-    dock.reference.set_layer(layers["truth"])
-    dock.choose([layers["good"], layers["bad"], layers["coarse"]])
+    dock.inputs.reference.setValue(layers["truth"])
+    dock.inputs.layers.setValue([layers["good"], layers["bad"], layers["coarse"]])
     rows = _measure(qtbot, dock)
     assert rows["good"]["psnr_db"] > rows["bad"]["psnr_db"] + 15
     assert rows["good"]["shift_x_px"] == pytest.approx(0, abs=0.02)
@@ -95,16 +95,16 @@ def test_layers_are_ranked_against_a_reference_and_grids_are_registered(
 def test_units_of_layers_do_not_matter(
     qtbot: Any, dock: CompareWidget, layers: dict[str, Image]
 ) -> None:
-    dock.reference.set_layer(layers["truth"])
-    dock.choose([layers["bad"]])
+    dock.inputs.reference.setValue(layers["truth"])
+    dock.inputs.layers.setValue([layers["bad"]])
     assert abs(_measure(qtbot, dock)["bad"]["shift_y_px"]) < 0.1
 
 
 def test_table_sorts_by_number(
     qtbot: Any, dock: CompareWidget, layers: dict[str, Image]
 ) -> None:
-    dock.reference.set_layer(layers["truth"])
-    dock.choose([layers["good"], layers["bad"], layers["coarse"]])
+    dock.inputs.reference.setValue(layers["truth"])
+    dock.inputs.layers.setValue([layers["good"], layers["bad"], layers["coarse"]])
     _measure(qtbot, dock)
     for order, sign in (
         (Qt.SortOrder.AscendingOrder, 1),
@@ -131,9 +131,10 @@ def test_region_is_the_same_field_in_every_layer(
     shapes = Shapes(name="part", units="nm")
     shapes.add_rectangles(corners)
     viewer.add_layer(shapes)
-    dock.region.set_layer(shapes)
+    dock.inputs.region.setValue(shapes)
     stacks = {
-        name: dock._item(layers[name]).stack() for name in ("truth", "bad", "coarse")
+        name: dock.comparison().item(viewer, layers[name]).stack()
+        for name in ("truth", "bad", "coarse")
     }
     assert stacks["truth"].shape == (41, 41)
     assert stacks["bad"].shape == (41, 41)
@@ -150,9 +151,9 @@ def test_line_profiles_agree_between_grids(
     shapes = Shapes(name="line", units="nm")
     shapes.add_lines(ends)
     viewer.add_layer(shapes)
-    dock.choose([layers["truth"], layers["coarse"]])
+    dock.inputs.layers.setValue([layers["truth"], layers["coarse"]])
     with qtbot.waitSignal(dock.profiles.finished, timeout=20_000):
-        dock.line.set_layer(shapes)
+        dock.inputs.line.setValue(shapes)
     qtbot.waitUntil(lambda: len(dock.plot.curves) == 2)
     for curve in dock.plot.curves:
         assert curve.x[-1] == pytest.approx(16 * 32.5)
@@ -163,8 +164,8 @@ def test_line_profiles_agree_between_grids(
 def test_error_map_lies_on_its_reference(
     qtbot: Any, dock: CompareWidget, viewer: ViewerModel, layers: dict[str, Image]
 ) -> None:
-    dock.reference.set_layer(layers["coarse"])
-    dock.choose([layers["good"]])
+    dock.inputs.reference.setValue(layers["coarse"])
+    dock.inputs.layers.setValue([layers["good"]])
     with qtbot.waitSignal(dock.runner.finished, timeout=20_000):
         dock.buttons["Error maps"].click()
     result = viewer.layers["good · error map"]
@@ -181,8 +182,8 @@ def test_error_map_without_a_reference_asks_for_one(dock: CompareWidget) -> None
 def test_measures_follow_the_layers(
     qtbot: Any, dock: CompareWidget, viewer: ViewerModel, layers: dict[str, Image]
 ) -> None:
-    dock.reference.set_layer(layers["truth"])
-    dock.choose([layers["bad"]])
+    dock.inputs.reference.setValue(layers["truth"])
+    dock.inputs.layers.setValue([layers["bad"]])
     before = _measure(qtbot, dock)["bad"]["psnr_db"]
     with qtbot.waitSignal(dock.runner.finished, timeout=20_000):
         layers["bad"].data = layers["good"].data
@@ -192,7 +193,7 @@ def test_measures_follow_the_layers(
 def test_csv_and_png_are_written(
     qtbot: Any, dock: CompareWidget, layers: dict[str, Image], tmp_path: Path
 ) -> None:
-    dock.choose([layers["good"], layers["coarse"]])
+    dock.inputs.layers.setValue([layers["good"], layers["coarse"]])
     _measure(qtbot, dock)
     dock.export_csv(tmp_path / "table.csv")
     with (tmp_path / "table.csv").open() as file:
@@ -207,7 +208,7 @@ def test_csv_and_png_are_written(
 def test_side_by_side_shows_the_chosen_layers_alone(
     dock: CompareWidget, viewer: ViewerModel, layers: dict[str, Image]
 ) -> None:
-    dock.choose([layers["good"], layers["bad"]])
+    dock.inputs.layers.setValue([layers["good"], layers["bad"]])
     dock.buttons["Side by side"].click()
     assert viewer.canvas.grid.enabled
     assert {layer.name for layer in viewer.layers if layer.visible} == {"good", "bad"}
@@ -220,8 +221,8 @@ def test_layer_that_cannot_be_measured_does_not_stop_the_others(
 ) -> None:
     broken = np.full((32, 32), np.nan, np.float32)
     viewer.add_image(broken, name="broken", scale=(32.5,) * 2, units="nm")
-    dock.reference.set_layer(layers["truth"])
-    dock.choose([viewer.layers["broken"], layers["good"]])
+    dock.inputs.reference.setValue(layers["truth"])
+    dock.inputs.layers.setValue([viewer.layers["broken"], layers["good"]])
     rows = _measure(qtbot, dock)
     assert "not finite" in rows["broken"]["error"]
     assert rows["good"]["psnr_db"] > 20
@@ -251,7 +252,7 @@ def test_hidden_dock_leaves_no_callback_behind(
 
 def _split(dock: CompareWidget, *chosen: Image) -> list[Image]:
     """Click Split view and return the copies that it adds."""
-    dock.choose(chosen)
+    dock.inputs.layers.setValue(chosen)
     dock.buttons["Split view"].click()
     return [x for x in dock.viewer.layers if isinstance(x, Image) and part_of(x)]
 
@@ -266,7 +267,7 @@ def test_border_of_the_split_view_stands_where_the_slider_does(
     dock: CompareWidget, layers: dict[str, Image], upper: str, position: int
 ) -> None:
     (part,) = _split(dock, layers["truth"], layers[upper])
-    dock.split.slider.setValue(position)
+    dock.views.split.slider.setValue(position)
     border = -16.25 + position / 1000 * 96 * 32.5
     step = pixel_size_nm(part)
     assert step is not None
@@ -287,7 +288,7 @@ def test_split_view_of_three_has_two_borders_in_order(
     first, second = (_left_edge_nm(part) for part in parts)
     assert first == pytest.approx(-16.25 + 96 * 32.5 / 3, abs=16.3)
     assert second == pytest.approx(-16.25 + 2 * 96 * 32.5 / 3, abs=32.6)
-    assert dock.split.names.text() == "truth | good | coarse"
+    assert dock.views.split.names.text() == "truth | good | coarse"
 
 
 def test_leaving_the_split_view_leaves_everything_as_it_was(
@@ -296,10 +297,10 @@ def test_leaving_the_split_view_leaves_everything_as_it_was(
     layers["good"].visible = False
     before = {x: (x.visible, x.contrast_limits) for x in dock.viewer.layers}
     _split(dock, layers["good"], layers["bad"])
-    dock.split.slider.setValue(300)
+    dock.views.split.slider.setValue(300)
     dock.buttons["Split view"].click()
     assert {x: (x.visible, x.contrast_limits) for x in dock.viewer.layers} == before
-    assert not dock.split.isVisible()
+    assert not dock.views.split.isVisible()
 
 
 def test_contrast_set_in_the_split_view_is_that_of_the_layer(
@@ -316,7 +317,7 @@ def test_parts_of_the_split_view_are_not_compared(
     dock: CompareWidget, layers: dict[str, Image]
 ) -> None:
     (part,) = _split(dock, layers["good"], layers["bad"])
-    assert set(dock.chosen()) == {layers["good"], layers["bad"]}
+    assert set(dock.inputs.layers.value()) == {layers["good"], layers["bad"]}
     assert "split view" in why_not(part, "YX")
     assert "split view" in why_not_compared(part)
 
@@ -335,7 +336,7 @@ def test_deleting_a_layer_of_the_split_view_ends_it(
 ) -> None:
     (part,) = _split(dock, layers["good"], layers["bad"])
     dock.viewer.layers.remove(part if which == "part" else layers["bad"])
-    assert not dock.split.is_on
+    assert not dock.views.split.layers.is_on
     assert not any(part_of(layer) for layer in dock.viewer.layers)
     assert layers["good"].visible
 
@@ -346,10 +347,10 @@ def test_split_view_and_grid_exclude_each_other(
     _split(dock, layers["good"], layers["bad"])
     dock.buttons["Side by side"].click()
     assert dock.viewer.canvas.grid.enabled
-    assert not dock.split.is_on
+    assert not dock.views.split.layers.is_on
     dock.buttons["Split view"].click()
     assert not dock.viewer.canvas.grid.enabled
-    assert dock.split.is_on
+    assert dock.views.split.layers.is_on
 
 
 def test_closing_the_dock_ends_the_split_view(

@@ -53,8 +53,8 @@ def _destroy(widget: Any) -> None:
 
 
 def _run(qtbot: Any, dock: StageWidget) -> None:
-    with qtbot.waitSignal(dock.bar.runner.finished, timeout=60_000):
-        dock.bar.run_button.click()
+    with qtbot.waitSignal(dock.panel.bar.runner.finished, timeout=60_000):
+        dock.panel.bar.run_button.click()
 
 
 def _input(cls: type[StageWidget], raw: Image, plain: Image) -> Image:
@@ -76,10 +76,10 @@ def test_run_adds_a_layer_with_geometry_and_history(
     before = np.array(source.data)
     viewer.add_layer(source)
     dock = make(cls)
-    assert dock.combo.layer() is source
-    assert dock.bar.run_button.isEnabled()
+    assert dock.panel.combo.value() is source
+    assert dock.panel.bar.run_button.isEnabled()
     _run(qtbot, dock)
-    assert not dock.bar.messages.property("failed")
+    assert not dock.panel.bar.messages.property("failed")
     result = viewer.layers[-1]
     assert result.name == f"{source.name} · {dock.stage.title}"
     assert result.metadata[METADATA]["history"][-1].stage == cls.stage_id
@@ -87,8 +87,8 @@ def test_run_adds_a_layer_with_geometry_and_history(
     assert np.allclose(result.scale[-2:] * finer, source.scale[-2:])
     assert result.units[-2:] == source.units[-2:]
     assert np.array_equal(source.data, before)
-    assert dock.bar.run_button.isEnabled()
-    assert not dock.bar.cancel_button.isEnabled()
+    assert dock.panel.bar.run_button.isEnabled()
+    assert not dock.panel.bar.cancel_button.isEnabled()
     _run(qtbot, dock)
     assert len(viewer.layers) == 3
 
@@ -99,12 +99,12 @@ def test_dock_without_a_fitting_layer_says_what_to_do(
 ) -> None:
     viewer.add_layer(Labels(np.zeros((8, 8), int)))
     dock = make(cls)
-    assert dock.combo.layer() is None
-    assert not dock.bar.run_button.isEnabled()
-    assert "Open" in dock.bar.status.text()
-    assert "holds no image" in dock.combo.itemText(0)
-    dock.run()
-    assert not dock.bar.runner.is_running
+    assert dock.panel.combo.value() is None
+    assert not dock.panel.bar.run_button.isEnabled()
+    assert "Open" in dock.panel.bar.status.text()
+    assert "holds no image" in dock.panel.combo.itemText(0)
+    dock.panel.run()
+    assert not dock.panel.bar.runner.is_running
 
 
 @EVERY_DOCK
@@ -124,17 +124,17 @@ def test_dock_follows_layers_only_while_it_is_seen(
     hidden = callbacks()
     assert hidden < shown
     viewer.add_image(np.zeros((9, 8, 8)), name="while hidden")
-    assert dock.combo.count() == 0
+    assert dock.panel.combo.count() == 0
     for _ in range(20):
         dock.show()
         dock.hide()
     assert callbacks() == hidden
     dock.show()
-    assert dock.combo.count() == 1
+    assert dock.panel.combo.count() == 1
     viewer.layers[0].name = "renamed"
-    assert "renamed" in dock.combo.itemText(0)
+    assert "renamed" in dock.panel.combo.itemText(0)
     viewer.layers.clear()
-    assert dock.combo.layer() is None
+    assert dock.panel.combo.value() is None
 
 
 @EVERY_DOCK
@@ -156,14 +156,14 @@ def test_opening_and_closing_leaves_no_widget(
 def test_optics_that_are_missing_are_named(make: Make, viewer: ViewerModel) -> None:
     viewer.add_image(np.ones((16, 16)))
     dock = make(dock_widgets.DpsWidget)
-    text = dock.bar.status.text()
+    text = dock.panel.bar.status.text()
     for title in ("NA", "Emission wavelength", "Pixel size"):
         assert title in text
-    assert not dock.bar.run_button.isEnabled()
-    dock.microscope.editors["na"].setValue(1.4)
-    dock.microscope.editors["emission_nm"].setValue(520)
-    dock.microscope.editors["pixel_size_nm"].setValue(65)
-    assert dock.bar.run_button.isEnabled()
+    assert not dock.panel.bar.run_button.isEnabled()
+    dock.panel.microscope.editors["na"].setValue(1.4)
+    dock.panel.microscope.editors["emission_nm"].setValue(520)
+    dock.panel.microscope.editors["pixel_size_nm"].setValue(65)
+    assert dock.panel.bar.run_button.isEnabled()
 
 
 def test_microscope_set_in_one_dock_shows_in_the_other(
@@ -171,9 +171,9 @@ def test_microscope_set_in_one_dock_shows_in_the_other(
 ) -> None:
     viewer.add_layer(plain_layer)
     one, two = make(dock_widgets.DpsWidget), make(dock_widgets.DpsWidget)
-    one.microscope.editors["na"].setValue(1.27)
-    assert two.microscope.editors["na"].value() == 1.27
-    assert two.microscope.editors["pixel_size_nm"].value() == 65
+    one.panel.microscope.editors["na"].setValue(1.27)
+    assert two.panel.microscope.editors["na"].value() == 1.27
+    assert two.panel.microscope.editors["pixel_size_nm"].value() == 65
 
 
 class Hold:
@@ -214,33 +214,33 @@ def dock(make: Make, viewer: ViewerModel, plain_layer: Image) -> StageWidget:
 def test_second_click_never_starts_a_second_run(
     qtbot: Any, hold: Hold, dock: StageWidget, viewer: ViewerModel
 ) -> None:
-    dock.bar.run_button.click()
+    dock.panel.bar.run_button.click()
     assert hold.reached.wait(10)
-    assert not dock.bar.run_button.isEnabled()
-    dock.bar.run_button.click()
-    dock.run()
-    with qtbot.waitSignal(dock.bar.runner.finished):
+    assert not dock.panel.bar.run_button.isEnabled()
+    dock.panel.bar.run_button.click()
+    dock.panel.run()
+    with qtbot.waitSignal(dock.panel.bar.runner.finished):
         hold.go.set()
     qtbot.wait(20)
     assert hold.runs == 1
     assert len(viewer.layers) == 2
-    assert dock.bar.messages.texts == ("mind the gap",)
-    assert "done in" in dock.bar.status.text()
+    assert dock.panel.bar.messages.texts == ("mind the gap",)
+    assert "done in" in dock.panel.bar.status.text()
 
 
 def test_cancel_leaves_no_layer_and_a_usable_button(
     qtbot: Any, hold: Hold, dock: StageWidget, viewer: ViewerModel
 ) -> None:
-    dock.bar.run_button.click()
+    dock.panel.bar.run_button.click()
     assert hold.reached.wait(10)
-    qtbot.waitUntil(lambda: "half of it" in dock.bar.status.text())
-    with qtbot.waitSignal(dock.bar.runner.finished):
-        dock.bar.cancel_button.click()
+    qtbot.waitUntil(lambda: "half of it" in dock.panel.bar.status.text())
+    with qtbot.waitSignal(dock.panel.bar.runner.finished):
+        dock.panel.bar.cancel_button.click()
         hold.go.set()
-    assert dock.bar.status.text() == "cancelled"
+    assert dock.panel.bar.status.text() == "cancelled"
     assert len(viewer.layers) == 1
     assert hold.closed.is_set()
-    assert dock.bar.run_button.isEnabled()
+    assert dock.panel.bar.run_button.isEnabled()
 
 
 @pytest.mark.parametrize(
@@ -270,23 +270,23 @@ def test_error_is_shown_and_the_next_run_works(
 
     stage_function(function)
     _run(qtbot, dock)
-    assert words in dock.bar.messages.texts[0]
-    assert dock.bar.status.text() == "failed"
+    assert words in dock.panel.bar.messages.texts[0]
+    assert dock.panel.bar.status.text() == "failed"
     assert any(words in str(note.message) for note in notification_manager.records)
     assert len(viewer.layers) == 1
     failing.clear()
     _run(qtbot, dock)
     assert len(viewer.layers) == 2
-    assert dock.bar.messages.texts == ()
+    assert dock.panel.bar.messages.texts == ()
 
 
 def test_hidden_dock_finishes_its_run(
     qtbot: Any, hold: Hold, dock: StageWidget, viewer: ViewerModel
 ) -> None:
-    dock.bar.run_button.click()
+    dock.panel.bar.run_button.click()
     assert hold.reached.wait(10)
     dock.hide()
-    with qtbot.waitSignal(dock.bar.runner.finished):
+    with qtbot.waitSignal(dock.panel.bar.runner.finished):
         hold.go.set()
     assert len(viewer.layers) == 2
 
@@ -301,7 +301,7 @@ def test_dock_destroyed_while_it_runs_stops_the_run(
     viewer.add_layer(plain_layer)
     dock = dock_widgets.BackgroundWidget(viewer, microscope=microscope)
     dock.show()
-    dock.bar.run_button.click()
+    dock.panel.bar.run_button.click()
     assert hold.reached.wait(10)
     _destroy(dock)
     hold.go.set()
@@ -313,10 +313,10 @@ def test_dock_destroyed_while_it_runs_stops_the_run(
 def test_layer_removed_while_it_is_computed_does_no_harm(
     qtbot: Any, hold: Hold, dock: StageWidget, viewer: ViewerModel
 ) -> None:
-    dock.bar.run_button.click()
+    dock.panel.bar.run_button.click()
     assert hold.reached.wait(10)
     viewer.layers.clear()
-    with qtbot.waitSignal(dock.bar.runner.finished):
+    with qtbot.waitSignal(dock.panel.bar.runner.finished):
         hold.go.set()
     assert [layer.name for layer in viewer.layers] == ["plain · Background removal"]
 
@@ -329,7 +329,7 @@ def test_values_that_are_not_finite_are_refused_in_words(
     viewer.add_image(data)
     dock = make(dock_widgets.BackgroundWidget)
     _run(qtbot, dock)
-    assert "not finite" in dock.bar.messages.texts[0]
+    assert "not finite" in dock.panel.bar.messages.texts[0]
 
 
 def test_current_frame_only_runs_one_frame(
@@ -338,10 +338,10 @@ def test_current_frame_only_runs_one_frame(
     viewer.add_image(np.random.default_rng(0).random((4, 24, 20)) * 100, name="movie")
     viewer.dims.set_current_step(0, 2)
     dock = make(dock_widgets.BackgroundWidget)
-    dock.bar.frame_only.setChecked(True)
+    dock.panel.frame_only.setChecked(True)
     _run(qtbot, dock)
     assert viewer.layers[-1].data.shape == (24, 20)
-    dock.bar.frame_only.setChecked(False)
+    dock.panel.frame_only.setChecked(False)
     _run(qtbot, dock)
     assert viewer.layers[-1].data.shape == (4, 24, 20)
     assert np.array_equal(viewer.layers[-1].data[2], viewer.layers[-2].data)
@@ -362,10 +362,10 @@ def test_device_that_is_absent_is_named(
     dock = make(dock_widgets.ReconstructWidget)
     microscope.set_device("cuda")
     _run(qtbot, dock)
-    assert "cuda" in dock.bar.messages.texts[0]
+    assert "cuda" in dock.panel.bar.messages.texts[0]
     microscope.set_device("cpu")
     _run(qtbot, dock)
-    assert dock.bar.status.text().startswith("done")
+    assert dock.panel.bar.status.text().startswith("done")
 
 
 def test_several_sets_of_unnamed_frames_are_time_points(
@@ -391,11 +391,14 @@ def test_raw_layer_without_names_asks_for_its_frames(
     frames = raw_stack.data.transpose(1, 0, 2, 3).reshape(9, *raw_stack.shape[-2:])
     viewer.add_image(frames, scale=(1, 65, 65), units=("pixel", "nm", "nm"))
     dock = make(dock_widgets.ReconstructWidget)
-    assert dock.frames.isVisible()
-    assert (dock.frames.angles.value(), dock.frames.phases.value()) == (3, 3)
-    dock.frames.detect_button.click()
-    qtbot.waitUntil(lambda: dock.frames.order.currentData() == "payx", timeout=20_000)
+    assert dock.panel.frames.isVisible()
+    assert (dock.panel.frames.angles.value(), dock.panel.frames.phases.value()) == (
+        3,
+        3,
+    )
+    dock.panel.frames.detect_button.click()
+    qtbot.waitUntil(lambda: dock.panel.frames.order.value() == "payx", timeout=20_000)
     _run(qtbot, dock)
-    assert dock.bar.messages.texts == ()
+    assert dock.panel.bar.messages.texts == ()
     found = viewer.layers[-1].metadata[METADATA]["patterns"]
     assert [pattern.status for pattern in found] == ["found"] * 3

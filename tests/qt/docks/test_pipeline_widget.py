@@ -31,20 +31,20 @@ def dock(
 
 
 def _run(qtbot: Any, dock: PipelineWidget) -> None:
-    with qtbot.waitSignal(dock.bar.runner.finished, timeout=120_000):
-        dock.bar.run_button.click()
+    with qtbot.waitSignal(dock.panel.bar.runner.finished, timeout=120_000):
+        dock.panel.bar.run_button.click()
 
 
 def _tick(dock: PipelineWidget, *names: str) -> None:
-    for name, box in dock.boxes.items():
+    for name, box in dock.stages.boxes.items():
         box.setChecked(name in names)
 
 
 def test_every_stage_has_a_box_and_a_form(dock: PipelineWidget) -> None:
-    assert list(dock.boxes) == [stage.id for stage in STAGES]
+    assert list(dock.stages.boxes) == [stage.id for stage in STAGES]
     for stage in STAGES:
-        assert dock.forms[stage.id].value() == stage.parameters()
-        assert dock.boxes[stage.id].isChecked() == stage.by_default
+        assert dock.stages.forms[stage.id].value() == stage.parameters()
+        assert dock.stages.boxes[stage.id].isChecked() == stage.by_default
 
 
 def test_ticked_stages_run_in_order_and_each_gives_a_layer(
@@ -75,19 +75,19 @@ def test_stages_that_do_not_follow_one_another_are_refused_at_once(
     dock: PipelineWidget,
 ) -> None:
     _tick(dock, "background")
-    assert not dock.bar.run_button.isEnabled()
-    assert "raw SIM frames" in dock.bar.status.text()
+    assert not dock.panel.bar.run_button.isEnabled()
+    assert "raw SIM frames" in dock.panel.bar.status.text()
     _tick(dock)
-    assert not dock.bar.run_button.isEnabled()
+    assert not dock.panel.bar.run_button.isEnabled()
     _tick(dock, "reconstruct")
-    assert dock.bar.run_button.isEnabled()
+    assert dock.panel.bar.run_button.isEnabled()
 
 
 def test_plain_layer_goes_past_the_stages_for_raw_frames(
     dock: PipelineWidget, viewer: ViewerModel, plain_layer: Image
 ) -> None:
     viewer.add_layer(plain_layer)
-    dock.combo.set_layer(plain_layer)
+    dock.panel.combo.setValue(plain_layer)
     assert "reconstruct" not in dock.settings().stages
     assert "background" in dock.settings().stages
 
@@ -96,10 +96,10 @@ def test_unnamed_frames_may_be_raw_or_a_time_lapse(
     dock: PipelineWidget, viewer: ViewerModel
 ) -> None:
     viewer.add_image(np.ones((9, 16, 16)), name="frames")
-    dock.combo.set_layer(viewer.layers["frames"])
-    assert dock.frames.is_raw.isChecked()
+    dock.panel.combo.setValue(viewer.layers["frames"])
+    assert dock.panel.frames.is_raw.isChecked()
     assert "reconstruct" in dock.settings().stages
-    dock.frames.is_raw.setChecked(False)
+    dock.panel.frames.is_raw.setChecked(False)
     assert dock.settings().stages[0] == "background"
     assert dock.settings().input.angles is None
 
@@ -108,15 +108,17 @@ def test_settings_survive_saving_and_loading(
     qtbot: Any, dock: PipelineWidget, tmp_path: Path, viewer: ViewerModel
 ) -> None:
     _tick(dock, "reconstruct", "dps")
-    dock.forms["reconstruct"].setValue({"wiener_parameter": 0.0123, "layout": "linear"})
-    dock.forms["dps"].setValue({"strength": 0.8})
+    dock.stages.forms["reconstruct"].setValue(
+        {"wiener_parameter": 0.0123, "layout": "linear"}
+    )
+    dock.stages.forms["dps"].setValue({"strength": 0.8})
     saved = dock.settings()
     dock.save(tmp_path / "pipeline.toml")
     assert Settings.from_tables(read_tables(tmp_path / "pipeline.toml")) == saved
-    for form in dock.forms.values():
+    for form in dock.stages.forms.values():
         form.reset()
     _tick(dock, "background")
-    dock.microscope.editors["na"].setValue(1.1)
+    dock.panel.microscope.editors["na"].setValue(1.1)
     dock.load(tmp_path / "pipeline.toml")
     assert dock.settings() == saved
 
@@ -130,8 +132,8 @@ def test_file_of_the_command_line_is_taken_over(
     save_settings(settings, tmp_path / "cli.toml")
     dock.load(tmp_path / "cli.toml")
     assert microscope.values["na"] == 1.27
-    assert dock.boxes["reconstruct"].isChecked()
-    assert not dock.boxes["background"].isChecked()
+    assert dock.stages.boxes["reconstruct"].isChecked()
+    assert not dock.stages.boxes["background"].isChecked()
 
 
 def test_bad_file_is_refused_and_changes_nothing(

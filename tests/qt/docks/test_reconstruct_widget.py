@@ -55,8 +55,8 @@ def table(qtbot: Any) -> PatternsWidget:
 
 
 def _run(qtbot: Any, dock: ReconstructWidget) -> None:
-    with qtbot.waitSignal(dock.bar.runner.finished, timeout=60_000):
-        dock.bar.run_button.click()
+    with qtbot.waitSignal(dock.panel.bar.runner.finished, timeout=60_000):
+        dock.panel.bar.run_button.click()
 
 
 def test_table_shows_each_pattern_and_what_is_missing(table: PatternsWidget) -> None:
@@ -117,15 +117,15 @@ def test_preview_is_what_a_run_would_give_and_stays_one_layer(
     qtbot: Any, dock: ReconstructWidget, viewer: ViewerModel
 ) -> None:
     _run(qtbot, dock)
-    dock.live.setChecked(True)
+    dock.live.setValue(True)
     for value in (0.2, 0.1):
-        with qtbot.waitSignal(dock.previewer.returned, timeout=20_000):
+        with qtbot.waitSignal(dock.preview.runner.returned, timeout=20_000):
             dock.form.setValue({"wiener_parameter": value})
-    qtbot.waitUntil(lambda: not dock.previewer.is_running)
+    qtbot.waitUntil(lambda: not dock.preview.runner.is_running)
     preview = viewer.layers[-1]
     assert [layer.name.endswith("preview") for layer in viewer.layers].count(True) == 1
     assert len(viewer.layers) == 3
-    dock.live.setChecked(False)
+    dock.live.setValue(False)
     _run(qtbot, dock)
     assert np.array_equal(viewer.layers[-1].data, preview.data)
 
@@ -135,9 +135,9 @@ def test_other_layer_forgets_the_patterns(
 ) -> None:
     _run(qtbot, dock)
     other = viewer.add_image(np.ones((9, 32, 32)), name="other")
-    dock.combo.set_layer(other)
+    dock.panel.combo.setValue(other)
     assert dock.patterns_widget.shown() == ()
-    assert dock.patterns() == ()
+    assert dock.patterns_widget.value() == ()
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_marks_lie_on_the_wave_vectors_in_cycles_per_um(
     assert marks.features["period_nm"].tolist() == [o.period_nm for o in orders] * 2
     radii = np.hypot(*marks.data.T)
     assert np.allclose(radii, 1000 / marks.features["period_nm"])
-    optics = shown.combo.layer().metadata[METADATA]["optics"]
+    optics = shown.panel.combo.value().metadata[METADATA]["optics"]
     reach = np.hypot(*circle.data[0].T)
     assert np.allclose(reach, 1000 / optics.cutoff_period_nm)
     assert spectrum.axis_labels == ("k_y (1/µm)", "k_x (1/µm)")
@@ -230,7 +230,7 @@ def test_spectrum_leaves_with_what_it_shows(
         viewer.layers.remove(_parts(viewer)[1])
     else:
         other = viewer.add_image(np.ones((9, 32, 32)), name="other")
-        shown.combo.set_layer(other)
+        shown.panel.combo.setValue(other)
         assert shown.patterns_widget.layers_button.isHidden()
     assert _parts(viewer) == []
     assert not shown.patterns_widget.layers_button.isChecked()

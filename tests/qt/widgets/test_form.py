@@ -9,8 +9,9 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
-from napari_dps._qt.widgets.editors import FileEdit, NumberEdit
+from napari_dps._qt.widgets.editors import NumberEdit
 from napari_dps._qt.widgets.form import ModelForm
+from napari_dps._qt.widgets.path_edits import FileEdit
 from napari_dps.core import InputError
 from napari_dps.core.params import ParameterInfo, describe
 from napari_dps.stages import STAGES

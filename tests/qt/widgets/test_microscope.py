@@ -81,13 +81,13 @@ def test_pixel_size_by_hand_counts_for_its_layer_alone(
     one, two = _layer(65.0), _layer(32.5)
     widget.set_layer(one)
     widget.editors["pixel_size_nm"].setValue(70)
-    assert widget.optics["pixel_size_nm"] == 70
+    assert widget.value()["pixel_size_nm"] == 70
     assert one.scale[-1] == 65
     widget.set_layer(two)
-    assert widget.optics["pixel_size_nm"] == 32.5
+    assert widget.value()["pixel_size_nm"] == 32.5
     widget.set_layer(one)
     widget.editors["pixel_size_nm"].setValue(0)
-    assert widget.optics["pixel_size_nm"] == 65
+    assert widget.value()["pixel_size_nm"] == 65
 
 
 def test_nothing_known_is_told_by_name(widget: MicroscopeWidget) -> None:

@@ -1,18 +1,21 @@
-"""What the dock Compare asks for, and the generators that do it."""
+"""What is compared, and the generators that measure, map and draw it."""
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from napari.components import ViewerModel
 from napari.layers import Image, Layer, Shapes
 
+from napari_dps._qt.bridge.colours import COLOURS
 from napari_dps._qt.bridge.layers import (
     LayerData,
     Source,
     describe_layer,
     part_of,
     place_in_nm,
+    shown_point,
     stack_layer,
 )
 from napari_dps._qt.bridge.wording import in_docks
@@ -28,7 +31,9 @@ from napari_dps.pipeline import InputSettings, first_plane, first_unit
 Corners = tuple[tuple[float, float], tuple[float, float]]
 """Two points (y, x) in pixels of a layer: corners of a region, ends of a line."""
 
-Row = dict[str, Any]
+MeasureRow = dict[str, Any]
+"""Name of a layer and its measures."""
+_EDGE_PX = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,41 +75,49 @@ class Item:
         return crop(stack, rows, columns)
 
 
-def item_of(
-    layer: Image,
-    point: Sequence[float],
-    region: Shapes | None = None,
-    line: Shapes | None = None,
-) -> Item:
-    """Note what is to be compared of a layer.
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What is to be compared.
 
-    Parameters
+    Attributes
     ----------
-    layer : Image
-        To be compared.
-    point : sequence of float
-        Position of the viewer's sliders, as of `layers.shown_point`.
-    region, line : Shapes, optional
+    layers : tuple of Image
+        The layers.
+    reference : Image or None
+        The layer that the others are measured against.
+    region, line : Shapes or None
         Layers whose last rectangle or line counts.
     """
-    return Item(
-        Source.of(layer, point),
-        place_in_nm(layer),
-        None if region is None else _corners(region, layer),
-        None if line is None else _corners(line, layer),
-    )
+
+    layers: tuple[Image, ...] = ()
+    reference: Image | None = None
+    region: Shapes | None = None
+    line: Shapes | None = None
+
+    def item(self, viewer: ViewerModel, layer: Image) -> Item:
+        """Note what a viewer shows of a layer."""
+        return Item(
+            Source.of(layer, shown_point(viewer, layer)),
+            place_in_nm(layer),
+            None if self.region is None else _corners(self.region, layer),
+            None if self.line is None else _corners(self.line, layer),
+        )
+
+    def items(self, viewer: ViewerModel) -> list[Item]:
+        """Note what a viewer shows of the layers."""
+        return [self.item(viewer, layer) for layer in self.layers]
 
 
 def measure_all(
     items: Sequence[Item], reference: Item | None
-) -> Generator[Progress, None, list[Row]]:
+) -> Generator[Progress, None, list[MeasureRow]]:
     """Measure layers, against a reference or alone; a layer that fails tells why."""
-    known = None if reference is None else first_plane(reference.stack())
-    rows: list[Row] = []
+    truth = None if reference is None else first_plane(reference.stack())
+    rows: list[MeasureRow] = []
     for number, item in enumerate(items):
         yield Progress(number, len(items), item.name)
         try:
-            values = measure(item.stack(), known)
+            values = measure(item.stack(), truth)
         except InputError as error:
             values = {"error": in_docks(error)}
         rows.append({"layer": item.name, **values})
@@ -125,17 +138,37 @@ def profile_all(
     return found
 
 
+@dataclass(frozen=True, eq=False)
+class ErrorMapLayer:
+    """The error map of a layer against its reference.
+
+    Attributes
+    ----------
+    data : LayerData
+        Of the layer that shows it.
+    text : str
+        Its figures.
+    """
+
+    data: LayerData
+    text: str
+
+
 def map_errors(
-    item: Item, reference: Item
-) -> Generator[Progress, None, tuple[LayerData, str]]:
-    """Return the error map of a layer against its reference, and its figures."""
-    yield Progress(0, 1, item.name)
-    found = error_map(first_plane(item.stack()), first_plane(reference.stack()))
-    name = f"{item.name} · error map"
-    text = f"{item.name}: RSP {found.rsp:.4f}, RSE {found.rse:.4g} counts"
-    if found.rsf_sigma_nm is not None:
-        text += f", blur between the two {found.rsf_sigma_nm:.0f} nm (sigma)"
-    return stack_layer(found.error, name, colormap="magma"), text
+    items: Sequence[Item], reference: Item
+) -> Generator[Progress, None, list[ErrorMapLayer]]:
+    """Return the error map of each layer against a reference, and its figures."""
+    maps = []
+    for number, item in enumerate(items):
+        yield Progress(number, len(items), item.name)
+        found = error_map(first_plane(item.stack()), first_plane(reference.stack()))
+        text = f"{item.name}: RSP {found.rsp:.4f}, RSE {found.rse:.4g} counts"
+        if found.rsf_sigma_nm is not None:
+            text += f", blur between the two {found.rsf_sigma_nm:.0f} nm (sigma)"
+        name = f"{item.name} · error map"
+        data = stack_layer(found.error, name, colormap="magma")
+        maps.append(ErrorMapLayer(data, text))
+    return maps
 
 
 def draw(items: Sequence[Item], path: Path) -> Generator[Progress, None, Path]:
@@ -157,6 +190,32 @@ def why_not_compared(layer: Layer) -> str:
     return "not square pixels" if "square" in describe_layer(layer) else ""
 
 
+def why_no_shapes(layer: Layer) -> str:
+    """Say why nothing is drawn in a layer; empty if it is one to draw in."""
+    return "" if isinstance(layer, Shapes) else "no shapes"
+
+
+def shapes_layer(kind: str, images: Sequence[Image]) -> Shapes:
+    """Return a layer to draw in, over these images.
+
+    Parameters
+    ----------
+    kind : {"region", "line"}
+        Its name.
+    images : sequence of Image
+        The first tells the unit, and how thick an edge has to be to be seen.
+    """
+    units = {"units": images[0].units[-2:]} if images else {}
+    return Shapes(
+        ndim=2,
+        name=kind,
+        edge_color=COLOURS[1],
+        face_color="transparent",
+        edge_width=_EDGE_PX * float(images[0].scale[-1]) if images else 1.0,
+        **units,
+    )
+
+
 def _corners(shapes: Shapes, layer: Image) -> Corners | None:
     """Return the ends of the last shape in pixels of a layer."""
     if not shapes.data:
@@ -172,14 +231,14 @@ def _corners(shapes: Shapes, layer: Image) -> Corners | None:
 def _world(shapes: Shapes, vertex: Any, layer: Image) -> list[float]:
     """Return the place of a vertex in the units and dimensions of a layer."""
     place = []
-    for value, own, other in zip(
+    for value, unit, other in zip(
         shapes.data_to_world(vertex)[-2:],
         shapes.units[-2:],
         layer.units[-2:],
         strict=True,
     ):
-        known = own.is_compatible_with(other)
-        place.append(float((value * own).to(other).magnitude if known else value))
+        is_length = unit.is_compatible_with(other)
+        place.append(float((value * unit).to(other).magnitude if is_length else value))
     return [0.0] * (layer.ndim - 2) + place
 
 

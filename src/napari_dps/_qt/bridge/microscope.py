@@ -1,6 +1,5 @@
 """The microscope and the device: set once, shared by all docks, remembered."""
 
-import sys
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from qtpy.QtCore import QObject, QSettings, Signal
 
 from napari_dps._qt.bridge.layers import camera_offset_of, optics_of
 from napari_dps.core import Optics
-from napari_dps.core.device import DEVICES
 
 _SHARED = ("na", "emission_nm", "refractive_index", "modulation_factor")
 
@@ -154,16 +152,6 @@ def _number(value: Any) -> float | None:
         return float(value)
     except (TypeError, ValueError):
         return None
-
-
-def devices() -> tuple[str, ...]:
-    """Return the devices to choose from: all names until torch tells which exist."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        return DEVICES
-    found = [f"cuda:{n}" for n in range(torch.cuda.device_count())]
-    mps = ["mps"] if torch.backends.mps.is_available() else []
-    return ("auto", "cpu", *found, *mps)
 
 
 _microscope: Microscope | None = None

@@ -14,18 +14,20 @@ from napari.layers import Image, Points, Shapes
 
 from napari_dps._qt.bridge.colours import COLOURS, STATUS_COLOURS
 from napari_dps._qt.bridge.layers import METADATA, PART
-from napari_dps._qt.bridge.temporary_layers import Interlude
+from napari_dps._qt.bridge.temporary_layers import TemporaryLayers
 from napari_dps.core import Pattern, PatternOrder
 from napari_dps.figures.spectrum_picture import SpectrumPicture, all_angles
 
 Units = tuple[Any, ...]
+View = tuple[tuple[float, ...], float]
+"""Centre of the camera and its zoom."""
 _PER_UM = 1000.0
 _RING = 0.07
 """Diameter of the ring around a wave vector, over the cut-off's."""
 _CIRCLE_POINTS = 256
 
 
-class SpectrumScene(Interlude):
+class SpectrumScene:
     """Shows spectrum, wave vectors and cut-off alone in a viewer.
 
     Parameters
@@ -35,8 +37,19 @@ class SpectrumScene(Interlude):
     """
 
     def __init__(self, viewer: ViewerModel) -> None:
-        super().__init__(viewer)
-        self._view: tuple[tuple[float, ...], float] | None = None
+        self.viewer = viewer
+        self._layers = TemporaryLayers(viewer)
+        self._view_before: View | None = None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the spectrum is shown."""
+        return self._layers.is_on
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether none of its layers was taken away."""
+        return self._layers.is_whole
 
     def show_spectra(
         self, pictures: Sequence[SpectrumPicture], patterns: Sequence[Pattern]
@@ -50,11 +63,10 @@ class SpectrumScene(Interlude):
         patterns : sequence of Pattern
             Those of the first channel are marked.
         """
-        before, now = self._view, self._looked_at()
+        was_on, view = self.is_on, self._view()
         picture = all_angles(pictures)
         units = (self.viewer.layers.extent.units or ("pixel", "pixel"))[-2:]
-        circle = _circle(picture, units)
-        own = [_spectrum(picture, units), circle]
+        layers = [_spectrum(picture, units), _circle(picture, units)]
         orders = [
             (pattern.angle_index + 1, order)
             for pattern in patterns
@@ -63,19 +75,22 @@ class SpectrumScene(Interlude):
         ]
         if orders:  # of no points napari warns
             size = 2 * _PER_UM * picture.cutoff_per_nm * _RING
-            own.append(_marks(orders, size, units))
-        self.start(own)
-        self._view = before or now
-        self._look(now if before else self._view_of(_PER_UM * picture.cutoff_per_nm))
+            layers.append(_marks(orders, size, units))
+        self._layers.start(layers)
+        if was_on:
+            self._set_view(view)
+        else:
+            self._view_before = view
+            self._set_view(self._view_of(_PER_UM * picture.cutoff_per_nm))
 
     def stop(self) -> None:
         """Take the layers away and look again where one looked before."""
-        view, self._view = self._view, None
-        super().stop()
+        view, self._view_before = self._view_before, None
+        self._layers.stop()
         if view is not None:
-            self._look(view)
+            self._set_view(view)
 
-    def _view_of(self, radius: float) -> tuple[tuple[float, ...], float]:
+    def _view_of(self, radius: float) -> View:
         """Return the view in which a circle around the origin fills the canvas.
 
         Found from the view of everything: `fit_to_view` fails on layers with fewer
@@ -86,13 +101,13 @@ class SpectrumScene(Interlude):
         zoom = float(self.viewer.scene.camera.zoom * min(world[1] - world[0]))
         return (0.0, 0.0, 0.0), zoom / (2 * radius)
 
-    def _look(self, view: tuple[tuple[float, ...], float]) -> None:
-        camera = self.viewer.scene.camera
-        camera.center, camera.zoom = view
-
-    def _looked_at(self) -> tuple[tuple[float, ...], float]:
+    def _view(self) -> View:
         camera = self.viewer.scene.camera
         return tuple(camera.center), float(camera.zoom)
+
+    def _set_view(self, view: View) -> None:
+        camera = self.viewer.scene.camera
+        camera.center, camera.zoom = view
 
 
 def _common(name: str, units: Units) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 
+from napari_dps._qt.bridge.devices import device_in_use
 from napari_dps._qt.bridge.layers import LayerData, Source, result_layer
 from napari_dps.core import ImageStack, Pattern, Progress
 from napari_dps.core.context import Context
@@ -108,14 +109,3 @@ def work(task: Task) -> Generator[Progress, None, Outcome]:
         device=device_in_use(context.device),
         seconds=sum(output.seconds for output in result.outputs),
     )
-
-
-def device_in_use(name: str) -> str:
-    """Return what a device's name stands for; empty while torch is not loaded."""
-    import sys
-
-    if "torch" not in sys.modules:
-        return ""
-    from napari_dps.core.device import resolve_device
-
-    return str(resolve_device(name))

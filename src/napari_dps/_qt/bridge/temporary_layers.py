@@ -6,8 +6,8 @@ from napari.components import ViewerModel
 from napari.layers import Layer
 
 
-class Interlude:
-    """Shows some layers of its own, and hides the others of a viewer meanwhile.
+class TemporaryLayers:
+    """Adds layers to a viewer for a while, and hides the others meanwhile.
 
     Parameters
     ----------
@@ -17,23 +17,23 @@ class Interlude:
 
     def __init__(self, viewer: ViewerModel) -> None:
         self.viewer = viewer
-        self._own: list[Layer] = []
-        self._kept: list[Layer] = []
-        self._seen: dict[Layer, bool] = {}
+        self._added: list[Layer] = []
+        self._needed: list[Layer] = []
+        self._visible_before: dict[Layer, bool] = {}
 
     @property
     def is_on(self) -> bool:
         """Whether the layers are shown."""
-        return bool(self._own)
+        return bool(self._added)
 
     @property
     def is_whole(self) -> bool:
         """Whether no layer that it needs was taken away."""
-        return all(x in self.viewer.layers for x in (*self._own, *self._kept))
+        return all(x in self.viewer.layers for x in (*self._added, *self._needed))
 
     def start(
         self,
-        own: Sequence[Layer],
+        layers: Sequence[Layer],
         keep: Sequence[Layer] = (),
         needs: Sequence[Layer] = (),
     ) -> None:
@@ -41,27 +41,28 @@ class Interlude:
 
         Parameters
         ----------
-        own : sequence of Layer
+        layers : sequence of Layer
             To be added, the lowest first.
         keep : sequence of Layer
             In the viewer already, and to be shown as well.
         needs : sequence of Layer
-            Without which `is_whole` is no longer true, beside these two.
+            Without which, as without these two, `is_whole` is no longer true.
         """
         self.stop()
-        seen = {layer: layer.visible for layer in self.viewer.layers}
-        for layer in seen:
+        visible = {layer: layer.visible for layer in self.viewer.layers}
+        for layer in visible:
             layer.visible = layer in keep
-        for layer in own:
+        for layer in layers:
             self.viewer.add_layer(layer)
-        self._own, self._kept, self._seen = list(own), [*keep, *needs], seen
+        self._added, self._needed = list(layers), [*keep, *needs]
+        self._visible_before = visible
 
     def stop(self) -> None:
         """Take the layers away and show again what was shown before."""
-        own, seen = self._own, self._seen
-        self._own, self._kept, self._seen = [], [], {}
-        for layer in own:
+        added, visible = self._added, self._visible_before
+        self._added, self._needed, self._visible_before = [], [], {}
+        for layer in added:
             if layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
-        for layer, was_visible in seen.items():
+        for layer, was_visible in visible.items():
             layer.visible = was_visible

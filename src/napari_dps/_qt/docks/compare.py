@@ -6,192 +6,125 @@ from pathlib import Path
 from typing import Any
 
 import napari.viewer
-from napari.layers import Image, Layer, Shapes
+from napari.layers import Image
 from napari.utils.notifications import show_error
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QFileDialog,
-    QFormLayout,
-    QGridLayout,
-    QHBoxLayout,
-    QListWidget,
-    QListWidgetItem,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QPushButton, QVBoxLayout, QWidget
 
-from napari_dps._qt.bridge.colours import COLOURS
 from napari_dps._qt.bridge.compare import (
-    Item,
-    Row,
+    Comparison,
+    ErrorMapLayer,
+    MeasureRow,
     draw,
-    item_of,
     map_errors,
     measure_all,
     profile_all,
-    why_not_compared,
+    shapes_layer,
 )
-from napari_dps._qt.bridge.layers import LayerData, describe_layer, part_of, shown_point
-from napari_dps._qt.bridge.runner import Runner, Steps
+from napari_dps._qt.bridge.curves import profile_curves
+from napari_dps._qt.bridge.debounce import debouncer
+from napari_dps._qt.bridge.layer_events import DataEvents, LayerEvents
+from napari_dps._qt.bridge.layers import part_of
+from napari_dps._qt.bridge.runner import Runner
 from napari_dps._qt.bridge.wording import in_docks
-from napari_dps._qt.docks.viewer_widget import ViewerWidget
-from napari_dps._qt.widgets.layer_combo import LayerCombo
-from napari_dps._qt.widgets.layout import compact_rows, hint_label, row_label, scrolled
+from napari_dps._qt.widgets.compare_inputs import CompareInputs
+from napari_dps._qt.widgets.editors import BoolEdit
+from napari_dps._qt.widgets.layer_views import LayerViews
+from napari_dps._qt.widgets.layout import hint_label, scrolled
 from napari_dps._qt.widgets.measure_table import MeasureTable
 from napari_dps._qt.widgets.messages import Messages
-from napari_dps._qt.widgets.plots import Curve, Plot
-from napari_dps._qt.widgets.split_view import SplitView
+from napari_dps._qt.widgets.plots import Plot
 from napari_dps.core import InputError, Progress
 from napari_dps.core.errors import Failure
 from napari_dps.metrics.profile import LineProfile
 from napari_dps.report import write_csv
 
-_GRID, _SPLIT = "Side by side", "Split view"
+_WIDTH_PX = 400
 _DELAY_MS = 300
 """Changes that follow one another faster are measured once."""
 
 
-class CompareWidget(ViewerWidget):
+class CompareWidget(QWidget):
     """Compares image layers, with a reference or blind.
 
     Parameters
     ----------
     napari_viewer : napari.viewer.Viewer
-        Given by napari; a `ViewerModel` does as well.
+        Injected by napari; a `ViewerModel` does as well.
     """
 
     def __init__(self, napari_viewer: "napari.viewer.Viewer") -> None:
-        super().__init__(napari_viewer)
-        self.rows: list[Row] = []
-        self.reference = LayerCombo(why_not_compared, "none: each alone")
-        self.layers = QListWidget()
-        self.layers.setMaximumHeight(120)
-        self.layers.setToolTip("Layers to compare.")
-        self.layers.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        self.layers.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.region = LayerCombo(_no_shapes, "whole image")
-        self.line = LayerCombo(_no_shapes, "none")
+        super().__init__()
+        self.viewer = napari_viewer
+        self.rows: list[MeasureRow] = []
+        self.inputs = CompareInputs()
+        self.views = LayerViews(napari_viewer, self.inputs.layers.value, self)
         self.table = MeasureTable()
         self.plot = Plot("distance along the line (nm)", "relative intensity")
-        self.follow = QCheckBox("Measure anew when layers change")
+        self.follow = BoolEdit("Measure anew when layers change")
+        self.follow.setValue(True)
         self.messages = Messages()
         self.status = hint_label()
-        self.buttons: dict[str, QPushButton] = {}
+        self.buttons = self._make_buttons()
         self.runner = Runner(self, lane="measures")
         self.profiles = Runner(self, lane="profiles")
-        self._asked: dict[int, Layer] = {}
-        self._watched: list[Layer] = []
-        self._delay = _timer(self, self.measure)
-        self._profile_delay = _timer(self, self.show_profile)
-        self.split = SplitView(napari_viewer)
+        self.layer_events = LayerEvents(napari_viewer, self)
+        self._data_events = DataEvents(self._on_data)
+        self._measure_later = debouncer(self, self.measure, _DELAY_MS)
+        self._profile_later = debouncer(self, self.show_profile, _DELAY_MS)
         self._lay_out()
         self._connect()
         self._show_profiles([])
 
-    def chosen(self) -> list[Image]:
-        """Return the layers that are ticked."""
-        return [
-            self._asked[row]
-            for row in range(self.layers.count())
-            if self.layers.item(row).checkState() == Qt.CheckState.Checked
-        ]
-
-    def choose(self, layers: Sequence[Image]) -> None:
-        """Tick these layers."""
-        for row, layer in self._asked.items():
-            ticked = (
-                Qt.CheckState.Checked if layer in layers else Qt.CheckState.Unchecked
-            )
-            self.layers.item(row).setCheckState(ticked)
+    def comparison(self) -> Comparison:
+        """Return what is to be compared."""
+        return self.inputs.value()
 
     def refresh_layers(self) -> None:
         """Look at the layers of the viewer anew."""
-        known = list(self._asked.values())
-        ticked = self.chosen()
-        if self.split.is_on and not self.split.is_whole:
-            self.buttons[_SPLIT].setChecked(False)
-        everything = [layer for layer in self.viewer.layers if not part_of(layer)]
-        self.reference.refresh(everything)
-        for combo in (self.region, self.line):
-            combo.refresh([x for x in everything if isinstance(x, Shapes)])
-        self.layers.blockSignals(True)
-        self.layers.clear()
-        self._asked = {}
-        for layer in reversed(everything):
-            if not why_not_compared(layer):
-                self._asked[self.layers.count()] = layer
-                item = QListWidgetItem(layer.name)
-                item.setToolTip(describe_layer(layer))
-                item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
-                is_new = layer not in known and layer.visible
-                on = layer in ticked or is_new
-                item.setCheckState(
-                    Qt.CheckState.Checked if on else Qt.CheckState.Unchecked
-                )
-                self.layers.addItem(item)
-        self.layers.blockSignals(False)
-        self._watch(everything)
-        self._on_change()
-
-    def hideEvent(self, event: Any) -> None:
-        """Leave no callback behind."""
-        super().hideEvent(event)
-        self.buttons[_SPLIT].setChecked(False)
-        self._watch([])
-        self._delay.stop()
-        self._profile_delay.stop()
+        self.views.check()
+        layers = [layer for layer in self.viewer.layers if not part_of(layer)]
+        self.inputs.refresh(layers)
+        self._data_events.follow(layers)
 
     def measure(self) -> None:
-        """Measure the layers that are ticked, beside the window."""
-        items = self._items()
-        reference = self.reference.layer()
+        """Measure the layers that are ticked, in another thread."""
+        comparison = self.comparison()
+        items = comparison.items(self.viewer)
         if not items:
             self.status.setText("Tick the layers to compare.")
             return
-        known = None if reference is None else self._item(reference)
-        if not self.runner.start(partial(measure_all, items, known)):
-            self._delay.start()  # one is going on: it is out of date when it ends
+        reference = comparison.reference
+        truth = None if reference is None else comparison.item(self.viewer, reference)
+        if not self.runner.start(partial(measure_all, items, truth)):
+            self._measure_later.throttle()  # the run that goes on is out of date
 
     def show_profile(self) -> None:
         """Show the profiles along the line."""
-        items = self._items()
+        items = self.comparison().items(self.viewer)
         if not any(item.line for item in items):
             self._show_profiles([])
         elif not self.profiles.start(partial(profile_all, items)):
-            self._profile_delay.start()
+            self._profile_later.throttle()
 
     def add_error_maps(self) -> None:
         """Add the error map of each ticked layer against the reference."""
-        reference = self.reference.layer()
-        if reference is None:
-            self.messages.show_texts(
-                ["choose a reference: the widefield image or the raw frames"], "warning"
-            )
+        comparison = self.comparison()
+        if comparison.reference is None:
+            self._warn("choose a reference: the widefield image or the raw frames")
             return
-        known = self._item(reference)
-        items = [item for item in self._items() if item.name != reference.name]
-        self.runner.start(partial(_map_all, items, known))
+        reference = comparison.item(self.viewer, comparison.reference)
+        items = comparison.items(self.viewer)
+        others = [item for item in items if item.name != reference.name]
+        self.runner.start(partial(map_errors, others, reference))
 
     def add_shapes(self, kind: str) -> None:
         """Add a layer to draw a region or a line in."""
-        combo = self.region if kind == "region" else self.line
-        mode = "add_rectangle" if kind == "region" else "add_line"
-        images = self.chosen()
-        units = {"units": images[0].units[-2:]} if images else {}
-        shapes = Shapes(
-            ndim=2,
-            name=kind,
-            edge_color=COLOURS[1],
-            face_color="transparent",
-            edge_width=_thickness(images),
-            **units,
-        )
+        shapes = shapes_layer(kind, self.comparison().layers)
         self.viewer.add_layer(shapes)
         self.refresh_layers()
-        combo.set_layer(shapes)
-        shapes.mode = mode
+        combo = self.inputs.region if kind == "region" else self.inputs.line
+        combo.setValue(shapes)
+        shapes.mode = "add_rectangle" if kind == "region" else "add_line"
 
     def export_csv(self, path: str | Path) -> None:
         """Write all measures, those of the table and the others."""
@@ -200,138 +133,92 @@ class CompareWidget(ViewerWidget):
 
     def export_png(self, path: str | Path) -> None:
         """Write the ticked layers side by side as a picture."""
-        items = self._items()
+        items = self.comparison().items(self.viewer)
         if items:
             self.runner.start(partial(draw, items, Path(path)))
 
-    def show_grid(self, on: bool) -> None:
-        """Show the ticked layers beside one another, and nothing else."""
-        if on:
-            self.buttons[_SPLIT].setChecked(False)
-        self.viewer.canvas.grid.enabled = on
-        if on:
-            chosen = self.chosen()
-            for layer in self.viewer.layers:
-                layer.visible = layer in chosen
+    def show_rows(self, rows: list[MeasureRow]) -> None:
+        """Show measures in the table."""
+        self.rows = rows
+        self.table.show_rows(rows)
+        problems = [f"{r['layer']}: {r['error']}" for r in rows if "error" in r]
+        if problems:
+            self.messages.show_texts(problems, "warning")
 
-    def show_split(self, on: bool) -> None:
-        """Show the ticked layers at one place, with a border that can be moved."""
-        if not on:
-            self.split.stop()
-            return
-        chosen = [layer for layer in self.viewer.layers if layer in self.chosen()]
-        if len(chosen) < 2:
-            self.messages.show_texts(["tick two layers for the split view"], "warning")
-            self.buttons[_SPLIT].setChecked(False)
-            return
-        self.buttons[_GRID].setChecked(False)
-        self.split.start(chosen)
-
-    def _items(self) -> list[Item]:
-        return [self._item(layer) for layer in self.chosen()]
-
-    def _item(self, layer: Image) -> Item:
-        point = shown_point(self.viewer, layer)
-        return item_of(layer, point, self.region.layer(), self.line.layer())
-
-    def _lay_out(self) -> None:
-        inside = QWidget()
-        column = QVBoxLayout(inside)
-        column.setContentsMargins(4, 4, 8, 4)
-        column.setSpacing(6)
-        column.addWidget(self.layers)
-        rows = QFormLayout()
-        compact_rows(rows)
-        rows.addRow(row_label("Reference", self.reference), self.reference)
-        for title, combo in (("Region", self.region), ("Line profile", self.line)):
-            rows.addRow(row_label(title, combo), self._with_draw_button(combo))
-        column.addLayout(rows)
-        column.addLayout(self._action_buttons())
-        column.addWidget(self.split)
-        column.addWidget(self.follow)
-        column.addWidget(self.status)
-        column.addWidget(self.messages)
-        column.addWidget(self.table, 1)
-        column.addWidget(self.plot, 1)
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(6, 6, 6, 6)
-        whole.addWidget(scrolled(inside))
-        self.setMinimumWidth(400)
-        self.follow.setChecked(True)
-
-    def _with_draw_button(self, combo: LayerCombo) -> QWidget:
-        row = QWidget()
-        line = QHBoxLayout(row)
-        line.setContentsMargins(0, 0, 0, 0)
-        button = QPushButton("Draw")
-        button.setToolTip("Add a layer to draw in; its last shape counts.")
-        kind = "region" if combo is self.region else "line"
-        button.clicked.connect(partial(self._on_draw, kind))
-        self.buttons[f"draw {kind}"] = button
-        line.addWidget(combo, 1)
-        line.addWidget(button)
-        return row
-
-    def _action_buttons(self) -> QGridLayout:
-        grid = QGridLayout()
-        actions: tuple[tuple[str, str, Callable[..., None]], ...] = (
+    def _make_buttons(self) -> dict[str, QPushButton]:
+        actions: tuple[tuple[str, str, Callable[[], None]], ...] = (
             ("Measure", "Fill the table.", self.measure),
             (
                 "Error maps",
                 "Where a layer, blurred back, differs from the reference.",
                 self.add_error_maps,
             ),
-            (_GRID, "Ticked layers in napari's grid.", self.show_grid),
-            (_SPLIT, "Ticked layers at one place; move the border.", self.show_split),
             ("Export CSV …", "All measures as a table.", self._ask_csv),
             ("Export PNG …", "Ticked layers side by side.", self._ask_png),
         )
-        for number, (title, tip, slot) in enumerate(actions):
-            button = QPushButton(title)
+        buttons = {}
+        for title, tip, slot in actions:
+            button = buttons[title] = QPushButton(title)
             button.setToolTip(tip)
-            if title in (_GRID, _SPLIT):
-                button.setCheckable(True)
-                button.toggled.connect(slot)
-            else:
-                button.clicked.connect(slot)
-            grid.addWidget(button, number // 3, number % 3)
-            self.buttons[title] = button
-        return grid
+            button.clicked.connect(slot)
+        for button in (self.views.grid_button, self.views.split_button):
+            buttons[button.text()] = button
+        return buttons
+
+    def _lay_out(self) -> None:
+        grid = QGridLayout()
+        first = ("Measure", "Error maps", "Side by side")
+        second = ("Split view", "Export CSV …", "Export PNG …")
+        for row, titles in enumerate((first, second)):
+            for column, title in enumerate(titles):
+                grid.addWidget(self.buttons[title], row, column)
+        inside = QWidget()
+        layout = QVBoxLayout(inside)
+        layout.setContentsMargins(4, 4, 8, 4)
+        layout.setSpacing(6)
+        layout.addWidget(self.inputs)
+        layout.addLayout(grid)
+        for widget in (self.views.split, self.follow, self.status, self.messages):
+            layout.addWidget(widget)
+        layout.addWidget(self.table, 1)
+        layout.addWidget(self.plot, 1)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(6, 6, 6, 6)
+        whole.addWidget(scrolled(inside))
+        self.setMinimumWidth(_WIDTH_PX)
 
     def _connect(self) -> None:
-        self.reference.layerChanged.connect(self._on_change)
-        self.region.layerChanged.connect(self._on_change)
-        self.line.layerChanged.connect(self._on_line)
-        self.layers.itemChanged.connect(self._on_change)
-        self.runner.returned.connect(self._on_returned)
-        self.profiles.returned.connect(self._show_profiles)
-        self.profiles.failed.connect(self._on_failed)
-        self.runner.failed.connect(self._on_failed)
+        self.layer_events.changed.connect(self.refresh_layers)
+        self.layer_events.hidden.connect(self._on_hidden)
+        self.inputs.valueChanged.connect(self._on_change)
+        self.inputs.lineChanged.connect(self._profile_later.throttle)
+        self.inputs.drawClicked.connect(self.add_shapes)
+        self.views.refused.connect(self._warn)
         self.runner.started.connect(self.messages.clear)
         self.runner.progressed.connect(self._on_progress)
+        self.runner.returned.connect(self._on_returned)
+        self.runner.failed.connect(self._on_failed)
         self.runner.finished.connect(self._on_finished)
+        self.profiles.returned.connect(self._show_profiles)
+        self.profiles.failed.connect(self._on_failed)
 
-    def _watch(self, layers: Sequence[Layer]) -> None:
-        """Follow the pixels and the shapes of these layers, and no others."""
-        for layer in self._watched:
-            layer.events.data.disconnect(self._on_change)
-        self._watched = list(layers)
-        for layer in self._watched:
-            layer.events.data.connect(self._on_change)
+    def _on_hidden(self) -> None:
+        """Leave no callback behind, and no layers of the split view."""
+        self.views.end_split()
+        self._data_events.follow([])
+        self._measure_later.cancel()
+        self._profile_later.cancel()
 
-    def _on_draw(self, kind: str, _checked: bool = False) -> None:
-        self.add_shapes(kind)
+    def _on_data(self, event: Any) -> None:
+        if event.source is self.comparison().line:
+            self._profile_later.throttle()
+        else:
+            self._on_change()
 
-    def _on_line(self, _: Any = None) -> None:
-        self._profile_delay.start()
-
-    def _on_change(self, event: Any = None) -> None:
-        if getattr(event, "source", None) is self.line.layer() is not None:
-            self._on_line()
-            return
-        self._profile_delay.start()
-        if self.follow.isChecked() and self.rows:
-            self._delay.start()
+    def _on_change(self) -> None:
+        self._profile_later.throttle()
+        if self.follow.value() and self.rows:
+            self._measure_later.throttle()
 
     def _on_progress(self, report: Progress) -> None:
         self.status.setText(f"measuring {report.message} …" if report.message else "")
@@ -348,43 +235,27 @@ class CompareWidget(ViewerWidget):
     def _on_returned(self, value: Any) -> None:
         if isinstance(value, Path):
             self.messages.show_texts([f"written: {value.name}"], "info")
-        elif value and isinstance(value[0], tuple):
+        elif value and isinstance(value[0], ErrorMapLayer):
             self._add_maps(value)
         else:
             self.show_rows(value)
 
-    def _add_maps(self, maps: Sequence[tuple[LayerData, str]]) -> None:
-        for (data, kwargs, _), _text in maps:
+    def _add_maps(self, maps: Sequence[ErrorMapLayer]) -> None:
+        for found in maps:
+            data, kwargs, _ = found.data
             self.viewer.add_layer(Image(data, **kwargs))
-        self.messages.show_texts([text for _, text in maps], "info")
+        self.messages.show_texts([found.text for found in maps], "info")
 
-    def show_rows(self, rows: list[Row]) -> None:
-        """Show measures in the table."""
-        self.rows = rows
-        self.table.show_rows(rows)
-        problems = [f"{r['layer']}: {r['error']}" for r in rows if "error" in r]
-        if problems:
-            self.messages.show_texts(problems, "warning")
+    def _show_profiles(self, profiles: Sequence[tuple[str, LineProfile]]) -> None:
+        hint = "Draw a line to see the profiles of the ticked layers."
+        self.plot.show_curves(profile_curves(profiles), message=hint)
 
-    def _show_profiles(self, found: Sequence[tuple[str, LineProfile]]) -> None:
-        curves = []
-        for number, (name, profile) in enumerate(found):
-            width = f"{profile.fwhm:.0f} {profile.unit}" if profile.fwhm else "–"
-            curves.append(
-                Curve(
-                    profile.distance,
-                    profile.relative,
-                    f"{name}   FWHM {width}",
-                    COLOURS[number % len(COLOURS)],
-                )
-            )
-        self.plot.show_curves(
-            curves, message="Draw a line to see the profiles of the ticked layers."
-        )
+    def _warn(self, text: str) -> None:
+        self.messages.show_texts([text], "warning")
 
     def _ask_csv(self) -> None:
         if not self.rows:
-            self.messages.show_texts(["measure first"], "warning")
+            self._warn("measure first")
             return
         name, _ = QFileDialog.getSaveFileName(
             self, "Export measures", "compare.csv", "Table (*.csv)"
@@ -404,27 +275,3 @@ class CompareWidget(ViewerWidget):
             action(Path(name).with_suffix(suffix))
         except (InputError, OSError) as error:
             self.messages.show_texts([in_docks(error)], "error")
-
-
-def _map_all(items: Sequence[Item], reference: Item) -> Steps:
-    found = []
-    for item in items:
-        found.append((yield from map_errors(item, reference)))
-    return found
-
-
-def _timer(parent: QWidget, slot: Callable[[], None]) -> QTimer:
-    timer = QTimer(parent)
-    timer.setSingleShot(True)
-    timer.setInterval(_DELAY_MS)
-    timer.timeout.connect(slot)
-    return timer
-
-
-def _no_shapes(layer: Layer) -> str:
-    return "" if isinstance(layer, Shapes) else "no shapes"
-
-
-def _thickness(images: Sequence[Image]) -> float:
-    """Return an edge that can be seen: three pixels of the first layer."""
-    return 3 * float(images[0].scale[-1]) if images else 1.0

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_dps._qt.bridge.colours import COLOURS
+from napari_dps._qt.bridge.curves import Curve, Mark
 from napari_dps._qt.bridge.layers import stack_layer
 from napari_dps._qt.bridge.microscope import Microscope, shared_microscope
 from napari_dps._qt.bridge.wording import in_docks
@@ -24,7 +25,7 @@ from napari_dps._qt.widgets.editors import NumberEdit
 from napari_dps._qt.widgets.form import make_editor
 from napari_dps._qt.widgets.layout import scrolled
 from napari_dps._qt.widgets.messages import Messages
-from napari_dps._qt.widgets.plots import Curve, Mark, Picture, Plot
+from napari_dps._qt.widgets.plots import Picture, Plot
 from napari_dps.core import InputError, Optics
 from napari_dps.core.params import describe, parse
 from napari_dps.figures.psf_curves import (

@@ -1,21 +1,36 @@
 """The dock of one stage, made from `STAGES`."""
 
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import napari.viewer
 from napari.layers import Image
-from qtpy.QtWidgets import QPushButton, QWidget
+from qtpy.QtWidgets import QWidget
 
-from napari_dps._qt.bridge.layers import why_not
-from napari_dps._qt.bridge.microscope import Microscope
-from napari_dps._qt.docks.run_widget import RunWidget
+from napari_dps._qt.bridge.microscope import Microscope, shared_microscope
+from napari_dps._qt.bridge.run_input import RunInput
+from napari_dps._qt.docks.run_panel import Chosen, RunPanel
 from napari_dps._qt.widgets.form import ModelForm
-from napari_dps._qt.widgets.section import Section
-from napari_dps.pipeline import Settings, find_stage
+from napari_dps._qt.widgets.layout import fill
+from napari_dps._qt.widgets.stage_list import parameter_section
+from napari_dps.core import Pattern
+from napari_dps.pipeline import find_stage
 
 
-class StageWidget(RunWidget):
-    """Runs one stage on a layer; a subclass only names the stage."""
+class StageWidget(QWidget):
+    """Runs one stage on a layer; a subclass names the stage.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        Injected by napari; a `ViewerModel` does as well.
+    microscope : Microscope, optional
+        By default the one that all docks share.
+    above, below : sequence of QWidget
+        What stands above and below the parameters.
+    patterns : callable, optional
+        Returns patterns that are set before the run.
+    """
 
     stage_id: ClassVar[str]
 
@@ -23,38 +38,26 @@ class StageWidget(RunWidget):
         self,
         napari_viewer: "napari.viewer.Viewer",
         microscope: Microscope | None = None,
+        *,
+        above: Sequence[QWidget] = (),
+        below: Sequence[QWidget] = (),
+        patterns: Callable[[], tuple[Pattern, ...]] = tuple,
     ) -> None:
+        super().__init__()
         self.stage = find_stage(self.stage_id)
-        self.title = self.stage.title
-        self.takes_raw = self.stage.takes_raw
-        self.needs_optics = self.stage.needs_optics
-        super().__init__(napari_viewer, microscope)
-        self.form.valueChanged.connect(self.check)
-
-    def reason_against(self, layer: Image) -> str:
-        """Say why a layer cannot be the input; empty if it can."""
-        return why_not(layer, self.stage.takes)
-
-    def body(self) -> list[QWidget]:
-        """Return the parameters, with a button that resets them."""
         self.form = ModelForm(self.stage.parameters)
-        return [parameter_section("Parameters", self.form)]
-
-    def settings(self) -> Settings:
-        """Return what is set, as a file of settings would say it."""
-        return Settings(
-            stages=(self.stage.id,),
-            parameters={self.stage.id: self.form.value()},
-            optics=self.optics(),
-            input=self.input_settings(),
+        self.panel = RunPanel(
+            napari_viewer,
+            microscope or shared_microscope(),
+            title=self.stage.title,
+            run_input=RunInput((self.stage.takes,), self.stage.needs_optics),
+            choose=self._chosen,
+            body=[*above, parameter_section("Parameters", self.form), *below],
+            patterns=patterns,
         )
+        fill(self, self.panel)
+        self.form.valueChanged.connect(self.panel.check)
+        self.panel.returned.connect(self.panel.show_outcome)
 
-
-def parameter_section(title: str, form: ModelForm, *, is_open: bool = True) -> Section:
-    """Return a form under a heading with a button that resets it."""
-    section = Section(title, form, is_open=is_open)
-    button = QPushButton("Reset")
-    button.setToolTip("Set all parameters of this stage to their defaults.")
-    button.clicked.connect(form.reset)
-    section.heading.addWidget(button)
-    return section
+    def _chosen(self, _layer: Image | None, _is_raw: bool) -> Chosen:
+        return {self.stage.id: self.form.value()}

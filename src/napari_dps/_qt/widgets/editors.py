@@ -1,24 +1,23 @@
-"""Editors of single values: numbers, choices, files."""
+"""Editors of single values: numbers, choices, boxes, texts.
+
+Each has `value`, `setValue` and `valueChanged`, as the spin boxes of Qt have.
+"""
 
 import math
-from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QUrl, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtGui import QValidator
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
+    QCheckBox,
     QComboBox,
     QDoubleSpinBox,
-    QFileDialog,
-    QHBoxLayout,
-    QPushButton,
+    QLineEdit,
     QSizePolicy,
     QSpinBox,
     QWidget,
 )
-
-from napari_dps.core.params import ParameterInfo
 
 _DECIMALS = 30
 """Of a spin box: enough that no double is rounded."""
@@ -36,7 +35,7 @@ class IntegerEdit(_StillWheel, QSpinBox):
     """A spin box of integers."""
 
 
-class ChoiceEdit(_StillWheel, QComboBox):
+class NarrowCombo(_StillWheel, QComboBox):
     """A combo box that may be narrower than its longest item."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -46,6 +45,78 @@ class ChoiceEdit(_StillWheel, QComboBox):
         )
         self.setMinimumContentsLength(8)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+
+class ChoiceEdit(NarrowCombo):
+    """A choice among items; the value is the data of an item, or else its text."""
+
+    valueChanged = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.currentIndexChanged.connect(self._on_index)
+
+    def value(self) -> str:
+        """Return the value of the item chosen."""
+        data = self.currentData()
+        return str(self.currentText() if data is None else data)
+
+    def setValue(self, value: str) -> None:
+        """Choose an item; a value that is none becomes one, so that it is not lost."""
+        index = self.findData(value)
+        if index < 0:
+            index = self.findText(value)
+        if index < 0:
+            self.addItem(value, value)
+            index = self.count() - 1
+        self.setCurrentIndex(index)
+
+    def _on_index(self, _: int) -> None:
+        self.valueChanged.emit()
+
+
+class BoolEdit(QCheckBox):
+    """A box to tick."""
+
+    valueChanged = Signal()
+
+    def __init__(self, text: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(text, parent)
+        self.toggled.connect(self._on_toggled)
+
+    def value(self) -> bool:
+        """Return whether it is ticked."""
+        return bool(self.isChecked())
+
+    def setValue(self, value: bool) -> None:
+        """Tick it or not."""
+        self.setChecked(value)
+
+    def _on_toggled(self, _: bool) -> None:
+        self.valueChanged.emit()
+
+
+class TextEdit(QLineEdit):
+    """A line of text; its value changes when editing is finished."""
+
+    valueChanged = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.editingFinished.connect(self._on_finished)
+
+    def value(self) -> str:
+        """Return the text, without blanks around it."""
+        return str(self.text()).strip()
+
+    def setValue(self, value: str) -> None:
+        """Show a text."""
+        if value != self.text():
+            self.setText(value)
+            self.valueChanged.emit()
+
+    def _on_finished(self) -> None:
+        self.valueChanged.emit()
 
 
 class NumberEdit(_StillWheel, QDoubleSpinBox):
@@ -95,59 +166,3 @@ class NumberEdit(_StillWheel, QDoubleSpinBox):
 
     def _bare(self, text: str) -> str:
         return text.removesuffix(self.suffix()).replace(",", ".").strip()
-
-
-class FileEdit(QWidget):
-    """A choice of words, or the name of a file: typed, dropped or looked for.
-
-    Parameters
-    ----------
-    info : ParameterInfo
-        With ``file``, the patterns of the names; ``words`` are the items.
-    """
-
-    valueChanged = Signal()
-
-    def __init__(self, info: ParameterInfo, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._info = info
-        self.combo = ChoiceEdit()
-        self.combo.setEditable(True)
-        self.combo.setMinimumContentsLength(4)  # beside the button in a narrow dock
-        self.combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        self.combo.addItems(info.words)
-        self.button = QPushButton("Browse …")
-        self.button.clicked.connect(self._ask)
-        line = QHBoxLayout(self)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.addWidget(self.combo, 1)
-        line.addWidget(self.button)
-        self.combo.currentTextChanged.connect(self._on_text)
-
-    def value(self) -> str:
-        """Return the word, or the name of the file."""
-        text = self.combo.currentText().strip()
-        return QUrl(text).toLocalFile() if text.startswith("file:") else text
-
-    def setValue(self, value: str) -> None:
-        """Show a word or the name of a file."""
-        self.combo.setCurrentText(value)
-
-    def problem(self) -> str:
-        """Say what is wrong with the value; empty if nothing is."""
-        value = self.value()
-        if value in self._info.words or Path(value).is_file():
-            return ""
-        return f"there is no file {value}" if value else "no file is named"
-
-    def _ask(self) -> None:
-        value = self.value()
-        folder = "" if value in self._info.words else str(Path(value).parent)
-        kinds = f"{self._info.title} ({self._info.file})"
-        name, _ = QFileDialog.getOpenFileName(self, self._info.title, folder, kinds)
-        if name:
-            self.setValue(name)
-
-    def _on_text(self, text: str) -> None:
-        self.combo.setToolTip("" if text in self._info.words else text)
-        self.valueChanged.emit()

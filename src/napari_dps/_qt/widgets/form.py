@@ -7,16 +7,20 @@ from pydantic import BaseModel
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
-    QCheckBox,
-    QComboBox,
     QFormLayout,
     QLabel,
-    QLineEdit,
     QWidget,
 )
 
-from napari_dps._qt.widgets.editors import ChoiceEdit, FileEdit, IntegerEdit, NumberEdit
+from napari_dps._qt.widgets.editors import (
+    BoolEdit,
+    ChoiceEdit,
+    IntegerEdit,
+    NumberEdit,
+    TextEdit,
+)
 from napari_dps._qt.widgets.layout import compact_rows, row_label
+from napari_dps._qt.widgets.path_edits import FileEdit
 from napari_dps.core import InputError
 from napari_dps.core.params import ParameterInfo, describe, parse
 
@@ -40,7 +44,7 @@ def _bare_editor(info: ParameterInfo) -> QWidget:
         combo.addItems(info.choices)
         return combo
     if info.kind is bool:
-        return QCheckBox()
+        return BoolEdit()
     if info.kind is int:
         spin = IntegerEdit()
         spin.setKeyboardTracking(False)
@@ -56,47 +60,13 @@ def _bare_editor(info: ParameterInfo) -> QWidget:
             info.maximum if info.maximum is not None else 1e15,
         )
         return _with_unit(number, info.unit)
-    return FileEdit(info) if info.file else QLineEdit()
+    return FileEdit(info) if info.file else TextEdit()
 
 
 def _with_unit(spin: QAbstractSpinBox, unit: str) -> QAbstractSpinBox:
     if unit:
         spin.setSuffix(f" {unit}")
     return spin
-
-
-def editor_value(editor: QWidget) -> Any:
-    """Return what an editor holds."""
-    if isinstance(editor, QCheckBox):
-        return editor.isChecked()
-    if isinstance(editor, QComboBox):
-        return editor.currentText()
-    if isinstance(editor, QLineEdit):
-        return editor.text()
-    return editor.value()
-
-
-def set_editor_value(editor: QWidget, value: Any) -> None:
-    """Show a value in an editor."""
-    if isinstance(editor, QCheckBox):
-        editor.setChecked(bool(value))
-    elif isinstance(editor, QComboBox):
-        editor.setCurrentText(str(value))
-    elif isinstance(editor, QLineEdit):
-        editor.setText(str(value))
-    else:
-        editor.setValue(value)
-
-
-def changed_signal(editor: QWidget) -> Any:
-    """Return the signal that an editor emits when its value changes."""
-    if isinstance(editor, QCheckBox):
-        return editor.toggled
-    if isinstance(editor, QComboBox):
-        return editor.currentTextChanged
-    if isinstance(editor, QLineEdit):
-        return editor.editingFinished
-    return editor.valueChanged
 
 
 class ModelForm(QWidget):
@@ -125,11 +95,11 @@ class ModelForm(QWidget):
             self.editors[info.name], self._labels[info.name] = editor, label
         self.reset()
         for editor in self.editors.values():
-            changed_signal(editor).connect(self._on_edit)
+            editor.valueChanged.connect(self._on_edit)
 
     def values(self) -> dict[str, Any]:
         """Return the values by name, not validated as a whole."""
-        return {name: editor_value(editor) for name, editor in self.editors.items()}
+        return {name: editor.value() for name, editor in self.editors.items()}
 
     def value(self) -> Any:
         """Return the parameters.
@@ -151,7 +121,7 @@ class ModelForm(QWidget):
         values = value if isinstance(value, Mapping) else value.model_dump()
         self.blockSignals(True)
         for name, item in values.items():
-            set_editor_value(self.editors[name], item)
+            self.editors[name].setValue(item)
         self.blockSignals(False)
         self._on_edit()
 
@@ -162,6 +132,6 @@ class ModelForm(QWidget):
     def _on_edit(self) -> None:
         for name, info in self._infos.items():
             font = self._labels[name].font()
-            font.setBold(editor_value(self.editors[name]) != info.default)
+            font.setBold(self.editors[name].value() != info.default)
             self._labels[name].setFont(font)
         self.valueChanged.emit()

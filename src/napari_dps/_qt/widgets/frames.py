@@ -1,13 +1,11 @@
 """How the frames of an unnamed raw stack are to be read: angles, phases, order."""
 
-from collections.abc import Generator
 from functools import partial
 
 import numpy as np
 from napari.layers import Image
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
-    QCheckBox,
     QFormLayout,
     QHBoxLayout,
     QLabel,
@@ -16,14 +14,16 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_dps._qt.bridge.frame_order import best_reading, check_frames
 from napari_dps._qt.bridge.layers import Source, axes_of, is_zero_based
 from napari_dps._qt.bridge.runner import Runner
 from napari_dps._qt.bridge.wording import in_docks
-from napari_dps._qt.widgets.editors import ChoiceEdit, IntegerEdit
+from napari_dps._qt.widgets.editors import BoolEdit, ChoiceEdit, IntegerEdit
 from napari_dps._qt.widgets.layout import compact_rows, hint_label, row_label
-from napari_dps.core import Progress, is_raw
+from napari_dps.core import is_raw
 from napari_dps.core.errors import Failure
-from napari_dps.io import OrderCheck, check_order, usual_counts
+from napari_dps.io import OrderCheck, usual_counts
+from napari_dps.pipeline import InputSettings
 
 AUTO = "auto"
 ORDERS = {
@@ -56,7 +56,7 @@ class FramesWidget(QWidget):
 
     def __init__(self, *, is_optional: bool = False, is_of_files: bool = False) -> None:
         super().__init__()
-        self.is_raw = QCheckBox("These are raw SIM frames")
+        self.is_raw = BoolEdit("These are raw SIM frames")
         self.is_raw.setChecked(True)
         self.is_raw.setVisible(is_optional)
         self._is_optional, self._is_of_files = is_optional, is_of_files
@@ -87,7 +87,7 @@ class FramesWidget(QWidget):
         column.addWidget(self.is_raw)
         column.addWidget(self._details)
         self.is_raw.toggled.connect(self._details.setVisible)
-        self.is_raw.toggled.connect(self._on_edit)
+        self.is_raw.valueChanged.connect(self.valueChanged)
         self._runner = Runner(self, lane="measures")
         self._runner.returned.connect(self._on_detected)
         self._runner.failed.connect(self._on_failed)
@@ -95,7 +95,7 @@ class FramesWidget(QWidget):
         self.detect_button.clicked.connect(self.detect)
         for signal in (self.angles.valueChanged, self.phases.valueChanged):
             signal.connect(self._on_edit)
-        self.order.currentIndexChanged.connect(self._on_edit)
+        self.order.valueChanged.connect(self.valueChanged)
 
     @property
     def is_needed(self) -> bool:
@@ -110,19 +110,23 @@ class FramesWidget(QWidget):
         """Whether the layer is to be read as frames with these counts."""
         return self.is_needed and bool(self.is_raw.isChecked())
 
-    @property
-    def _is_auto(self) -> bool:
-        return bool(self.order.currentData() == AUTO)
-
-    def values(self) -> dict[str, int | str | None]:
-        """Return what `InputSettings` takes; empty where the layer names its axes."""
+    def value(self) -> InputSettings:
+        """Return how to read the frames; nothing is set where the layer says it."""
         if not self.is_on:
-            return {}
-        return {
-            "angles": self.angles.value(),
-            "phases": self.phases.value(),
-            "order": None if self._is_auto else self.order.currentData(),
-        }
+            return InputSettings()
+        order = self.order.value()
+        return InputSettings(
+            angles=self.angles.value(),
+            phases=self.phases.value(),
+            order=None if order == AUTO else order,
+        )
+
+    def setValue(self, value: InputSettings) -> None:
+        """Show counts and an order; nothing changes where the counts are not set."""
+        if value.angles is not None and value.phases is not None:
+            self.angles.setValue(value.angles)
+            self.phases.setValue(value.phases)
+            self.order.setValue(value.order or AUTO)
 
     def set_layer(self, layer: Image | None) -> None:
         """Follow the choice of a layer, with the usual counts for its frames."""
@@ -134,30 +138,29 @@ class FramesWidget(QWidget):
         total = int(np.prod(layer.data.shape[:-2]))
         found = usual_counts(total)
         if found:
-            self.set_values(*found, AUTO)
+            angles, phases = found
+            self.setValue(InputSettings(angles=angles, phases=phases))
         if self._is_optional:
             exact = found is not None and found[0] * found[1] == total
             self.is_raw.setChecked(exact and not is_zero_based(layer))
 
-    def set_values(self, angles: int, phases: int, order: str) -> None:
-        """Show counts and an order."""
-        self.angles.setValue(angles)
-        self.phases.setValue(phases)
-        if self.order.findData(order) < 0:
-            self.order.addItem(order, order)
-        self.order.setCurrentIndex(self.order.findData(order))
-
     def detect(self) -> None:
-        """Find the order that the frames fit, beside the window."""
+        """Find the order that the frames fit, in another thread."""
         if self._layer is None or not self.is_needed:
             return
         self.detect_button.setEnabled(False)
         self._note.setText("looking at the frames …")
-        order = "apyx" if self._is_auto else self.order.currentData()
-        counts = self.angles.value(), self.phases.value()
-        self._runner.start(partial(_check, Source.of(self._layer), *counts, order))
+        order = self.order.value()
+        steps = partial(
+            check_frames,
+            Source.of(self._layer),
+            angles=self.angles.value(),
+            phases=self.phases.value(),
+            order=None if order == AUTO else order,
+        )
+        self._runner.start(steps)
 
-    def _on_edit(self) -> None:
+    def _on_edit(self, _: int) -> None:
         self.valueChanged.emit()
 
     def _on_finished(self) -> None:
@@ -166,25 +169,11 @@ class FramesWidget(QWidget):
     def _on_detected(self, check: OrderCheck) -> None:
         self._note.setText(check.message)
         if check.status == "wrong":
-            order, counts = check.best.split()
-            angles, phases = (int(n) for n in counts.split("×"))
-            self.set_values(angles, phases, order)
+            self.setValue(best_reading(check))
             self._note.setText(f"the frames fit {check.best}: taken over")
 
     def _on_failed(self, failure: Failure) -> None:
         self._note.setText(in_docks(failure))
-
-
-def _check(
-    source: Source, angles: int, phases: int, order: str
-) -> Generator[Progress, None, OrderCheck]:
-    """Test the order of the frames; of several sets in time that of the first."""
-    yield Progress(0, 1)
-    data = np.asarray(source.data)
-    frames = data.reshape(-1, *data.shape[-2:])
-    if order in ("apyx", "payx"):
-        frames = frames[: angles * phases]
-    return check_order(frames, angles=angles, phases=phases, order=order)
 
 
 def _count(name: str) -> IntegerEdit:

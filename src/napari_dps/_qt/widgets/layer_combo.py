@@ -1,62 +1,68 @@
 """A choice among the layers of a viewer."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from napari.layers import Image, Layer
+from napari.layers import Layer
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QStandardItemModel
 
-from napari_dps._qt.widgets.editors import ChoiceEdit
+from napari_dps._qt.bridge.layer_choice import LayerChoice, Reason, choose_layer
+from napari_dps._qt.widgets.editors import NarrowCombo
 
 _FIT = "Layers that do not fit are grey, with the reason."
 
 
-class LayerCombo(ChoiceEdit):
-    """A choice among layers; those that do not fit are grey and say why."""
+class LayerCombo(NarrowCombo):
+    """Edits the choice of a layer; those that do not fit are grey and say why.
 
-    layerChanged = Signal(object)
+    Parameters
+    ----------
+    reason : callable
+        Says why a layer cannot be chosen; empty if it can.
+    none_text : str
+        What stands for no layer; empty where a layer is needed.
+    """
 
-    def __init__(self, reason: Callable[[Any], str], none_text: str = "") -> None:
+    valueChanged = Signal()
+
+    def __init__(self, reason: Reason, none_text: str = "") -> None:
         super().__init__()
-        self._reason = reason
-        self._none_text = none_text
-        self._layers: list[Layer | None] = []
-        self._shown: Layer | None = None
+        self._reason, self._none_text = reason, none_text
+        self._choice = LayerChoice()
+        self._last: Layer | None = None
         self.setPlaceholderText("no layer that fits")
         self.currentIndexChanged.connect(self._on_index)
 
-    def layer(self) -> Image | None:
-        """Return the layer chosen."""
+    def value(self) -> Any:
+        """Return the layer chosen; None if there is none."""
         index = self.currentIndex()
-        return self._layers[index] if 0 <= index < len(self._layers) else None
+        layers = self._choice.layers
+        return layers[index] if 0 <= index < len(layers) else None
 
-    def set_layer(self, layer: Layer | None) -> None:
+    def setValue(self, layer: Layer | None) -> None:
         """Choose a layer, if it is there and fits."""
-        if layer in self._layers and (layer is None or not self._reason(layer)):
-            self.setCurrentIndex(self._layers.index(layer))
+        layers = self._choice.layers
+        if layer in layers and not self._choice.reasons[layers.index(layer)]:
+            self.setCurrentIndex(layers.index(layer))
 
-    def refresh(self, layers: Iterable[Layer], prefer: Layer | None = None) -> None:
+    def refresh(self, layers: Iterable[Layer], active: Layer | None = None) -> None:
         """Show these layers, the uppermost first, and keep the choice if possible."""
-        kept = self.layer()
+        self._choice = choice = choose_layer(
+            layers,
+            self._reason,
+            current=self.value(),
+            active=active,
+            can_be_none=bool(self._none_text),
+        )
         self.blockSignals(True)
         self.clear()
-        self._layers = [None] if self._none_text else []
-        if self._none_text:
-            self.addItem(self._none_text)
-        fitting: list[Layer] = []
-        for layer in reversed(list(layers)):
-            reason = self._reason(layer)
-            self._layers.append(layer)
-            self.addItem(f"{layer.name}  ({reason})" if reason else layer.name)
+        for layer, reason in zip(choice.layers, choice.reasons, strict=True):
+            name = self._none_text if layer is None else layer.name
+            self.addItem(f"{name}  ({reason})" if reason else name)
             if reason:
                 self._disable(self.count() - 1, reason)
-            else:
-                fitting.append(layer)
-        first = fitting[0] if fitting and not self._none_text else None
-        chosen = next((x for x in (kept, prefer) if x in fitting), first)
-        known = chosen in self._layers
-        self.setCurrentIndex(self._layers.index(chosen) if known else -1)
+        self.setCurrentIndex(choice.index)
         self.blockSignals(False)
         self._on_index()
 
@@ -68,8 +74,8 @@ class LayerCombo(ChoiceEdit):
             item.setToolTip(reason)
 
     def _on_index(self, _: int = 0) -> None:
-        layer = self.layer()
+        layer = self.value()
         self.setToolTip(f"{'' if layer is None else layer.name}\n{_FIT}".strip())
-        if layer is not self._shown:
-            self._shown = layer
-            self.layerChanged.emit(layer)
+        if layer is not self._last:
+            self._last = layer
+            self.valueChanged.emit()

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import (
     QTableWidgetItem,
 )
 
-from napari_dps._qt.bridge.compare import Row
+from napari_dps._qt.bridge.compare import MeasureRow
 
 
 class _Column(NamedTuple):
@@ -84,7 +84,7 @@ class MeasureTable(QTableWidget):
         self.setWordWrap(False)
         self.setMinimumHeight(_LEAST_PX)
 
-    def show_rows(self, rows: list[Row]) -> None:
+    def show_rows(self, rows: list[MeasureRow]) -> None:
         """Show measures in the table; the best of each column is bold."""
         columns = [
             column
@@ -114,7 +114,7 @@ class MeasureTable(QTableWidget):
         bars_px = header.height() + self.horizontalScrollBar().sizeHint().height()
         self.setMaximumHeight(max(rows_px + bars_px + 8, _LEAST_PX))
 
-    def _fill(self, place: int, column: _Column, rows: Sequence[Row]) -> None:
+    def _fill(self, place: int, column: _Column, rows: Sequence[MeasureRow]) -> None:
         values = [row.get(column.key) for row in rows]
         known = [value for value in values if value is not None]
         best = column.best(known) if column.best and len(known) > 1 else None

@@ -1,5 +1,6 @@
 """The form of the microscope: optics, camera offset, pixel size of the layer."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ from qtpy.QtWidgets import QFormLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 from napari_dps._qt.bridge.layers import is_zero_based, optics_of, pixel_size_nm
 from napari_dps._qt.bridge.microscope import EMISSIONS, OBJECTIVES, Microscope
 from napari_dps._qt.widgets.editors import NumberEdit
-from napari_dps._qt.widgets.form import changed_signal, make_editor
+from napari_dps._qt.widgets.form import make_editor
 from napari_dps._qt.widgets.layout import compact_rows, hint_label, row_label
 from napari_dps.core import InputError, Optics
 from napari_dps.core.params import describe
@@ -54,12 +55,19 @@ class MicroscopeWidget(QWidget):
         microscope.changed.connect(self._show_values)
         self._show_values()
 
-    @property
-    def optics(self) -> dict[str, float]:
-        """What is known, as the table ``[optics]`` of a file of settings."""
+    def value(self) -> dict[str, float]:
+        """Return what is set, as the table ``[optics]`` of a file of settings."""
         values = {n: v for n, v in self._microscope.values.items() if n in self._infos}
         pixel_nm = self._pixel_nm()
         return values if pixel_nm is None else {**values, "pixel_size_nm": pixel_nm}
+
+    def setValue(self, optics: Mapping[str, float]) -> None:
+        """Show optics and share them; the pixel size is that of the layer alone."""
+        values = dict(optics)
+        pixel_nm = values.pop("pixel_size_nm", None)
+        self._microscope.update(values)
+        if None not in (pixel_nm, self._layer) and self._pixel_nm() != pixel_nm:
+            self._microscope.set_pixel_size(self._layer, pixel_nm)
 
     @property
     def camera_offset(self) -> float:
@@ -70,9 +78,9 @@ class MicroscopeWidget(QWidget):
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Titles of what has to be known and is not."""
-        known = self.optics
-        return tuple(self._infos[name].title for name in _REQUIRED if name not in known)
+        """Titles of what has to be set and is not."""
+        values = self.value()
+        return tuple(self._infos[n].title for n in _REQUIRED if n not in values)
 
     def set_layer(self, layer: Image | None) -> None:
         """Show the pixel size of a layer, and take over the optics that it carries."""
@@ -81,18 +89,21 @@ class MicroscopeWidget(QWidget):
             self._microscope.read(layer)
         self._show_values()
 
-    def propose_pixel_size(self, pixel_nm: float) -> None:
-        """Set the pixel size of the layer by hand, unless it is its own already."""
-        if self._layer is not None and self._pixel_nm() != pixel_nm:
-            self._microscope.set_pixel_size(self._layer, pixel_nm)
+    def summary(self) -> str:
+        """Return the values that tell microscopes apart, each after a comma."""
+        values = self.value()
+        texts = [f", NA {values['na']:g}"] if "na" in values else []
+        for name in ("emission_nm", "pixel_size_nm"):
+            texts += [f", {values[name]:g} nm"] if name in values else []
+        return "".join(texts)
 
     def _add_row(self, form: QFormLayout, name: str, editor: Any) -> None:
-        if name in _REQUIRED:  # its minimum stands for "nobody has told"
+        if name in _REQUIRED:  # its minimum stands for "not set"
             editor.setMinimum(0.0)
             editor.setSpecialValueText(_UNKNOWN)
         form.addRow(row_label(self._infos[name].title, editor), editor)
         self.editors[name] = editor
-        changed_signal(editor).connect(partial(self._on_edit, name))
+        editor.valueChanged.connect(partial(self._on_edit, name))
 
     def _preset_button(self) -> QPushButton:
         button = QPushButton("Presets: objectives and dyes")
@@ -125,18 +136,18 @@ class MicroscopeWidget(QWidget):
         if by_hand is not None:
             return by_hand
         try:
-            own = pixel_size_nm(self._layer)
+            size_nm = pixel_size_nm(self._layer)
         except InputError:
-            own = None
+            size_nm = None
         optics = optics_of(self._layer)
-        return own or (optics.pixel_size_nm if optics is not None else None)
+        return size_nm or (optics.pixel_size_nm if optics is not None else None)
 
     @Slot()  # a true slot: Qt forgets it with the widget
     def _show_values(self) -> None:
         self._is_showing = True
-        known = {**self.optics, "camera_offset": self.camera_offset}
+        values = {**self.value(), "camera_offset": self.camera_offset}
         for name, editor in self.editors.items():
-            editor.setValue(known.get(name, editor.minimum()))
+            editor.setValue(values.get(name, editor.minimum()))
         zero_based = self._layer is not None and is_zero_based(self._layer)
         self.editors["camera_offset"].setEnabled(not zero_based)
         self.editors["pixel_size_nm"].setEnabled(self._layer is not None)
@@ -151,7 +162,7 @@ class MicroscopeWidget(QWidget):
         if self._layer is not None:
             if self._microscope.pixel_size_by_hand(self._layer) is not None:
                 notes.append("Pixel size: set by hand for this layer.")
-            elif "pixel_size_nm" in self.optics:
+            elif "pixel_size_nm" in self.value():
                 notes.append("Pixel size: from the layer.")
         if zero_based:
             notes.append("Camera offset: already subtracted.")
@@ -165,10 +176,10 @@ class MicroscopeWidget(QWidget):
             return
         editor = self.editors[name]
         value = editor.value()
-        told = None if name in _REQUIRED and value == editor.minimum() else value
+        value_set = None if name in _REQUIRED and value == editor.minimum() else value
         if name == "camera_offset":
             self._microscope.set_camera_offset(value)
         elif name == "pixel_size_nm":
-            self._microscope.set_pixel_size(self._layer, told)
+            self._microscope.set_pixel_size(self._layer, value_set)
         else:
-            self._microscope.update({name: told})
+            self._microscope.update({name: value_set})

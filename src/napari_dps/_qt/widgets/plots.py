@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,32 +10,12 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QFont, QImage, QPainter, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_dps._qt.bridge.colours import COLOURS
+from napari_dps._qt.bridge.curves import Curve, Mark
 from napari_dps.figures.panels import nice_length
 
 AXIS_COLOUR = "#8a9099"
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 20, 8, 36
 _LINE_PX = 15
-
-
-@dataclass(frozen=True, eq=False)
-class Curve:
-    """A line of a plot."""
-
-    x: NDArray[Any]
-    y: NDArray[Any]
-    label: str = ""
-    colour: str = COLOURS[0]
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A position along x, with a word on it."""
-
-    x: float
-    label: str
-    colour: str = COLOURS[1]
-    is_dashed: bool = False
 
 
 class Plot(QWidget):

@@ -1,14 +1,12 @@
-"""Run and Cancel, device, progress: the foot of every dock that computes."""
+"""Run and Cancel, progress, messages: the foot of every dock that computes."""
 
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from napari.utils import progress
 from napari.utils.notifications import show_error
-from qtpy.QtCore import Qt, Signal, Slot
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
-    QCheckBox,
     QHBoxLayout,
     QLabel,
     QProgressBar,
@@ -17,16 +15,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_dps._qt.bridge.microscope import Microscope, devices
 from napari_dps._qt.bridge.runner import Runner, Steps
-from napari_dps._qt.bridge.task import device_in_use
 from napari_dps._qt.bridge.wording import in_docks
-from napari_dps._qt.widgets.editors import ChoiceEdit
 from napari_dps._qt.widgets.messages import Messages
 from napari_dps.core import Progress
 from napari_dps.core.errors import Failure
-
-_log = logging.getLogger(__name__)
 
 
 class RunBar(QWidget):
@@ -34,29 +27,21 @@ class RunBar(QWidget):
 
     Parameters
     ----------
-    microscope : Microscope
-        Holds the choice of the device.
     title : str
         What napari's activity dock calls a run.
+    run_text : str
+        Of the button that starts one.
     """
 
     runClicked = Signal()
 
-    def __init__(self, microscope: Microscope, title: str) -> None:
+    def __init__(self, title: str, run_text: str = "Run") -> None:
         super().__init__()
-        self._microscope, self._title = microscope, title
+        self._title, self._reason, self._text = title, "", ""
         self._activity: Any = None
         self.runner = Runner(self)
-        self.device = ChoiceEdit()
-        self.device.setToolTip(
-            "Where networks and reconstruction compute. auto: a CUDA card, else MPS of "
-            "Apple, else the processor."
-        )
-        self.frame_only = QCheckBox("Current frame only")
-        self.frame_only.setToolTip(
-            "Only the time point, channel and z that the sliders show: a quick try."
-        )
-        self.run_button, self.cancel_button = QPushButton("Run"), QPushButton("Cancel")
+        self.run_button, self.cancel_button = QPushButton(run_text), QPushButton()
+        self.cancel_button.setText("Cancel")
         self.run_button.setStyleSheet("font-weight: bold;")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
@@ -67,11 +52,8 @@ class RunBar(QWidget):
         self._lay_out()
         self.run_button.clicked.connect(self.runClicked)
         self.cancel_button.clicked.connect(self.cancel)
-        self.device.activated.connect(self._on_device)
-        microscope.changed.connect(self.show_device)
         self._connect_runner()
         self._set_running(False)
-        self.show_device()
 
     def start(self, make_steps: Callable[[], Steps]) -> bool:
         """Start a run, unless one is going on."""
@@ -91,34 +73,18 @@ class RunBar(QWidget):
         if not self.runner.is_running:
             self.status.setText(self._reason)
 
-    def done(self, warnings: tuple[str, ...], seconds: float) -> None:
+    def done(self, text: str, warnings: Iterable[str] = ()) -> None:
         """Show how a run went."""
         self.messages.show_texts(warnings)
-        self.status.setText(f"done in {seconds:.1f} s")
-
-    @Slot()  # a true slot: Qt forgets it with the widget
-    def show_device(self) -> None:
-        """Show the device, and what "auto" means once torch can tell."""
-        chosen = self._microscope.device
-        names = devices()
-        self.device.clear()
-        for name in (*names, *([chosen] if chosen not in names else [])):
-            meaning = device_in_use("auto") if name == "auto" else ""
-            self.device.addItem(f"auto ({meaning})" if meaning else name, name)
-        self.device.setCurrentIndex(self.device.findData(chosen))
+        self.status.setText(text)
 
     def _lay_out(self) -> None:
-        options = QHBoxLayout()
-        options.addWidget(QLabel("Device"))
-        options.addWidget(self.device, 1)
         buttons = QHBoxLayout()
         buttons.addWidget(self.run_button, 2)
         buttons.addWidget(self.cancel_button, 1)
         column = QVBoxLayout(self)
-        column.setContentsMargins(0, 4, 0, 0)
+        column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        column.addLayout(options)
-        column.addWidget(self.frame_only)
         column.addLayout(buttons)
         column.addWidget(self.bar)
         column.addWidget(self.status)
@@ -135,7 +101,7 @@ class RunBar(QWidget):
         runner.finished.connect(self._on_finished)
 
     def _set_running(self, running: bool) -> None:
-        self.run_button.setEnabled(not running and not getattr(self, "_reason", ""))
+        self.run_button.setEnabled(not running and not self._reason)
         self.cancel_button.setEnabled(running)
         # Hidden it would move everything below: it keeps its place.
         self.bar.setEnabled(running)
@@ -177,7 +143,3 @@ class RunBar(QWidget):
         if self._activity is not None:
             self._activity.close()
             self._activity = None
-        self.show_device()
-
-    def _on_device(self, _: int) -> None:
-        self._microscope.set_device(self.device.currentData())

@@ -1,0 +1,61 @@
+"""A result that is computed anew while values change, in one layer."""
+
+from collections.abc import Callable
+from functools import partial
+
+from napari.components import ViewerModel
+from napari.layers import Image
+from qtpy.QtCore import QObject
+
+from napari_dps._qt.bridge.debounce import debouncer
+from napari_dps._qt.bridge.runner import Runner
+from napari_dps._qt.bridge.task import Outcome, Task, work
+
+_DELAY_MS = 120
+PREVIEW = "preview"
+
+
+class Preview(QObject):
+    """Shows what a run would give, in one layer that each preview replaces.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where the layer is added.
+    parent : QObject
+        Owns this object.
+    make_task : callable
+        Returns what to run; None where nothing can be previewed.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        parent: QObject,
+        make_task: Callable[[], Task | None],
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._make_task = viewer, make_task
+        self._layer: Image | None = None
+        self.runner = Runner(self)
+        self.runner.returned.connect(self._on_returned)
+        self._waiting = debouncer(self, self._start, _DELAY_MS)
+
+    def ask(self) -> None:
+        """Compute a preview soon; calls that follow one another fast are one."""
+        self._waiting.throttle()
+
+    def _start(self) -> None:
+        task = self._make_task()
+        if task is not None and not self.runner.start(partial(work, task)):
+            self.ask()  # the one that goes on is out of date when it ends
+
+    def _on_returned(self, outcome: Outcome) -> None:
+        data, kwargs, _ = outcome.layers[0]
+        if self._layer is not None and self._layer in self._viewer.layers:
+            self._layer.data = data
+            self._layer.metadata = kwargs["metadata"]
+            return
+        kwargs["name"] = f"{kwargs['name']} · {PREVIEW}"
+        self._layer = Image(data, **kwargs)
+        self._viewer.add_layer(self._layer)

@@ -1,0 +1,71 @@
+"""What a dock takes as its input, and what keeps Run from being clicked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from napari_dps._qt.bridge.layers import axes_of, why_not
+from napari_dps.core import is_raw
+
+
+@dataclass(frozen=True)
+class RunInput:
+    """What the stages of a dock take.
+
+    Attributes
+    ----------
+    takes : tuple of str
+        Axes of the smallest units that are welcome: "APYX", "YX", or both.
+    needs_optics : bool
+        Whether NA, emission wavelength and pixel size must be set.
+    """
+
+    takes: tuple[str, ...]
+    needs_optics: bool
+
+    @property
+    def takes_raw(self) -> bool:
+        """Whether raw SIM frames are welcome."""
+        return any(is_raw(takes) for takes in self.takes)
+
+    @property
+    def may_be_raw_or_not(self) -> bool:
+        """Whether raw SIM frames and other images are welcome alike."""
+        return len(self.takes) > 1
+
+    def why_not(self, layer: Any) -> str:
+        """Say why a layer cannot be the input; empty if it can.
+
+        Of several reasons that of the last unit is given.
+        """
+        reasons = [why_not(layer, takes) for takes in self.takes]
+        return reasons[-1] if all(reasons) else ""
+
+    def sees_raw(self, layer: Any, *, as_frames: bool) -> bool:
+        """Whether the stages will see a layer as raw SIM frames.
+
+        Parameters
+        ----------
+        layer : Image or None
+            The input.
+        as_frames : bool
+            Whether the person has said so of a layer that does not name its axes.
+        """
+        return layer is not None and (is_raw(axes_of(layer)) or as_frames)
+
+    def why_not_run(self, layer: Any, missing: Sequence[str]) -> str:
+        """Say what has to be done before a run; empty if nothing has.
+
+        Parameters
+        ----------
+        layer : Image or None
+            The input that is chosen.
+        missing : sequence of str
+            Titles of the optics that are not set.
+        """
+        if layer is None:
+            wanted = "raw SIM frames" if self.takes_raw else "an image"
+            return f"Open {wanted}, or File ▸ Open Sample ▸ Denoise-DPS."
+        if self.needs_optics and missing:
+            return f"Set the microscope: {', '.join(missing)}."
+        return ""

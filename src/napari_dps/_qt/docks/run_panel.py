@@ -1,0 +1,209 @@
+"""What docks that run stages are built of: input, microscope, Run and its results."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from napari.components import ViewerModel
+from napari.layers import Image
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from napari_dps._qt.bridge.layer_events import LayerEvents
+from napari_dps._qt.bridge.layers import Source, describe_layer, has_frames, shown_point
+from napari_dps._qt.bridge.microscope import Microscope
+from napari_dps._qt.bridge.run_input import RunInput
+from napari_dps._qt.bridge.task import Outcome, Task, work
+from napari_dps._qt.bridge.wording import in_docks
+from napari_dps._qt.widgets.device import DeviceEdit
+from napari_dps._qt.widgets.editors import BoolEdit
+from napari_dps._qt.widgets.frames import FramesWidget
+from napari_dps._qt.widgets.layer_combo import LayerCombo
+from napari_dps._qt.widgets.layout import hint_label, scrolled
+from napari_dps._qt.widgets.microscope import MicroscopeWidget
+from napari_dps._qt.widgets.run_bar import RunBar
+from napari_dps._qt.widgets.section import Section
+from napari_dps.core import InputError, Pattern, StageParameters
+from napari_dps.core.context import Context
+from napari_dps.pipeline import InputSettings, Settings
+
+_WIDTH_PX = 380
+
+Chosen = Mapping[str, StageParameters]
+"""Parameters of the stages to run, by their ids, in order."""
+
+
+class RunPanel(QWidget):
+    """Runs stages on a layer of a viewer and adds their results.
+
+    Signals
+    -------
+    returned : Outcome
+        Of a run that came to its end; nothing was added to the viewer yet.
+    layerChanged
+        Another layer is the input.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Whose layers are the input.
+    microscope : Microscope
+        Shared with the other docks.
+    title : str
+        What a run is called.
+    run_input : RunInput
+        Which layers are welcome.
+    choose : callable
+        Takes the layer, or None, and whether it is seen as raw frames; returns the
+        stages to run; raises `InputError` if they do not fit it.
+    body : sequence of QWidget
+        What stands between microscope and Run.
+    patterns : callable, optional
+        Returns patterns that are set before the run.
+    """
+
+    returned = Signal(object)
+    layerChanged = Signal()
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        microscope: Microscope,
+        *,
+        title: str,
+        run_input: RunInput,
+        choose: Callable[[Image | None, bool], Chosen],
+        body: Sequence[QWidget],
+        patterns: Callable[[], tuple[Pattern, ...]] = tuple,
+    ) -> None:
+        super().__init__()
+        self.viewer, self.shared, self.context = viewer, microscope, Context()
+        self._input, self._choose, self._patterns = run_input, choose, patterns
+        self.setMinimumWidth(_WIDTH_PX)
+        self.combo = LayerCombo(run_input.why_not)
+        self.info = hint_label()
+        self.frames = FramesWidget(is_optional=run_input.may_be_raw_or_not)
+        self.microscope = MicroscopeWidget(microscope)
+        self.microscope_section = Section(
+            "Microscope",
+            self.microscope,
+            is_open=False,
+            tip="Shared by all docks and remembered.",
+        )
+        self.device = DeviceEdit(microscope)
+        self.frame_only = BoolEdit("Current frame only")
+        self.frame_only.setToolTip(
+            "Only the time point, channel and z that the sliders show: a quick try."
+        )
+        self.bar = RunBar(title)
+        self._lay_out(body)
+        self.layer_events = LayerEvents(viewer, self)
+        self._connect()
+        self._on_layer()
+
+    def settings(self) -> Settings:
+        """Return what is set, as a file of settings would say it.
+
+        Raises
+        ------
+        InputError
+            If values do not fit together.
+        """
+        layer = self.combo.value()
+        sees_raw = self._input.sees_raw(layer, as_frames=self.frames.is_on)
+        chosen = self._choose(layer, sees_raw)
+        optics = {} if self.microscope.missing else self.microscope.value()
+        frames = self.frames.value() if self._input.takes_raw else InputSettings()
+        offset = {"camera_offset": self.microscope.camera_offset}
+        return Settings(
+            stages=tuple(chosen),
+            parameters=dict(chosen),
+            optics=optics,
+            input=frames.model_copy(update=offset),
+        )
+
+    def run(self) -> None:
+        """Start a run on the chosen layer; nothing happens while one is going on."""
+        layer = self.combo.value()
+        if layer is None or self.bar.runner.is_running:
+            return
+        self.context.device = self.shared.device
+        shown = shown_point(self.viewer, layer) if self.frame_only.value() else None
+        try:
+            task = Task(
+                Source.of(layer, shown), self.settings(), self.context, self._patterns()
+            )
+        except InputError as error:
+            self.bar.messages.show_texts([in_docks(error)], "error")
+            return
+        self.bar.start(partial(work, task))
+
+    def show_outcome(self, outcome: Outcome) -> None:
+        """Add the layers of a result and show what the stages had to say."""
+        for data, kwargs, _ in outcome.layers:
+            self.viewer.add_layer(Image(data, **kwargs))
+        self.bar.done(f"done in {outcome.seconds:.1f} s", outcome.warnings)
+
+    def check(self) -> None:
+        """Say at once what keeps Run from being clicked."""
+        reason = self._input.why_not_run(self.combo.value(), self.microscope.missing)
+        try:
+            reason or self.settings()
+        except InputError as error:
+            reason = in_docks(error)
+        self.bar.refuse(reason)
+
+    def refresh_layers(self) -> None:
+        """Look at the layers of the viewer anew."""
+        active = self.viewer.layers.selection.active
+        self.combo.refresh(self.viewer.layers, active)
+        self.check()
+
+    def _lay_out(self, body: Sequence[QWidget]) -> None:
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(4, 4, 8, 4)
+        column.setSpacing(6)
+        for widget in (self.combo, self.info, self.frames, self.microscope_section):
+            column.addWidget(widget)
+        for widget in body:
+            column.addWidget(widget)
+        column.addStretch(1)
+        foot = QVBoxLayout()
+        foot.setContentsMargins(0, 4, 0, 0)
+        foot.setSpacing(4)
+        device = QHBoxLayout()
+        device.addWidget(QLabel("Device"))
+        device.addWidget(self.device, 1)
+        foot.addLayout(device)
+        foot.addWidget(self.frame_only)
+        foot.addWidget(self.bar)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(6, 6, 6, 6)
+        whole.addWidget(scrolled(inside), 1)
+        whole.addLayout(foot)
+
+    def _connect(self) -> None:
+        self.layer_events.changed.connect(self.refresh_layers)
+        self.combo.valueChanged.connect(self._on_layer)
+        self.microscope.valueChanged.connect(self._on_microscope)
+        self.frames.valueChanged.connect(self.check)
+        self.bar.runClicked.connect(self.run)
+        self.bar.runner.returned.connect(self.returned)
+        self.bar.runner.finished.connect(self.device.refresh)
+
+    def _on_microscope(self) -> None:
+        """Say in the heading what is set, so that it can stay folded."""
+        self.microscope_section.setTitle(f"Microscope{self.microscope.summary()}")
+        self.check()
+
+    def _on_layer(self) -> None:
+        layer = self.combo.value()
+        self.microscope.set_layer(layer)
+        if layer is not None:
+            is_asked = self._input.needs_optics and bool(self.microscope.missing)
+            self.microscope_section.setOpen(is_asked)
+        self.frames.set_layer(layer if self._input.takes_raw else None)
+        self.info.setText(describe_layer(layer) if layer is not None else "")
+        self.frame_only.setVisible(layer is not None and has_frames(layer))
+        self.check()
+        self.layerChanged.emit()

@@ -1,0 +1,71 @@
+"""Layers of a viewer to be ticked."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from napari.layers import Layer
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtWidgets import QListWidget, QListWidgetItem
+
+from napari_dps._qt.bridge.layer_choice import Reason, tick_layers
+from napari_dps._qt.bridge.layers import describe_layer
+
+_HEIGHT_PX = 120
+
+
+class LayerChecklist(QListWidget):
+    """Edits which layers are ticked; only those that fit are shown.
+
+    Parameters
+    ----------
+    reason : callable
+        Says why a layer does not fit; empty if it does.
+    """
+
+    valueChanged = Signal()
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__()
+        self._reason = reason
+        self._layers: list[Layer] = []
+        self.setMaximumHeight(_HEIGHT_PX)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.itemChanged.connect(self._on_item)
+
+    def value(self) -> list[Any]:
+        """Return the layers that are ticked, the uppermost first."""
+        return [
+            layer
+            for row, layer in enumerate(self._layers)
+            if self.item(row).checkState() == Qt.CheckState.Checked
+        ]
+
+    def setValue(self, layers: Collection[Layer]) -> None:
+        """Tick these layers and no others."""
+        with QSignalBlocker(self):
+            for row, layer in enumerate(self._layers):
+                self._tick(self.item(row), layer in layers)
+        self.valueChanged.emit()
+
+    def refresh(self, layers: Iterable[Layer]) -> None:
+        """Show these layers, the uppermost first; new ones are ticked if visible."""
+        shown: Sequence[tuple[Layer, bool]] = tick_layers(
+            layers, self._reason, before=self._layers, ticked=self.value()
+        )
+        with QSignalBlocker(self):
+            self.clear()
+            self._layers = [layer for layer, _ in shown]
+            for layer, is_on in shown:
+                item = QListWidgetItem(layer.name)
+                item.setToolTip(describe_layer(layer))
+                item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
+                self._tick(item, is_on)
+                self.addItem(item)
+        self.valueChanged.emit()
+
+    def _tick(self, item: QListWidgetItem, is_on: bool) -> None:
+        item.setCheckState(Qt.CheckState.Checked if is_on else Qt.CheckState.Unchecked)
+
+    def _on_item(self, _: QListWidgetItem) -> None:
+        self.valueChanged.emit()

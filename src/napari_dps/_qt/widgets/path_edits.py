@@ -1,0 +1,112 @@
+"""Editors of names of files and folders: typed, dropped or looked for."""
+
+from pathlib import Path
+
+from qtpy.QtCore import QUrl, Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QPushButton,
+    QWidget,
+)
+
+from napari_dps._qt.widgets.editors import NarrowCombo, TextEdit
+from napari_dps.core.params import ParameterInfo
+
+
+class FileEdit(QWidget):
+    """A choice of words, or the name of a file: typed, dropped or looked for.
+
+    Parameters
+    ----------
+    info : ParameterInfo
+        With ``file``, the patterns of the names; ``words`` are the items.
+    """
+
+    valueChanged = Signal()
+
+    def __init__(self, info: ParameterInfo, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._info = info
+        self.combo = NarrowCombo()
+        self.combo.setEditable(True)
+        self.combo.setMinimumContentsLength(4)  # beside the button in a narrow dock
+        self.combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.combo.addItems(info.words)
+        self.button = QPushButton("Browse …")
+        self.button.clicked.connect(self._ask)
+        line = QHBoxLayout(self)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.addWidget(self.combo, 1)
+        line.addWidget(self.button)
+        self.combo.currentTextChanged.connect(self._on_text)
+
+    def value(self) -> str:
+        """Return the word, or the name of the file."""
+        text = self.combo.currentText().strip()
+        return QUrl(text).toLocalFile() if text.startswith("file:") else text
+
+    def setValue(self, value: str) -> None:
+        """Show a word or the name of a file."""
+        self.combo.setCurrentText(value)
+
+    def problem(self) -> str:
+        """Say what is wrong with the value; empty if nothing is."""
+        value = self.value()
+        if value in self._info.words or Path(value).is_file():
+            return ""
+        return f"there is no file {value}" if value else "no file is named"
+
+    def _ask(self) -> None:
+        value = self.value()
+        folder = "" if value in self._info.words else str(Path(value).parent)
+        kinds = f"{self._info.title} ({self._info.file})"
+        name, _ = QFileDialog.getOpenFileName(self, self._info.title, folder, kinds)
+        if name:
+            self.setValue(name)
+
+    def _on_text(self, text: str) -> None:
+        self.combo.setToolTip("" if text in self._info.words else text)
+        self.valueChanged.emit()
+
+
+class FolderEdit(QWidget):
+    """The name of a folder, or a pattern of names.
+
+    Parameters
+    ----------
+    hint : str
+        What shows while nothing is named.
+    title : str
+        Title of the dialog that looks for a folder.
+    """
+
+    valueChanged = Signal()
+
+    def __init__(self, hint: str, title: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._title = title
+        self.line = TextEdit()
+        self.line.setPlaceholderText(hint)
+        self.line.setToolTip(hint)
+        self.setToolTip(hint)
+        self.button = QPushButton("Browse …")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.line, 1)
+        row.addWidget(self.button)
+        self.button.clicked.connect(self._ask)
+        self.line.valueChanged.connect(self.valueChanged)
+
+    def value(self) -> str:
+        """Return the name."""
+        return self.line.value()
+
+    def setValue(self, value: str) -> None:
+        """Show a name."""
+        self.line.setValue(value)
+
+    def _ask(self) -> None:
+        if name := QFileDialog.getExistingDirectory(self, self._title):
+            self.setValue(name)
