@@ -31,7 +31,7 @@ from napari_dps.methods.effective_psf.features import (
     LOG_FREQUENCIES,
     log_channels,
     psf_features,
-    without_hot_pixels,
+    without_spikes,
 )
 
 FLAWS = (("resampled", 0.1), ("noise only", 0.04), ("under-sampled", 0.05))
@@ -50,7 +50,7 @@ def features(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Channels (N, 5, 80) and cut-offs (N,) of drawn images."""
     rows, cutoffs = [], []
     for sample in draw(count, seed, flaws=FLAWS, views=4):
-        rows.append(log_channels(psf_features(without_hot_pixels(sample.image))))
+        rows.append(log_channels(psf_features(without_spikes(sample.image))))
         cutoffs.append(sample.cutoff)
         if len(rows) % 500 == 0:
             print(f"{len(rows)} of {count} images", flush=True)

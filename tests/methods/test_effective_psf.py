@@ -19,7 +19,7 @@ from napari_dps.methods.effective_psf.estimate import (
     effective_psf,
     modulation_factor_auto,
 )
-from napari_dps.methods.effective_psf.features import psf_features, without_hot_pixels
+from napari_dps.methods.effective_psf.features import psf_features, without_spikes
 from napari_dps.physics.otf import otf_2d
 from napari_dps.physics.psf import fwhm_nm
 from napari_dps.physics.simulate import simulate
@@ -88,7 +88,7 @@ def test_point_sources_at_the_nyquist_limit_are_no_hot_pixels() -> None:
     field = np.zeros((128, 128))
     field[16::32, 16::32] = 1000
     image = _blur(field, 0.5)
-    np.testing.assert_array_equal(without_hot_pixels(image), image)
+    np.testing.assert_array_equal(without_spikes(image), image)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from napari_dps.core import InputError
-from napari_dps.nets.blocks import DownProjection, UpProjection, transposed_size
+from napari_dps.nets.blocks import DownProjection, UpProjection
 from napari_dps.nets.res_u_dbpn import ResUDBPN
 
 
@@ -14,16 +14,6 @@ def small(**settings: object) -> ResUDBPN:
     torch.manual_seed(0)
     defaults = {"features": 2, "channels": 8, "head_channels": 4}
     return ResUDBPN(**{**defaults, **settings}).eval()  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("size", "stride", "padding", "kernel"),
-    [(7, 2, 1, 4), (5, 4, 2, 8), (3, 1, 0, 3), (6, 2, 0, 2)],
-)
-def test_transposed_size_is_that_of_torch(size, stride, padding, kernel):
-    layer = torch.nn.ConvTranspose2d(1, 1, kernel, stride=stride, padding=padding)
-    expected = transposed_size(size, stride=stride, padding=padding, kernel=kernel)
-    assert layer(torch.zeros(1, 1, size, size)).shape[-1] == expected
 
 
 @pytest.mark.parametrize("kernel", [2, 4, 6])

@@ -5,28 +5,6 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 
-def transposed_size(size: int, *, stride: int, padding: int, kernel: int) -> int:
-    """Return the output size O = (W − 1)·S − 2P + F of a transposed convolution.
-
-    Parameters
-    ----------
-    size : int
-        Size W of the input in px.
-    stride, padding, kernel : int
-        S, P and F of the layer.
-
-    Returns
-    -------
-    int
-
-    Examples
-    --------
-    >>> transposed_size(64, stride=2, padding=1, kernel=4)
-    128
-    """
-    return (size - 1) * stride - 2 * padding + kernel
-
-
 class ResidualBlock(nn.Module):
     """x + conv(PReLU(conv(x))), 3 × 3 (He et al. 2016, doi:10.1109/CVPR.2016.90).
 

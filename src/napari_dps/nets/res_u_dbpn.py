@@ -71,9 +71,7 @@ class ResUDBPN(nn.Module):
         }
         bases = max(features, 1)
         inputs = 4 + _FOLD**2 * features + int(noise_input)
-        self.enter = nn.Sequential(
-            nn.Conv2d(inputs, channels, 3, padding=1), nn.PReLU(channels)
-        )
+        self.enter = _activated(inputs, channels, kernel=3)
         self.encode = ResidualBlock(channels)
         self.down = DownProjection(channels, kernel=2)
         self.widen = nn.Conv2d(channels, 2 * channels, 1)
@@ -83,9 +81,7 @@ class ResUDBPN(nn.Module):
         self.narrow = nn.Conv2d(2 * channels, channels, 1)
         self.up = UpProjection(channels, kernel=2)
         self.decode = ResidualBlock(channels)
-        self.squeeze = nn.Sequential(
-            nn.Conv2d(channels, head_channels, 1), nn.PReLU(head_channels)
-        )
+        self.squeeze = _activated(channels, head_channels, kernel=1)
         self.head = nn.Sequential(
             UpProjection(head_channels),
             DownProjection(head_channels),
@@ -162,13 +158,13 @@ class ResUDBPN(nn.Module):
         self, image: Tensor, features: Tensor | None, noise: Tensor | None
     ) -> Tensor:
         """Return all inputs as channels of cells of 2 × 2 input pixels."""
-        parts = [F.pixel_unshuffle(image, 2)]
+        channels = [F.pixel_unshuffle(image, 2)]
         if features is not None:
-            parts.append(F.pixel_unshuffle(features, _FOLD))
+            channels.append(F.pixel_unshuffle(features, _FOLD))
         if noise is not None:
             level = _level(noise).view(-1, 1, 1, 1)
-            parts.append(level.expand(-1, 1, *parts[0].shape[-2:]))
-        return torch.cat(parts, dim=1)
+            channels.append(level.expand(-1, 1, *channels[0].shape[-2:]))
+        return torch.cat(channels, dim=1)
 
     def _check(
         self, image: Tensor, features: Tensor | None, noise: Tensor | None
@@ -193,6 +189,13 @@ class ResUDBPN(nn.Module):
                 got="none" if noise is None else "one",
                 allowed="one" if self.settings["noise_input"] else "none",
             )
+
+
+def _activated(inputs: int, outputs: int, *, kernel: int) -> nn.Sequential:
+    """Return a convolution that keeps the size, and its activation."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2), nn.PReLU(outputs)
+    )
 
 
 def _inverse_softplus(x: Tensor) -> Tensor:

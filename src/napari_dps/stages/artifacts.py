@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field
@@ -13,9 +12,6 @@ from napari_dps.core.context import Context
 from napari_dps.methods.dps.optics import effective_optics
 from napari_dps.methods.networks import load_network
 from napari_dps.stages.base import Stage
-
-if TYPE_CHECKING:
-    pass
 
 WEIGHTS = "artifacts"
 """Name of the shipped weights."""

@@ -18,7 +18,7 @@ from napari_dps.methods.effective_psf.features import (
     LOG_FREQUENCIES,
     log_channels,
     psf_features,
-    without_hot_pixels,
+    without_spikes,
 )
 from napari_dps.metrics.spectrum import Floats, as_plane, is_flat
 from napari_dps.nets.checkpoint import shipped_weights
@@ -164,7 +164,7 @@ def effective_psf(
         return _refused(f"the image is smaller than {_SHORTEST_SIDE_PX} px")
     if is_flat(plane):
         return _refused("the image is constant")
-    features = psf_features(without_hot_pixels(plane))
+    features = psf_features(without_spikes(plane))
     log_cutoff, relative_sd = _estimate(features)
     cutoff = float(np.exp(log_cutoff))
     reason = _why_not(plane, features, cutoff, relative_sd)

@@ -36,12 +36,15 @@ _HOT_SIGMAS = 10.0
 _HOT_SHARE = 0.8
 
 
-def without_hot_pixels(plane: Floats) -> Floats:
+def without_spikes(plane: Floats) -> Floats:
     """Replace single pixels that stand out more than any optics could make them.
 
     A pixel is hot if it exceeds its eight neighbours by 80 % of what it exceeds their
     minimum by, and by ten standard deviations of the noise. A point source that is
     sampled at its Nyquist limit reaches 62 %.
+
+    `napari_dps.physics.hot_pixels` finds fainter ones, but needs the cut-off, which is
+    what this image is to tell.
 
     Parameters
     ----------
@@ -50,7 +53,7 @@ def without_hot_pixels(plane: Floats) -> Floats:
     Returns
     -------
     (Y, X) array
-        Hot pixels are given the median of their neighbours; the input when none is.
+        Hot pixels replaced by the median of their neighbours; the input if it has none.
     """
     padded = np.pad(plane, 1, mode="reflect")
     height, width = plane.shape

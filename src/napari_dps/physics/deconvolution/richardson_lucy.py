@@ -116,10 +116,7 @@ def richardson_lucy_depths_steps(
     """
     import torch
 
-    if not depths or depths[0] < 1 or list(depths) != sorted(depths):
-        raise InputError(
-            "iterations", got=tuple(depths), allowed="at least 1, ascending"
-        )
+    _check(depths)
     iterations = depths[-1]
     offset = -min(float(image.min()), 0.0)
     # In units of the mean, so that no constant below depends on the unit of the image.
@@ -129,20 +126,16 @@ def richardson_lucy_depths_steps(
     data = (image + offset) / unit
     offset /= unit
     sensitivity = model.sensitivity.clamp(min=_LEAST_SENSITIVITY)
-    if start is None:
-        estimate = torch.ones(model.object_shape, device=image.device)
-    else:
-        estimate = model.extended(start).clamp(min=0) / unit
-    point = estimate
-    part = None if share is None else model.extended(share)
+    point = estimate = _first_estimate(model, start, unit)
+    share = None if share is None else model.extended(share)
     step = torch.zeros_like(estimate)
     reached = []
     for iteration in range(iterations):
         ratio = data / (model.forward(point) + offset).clamp(min=_TINY)
         previous, before = estimate, step
         correction = model.adjoint(ratio) / sensitivity
-        if part is not None:
-            correction = 1 + part * (correction - 1)
+        if share is not None:
+            correction = 1 + share * (correction - 1)
         estimate = (point * correction).clamp_(min=0)
         step = estimate - point
         point = estimate
@@ -153,6 +146,25 @@ def richardson_lucy_depths_steps(
             reached.append(unit * model.inside(estimate))
         yield Progress(iteration + 1, iterations, "Richardson–Lucy")
     return reached
+
+
+def _check(depths: Sequence[int]) -> None:
+    """Refuse numbers of iterations that are not above 0 and ascending."""
+    if not depths or depths[0] < 1 or list(depths) != sorted(depths):
+        raise InputError(
+            "iterations", got=tuple(depths), allowed="at least 1, ascending"
+        )
+
+
+def _first_estimate(
+    model: ImagingModel, start: torch.Tensor | None, unit: float
+) -> torch.Tensor:
+    """Return what to begin with, over the unit: an even object by default."""
+    import torch
+
+    if start is None:
+        return torch.ones_like(model.sensitivity)
+    return model.extended(start).clamp(min=0) / unit
 
 
 def _extrapolation(step: torch.Tensor, before: torch.Tensor) -> float:

@@ -41,11 +41,6 @@ class Canvas:
         self.size_nm = np.array(shape) * pixel_size_nm
         self._sums = np.zeros((shape[0] + 2) * (shape[1] + 2))
 
-    @property
-    def area_um2(self) -> float:
-        """Area of the field of view in µm²."""
-        return float(np.prod(self.size_nm)) * 1e-6
-
     def scatter(self, per_um2: float, *, margin_nm: float = 0.0) -> NDArray[np.float64]:
         """Return random positions, uniform over the field and a margin around it.
 
