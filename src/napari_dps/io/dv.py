@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
 from napari_dps.core import InputError
-from napari_dps.io.raw import Metadata, RawImage, length_nm, positive, square_pixel
+from napari_dps.io.raw import (
+    Format,
+    Metadata,
+    RawImage,
+    length_nm,
+    positive,
+    square_pixel,
+)
+
+_NUMBERS, _NUMBER_AT = (struct.pack("<h", -16224), struct.pack(">h", -16224)), 96
+"""Identification of DeltaVision files, in bytes 96 and 97 of the header."""
 
 _HEADER_BYTES = 1024
 _COMPLEX_TYPES = (3, 4)
@@ -91,3 +102,10 @@ def _lens_na(number: int) -> float | None:
     from mrc.lenses import D as LENSES
 
     return positive(LENSES.get(number, {}).get("lensNA"))
+
+
+def _is_dv(path: Path, head: bytes) -> bool:
+    return head[_NUMBER_AT : _NUMBER_AT + 2] in _NUMBERS
+
+
+FORMAT = Format("DeltaVision (.dv, .mrc)", (".dv", ".mrc", ".r3d"), _is_dv, read_dv)

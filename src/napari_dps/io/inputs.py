@@ -9,19 +9,10 @@ from pathlib import Path
 
 from napari_dps.core import InputError
 from napari_dps.io.ngff import is_zarr
+from napari_dps.io.read import FORMATS
 
-IMAGE_SUFFIXES = (
-    ".tif",
-    ".tiff",
-    ".btf",
-    ".tf8",
-    ".lsm",
-    ".dv",
-    ".mrc",
-    ".r3d",
-    ".czi",
-    ".nd2",
-    ".lif",
+IMAGE_SUFFIXES = tuple(
+    suffix for file_format in FORMATS for suffix in file_format.suffixes
 )
 """Names that are looked for; those that end a pattern are too (``*.dat``)."""
 

@@ -11,7 +11,14 @@ import numpy as np
 from napari_dps.core import InputError
 from napari_dps.io import stored
 from napari_dps.io.lazy import Planes
-from napari_dps.io.raw import Metadata, RawImage, length_nm, seconds, square_pixel
+from napari_dps.io.raw import (
+    Format,
+    Metadata,
+    RawImage,
+    length_nm,
+    seconds,
+    square_pixel,
+)
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -134,3 +141,11 @@ def _metadata(
         channel_names=names if any(names) else (),
         warnings=(doubt,) if doubt else (),
     )
+
+
+def _is_group(path: Path, head: bytes) -> bool:
+    return path.is_dir() and is_zarr(path)
+
+
+# Folders have no suffix that is looked for: what they hold tells them.
+FORMAT = Format("OME-Zarr", (), _is_group, read_zarr)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -113,6 +115,31 @@ class RawImage:
     axes: str
     metadata: Metadata
     z_holds: str = "zap"
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format of files and its reader; `napari_dps.io.read.FORMATS` lists them.
+
+    Attributes
+    ----------
+    name : str
+        As people know it, in messages.
+    suffixes : tuple of str
+        In lower case with the dot: what is looked for in folders. What a file is, its
+        content alone decides.
+    recognises : callable
+        Takes the path and the first 1024 bytes (none of a folder), and says whether
+        the file is of this format.
+    read : callable
+        Takes the path, and whether to leave the pixels unread; returns a `RawImage`.
+        Raises `InputError` if the file is damaged.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    recognises: Callable[[Path, bytes], bool]
+    read: Callable[[Path, bool], RawImage]
 
 
 def positive(value: object) -> float | None:

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import os
-import struct
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from napari_dps.core import InputError
-from napari_dps.io.dv import read_dv
-from napari_dps.io.ngff import is_zarr, read_zarr
-from napari_dps.io.raw import RawImage
-from napari_dps.io.tiff import read_tiff
-from napari_dps.io.vendor import MARKS, read_vendor
+from napari_dps.io import dv, ngff, tiff, vendor
+from napari_dps.io.raw import Format, RawImage
 
-FORMATS = (
-    "TIFF (OME, ImageJ, plain), DeltaVision (.dv, .mrc), OME-Zarr, Zeiss CZI, "
-    "Nikon ND2, Leica LIF"
-)
+FORMATS: tuple[Format, ...] = (tiff.FORMAT, dv.FORMAT, ngff.FORMAT, *vendor.FORMATS)
+"""All formats; the first that recognises a file reads it."""
 
-_TIFF_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_DV_NUMBER, _DV_OFFSET = -16224, 96
-"""Identification of DeltaVision files, in bytes 96 and 97 of the header."""
+_NAMES = ", ".join(file_format.name for file_format in FORMATS)
 
+_HEAD_BYTES = 1024
 _MRC_MARK, _MRC_OFFSET = b"MAP ", 208
 
 _FOREIGN = {
@@ -41,7 +32,7 @@ def read(path: str | os.PathLike[str], *, lazy: bool = False) -> RawImage:
     Parameters
     ----------
     path : path-like
-        TIFF, DeltaVision, OME-Zarr, CZI, ND2 or LIF.
+        A file, or the folder of an OME-Zarr; see `FORMATS`.
     lazy : bool
         Leave the pixels of compressed files unread too.
 
@@ -56,38 +47,36 @@ def read(path: str | os.PathLike[str], *, lazy: bool = False) -> RawImage:
     """
     path = Path(path)
     try:
-        if path.is_dir():
-            if is_zarr(path):
-                return read_zarr(path, lazy)
-            raise InputError(f"{path} is a folder", allowed=FORMATS)
-        with path.open("rb") as file:
-            head = file.read(1024)
-        reader = _reader(head, path)
-        return reader(path, lazy)
+        head = b"" if path.is_dir() else _head(path)
+        for file_format in FORMATS:
+            if file_format.recognises(path, head):
+                return file_format.read(path, lazy)
+        raise _refusal(path, head)
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"cannot read {path}: {reason}") from error
 
 
-def _reader(head: bytes, path: Path) -> Callable[[Path, bool], RawImage]:
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
     if not head:
         raise InputError(f"{path.name} is empty (0 bytes)")
-    if head[:4] in _TIFF_MARKS:
-        return read_tiff
-    number = head[_DV_OFFSET : _DV_OFFSET + 2]
-    if number in (struct.pack("<h", _DV_NUMBER), struct.pack(">h", _DV_NUMBER)):
-        return read_dv
+    return head
+
+
+def _refusal(path: Path, head: bytes) -> InputError:
+    """Say what a file is that no format recognises."""
+    if path.is_dir():
+        return InputError(f"{path} is a folder", allowed=_NAMES)
     if head[_MRC_OFFSET : _MRC_OFFSET + 4] == _MRC_MARK:
-        raise InputError(
-            f"{path.name} is an MRC map of an electron microscope", allowed=FORMATS
+        return InputError(
+            f"{path.name} is an MRC map of an electron microscope", allowed=_NAMES
         )
-    for mark, kind in MARKS.items():
-        if head.startswith(mark):
-            return partial(read_vendor, kind)
     for mark, kind in _FOREIGN.items():
         if head.startswith(mark):
-            raise InputError(
+            return InputError(
                 f"{path.name} is {kind}",
-                allowed=f"{FORMATS}; Fiji with Bio-Formats exports OME-TIFF",
+                allowed=f"{_NAMES}; Fiji with Bio-Formats exports OME-TIFF",
             )
-    raise InputError(f"{path.name} is not an image file", allowed=FORMATS)
+    return InputError(f"{path.name} is not an image file", allowed=_NAMES)

@@ -20,6 +20,7 @@ from napari_dps.core import InputError
 from napari_dps.io import ome_xml
 from napari_dps.io.lazy import Planes, one_line, unreadable
 from napari_dps.io.raw import (
+    Format,
     Metadata,
     RawImage,
     length_nm,
@@ -27,6 +28,9 @@ from napari_dps.io.raw import (
     seconds,
     square_pixel,
 )
+
+_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""First bytes, of either order; with a plus sign those of BigTIFF."""
 
 _EXPANSION = {1: 8, 5: 1500, 8: 1100, 32946: 1100, 32773: 130}
 """Bytes that one stored byte can become: none (packed bits), LZW, deflate, PackBits."""
@@ -339,3 +343,15 @@ def _pixel_nm(resolution: object, unit: str) -> float | None:
         return None
     size = positive(resolution[1] / resolution[0])
     return length_nm(size, unit)
+
+
+def _is_tiff(path: Path, head: bytes) -> bool:
+    return head[:4] in _MARKS
+
+
+FORMAT = Format(
+    "TIFF (OME, ImageJ, plain)",
+    (".tif", ".tiff", ".btf", ".tf8", ".lsm"),
+    _is_tiff,
+    read_tiff,
+)

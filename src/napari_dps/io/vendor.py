@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element
@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 from napari_dps.core import InputError
 from napari_dps.io import ome_xml
 from napari_dps.io.lazy import Planes, one_line, unreadable
-from napari_dps.io.raw import Metadata, RawImage, length_nm, positive, square_pixel
+from napari_dps.io.raw import (
+    Format,
+    Metadata,
+    RawImage,
+    length_nm,
+    positive,
+    square_pixel,
+)
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -275,3 +282,15 @@ def _emissions(waves: list[float | None]) -> dict[str, Any]:
         "emission_nm": waves[0] if len(set(waves)) == 1 else None,
         "channel_emission_nm": tuple(waves) if any(waves) else (),
     }
+
+
+def _begins(mark: bytes, path: Path, head: bytes) -> bool:
+    return head.startswith(mark)
+
+
+FORMATS = tuple(
+    Format(
+        _NAMES[kind], (f".{kind}",), partial(_begins, mark), partial(read_vendor, kind)
+    )
+    for mark, kind in MARKS.items()
+)
