@@ -11,8 +11,8 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from napari.utils.notifications import notification_manager
 
-from napari_dps._qt.bridge.layers import stack_layer
 from napari_dps._qt.bridge.microscope import Microscope
+from napari_dps._qt.bridge.result_layers import stack_layer
 from napari_dps.core import Progress
 from napari_dps.physics.simulate import SimulationSettings, simulate
 from napari_dps.stages.base import Stage

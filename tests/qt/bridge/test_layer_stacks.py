@@ -12,23 +12,24 @@ from napari.layers import Image, Labels, Points
 
 from napari_dps._qt.bridge.layers import (
     METADATA,
-    Source,
     axes_of,
     describe_layer,
     pixel_size_nm,
     place_in_nm,
-    result_layer,
     shown_point,
-    stack_layer,
     why_not,
 )
+from napari_dps._qt.bridge.result_layers import result_layer, stack_layer
+from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps.core import HistoryEntry, ImageStack, InputError, Optics
 from napari_dps.pipeline import InputSettings
 
 
 def _stack(layer: Image, **given: Any) -> ImageStack:
     values = InputSettings(**given)
-    return Source.of(layer).to_stack(values, None, lambda text: pytest.fail(text))
+    return LayerSnapshot.of(layer).to_stack(
+        values, None, lambda text: pytest.fail(text)
+    )
 
 
 def _layer(data: tuple[Any, dict[str, Any], str]) -> Image:
@@ -125,7 +126,7 @@ def test_finer_result_lies_exactly_on_its_input(
     """napari draws pixel (0, 0) around `translate`: the outer corners must agree."""
     scale = 0.13
     layer = Image(np.ones((6, 8)), scale=(scale,) * 2, units=unit, translate=translate)
-    source, stack = Source.of(layer), _stack(layer)
+    source, stack = LayerSnapshot.of(layer), _stack(layer)
     if stack.pixel_size_nm is None:  # told by hand, as in the dock
         stack = source.to_stack(InputSettings(), 65.0, lambda _: None)
     result = _layer(result_layer(_finer(stack), source, stack, "finer"))
@@ -148,7 +149,9 @@ def test_result_of_a_time_lapse_keeps_its_time_axis() -> None:
         translate=(7, 0, 0),
     )
     stack = _stack(layer)
-    result = _layer(result_layer(_finer(stack), Source.of(layer), stack, "finer"))
+    result = _layer(
+        result_layer(_finer(stack), LayerSnapshot.of(layer), stack, "finer")
+    )
     assert stack.axes == "TYX"
     assert tuple(result.scale) == (2.5, 32.5, 32.5)
     assert tuple(result.translate) == (7, -16.25, -16.25)
@@ -185,7 +188,9 @@ def test_spacings_of_any_unit_reach_the_stack_and_the_result() -> None:
     )
     stack = _stack(layer)
     assert (stack.frame_interval_s, stack.z_step_nm) == (0.25, 125.0)
-    result = _layer(result_layer(_finer(stack), Source.of(layer), stack, "finer"))
+    result = _layer(
+        result_layer(_finer(stack), LayerSnapshot.of(layer), stack, "finer")
+    )
     assert tuple(result.scale) == (250, 0.125, 0.0325, 0.0325)
     assert result.units == layer.units
     again = _stack(result)
@@ -206,7 +211,7 @@ def test_raw_volume_survives_its_layer() -> None:
     back = _stack(layer)
     assert (back.axes, back.z_step_nm, back.frame_interval_s) == ("TZAPYX", 125, 0.5)
     assert np.array_equal(back.data, stack.data)
-    again = _layer(result_layer(back, Source.of(layer), back, "denoised"))
+    again = _layer(result_layer(back, LayerSnapshot.of(layer), back, "denoised"))
     assert (axes_of(again), again.data.shape) == ("APTZYX", layer.data.shape)
     assert np.array_equal(again.data, layer.data)
 
@@ -217,7 +222,7 @@ def test_result_shares_sliders_and_units_with_its_raw_frames() -> None:
     raw = _layer(stack_layer(_raw_volume(), "raw"))
     stack = _stack(raw)
     image = stack.derive(stack.data[:, :, 0, 0], axes="TZYX")
-    result = _layer(result_layer(_finer(image), Source.of(raw), stack, "SIM"))
+    result = _layer(result_layer(_finer(image), LayerSnapshot.of(raw), stack, "SIM"))
     viewer.add_layer(raw)
     viewer.add_layer(result)
     units = viewer.layers.extent.units
@@ -225,7 +230,7 @@ def test_result_shares_sliders_and_units_with_its_raw_frames() -> None:
     assert [f"{unit:~}" for unit in units[-4:]] == ["s", "nm", "nm", "nm"]
     viewer.dims.set_current_step((2, 3), (1, 2))  # time point 1, plane 2
     for layer in viewer.layers:
-        shown = Source.of(layer, shown_point(viewer, layer))
+        shown = LayerSnapshot.of(layer, shown_point(viewer, layer))
         frames = shown.data.reshape(-1, *shown.data.shape[-2:])
         first = frames[0, ::2, ::2] if layer is result else frames[0]
         assert np.array_equal(first, stack.data[1, 2, 0, 0])
@@ -235,14 +240,14 @@ def test_layer_of_another_order_keeps_it_in_its_results() -> None:
     labels = ("t", "a", "p", "y", "x")
     layer = Image(np.ones((2, 3, 5, 6, 8)), axis_labels=labels)
     stack = _stack(layer)
-    result = _layer(result_layer(stack, Source.of(layer), stack, "denoised"))
+    result = _layer(result_layer(stack, LayerSnapshot.of(layer), stack, "denoised"))
     assert axes_of(result) == "TAPYX"
 
 
 def test_unnamed_leading_axis_is_time_and_keeps_its_scale() -> None:
     layer = Image(np.ones((4, 6, 8)), scale=(3, 1, 1))
     stack = _stack(layer)
-    result = _layer(result_layer(stack, Source.of(layer), stack, "same"))
+    result = _layer(result_layer(stack, LayerSnapshot.of(layer), stack, "same"))
     assert stack.axes == "TYX"
     assert result.scale[0] == 3
 
@@ -252,7 +257,7 @@ def test_reconstruction_drops_angles_and_phases(raw_layer: Image) -> None:
     assert stack.axes == "APYX"
     data = stack.data.mean(axis=(0, 1)).astype(np.float32)
     image = _finer(stack.derive(data, axes="YX"))
-    result = _layer(result_layer(image, Source.of(raw_layer), stack, "SIM"))
+    result = _layer(result_layer(image, LayerSnapshot.of(raw_layer), stack, "SIM"))
     assert result.ndim == 2
     assert tuple(result.scale) == (32.5, 32.5)
     assert result.name == "raw · SIM"
@@ -270,7 +275,7 @@ def test_unnamed_frames_are_arranged_as_told() -> None:
 def test_current_frame_is_the_one_that_the_sliders_show() -> None:
     data = np.arange(5.0)[:, None, None] * np.ones((5, 4, 4))
     layer = Image(data, scale=(2, 1, 1), translate=(10, 0, 0))
-    source = Source.of(layer, point=(16.0, 0, 0))
+    source = LayerSnapshot.of(layer, point=(16.0, 0, 0))
     assert source.axes == "YX"
     assert np.unique(source.data).tolist() == [3.0]
 
@@ -284,12 +289,12 @@ def test_current_frame_is_the_one_shown_of_layers_in_other_units() -> None:
         viewer.add_image(data, scale=scale, units=unit)
     viewer.dims.set_current_step(0, 3)
     for layer in viewer.layers:
-        shown = Source.of(layer, shown_point(viewer, layer))
+        shown = LayerSnapshot.of(layer, shown_point(viewer, layer))
         assert np.unique(shown.data).tolist() == [3.0]
 
 
 def test_current_frame_of_raw_frames_keeps_angles_and_phases(raw_layer: Image) -> None:
-    source = Source.of(raw_layer, point=(1, 2, 0, 0))
+    source = LayerSnapshot.of(raw_layer, point=(1, 2, 0, 0))
     assert source.axes == "APYX"
 
 

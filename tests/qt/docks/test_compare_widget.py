@@ -14,13 +14,8 @@ from qtpy.QtCore import Qt
 from scipy.ndimage import gaussian_filter
 
 from napari_dps._qt.bridge.compare import why_not_compared
-from napari_dps._qt.bridge.layers import (
-    part_of,
-    pixel_size_nm,
-    place_in_nm,
-    stack_layer,
-    why_not,
-)
+from napari_dps._qt.bridge.layers import part_of, pixel_size_nm, place_in_nm, why_not
+from napari_dps._qt.bridge.result_layers import stack_layer
 from napari_dps._qt.docks.compare import CompareWidget
 
 

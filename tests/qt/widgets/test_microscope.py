@@ -10,8 +10,8 @@ import pytest
 from napari.layers import Image
 from qtpy.QtCore import QSettings
 
-from napari_dps._qt.bridge.layers import stack_layer
 from napari_dps._qt.bridge.microscope import EMISSIONS, OBJECTIVES, Microscope
+from napari_dps._qt.bridge.result_layers import stack_layer
 from napari_dps._qt.widgets.microscope import MicroscopeWidget
 from napari_dps.core import ImageStack, Optics
 

@@ -10,14 +10,13 @@ from napari.layers import Image, Layer, Shapes
 
 from napari_dps._qt.bridge.colours import COLOURS
 from napari_dps._qt.bridge.layers import (
-    LayerData,
-    Source,
     describe_layer,
     part_of,
     place_in_nm,
     shown_point,
-    stack_layer,
 )
+from napari_dps._qt.bridge.result_layers import LayerData, stack_layer
+from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps._qt.bridge.wording import in_docks
 from napari_dps.core import ImageStack, InputError, Progress
 from napari_dps.figures.panels import Panel, side_by_side
@@ -42,7 +41,7 @@ class Item:
 
     Attributes
     ----------
-    source : Source
+    snapshot : LayerSnapshot
         What the sliders show of it.
     origin_nm : tuple of float
         Where its first pixel lies in the world.
@@ -52,7 +51,7 @@ class Item:
         The line of the profile, in its own pixels.
     """
 
-    source: Source
+    snapshot: LayerSnapshot
     origin_nm: tuple[float, float]
     region: Corners | None = None
     line: Corners | None = None
@@ -60,11 +59,11 @@ class Item:
     @property
     def name(self) -> str:
         """Name of the layer."""
-        return self.source.name
+        return self.snapshot.name
 
     def stack(self) -> ImageStack:
         """Read the pixels: the region, of raw frames with all angles and phases."""
-        stack = self.source.to_stack(InputSettings(), None, _ignore)
+        stack = self.snapshot.to_stack(InputSettings(), None, _ignore)
         stack = first_unit(stack)
         stack = stack.derive(stack.data, origin_nm=self.origin_nm)
         if self.region is None:
@@ -97,7 +96,7 @@ class Comparison:
     def item(self, viewer: ViewerModel, layer: Image) -> Item:
         """Note what a viewer shows of a layer."""
         return Item(
-            Source.of(layer, shown_point(viewer, layer)),
+            LayerSnapshot.of(layer, shown_point(viewer, layer)),
             place_in_nm(layer),
             None if self.region is None else _corners(self.region, layer),
             None if self.line is None else _corners(self.line, layer),
@@ -133,7 +132,7 @@ def profile_all(
     for number, item in enumerate(items):
         yield Progress(number, len(items), item.name)
         if item.line is not None:
-            whole = Item(item.source, item.origin_nm).stack()
+            whole = Item(item.snapshot, item.origin_nm).stack()
             found.append((item.name, line_profile(first_plane(whole), *item.line)))
     return found
 

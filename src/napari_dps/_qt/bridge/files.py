@@ -6,7 +6,9 @@ from typing import Any
 
 from napari.layers import Image
 
-from napari_dps._qt.bridge.layers import LayerData, Source, place_in_nm, stack_layer
+from napari_dps._qt.bridge.layers import place_in_nm
+from napari_dps._qt.bridge.result_layers import LayerData, stack_layer
+from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps.io import load, save
 from napari_dps.pipeline import InputSettings
 
@@ -37,6 +39,6 @@ def write_image(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
         Of the layer, as napari hands them over.
     """
     layer = Image(data, **attributes)
-    stack = Source.of(layer).to_stack(InputSettings(), None, lambda _: None)
+    stack = LayerSnapshot.of(layer).to_stack(InputSettings(), None, lambda _: None)
     written = save(stack.derive(stack.data, origin_nm=place_in_nm(layer)), path)
     return [str(written)]

@@ -4,7 +4,7 @@ from collections.abc import Generator
 
 import numpy as np
 
-from napari_dps._qt.bridge.layers import Source
+from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps.core import Progress
 from napari_dps.io import OrderCheck, check_order
 from napari_dps.pipeline import InputSettings
@@ -14,13 +14,13 @@ _ONE_SET = ("apyx", "payx")
 
 
 def check_frames(
-    source: Source, *, angles: int, phases: int, order: str | None
+    snapshot: LayerSnapshot, *, angles: int, phases: int, order: str | None
 ) -> Generator[Progress, None, OrderCheck]:
     """Compare the frames of a layer with an order; call it in a worker's thread.
 
     Parameters
     ----------
-    source : Source
+    snapshot : LayerSnapshot
         The layer.
     angles, phases : int
         Counts that are set.
@@ -29,7 +29,7 @@ def check_frames(
     """
     yield Progress(0, 1)
     order = order or "apyx"
-    data = np.asarray(source.data)
+    data = np.asarray(snapshot.data)
     frames = data.reshape(-1, *data.shape[-2:])
     if order in _ONE_SET:
         frames = frames[: angles * phases]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from napari.utils import progress
 
-from napari_dps._qt.bridge.layers import LayerData, stack_layer
+from napari_dps._qt.bridge.result_layers import LayerData, stack_layer
 from napari_dps.core import InputError, Optics
 from napari_dps.io import load
 

@@ -3,7 +3,8 @@
 from functools import partial
 from typing import Any
 
-from napari_dps._qt.bridge.layers import METADATA, LayerData, stack_layer
+from napari_dps._qt.bridge.layers import METADATA
+from napari_dps._qt.bridge.result_layers import LayerData, stack_layer
 from napari_dps.physics.simulate import SimulationSettings, blur_truth, simulate
 
 TRUTHS = {"SIM": 1.9, "DPS": 3.8}

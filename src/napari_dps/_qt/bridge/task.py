@@ -4,7 +4,8 @@ from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 from napari_dps._qt.bridge.devices import device_in_use
-from napari_dps._qt.bridge.layers import LayerData, Source, result_layer
+from napari_dps._qt.bridge.result_layers import LayerData, result_layer
+from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps.core import ImageStack, Pattern, Progress
 from napari_dps.core.context import Context
 from napari_dps.pipeline import Settings, choose_steps, give_patterns, run
@@ -16,7 +17,7 @@ class Task:
 
     Attributes
     ----------
-    source : Source
+    snapshot : LayerSnapshot
         The layer.
     settings : Settings
         Stages, parameters, optics, how to read the frames: those of a TOML file.
@@ -28,7 +29,7 @@ class Task:
         Of an earlier run on these very frames, phases included: taken as they are.
     """
 
-    source: Source
+    snapshot: LayerSnapshot
     settings: Settings
     context: Context
     patterns: tuple[Pattern, ...] = ()
@@ -80,7 +81,7 @@ def work(task: Task) -> Generator[Progress, None, Outcome]:
     settings, context = task.settings, task.context
     context.warnings.clear()
     yield Progress(0, 1, "reading the layer")
-    stack = task.source.to_stack(settings.input, settings.pixel_size_nm, context.warn)
+    stack = task.snapshot.to_stack(settings.input, settings.pixel_size_nm, context.warn)
     stack = settings.with_optics(stack)
     if task.patterns:
         stack = give_patterns(stack, task.patterns)
@@ -93,12 +94,14 @@ def work(task: Task) -> Generator[Progress, None, Outcome]:
     layers, stages = [], []
     for output, image in zip(result.outputs, result.images, strict=True):
         title = output.step.stage.title
-        layers.append(result_layer(image, task.source, result.input, title))
+        layers.append(result_layer(image, task.snapshot, result.input, title))
         stages.append(output.step.stage.id)
         for name, values in image.maps.items():
             shown = image.derive(values)
             title_of_map = f"{title} · {name}"
-            layers.append(result_layer(shown, task.source, result.input, title_of_map))
+            layers.append(
+                result_layer(shown, task.snapshot, result.input, title_of_map)
+            )
             stages.append(output.step.stage.id)
     return Outcome(
         layers=tuple(layers),

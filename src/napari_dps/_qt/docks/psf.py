@@ -18,8 +18,8 @@ from qtpy.QtWidgets import (
 
 from napari_dps._qt.bridge.colours import COLOURS
 from napari_dps._qt.bridge.curves import Curve, Mark
-from napari_dps._qt.bridge.layers import stack_layer
 from napari_dps._qt.bridge.microscope import Microscope, shared_microscope
+from napari_dps._qt.bridge.result_layers import stack_layer
 from napari_dps._qt.bridge.wording import in_docks
 from napari_dps._qt.widgets.editors import NumberEdit
 from napari_dps._qt.widgets.form import make_editor

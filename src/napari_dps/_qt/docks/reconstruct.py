@@ -3,9 +3,10 @@
 import napari.viewer
 from napari.layers import Image
 
-from napari_dps._qt.bridge.layers import Source, shown_point
+from napari_dps._qt.bridge.layers import shown_point
 from napari_dps._qt.bridge.microscope import Microscope
 from napari_dps._qt.bridge.preview import Preview
+from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps._qt.bridge.spectrum_layers import SpectrumScene
 from napari_dps._qt.bridge.task import Outcome, Task
 from napari_dps._qt.docks.stage import StageWidget
@@ -68,7 +69,7 @@ class ReconstructWidget(StageWidget):
         self._preview_context.device = self.panel.shared.device
         try:
             return Task(
-                Source.of(layer, shown_point(self.panel.viewer, layer)),
+                LayerSnapshot.of(layer, shown_point(self.panel.viewer, layer)),
                 self.panel.settings(),
                 self._preview_context,
                 fitted=tuple(p for p in self._fitted if p.channel_index == 0),

@@ -9,9 +9,10 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_dps._qt.bridge.layer_events import LayerEvents
-from napari_dps._qt.bridge.layers import Source, describe_layer, has_frames, shown_point
+from napari_dps._qt.bridge.layers import describe_layer, has_frames, shown_point
 from napari_dps._qt.bridge.microscope import Microscope
 from napari_dps._qt.bridge.run_input import RunInput
+from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps._qt.bridge.task import Outcome, Task, work
 from napari_dps._qt.bridge.wording import in_docks
 from napari_dps._qt.widgets.device import DeviceEdit
@@ -130,7 +131,10 @@ class RunPanel(QWidget):
         shown = shown_point(self.viewer, layer) if self.frame_only.value() else None
         try:
             task = Task(
-                Source.of(layer, shown), self.settings(), self.context, self._patterns()
+                LayerSnapshot.of(layer, shown),
+                self.settings(),
+                self.context,
+                self._patterns(),
             )
         except InputError as error:
             self.bar.messages.show_texts([in_docks(error)], "error")

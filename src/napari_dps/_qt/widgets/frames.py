@@ -15,8 +15,9 @@ from qtpy.QtWidgets import (
 )
 
 from napari_dps._qt.bridge.frame_order import best_reading, check_frames
-from napari_dps._qt.bridge.layers import Source, axes_of, is_zero_based
+from napari_dps._qt.bridge.layers import axes_of, is_zero_based
 from napari_dps._qt.bridge.runner import Runner
+from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps._qt.bridge.wording import in_docks
 from napari_dps._qt.widgets.editors import BoolEdit, ChoiceEdit, IntegerEdit
 from napari_dps._qt.widgets.layout import compact_rows, hint_label, row_label
@@ -153,7 +154,7 @@ class FramesWidget(QWidget):
         order = self.order.value()
         steps = partial(
             check_frames,
-            Source.of(self._layer),
+            LayerSnapshot.of(self._layer),
             angles=self.angles.value(),
             phases=self.phases.value(),
             order=None if order == AUTO else order,

@@ -1,0 +1,127 @@
+"""Stacks of the pipeline as layers, at their place and with all they carry."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from napari_dps._qt.bridge.layers import METADATA
+from napari_dps._qt.bridge.snapshot import LayerSnapshot
+from napari_dps.core import ImageStack
+from napari_dps.figures.panels import display_limits
+
+_LABELS = {"A": "angle", "P": "phase"}
+
+LayerData = tuple[Any, dict[str, Any], str]
+"""What napari makes a layer of: data, keyword arguments, type."""
+
+
+def result_layer(
+    image: ImageStack, snapshot: LayerSnapshot, stack: ImageStack, title: str
+) -> LayerData:
+    """Return the layer of a result, lying exactly on its input.
+
+    Parameters
+    ----------
+    image : ImageStack
+        The result.
+    snapshot : LayerSnapshot
+        The layer that it was made of.
+    stack : ImageStack
+        That layer as the pipeline saw it.
+    title : str
+        What was done.
+    """
+    data, axes = _arranged(image, like=snapshot.axes)
+    places = _places(axes, stack, snapshot)
+    finer = (image.pixel_size_nm or 1.0) / (stack.pixel_size_nm or 1.0)
+    scale, translate, units = [], [], []
+    for axis, place in zip(axes, places, strict=True):
+        step, unit = _scale_along(image, axis)
+        if place is not None:
+            step, unit = snapshot.scale[place], snapshot.units[place]
+        start = snapshot.translate[place] if place is not None else 0.0
+        if axis in "YX":
+            side = "YX".index(axis)
+            moved_nm = image.origin_nm[side] - stack.origin_nm[side]
+            start += step * moved_nm / (stack.pixel_size_nm or 1.0)
+            step *= finer
+        scale.append(step)
+        translate.append(start)
+        units.append(unit)
+    low, high = display_limits(image.data)
+    kwargs = {
+        "name": f"{snapshot.name} · {title}",
+        "scale": scale,
+        "translate": translate,
+        "units": units,
+        "axis_labels": [_LABELS.get(axis, axis.lower()) for axis in axes],
+        "colormap": snapshot.colormap,
+        "contrast_limits": (low, high),
+        "metadata": {METADATA: carried(image, axes)},
+    }
+    return data, kwargs, "image"
+
+
+def stack_layer(image: ImageStack, name: str, **extra: Any) -> LayerData:
+    """Return the layer of a stack that was made of no other layer."""
+    data, axes = _arranged(image)
+    steps = [_scale_along(image, axis) for axis in axes]
+    origin = [0.0 if image.pixel_size_nm is None else nm for nm in image.origin_nm]
+    low, high = display_limits(image.data)
+    kwargs = {
+        "name": name,
+        "scale": [scale for scale, _ in steps],
+        "translate": [0.0] * (len(steps) - 2) + origin,
+        "units": [unit for _, unit in steps],
+        "axis_labels": [_LABELS.get(axis, axis.lower()) for axis in axes],
+        "contrast_limits": (low, high),
+        "metadata": {METADATA: carried(image, axes)},
+        **extra,
+    }
+    return data, kwargs, "image"
+
+
+def _arranged(image: ImageStack, like: str = "") -> tuple[Any, str]:
+    """Return pixels and axes as a layer shows them: in the order of another layer.
+
+    Else with angle and phase first. napari counts dimensions from the last: only so T
+    and Z of a reconstruction, which has neither, lie on those of its raw frames. They
+    share their slider then, and their unit; napari warns, and ignores all units, where
+    one dimension has units of different kinds.
+    """
+    axes = image.axes
+    if set(axes) <= set(like):
+        shown = "".join(axis for axis in like if axis in axes)
+    else:
+        shown = "".join(sorted(axes, key=lambda axis: axis not in "AP"))
+    return image.data.transpose([axes.index(axis) for axis in shown]), shown
+
+
+def _scale_along(image: ImageStack, axis: str) -> tuple[float, str]:
+    """Return scale and unit of an axis of a stack; pixels where none is known."""
+    steps = {
+        "T": (image.frame_interval_s, "s"),
+        "Z": (image.z_step_nm, "nm"),
+        "Y": (image.pixel_size_nm, "nm"),
+        "X": (image.pixel_size_nm, "nm"),
+    }
+    step, unit = steps.get(axis, (None, ""))
+    return (1.0, "pixel") if step is None else (step, unit)
+
+
+def carried(image: ImageStack, axes: str) -> Mapping[str, Any]:
+    """Return what a layer of these axes carries of a stack beside its pixels."""
+    return {"axes": axes, **image.to_dict()}
+
+
+def _places(axes: str, stack: ImageStack, snapshot: LayerSnapshot) -> list[int | None]:
+    """Return which dimension of the layer each axis of a result comes from."""
+    free = [n for n, axis in enumerate(snapshot.axes) if axis == "Q"]
+    places: list[int | None] = []
+    for axis in axes:
+        if axis in snapshot.axes:
+            places.append(snapshot.axes.index(axis))
+            continue
+        same = [n for n in free if snapshot.data.shape[n] == stack.size(axis)]
+        places.append(same[0] if same else None)
+        free = [n for n in free if n not in same[:1]]
+    return places

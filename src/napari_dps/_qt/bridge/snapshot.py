@@ -1,0 +1,134 @@
+"""Layers as stacks of the pipeline, with nothing lost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from napari.layers import Image
+
+from napari_dps._qt.bridge.layers import (
+    METADATA,
+    axes_of,
+    frame_interval_s,
+    pixel_size_nm,
+    z_step_nm,
+)
+from napari_dps.core import ImageStack, StackInfo, is_raw
+from napari_dps.io import Metadata, RawImage, arrange
+from napari_dps.io.load import Warn
+from napari_dps.pipeline import InputSettings
+
+
+@dataclass(frozen=True, eq=False)
+class LayerSnapshot:
+    """A layer as it was when Run was clicked: safe to read in another thread.
+
+    Attributes
+    ----------
+    data : array-like
+        Not copied; may be lazy.
+    axes : str
+        A letter for each dimension; Q where nothing names it.
+    metadata : Metadata
+        What the layer tells of optics, patterns, history and pixel size.
+    name, colormap : str
+        Of the layer.
+    scale, translate, units, axis_labels : tuple
+        Of the layer, an entry for each dimension.
+    """
+
+    data: Any
+    axes: str
+    metadata: Metadata
+    name: str
+    colormap: Any
+    scale: tuple[float, ...]
+    translate: tuple[float, ...]
+    units: tuple[Any, ...]
+    axis_labels: tuple[str, ...]
+
+    @classmethod
+    def of(cls, layer: Image, point: Sequence[float] | None = None) -> "LayerSnapshot":
+        """Note everything of a layer.
+
+        Parameters
+        ----------
+        layer : Image
+            The input.
+        point : sequence of float, optional
+            As of `shown_point`: only the T, C and Z shown there are kept.
+        """
+        snapshot = cls(
+            data=layer.data[0] if layer.multiscale else layer.data,
+            axes=axes_of(layer),
+            metadata=_metadata_of(layer),
+            name=layer.name,
+            colormap=layer.colormap,
+            scale=tuple(float(s) for s in layer.scale),
+            translate=tuple(float(t) for t in layer.translate),
+            units=tuple(layer.units),
+            axis_labels=tuple(layer.axis_labels),
+        )
+        return snapshot if point is None else snapshot._at(layer.world_to_data(point))
+
+    def _at(self, position: Sequence[float]) -> "LayerSnapshot":
+        """Return the same with one T, C and Z."""
+        raw = is_raw(self.axes)
+        index: list[Any] = []
+        for axis, place, size in zip(self.axes, position, self.data.shape, strict=True):
+            inside = min(max(round(float(place)), 0), size - 1)
+            fixed = axis in "TCZ" or (axis == "Q" and not raw)
+            index.append(inside if fixed else slice(None))
+        kept = [n for n, item in enumerate(index) if isinstance(item, slice)]
+
+        def pick(values: Sequence[Any]) -> tuple[Any, ...]:
+            return tuple(values[n] for n in kept)
+
+        return replace(
+            self,
+            data=self.data[tuple(index)],
+            axes="".join(pick(self.axes)),
+            scale=pick(self.scale),
+            translate=pick(self.translate),
+            units=pick(self.units),
+            axis_labels=pick(self.axis_labels),
+        )
+
+    def to_stack(
+        self, settings: InputSettings, pixel_nm: float | None, warn: Warn
+    ) -> ImageStack:
+        """Read the pixels and arrange them; as the command line does with a file.
+
+        Parameters
+        ----------
+        settings : InputSettings
+            Angles, phases and order; not used where the layer names them itself.
+        pixel_nm : float, optional
+            Wins over what the layer tells.
+        warn : callable
+            Called with each warning.
+        """
+        named = is_raw(self.axes)
+        raw = RawImage(np.asarray(self.data), self.axes, self.metadata)
+        return arrange(
+            raw,
+            angles=None if named else settings.angles,
+            phases=None if named else settings.phases,
+            order=None if named else settings.order,
+            pixel_size_nm=pixel_nm,
+            warn=warn,
+        )
+
+
+def _metadata_of(layer: Image) -> Metadata:
+    """Return what a layer carries of its stack; its scale and place as shown now."""
+    carried = layer.metadata.get(METADATA, {})
+    info = StackInfo(**{n: carried[n] for n in StackInfo().to_dict() if n in carried})
+    shown = {
+        "pixel_size_nm": pixel_size_nm(layer),
+        "z_step_nm": z_step_nm(layer),
+        "frame_interval_s": frame_interval_s(layer),
+    }
+    # A layer begins its own frame of reference; the noise is that of one run.
+    return Metadata(**{**info.to_dict(), **shown, "origin_nm": (0, 0), "noise": None})
