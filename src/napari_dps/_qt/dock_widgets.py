@@ -1,36 +1,32 @@
-"""One class a stage, for the manifest; a stage of `STAGES` without one fails a test."""
+"""One class a stage, which the manifest names: ``DpsWidget`` is the dock of ``dps``.
+
+They are made from `STAGES`; only a dock that shows more than its parameters is written
+by hand.
+"""
+
+from typing import Any
 
 from napari_dps._qt.docks.reconstruct import ReconstructWidget
 from napari_dps._qt.docks.stage import StageWidget
-
-__all__ = [
-    "ArtifactsWidget",
-    "BackgroundWidget",
-    "DenoiseWidget",
-    "DpsWidget",
-    "ReconstructWidget",
-]
+from napari_dps.stages import STAGES, Stage
 
 
-class DenoiseWidget(StageWidget):
-    """Denoising of raw frames."""
-
-    stage_id = "denoise"
+def _name(stage_id: str) -> str:
+    return f"{stage_id.title().replace('_', '')}Widget"
 
 
-class ArtifactsWidget(StageWidget):
-    """Artefact removal."""
-
-    stage_id = "artifacts"
-
-
-class BackgroundWidget(StageWidget):
-    """Background removal."""
-
-    stage_id = "background"
+def _dock(stage: Stage[Any]) -> type[StageWidget]:
+    """Make the class of the dock of a stage."""
+    members = {
+        "__doc__": f"{stage.title}.",
+        "__module__": __name__,
+        "stage_id": stage.id,
+    }
+    return type(_name(stage.id), (StageWidget,), members)
 
 
-class DpsWidget(StageWidget):
-    """Super-resolution."""
+_BY_HAND = {"reconstruct": ReconstructWidget}
 
-    stage_id = "dps"
+globals().update(
+    {_name(stage.id): _BY_HAND.get(stage.id) or _dock(stage) for stage in STAGES}
+)
