@@ -14,9 +14,9 @@ from napari_dps.methods.dps.input import (
     NetworkInput,
     base_and_scale,
     change_width,
-    prepare_steps,
+    network_input_steps,
 )
-from napari_dps.methods.dps.network import Sharpener, network_steps
+from napari_dps.methods.dps.network import Sharpener, dps_network_steps
 from napari_dps.nets.res_u_dbpn import ResUDBPN
 from napari_dps.physics.canonical import CANONICAL_OPTICS
 
@@ -33,7 +33,7 @@ def network() -> ResUDBPN:
 
 
 def given(image: np.ndarray, noise: float) -> NetworkInput:
-    return finish(prepare_steps(image, (1, 2), CPU, noise))
+    return finish(network_input_steps(image, (1, 2), CPU, noise))
 
 
 def _image(shape: tuple[int, int]) -> np.ndarray:
@@ -43,7 +43,7 @@ def _image(shape: tuple[int, int]) -> np.ndarray:
 
 
 def test_inputs_of_an_even_image_are_even_and_dark():
-    inputs = finish(prepare_steps(np.full((24, 31), 250.0), (2, 4), CPU, 5.0))
+    inputs = finish(network_input_steps(np.full((24, 31), 250.0), (2, 4), CPU, 5.0))
     assert inputs.base == pytest.approx(250)
     assert inputs.scale == pytest.approx(50)
     assert inputs.noise == pytest.approx(0.1)
@@ -62,7 +62,7 @@ def test_image_of_noise_alone_stays_far_below_full_scale():
 def test_scaling_the_counts_scales_the_result(network):
     image = _image((40, 40))
     results = [
-        finish(network_steps(network, given(gain * image, gain * NOISE), Context()))
+        finish(dps_network_steps(network, given(gain * image, gain * NOISE), Context()))
         for gain in (1.0, 50.0)
     ]
     torch.testing.assert_close(50 * results[0], results[1], rtol=1e-3, atol=1e-2)
@@ -98,13 +98,13 @@ def test_wider_psf_is_that_of_the_emitters_blurred_at_once():
 
 def test_noise_is_told_as_white_at_canonical_sampling(network, monkeypatch):
     told = []
-    original = dps_network.prepare_steps
+    original = dps_network.network_input_steps
 
     def see(image, iterations, device, noise, models):
         told.append(noise)
         return original(image, iterations, device, noise, models)
 
-    monkeypatch.setattr(dps_network, "prepare_steps", see)
+    monkeypatch.setattr(dps_network, "network_input_steps", see)
     sharpener = Sharpener(Metadata(), network, CPU)  # type: ignore[arg-type]
     for pixel_nm in (32.5, 65.0):
         optics = CANONICAL_OPTICS.at_pixel_size(pixel_nm)

@@ -173,7 +173,7 @@ def test_sites_lie_on_the_labelled_part_of_their_curve():
     assert len(sites.vertex) == 250
     assert sites.points_nm[:, 1].min() >= 250
     assert sites.points_nm[:, 1].max() <= 750
-    np.testing.assert_allclose(sites.beside(np.full(250, 7.0))[:, 0], 7)
+    np.testing.assert_allclose(sites.moved_aside(np.full(250, 7.0))[:, 0], 7)
     profile = np.array([[0.0, 1.0, 5.0]])
     middle = Sites.on(curves, np.array([0]), np.array([1.5]))
     assert middle.at(profile) == pytest.approx(3)

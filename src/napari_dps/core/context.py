@@ -20,7 +20,7 @@ class Context:
         Things that depend on parameters and shapes alone (weights of a filter, FFT
         plans), kept from plane to plane of a time-lapse.
     weights_sha256 : str or None
-        Of the network that the stage has used; see `use_weights`.
+        Hash of the network that the stage has used; see `use_weights`.
     tile_px : int or None
         Longest edge of the tiles that large planes are worked on in, in pixels of the
         grid that is worked on, overlap not counted; 64 or more. None: as the free

@@ -101,14 +101,14 @@ def _left_of_job(root: Path = Path("/sys/fs/cgroup")) -> int:
             _, kinds, path = line.split(":", 2)
             if kinds not in ("", "memory"):
                 continue
-            own, names = (
+            group, names = (
                 (root / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes"))
                 if kinds
                 else (root, ("memory.max", "memory.current"))
             )
             for place in (Path(path), *Path(path).parents):
                 with contextlib.suppress(OSError, ValueError):  # "max": no limit
-                    folder = own / place.relative_to("/")
+                    folder = group / place.relative_to("/")
                     limit, used = (int((folder / n).read_text()) for n in names)
                     left = min(left, max(limit - used + _reclaimable(folder), 0))
     return left

@@ -14,8 +14,8 @@ _SIGNS = (
     "could not create a primitive",
     "could not execute a primitive",
 )
-"""Of a lack of memory, in what RuntimeErrors say: of CUDA and MPS, of torch's allocator
-for the CPU on Linux and on Windows, of cuFFT and cuBLAS, and of oneDNN (seen when the
+"""Words of RuntimeErrors for a lack of memory: CUDA's and MPS's, torch's allocator's
+for the CPU on Linux and on Windows, cuFFT's and cuBLAS's, and oneDNN's (seen when the
 memory of the process was limited; its primitives lack nothing else)."""
 
 

@@ -43,7 +43,7 @@ class NoiseToSignal:
     at_cutoff : float
         At the cut-off of the detection, for order 0 summed over the angles.
     exponent : float
-        Of frequency over cut-off.
+        Exponent of frequency over cut-off.
     """
 
     at_cutoff: _Finite
@@ -66,9 +66,9 @@ class StackInfo:
     optics : Optics or None
         The microscope. Of several channels that differ, that of the first.
     patterns : tuple of Pattern
-        Illumination patterns, once known.
+        Illumination patterns, once found.
     noise : NoiseToSignal or None
-        Of the raw frames, once measured for all time points together.
+        Noise over signal of the raw frames, once measured for all time points together.
     history : tuple of HistoryEntry
         The stages that made these pixels, oldest first.
     z_step_nm, frame_interval_s : float or None
@@ -179,7 +179,7 @@ def refined_grid(
     Parameters
     ----------
     pixel_size_nm : float
-        Of the grid.
+        Edge of a pixel of the grid.
     origin_nm : (float, float)
         Centre (y, x) of its first pixel.
     factor : float

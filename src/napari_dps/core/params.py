@@ -80,8 +80,8 @@ def describe(model: type[BaseModel]) -> Iterator[ParameterInfo]:
             for key in ("ge", "gt", "le", "lt")
             if hasattr(rule, key)
         }
-        told = field.json_schema_extra
-        extra: Mapping[str, Any] = told if isinstance(told, dict) else {}
+        schema = field.json_schema_extra
+        extra: Mapping[str, Any] = schema if isinstance(schema, dict) else {}
         yield ParameterInfo(
             name=name,
             title=field.title or name,

@@ -1,4 +1,4 @@
-"""Illumination patterns: what is known of the stripes of each angle."""
+"""Illumination patterns: the stripes of each angle."""
 
 from __future__ import annotations
 

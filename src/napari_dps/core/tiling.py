@@ -22,8 +22,8 @@ image."""
 LEAST_TILE_PX = 64
 """Below it nearly all that is computed is overlap, and little memory is saved."""
 SHARE = 0.5
-"""Of the free memory, that a tile may take: other programs live beside it, and what a
-GPU's library needs for itself is not in `TileNeeds.bytes_per_px`."""
+"""Share of the free memory that a tile may take: other programs need some, and what a
+GPU's library needs is not in `TileNeeds.bytes_per_px`."""
 
 Part = tuple[slice, slice]
 """Rows and columns."""
@@ -36,7 +36,7 @@ class TileNeeds:
     Attributes
     ----------
     name : str
-        Of the work, for messages.
+        Name of the work, for messages.
     overlap_px : int
         What is read beyond a tile on each side where there is image: as far as what is
         done looks, so that tiles join without a seam. A multiple of `GRID_PX`.
@@ -63,7 +63,7 @@ class Tile:
     Attributes
     ----------
     read, keep, write : tuple of slice
-        Of the image, of the result of what was read, and of the whole result.
+        Slices of the image, of the result of what was read, and of the whole result.
     """
 
     read: Part
@@ -92,11 +92,11 @@ def tiled_steps(
     shape : tuple of int
         (Y, X) of the image.
     needs : TileNeeds
-        Of the work.
+        Needs of the work.
     work : callable
         Does a tile and stores its result; may be called again for parts of it.
     context : Context
-        `Context.tile_px` decides about the size, else the free memory does; told when
+        `Context.tile_px` decides about the size, else the free memory does; warned when
         tiles had to be made smaller.
     device : torch.device
         Whose memory it is.
@@ -278,7 +278,7 @@ def _smaller(
     part: Part, needs: TileNeeds, context: Context, device: torch.device
 ) -> int:
     """Return half the longer side of a part that did not fit, and remember it."""
-    # Here the error is gone, and with it all that the failed work held.
+    # Here the error is gone, and with it all that the failed work kept.
     empty_cache(device)
     longest = max(side.stop - side.start for side in part)
     if longest <= LEAST_TILE_PX:

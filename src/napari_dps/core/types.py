@@ -66,8 +66,8 @@ class ImageStack(StackInfo, _Pixels):
     def __post_init__(self) -> None:
         """Check that everything fits together."""
         axes, shape = self.axes, self.data.shape
-        known = set(axes) <= set(AXES) and len(set(axes)) == len(axes)
-        if not known or not axes.endswith("YX"):
+        are_axes = set(axes) <= set(AXES) and len(set(axes)) == len(axes)
+        if not are_axes or not axes.endswith("YX"):
             raise InputError(
                 "axes", got=axes, allowed=f"letters of {AXES}, each once, YX last"
             )

@@ -62,8 +62,8 @@ def read_dv(path: Path, lazy: bool = False) -> RawImage:
             f"{path.name} is truncated or damaged: {error or type(error).__name__}"
         ) from error
     header, axes = file.hdr, str(file.axes)
-    held = header.nz * max(header.nt, 1) * max(header.nc, 1)
-    if min(file.shape) < 1 or held != header.n_sections:
+    expected = header.nz * max(header.nt, 1) * max(header.nc, 1)
+    if min(file.shape) < 1 or expected != header.n_sections:
         raise InputError(
             f"{path.name} is damaged: {header.n_sections} sections, axes {axes} "
             f"of {file.shape}"

@@ -43,8 +43,8 @@ def load(
     path : path-like
         TIFF, DeltaVision, OME-Zarr, CZI, ND2 or LIF.
     angles, phases : int, optional
-        Of a raw SIM image; without them the file is a plain image, unless it names
-        angles and phases itself.
+        Their numbers in a raw SIM image; without them the file is a plain image, unless
+        it names angles and phases itself.
     order : str, optional
         Order of the frames in the file, slowest first: ``apyx`` (default), ``payx``,
         ``zapyx``, ``apzyx``, ``tapyx`` and other permutations of t, c, z, a, p;
@@ -231,18 +231,18 @@ def _with_optics(stack: ImageStack, metadata: Metadata, warn: Warn) -> ImageStac
     count = stack.size("C")
     try:
         if metadata.optics is not None:
-            optics, own = metadata.optics, metadata.channel_optics
+            optics, each = metadata.optics, metadata.channel_optics
         else:
             emissions = metadata.channel_emission_nm
             if len(emissions) != count:
                 emissions = (metadata.emission_nm,) * count
-            found = tuple(_optics(metadata, e, stack.pixel_size_nm) for e in emissions)
-            known = tuple(optics for optics in found if optics is not None)
-            if len(known) < count:
+            every = (_optics(metadata, e, stack.pixel_size_nm) for e in emissions)
+            found = tuple(optics for optics in every if optics is not None)
+            if len(found) < count:
                 return stack
-            optics, own = known[0], known if len(set(emissions)) > 1 else ()
+            optics, each = found[0], found if len(set(emissions)) > 1 else ()
         return stack.derive(
-            stack.data, optics=optics, channel_optics=own if len(own) == count else ()
+            stack.data, optics=optics, channel_optics=each if len(each) == count else ()
         )
     except ValueError:
         warn("the optics in the file's metadata are impossible: ignored")

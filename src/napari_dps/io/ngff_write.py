@@ -90,11 +90,11 @@ class ZarrBlocks:
         folder : path-like
             Where; blocks that it holds are kept.
         shape : tuple of int
-            Of the whole stack.
+            Shape of the whole stack.
         axes : str
             In canonical order, T, C, Z, A, P, Y, X; A and P are folded into Z.
         dtype : dtype-like
-            Of the pixels; other types than 8- and 16-bit integers become float32.
+            Type of the pixels; other types than 8- and 16-bit integers become float32.
         compressed : bool
             Zstandard; else the chunks, single planes, are stored as they are.
 

@@ -74,7 +74,7 @@ class Metadata(StackInfo):
         As of `StackInfo`; origin, optics, patterns and history only of files that
         `napari_dps.io.save` wrote.
     na, emission_nm, refractive_index : float or None
-        Of the objective and the dye; of the dyes when all channels have the same.
+        NA and index of the objective, emission of the dye (when all channels share it).
     channel_emission_nm : tuple of (float or None)
         Emission wavelength of each channel; empty when none is known.
     stored_axes, stored_shape

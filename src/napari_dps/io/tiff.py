@@ -165,10 +165,10 @@ def _unread(tif: tifffile.TiffFile, series: Any, axes: str) -> Planes | None:
         first=(Path(keyframe.parent.filehandle.path), keyframe.offset),
     )
     per_page = math.prod(keyframe.shape) // math.prod(shape[-2:])
-    held = per_page * len(pages.offsets)
-    if held != math.prod(shape[:-2]) or not pages.offsets.all():
+    count = per_page * len(pages.offsets)
+    if count != math.prod(shape[:-2]) or not pages.offsets.all():
         return None
-    index = np.arange(held).reshape(shape[:-2])
+    index = np.arange(count).reshape(shape[:-2])
     dtype = np.dtype(series.dtype).newbyteorder("=")
     return Planes(pages, index, pages.plane, dtype, per_page)
 
@@ -238,10 +238,11 @@ def _check_pages(series: Any) -> None:
     """
     needed = math.prod(series.shape) * np.dtype(series.dtype).itemsize
     if series.dataoffset is not None:
-        held = series.parent.filehandle.size - series.dataoffset
-        if held < needed:
+        present = series.parent.filehandle.size - series.dataoffset
+        if present < needed:
             raise InputError(
-                f"truncated: {needed} bytes of pixels promised, {max(held, 0)} present"
+                f"truncated: {needed} bytes of pixels promised, "
+                f"{max(present, 0)} present"
             )
         return
     keyframe = series.keyframe

@@ -22,7 +22,7 @@ def load_network(
     Parameters
     ----------
     context : Context
-        Keeps the network, and is told which weights the stage uses.
+        Keeps the network and records which weights the stage uses.
     path : Path
         The ``.safetensors`` file.
     device : torch.device

@@ -135,12 +135,12 @@ def _best_sigma(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Return the blur of a that correlates best with b."""
     from scipy.optimize import minimize_scalar
 
-    both, own = cosine_ring_sums(a * b, _RINGS), cosine_ring_sums(a * a, _RINGS)
+    both, power = cosine_ring_sums(a * b, _RINGS), cosine_ring_sums(a * a, _RINGS)
     radius = (np.arange(_RINGS) + 0.5) * CORNER_PER_PIXEL / _RINGS
 
     def mismatch(sigma: float) -> float:
         gain = _gaussian(radius, sigma)
-        energy = gain**2 @ own
+        energy = gain**2 @ power
         return -float(gain @ both / np.sqrt(energy)) if energy > 0 else np.inf
 
     widest = max(min(a.shape) / 4, 4 * _SMALLEST_SIGMA_PX)

@@ -76,8 +76,8 @@ def ring_correlation(
     Parameters
     ----------
     image, other : (Y, X) arrays
-        Of one shape, registered, at least 32 px a side. Two exposures, or an image and
-        its reference.
+        Registered images of one shape, at least 32 px a side: two exposures, or an
+        image and its reference.
     threshold : {"1/7", "half-bit", "3-sigma"}
         Criterion: the fixed 1/7 (SNR of 1/6 in each image) of localisation and
         fluorescence microscopy [2]_; half a bit of information per Fourier pixel of the
@@ -141,7 +141,7 @@ def single_image_ring_correlation(
     Returns
     -------
     RingCorrelation
-        Of two exposures like this one.
+        FRC of two exposures like this one.
 
     Raises
     ------

@@ -38,7 +38,7 @@ def interpolate(
     Returns
     -------
     (Y2, X2) array
-        Of the type of ``plane``.
+        Values of the type of ``plane``.
 
     Examples
     --------
@@ -91,9 +91,9 @@ def common_grid(
     Returns
     -------
     image, reference : ImageStack
-        Of one shape, pixel size and origin: the reference's pixels whose centres lie
-        inside the image, untouched, and the image interpolated there. If the two grids
-        coincide, pixels are copied.
+        Planes of one shape, pixel size and origin: the reference's pixels whose centres
+        lie inside the image, untouched, and the image interpolated there. If the two
+        grids coincide, pixels are copied.
 
     Raises
     ------
@@ -140,10 +140,10 @@ def _geometry(
     image: ImageStack, reference: ImageStack
 ) -> tuple[float, tuple[float, float]]:
     """Return reference pixel over image pixel, and the reference's origin in pixels."""
-    own, other = image.pixel_size_nm, reference.pixel_size_nm
-    if own is not None and other is not None:
+    pixel_nm, ref_nm = image.pixel_size_nm, reference.pixel_size_nm
+    if pixel_nm is not None and ref_nm is not None:
         (y, x), (y0, x0) = reference.origin_nm, image.origin_nm
-        return other / own, ((y - y0) / own, (x - x0) / own)
+        return ref_nm / pixel_nm, ((y - y0) / pixel_nm, (x - x0) / pixel_nm)
     (rows, columns), (ref_rows, ref_columns) = image.shape, reference.shape
     if rows * ref_columns != columns * ref_rows:
         raise InputError(
@@ -166,11 +166,11 @@ def _reference_geometry(
     if reference.pixel_size_nm is not None:
         pixel_nm, origin = reference.pixel_size_nm, reference.origin_nm
     elif image.pixel_size_nm is not None:
-        own = image.pixel_size_nm
-        pixel_nm = own * ratio
+        image_nm = image.pixel_size_nm
+        pixel_nm = image_nm * ratio
         origin = (
-            image.origin_nm[0] + own * offset_px[0],
-            image.origin_nm[1] + own * offset_px[1],
+            image.origin_nm[0] + image_nm * offset_px[0],
+            image.origin_nm[1] + image_nm * offset_px[1],
         )
     else:
         return {}
@@ -191,7 +191,7 @@ def crop(image: ImageStack, rows: slice, columns: slice) -> ImageStack:
     image : ImageStack
         Any axes.
     rows, columns : slice
-        Of pixels, clipped to the image.
+        Slices of pixels, clipped to the image.
 
     Returns
     -------

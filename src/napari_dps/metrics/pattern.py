@@ -160,14 +160,14 @@ def raw_checks(
     frames = _as_frames(frames)
     means = frames.mean(axis=(2, 3), dtype=np.float64)
     by_phase = [_variation_percent(angle) for angle in means]
-    known = [v for v in by_phase if v is not None]
+    found = [v for v in by_phase if v is not None]
     level = saturation_counts
     if level is None and is_integer:
         top = float(frames.max())
         level = top if top in [2.0**bits - 1 for bits in _CAMERA_BITS] else np.inf
     return RawChecks(
         angle_variation_percent=_variation_percent(means.mean(axis=1)),
-        phase_variation_percent=max(known) if len(known) == len(by_phase) else None,
+        phase_variation_percent=max(found) if len(found) == len(by_phase) else None,
         saturated_percent=None
         if level is None
         else float(100 * np.mean(frames >= level)),

@@ -174,7 +174,7 @@ def pearson(image: NDArray[Any], reference: NDArray[Any]) -> float:
     Parameters
     ----------
     image, reference : (Y, X) arrays
-        Of one shape; scale and offset do not matter.
+        Images of one shape; scale and offset do not matter.
 
     Returns
     -------
@@ -243,7 +243,7 @@ def fit_radial_gain(image: NDArray[Any], reference: NDArray[Any]) -> Floats:
     least-squares gain for each ring of frequencies, joined by straight lines, and the
     mean) and applies it; score what is left. An image that is merely blurred or
     sharpened becomes equal to the reference as far as noise allows, so report the plain
-    score beside it.
+    score as well.
 
     Parameters
     ----------
@@ -274,8 +274,8 @@ def fit_radial_gain(image: NDArray[Any], reference: NDArray[Any]) -> Floats:
     spectra = [cosine_transform(centred(p)) for p in (image, reference)]
     rings = int(np.clip(min(image.shape) // 4, 4, 64))
     both = cosine_ring_sums(spectra[0] * spectra[1], rings)
-    own = cosine_ring_sums(spectra[0] ** 2, rings)
-    gain = np.divide(both, own, out=np.zeros(rings), where=own > 0)
+    power = cosine_ring_sums(spectra[0] ** 2, rings)
+    gain = np.divide(both, power, out=np.zeros(rings), where=power > 0)
     centre = (np.arange(rings) + 0.5) * CORNER_PER_PIXEL / rings
     shape = (image.shape[0], image.shape[1])
     shaped = spectra[0] * np.interp(cosine_radius(shape), centre, gain)

@@ -30,7 +30,7 @@ class ArtifactRemover(nn.Module):
     Parameters
     ----------
     channels, blocks : int
-        Of the `ResUNet`.
+        Settings of the `ResUNet`.
 
     Examples
     --------

@@ -11,7 +11,7 @@ class ResidualBlock(nn.Module):
     Parameters
     ----------
     channels : int
-        Of input and output.
+        Channels of input and output.
     """
 
     def __init__(self, channels: int) -> None:
@@ -37,7 +37,7 @@ class UpProjection(nn.Module):
     Parameters
     ----------
     channels : int
-        Of input and output.
+        Channels of input and output.
     kernel : int
         Edge of the kernels in px: even, so that the sizes double exactly.
     """
@@ -61,7 +61,7 @@ class DownProjection(nn.Module):
     Parameters
     ----------
     channels : int
-        Of input and output.
+        Channels of input and output.
     kernel : int
         Edge of the kernels in px: even, so that the sizes halve exactly.
     """

@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors with a JSON description beside them, never unpickled."""
+"""Weights on disk: safetensors with a JSON file next to them, never unpickled."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ARCHITECTURES = {
 
 
 class CheckpointMetadata(BaseModel):
-    """What is known of a set of weights; the JSON file beside them.
+    """Description of a set of weights: the JSON file next to them.
 
     Attributes
     ----------
@@ -51,9 +51,9 @@ class CheckpointMetadata(BaseModel):
     metrics : dict
         Scores on held-out classes.
     version : str
-        Of napari-dps that trained it.
+        Version of napari-dps that trained it.
     sha256 : str
-        Of the file of weights.
+        Hash of the file of weights.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -91,7 +91,7 @@ class Checkpoint:
         Returns
         -------
         module
-            Of the class that `ARCHITECTURES` names.
+            A module of the class that `ARCHITECTURES` names.
 
         Raises
         ------
@@ -138,7 +138,7 @@ def save_checkpoint(
     digest = hashlib.sha256(content).hexdigest()
     metadata = CheckpointMetadata(**{**description, "sha256": digest})
     text = metadata.model_dump_json(indent=2) + "\n"
-    for target, data in ((path, content), (_beside(path), text.encode())):
+    for target, data in ((path, content), (_metadata_path(path), text.encode())):
         part = target.with_name(target.name + ".part")
         part.write_bytes(data)
         part.replace(target)
@@ -164,7 +164,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     from safetensors.torch import load
 
-    metadata = _read_metadata(_beside(path))
+    metadata = _read_metadata(_metadata_path(path))
     content = _read(path)
     digest = hashlib.sha256(content).hexdigest()
     if digest != metadata.sha256:
@@ -208,7 +208,7 @@ def shipped_weights(name: str) -> Path:
     return folder / f"{name}.safetensors"
 
 
-def _beside(path: Path) -> Path:
+def _metadata_path(path: Path) -> Path:
     return path.with_suffix(".json")
 
 

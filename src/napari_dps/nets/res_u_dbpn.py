@@ -34,14 +34,14 @@ class ResUDBPN(nn.Module):
     Parameters
     ----------
     features : int
-        Images on the fine grid that are given beside the input, for example
+        Images on the fine grid that come with the input, for example
         Richardson–Lucy iterations. With 0 the input is interpolated in their place.
     noise_input : bool
         Whether the noise level is told to the network.
     channels : int
-        Of the first level; the second has twice as many.
+        Channels of the first level; the second has twice as many.
     head_channels : int
-        Of the up–down–up units.
+        Channels of the up–down–up units.
     blocks : int
         Residual blocks of the second level.
 

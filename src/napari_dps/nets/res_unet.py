@@ -19,7 +19,7 @@ _MULTIPLE = 2 * CELL
 _SLOPE = 2.0
 """First slope of the prior of the gated mean, over a decade of noise."""
 _OUTPUTS = ("trunk.leave.weight", "trunk.leave.bias")
-"""Of them a `SimImager` has those of the object alone."""
+"""Those that a `SimImager` has: the maps of the object alone."""
 
 
 class ResUNet(nn.Module):
@@ -33,7 +33,7 @@ class ResUNet(nn.Module):
     inputs, outputs : int
         Channels.
     channels : int
-        Of the first level; the second has twice as many.
+        Channels of the first level; the second has twice as many.
     blocks : int
         Residual blocks of each side of the first level, and of the second.
     """
@@ -69,7 +69,7 @@ class ResUNet(nn.Module):
 
 
 class _ObjectFinder(nn.Module):
-    """From linear estimates of an object to the object, and maps beside it.
+    """From linear estimates of an object to the object, and further maps.
 
     The estimates of `napari_dps.physics.sim.pattern_model.PatternModel` hold all that
     the frames tell of the object, whatever their number of angles and phases. The
@@ -79,8 +79,8 @@ class _ObjectFinder(nn.Module):
 
     Parameters
     ----------
-    beside : int
-        Maps beside the object, a value a cell.
+    extra_maps : int
+        Further maps, a value a cell.
     features : int
         Estimates on the fine grid, from smooth to sharp in noise.
     bases : int
@@ -89,13 +89,13 @@ class _ObjectFinder(nn.Module):
         Numbers that are told for the whole image; the first is the decimal logarithm
         of the noise of the mean frame, full scale 1.
     channels, blocks : int
-        Of the `ResUNet`.
+        Settings of the `ResUNet`.
     """
 
     def __init__(
         self,
         *,
-        beside: int,
+        extra_maps: int,
         features: int = 4,
         bases: int = 2,
         levels: int = 2,
@@ -113,7 +113,7 @@ class _ObjectFinder(nn.Module):
         cells = CELL**2
         self.trunk = ResUNet(
             cells * features + levels,
-            cells * (1 + bases) + beside,
+            cells * (1 + bases) + extra_maps,
             channels=channels,
             blocks=blocks,
         )
@@ -121,7 +121,7 @@ class _ObjectFinder(nn.Module):
         self.prior.data[1] = torch.linspace(_SLOPE, -_SLOPE, bases)
 
     def _find(self, features: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the object (N, 2Y, 2X), and the maps beside it of whole cells."""
+        """Return the object (N, 2Y, 2X), and the further maps of whole cells."""
         self._check(features, levels)
         height, width = features.shape[-2:]
         filled = fill(features, _MULTIPLE)
@@ -164,7 +164,7 @@ class SimDenoiser(_ObjectFinder):
     """
 
     def __init__(self, **settings: int) -> None:
-        super().__init__(beside=1, **settings)
+        super().__init__(extra_maps=1, **settings)
 
     def forward(self, features: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
         """Denoise a batch.
@@ -212,7 +212,7 @@ class SimImager(_ObjectFinder):
     """
 
     def __init__(self, **settings: int) -> None:
-        super().__init__(beside=0, **settings)
+        super().__init__(extra_maps=0, **settings)
 
     def forward(self, features: Tensor, levels: Tensor) -> Tensor:
         """Return the objects (N, 2Y, 2X) of a batch.

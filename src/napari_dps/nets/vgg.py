@@ -29,7 +29,8 @@ all, since artefacts are fine."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-"""Of red, green and blue on a scale of 0 to 1, as torchvision's weights expect them."""
+"""Mean and standard deviation of red, green and blue on a scale of 0 to 1, as
+torchvision's weights expect them."""
 
 
 class VGG16(nn.Module):
@@ -172,7 +173,7 @@ class Classifier(nn.Module):
     Parameters
     ----------
     width : float
-        Of `VGG16`.
+        Settings of `VGG16`.
     heads : dict of int
         Classes of each head.
     """

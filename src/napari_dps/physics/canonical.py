@@ -36,7 +36,7 @@ def canonical_zoom(optics: Optics) -> float:
     Parameters
     ----------
     optics : Optics
-        Of the image.
+        Optics of the image.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def to_canonical(image: NDArray[Any], optics: Optics) -> NDArray[np.float32]:
     image : array (Y, X)
         Finite, any unit.
     optics : Optics
-        Of the image, with its pixel size and modulation factor.
+        Optics with the image's pixel size and modulation factor.
 
     Returns
     -------

@@ -30,8 +30,8 @@ def without_hot_pixels(
     image : array (Y, X), float32
         Counts.
     cutoff_per_pixel : float
-        Of the effective OTF, in cycles per pixel. Beyond 0.5 a point may fill a single
-        pixel: then nothing is replaced.
+        Cut-off of the effective OTF, in cycles per pixel. Beyond 0.5 a point may fill a
+        single pixel: then nothing is replaced.
     noise : float
         Standard deviation of the noise, in counts.
 

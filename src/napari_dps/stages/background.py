@@ -45,7 +45,7 @@ def run(
     parameters : BackgroundParameters
         Radius and tolerance.
     context : Context
-        Receives a warning when the image's range is so small beside the radius that
+        Receives a warning when the image's range is so small against the radius that
         the ball follows structures of less than half the radius.
 
     Yields

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from napari_dps.core import ImageStack, InputError, Optics, Progress
-from napari_dps.methods.dps.input import prepare_steps, within_cutoff
+from napari_dps.methods.dps.input import network_input_steps, within_cutoff
 from napari_dps.methods.dps.methods import weights_file
 from napari_dps.methods.dps.noise import is_raw, measured_noise
 from napari_dps.methods.dps.optics import effective_optics
@@ -195,7 +195,9 @@ def _fields(
                 allowed=f"at least {side} px a side",
             )
         level *= canonical_zoom(optics)
-        steps = prepare_steps(one, recipe.rl_iterations, torch.device("cpu"), level)
+        steps = network_input_steps(
+            one, recipe.rl_iterations, torch.device("cpu"), level
+        )
         given = yield from steps
         partner = within_cutoff(torch.from_numpy(other)).numpy()
         partner = (partner - given.base) / given.scale

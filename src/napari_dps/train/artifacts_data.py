@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_dps.core import Progress
-from napari_dps.methods.artifacts.network import prepare_image
+from napari_dps.methods.artifacts.network import network_input
 from napari_dps.train.artifacts_faults import (
     HELD_OUT_KINDS,
     HELD_OUT_MIXTURES,
@@ -38,7 +38,7 @@ _SHARD = 50
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairBank:
-    """Pairs in the scale of `artifacts_network.prepare_image`.
+    """Pairs in the scale of `napari_dps.methods.artifacts.network.network_input`.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ def as_bank(pairs: list[Pair]) -> PairBank:
     """Bring pairs to floor and scale of their images, as the stage does."""
     images, targets, noises = [], [], []
     for pair in pairs:
-        given = prepare_image(pair.image)
+        given = network_input(pair.image)
         images.append(given.image.astype(np.float16))
         target = (pair.target - np.float32(given.floor)) / np.float32(given.scale)
         targets.append(target.astype(np.float16))

@@ -18,7 +18,11 @@ from numpy.typing import NDArray
 
 from napari_dps.core import Progress
 from napari_dps.core.progress import finish
-from napari_dps.methods.dps.input import OUTPUT_WIDTH, prepare_steps, within_cutoff
+from napari_dps.methods.dps.input import (
+    OUTPUT_WIDTH,
+    network_input_steps,
+    within_cutoff,
+)
 from napari_dps.methods.dps.noise import is_raw, measured_noise
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
 from napari_dps.train.objects import load_objects
@@ -94,7 +98,7 @@ def prepare_field(field: SimulatedField, depths: Sequence[int]) -> dict[str, Any
     """Compute the network's inputs of a field; see `Fields` for the keys."""
     white = is_raw(field.image)
     noise = measured_noise(field.image, CANONICAL_CUTOFF_PER_PIXEL, white=white)
-    given = finish(prepare_steps(field.image, depths, torch.device("cpu"), noise))
+    given = finish(network_input_steps(field.image, depths, torch.device("cpu"), noise))
     partner = torch.from_numpy(field.partner)
     base, scale = np.float32(given.base), np.float32(given.scale)
     return {

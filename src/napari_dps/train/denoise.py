@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from napari_dps.core import Progress
-from napari_dps.methods.sim.network import DenoiserInput, prepare, render
+from napari_dps.methods.sim.network import DenoiserInput, denoiser_input, render
 from napari_dps.nets.res_unet import SimDenoiser
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
 from napari_dps.physics.sim.pattern_model import Orders, PatternModel
@@ -211,7 +211,7 @@ def make_batch(
 def network_input(stacks: Stacks) -> DenoiserInput:
     """Separate the orders of stacks and compute what the stages give to a network."""
     orders, weights, gain = separate(stacks.frames, stacks.mixing)
-    return prepare(
+    return denoiser_input(
         orders,
         wavevectors=stacks.wavevectors,
         modulation=stacks.modulation,

@@ -24,11 +24,11 @@ TILES = TileNeeds("artefact remover", overlap_px=48, bytes_per_px=250, tile_px=3
 bytes a pixel were measured at 512² and 1024², 370 at 256²."""
 _LEAST_SIDE_PX = 4
 _SIGMA_PX, _LEAST_NOISES = 1.0, 6.0
-"""For the scale of its input; see `dps_network.base_and_scale`."""
+"""For the scale of its input; see `napari_dps.methods.dps.input.base_and_scale`."""
 
 
 def noise_level(image: NDArray[Any]) -> float:
-    """Return how rough an image is, as the artefact remover is told.
+    """Return how rough an image is, for the artefact remover.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def noise_level(image: NDArray[Any]) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RemoverInput:
-    """What the artefact remover is given of an image.
+    """What the artefact remover takes of an image.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class RemoverInput:
     scale: float
 
 
-def prepare_image(image: NDArray[Any]) -> RemoverInput:
+def network_input(image: NDArray[Any]) -> RemoverInput:
     """Bring an image at canonical sampling to the remover's scale.
 
     Parameters
@@ -81,8 +81,8 @@ def prepare_image(image: NDArray[Any]) -> RemoverInput:
     Examples
     --------
     >>> halves = np.repeat([[100.0, 300.0]], 32, axis=1) + np.zeros((64, 1))
-    >>> given = prepare_image(halves)
-    >>> round(given.floor), round(given.scale)
+    >>> inputs = network_input(halves)
+    >>> round(inputs.floor), round(inputs.scale)
     (100, 200)
     """
     counts = np.asarray(image, dtype=np.float32)
@@ -104,7 +104,7 @@ def artifacts_steps(
     image : array (Y, X)
         Counts; finite; any size.
     optics : Optics
-        Of the image, with its pixel size and modulation factor.
+        Optics with the image's pixel size and modulation factor.
     network : ArtifactRemover
         Trained, on the device to compute on.
     context : Context
@@ -123,19 +123,19 @@ def artifacts_steps(
     import torch
 
     device = next(network.parameters()).device
-    given = prepare_image(to_canonical(image, optics))
-    scaled = torch.from_numpy(given.image).to(device)
-    told = torch.tensor([given.noise], dtype=torch.float32, device=device)
+    inputs = network_input(to_canonical(image, optics))
+    scaled = torch.from_numpy(inputs.image).to(device)
+    noise = torch.tensor([inputs.noise], dtype=torch.float32, device=device)
     found = torch.empty_like(scaled)
 
     def work(tile: Tile) -> None:
         part = scaled[tile.read][None, None]
         with torch.inference_mode():
-            removed = part - network(part, told)[0]
+            removed = part - network(part, noise)[0]
         found[tile.write] = removed[0, 0][tile.keep]
 
     yield Progress(0, 1, "Removing artefacts")
     size = (len(scaled), scaled.shape[1])
     yield from tiled_steps(size, TILES, work, context, device)
     shape = (image.shape[0], image.shape[1])
-    return from_canonical(found.cpu().numpy() * np.float32(given.scale), shape)
+    return from_canonical(found.cpu().numpy() * np.float32(inputs.scale), shape)

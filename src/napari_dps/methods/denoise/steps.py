@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING
 
 from napari_dps.core import ImageStack, Pattern, Progress
 from napari_dps.core.context import Context
-from napari_dps.methods.sim.evidence import REPORTS, Evidence, held_at, see_orders
+from napari_dps.methods.sim.evidence import REPORTS, Evidence, messages_at, see_orders
 from napari_dps.methods.sim.frames import kept_rest, noise_in_rest, resampled_steps
-from napari_dps.methods.sim.network import DenoiserInput, network_steps, render_steps
+from napari_dps.methods.sim.network import (
+    DenoiserInput,
+    render_steps,
+    sim_network_steps,
+)
 from napari_dps.physics.sim.pattern_model import Orders
 
 if TYPE_CHECKING:
@@ -66,27 +70,31 @@ def denoise_steps(
     total = done + angles * phases
     report = Progress(done, total)
     seen = yield from see_orders(frames, image, patterns, context, total)
-    separated, orders, noise, given = (
+    separated, orders, noise, inputs = (
         seen.separated,
         seen.orders,
         seen.noise,
-        seen.given,
+        seen.inputs,
     )
-    small, factors, levels = seen.frames, seen.factors, given.levels
+    small, factors, levels = seen.frames, seen.factors, inputs.levels
 
     def find(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         fine, haze = network(features, levels)
         return fine, haze
 
-    fine, haze = yield from held_at(network_steps(find, given, context), report)
-    model = yield from held_at(render_steps(fine, haze, given), report)
-    shown = as_seen(model, separated, seen.evidence, given)
+    fine, haze = yield from messages_at(
+        sim_network_steps(find, inputs, context), report
+    )
+    model = yield from messages_at(render_steps(fine, haze, inputs), report)
+    shown = as_seen(model, separated, seen.evidence, inputs)
     level = 10 ** float(levels[0, 0])
-    # The largest of what is held; of large images there is no room for it any more.
-    del seen, given, fine, haze, model
-    own = noise * orders.zero_noise
+    # The largest arrays: large images leave no room for them any more.
+    del seen, inputs, fine, haze, model
+    zero_noise = noise * orders.zero_noise
     weights = orders.weights[0].tolist()
-    full = yield from held_at(with_rest(shown, separated, weights, own, level), report)
+    full = yield from messages_at(
+        with_rest(shown, separated, weights, zero_noise, level), report
+    )
     clean = orders.mixing.forward(full)
     small -= orders.mixing.forward(separated)
     left = noise_left(noise, orders.modulation.numel(), angles, phases)
@@ -111,10 +119,10 @@ def rest_of_angle(rest: torch.Tensor, noise: float, left: float | None) -> torch
     rest : tensor (P, Y, X)
         Frames less those of the orders.
     noise : float
-        Of a frame.
+        Noise of a frame.
     left : float or None
-        Of ``rest``; None where order 0 alone is known: what the frames differ in is
-        their stripes then.
+        Noise of ``rest``; None where the angle has order 0 alone: its frames then
+        differ by their stripes.
     """
     if left is not None:
         return kept_rest(rest, left)
@@ -129,7 +137,7 @@ def with_rest(
     noise: float,
     level: float,
 ) -> Generator[Progress, None, Orders]:
-    """Add to a model's orders what of the frames' own orders cannot be noise.
+    """Add to a model's orders what of the frames' orders cannot be noise.
 
     ``weights`` are those of `PatternModel`, ``noise`` is that of order 0 in counts and
     ``level`` on the network's scale. Of one stack.
@@ -146,18 +154,18 @@ def with_rest(
 
 
 def as_seen(
-    orders: Orders, separated: Orders, evidence: Evidence, given: DenoiserInput
+    orders: Orders, separated: Orders, evidence: Evidence, inputs: DenoiserInput
 ) -> Orders:
     """Return a model's orders in counts, with the amplitudes that the frames show.
 
     The amplitudes are measured with the views of order 0 as instrument (Reiersøl 1945):
     noise of the frames' orders that the model has taken over does not count for them.
     """
-    base, scale = given.base[:, None, None], given.scale[:, None, None]
+    base, scale = inputs.base[:, None, None], inputs.scale[:, None, None]
     others = orders.others * scale[:, None]
     views = evidence.views.conj()
     wanted = (views * separated.others).sum(dim=(-2, -1))
     shown = (views * others).sum(dim=(-2, -1))
-    # Its phase is left: the patterns' own phases are known better than this.
+    # Its phase is left: those of the patterns are more precise.
     gain = (wanted / shown).real.nan_to_num().clamp(min=0, max=LARGEST_GAIN)
     return Orders(orders.zero * scale + base, others * gain[..., None, None])

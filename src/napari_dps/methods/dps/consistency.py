@@ -25,7 +25,7 @@ _TINY = 1e-6
 
 def consistency_steps(
     sharp: torch.Tensor,
-    given: NetworkInput,
+    inputs: NetworkInput,
     seen_width: float,
     iterations: int,
     models: Models | None = None,
@@ -42,8 +42,8 @@ def consistency_steps(
     ----------
     sharp : tensor (2Y, 2X), float32
         The network's result, in counts.
-    given : NetworkInput
-        What it was given.
+    inputs : NetworkInput
+        What the network took.
     seen_width : float
         Width of the PSF of the result, of the image's; 0 for emitters.
     iterations : int
@@ -62,10 +62,12 @@ def consistency_steps(
     """
     if not iterations:
         return sharp
-    height, width = given.image.shape
+    height, width = inputs.image.shape
     model = (models or Models()).model((height, width), sharp.device, seen_width)
-    share = clear_share(model.forward(model.extended(sharp)), given.noise * given.scale)
-    counts = given.image * given.scale + given.base
+    share = clear_share(
+        model.forward(model.extended(sharp)), inputs.noise * inputs.scale
+    )
+    counts = inputs.image * inputs.scale + inputs.base
     (result,) = yield from richardson_lucy_depths_steps(
         counts,
         model,

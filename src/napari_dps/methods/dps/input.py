@@ -44,7 +44,7 @@ class Models:
         """Return the model for images of a shape; see `ImagingModel`."""
         key = (shape, device, seen_width)
         if key not in self._made:
-            if any(known[0] != shape for known in self._made):
+            if any(made[0] != shape for made in self._made):
                 self._made.clear()
             self._made[key] = ImagingModel(
                 shape, CANONICAL_CUTOFF_PER_PIXEL, device, seen_width=seen_width
@@ -75,7 +75,7 @@ class NetworkInput:
     base: float
 
 
-def prepare_steps(
+def network_input_steps(
     image: NDArray[Any],
     iterations: Sequence[int],
     device: torch.device,
@@ -146,8 +146,8 @@ def base_and_scale(
     noise : float
         Standard deviation of its noise in counts.
     base_sigma_px : float
-        Of the Gaussian that the image is smoothed by for the base; one pixel for the
-        scale.
+        Standard deviation of the Gaussian that smooths the image for the base; one
+        pixel for the scale.
     least_noises : float
         Standard deviations of the noise that the scale is at least.
 
@@ -192,8 +192,8 @@ def change_width(fine: torch.Tensor, start: float, end: float) -> torch.Tensor:
         if not start:
             return wanted
         # The wider PSF's OTF ends before the other's does: nothing divides by 0.
-        known = otf_2d(shape, cutoff / start, half_plane=True)
-        ratio: NDArray[np.float64] = wanted / np.where(wanted > 0, known, 1)
+        present = otf_2d(shape, cutoff / start, half_plane=True)
+        ratio: NDArray[np.float64] = wanted / np.where(wanted > 0, present, 1)
         return ratio
 
     return _filtered(fine, transfer)

@@ -29,7 +29,7 @@ NETWORK_REFERENCE, NETWORK_EXPONENT = 0.33, 0.7
 noise that they follow: on simulated structures 3, 7 and 16 at 40, 200 and 2000
 photons."""
 RECONSTRUCTION_NOISE = 0.03
-"""Noise that the network is told at least after `reconstruct`, of the brightest
+"""Least noise level that the network takes after `reconstruct`, of the brightest
 structure: what denoising and Wiener filter leave is ripples as smooth as structure,
 which no measurement of noise sees. Less, and it draws threads along them."""
 RECONSTRUCTION_GAIN = 1.1
@@ -49,12 +49,12 @@ held-out structures 8, 12 and 16 at 40, 200 and 2000 photons."""
 
 MOST_ITERATIONS = 400
 BEST_SIGNAL_TO_NOISE = 300.0
-"""More signal than this is not told apart: rounding and the optics' errors rule."""
+"""More signal than this makes no difference: rounding and the optics' errors rule."""
 
 PROCESSED_SHARE = 0.6
 """Iterations for an image that was reconstructed or filtered, over those for one of a
-camera with as much noise: its noise is as smooth as structure and its PSF is known less
-well. Best on simulated reconstructions are 3 at 50 photons to 9 at 2000."""
+camera with as much noise: its noise is as smooth as structure and its PSF is less
+certain. Best on simulated reconstructions are 3 at 50 photons to 9 at 2000."""
 
 DECONVOLUTION_GAIN = 1.38
 """What that cut-off is multiplied by for deconvolution. The Wiener filter levels the
@@ -73,7 +73,7 @@ SPARSE_SPARSITY = 0.2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Task:
-    """What a method is given: one image, and all that is known of it.
+    """What a method works on: one image, its optics and its noise.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ class Task:
     context : Context
         Device, warnings, cache.
     weights : str
-        Of the network: shipped ones by name, or a file.
+        Weights of the network: shipped ones by name, or a file.
     is_raw : bool
         Whether the noise is white, as in an image that comes from a camera.
     is_reconstructed : bool
@@ -173,7 +173,7 @@ def network(task: Task) -> Generator[Progress, None, NDArray[np.float32]]:
 
 
 def _of_a_reconstruction(task: Task) -> Task:
-    """Return what the network is told of an image that `reconstruct` made."""
+    """Return the noise level that suits an image made by `reconstruct`."""
     signal = _signal(task.image)
     mf = RECONSTRUCTION_GAIN * task.optics.modulation_factor
     return replace(

@@ -18,7 +18,7 @@ from napari_dps.methods.dps.input import (
     Models,
     NetworkInput,
     change_width,
-    prepare_steps,
+    network_input_steps,
 )
 from napari_dps.physics.canonical import canonical_zoom, from_canonical, to_canonical
 
@@ -36,7 +36,7 @@ BYTES_PER_PX = 320
 at 1600² and 3200². Richardson–Lucy extrapolates by a number that all pixels decide,
 so it is not done in tiles."""
 _PARTS = 3
-"""Of the progress: features, network, data consistency."""
+"""Parts of the progress: features, network, data consistency."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,16 +66,16 @@ def sharpen_steps(
     image : array (Y, X)
         Counts above the camera's offset; finite; any size.
     optics : Optics
-        Of the image, with its pixel size and modulation factor.
+        Optics with the image's pixel size and modulation factor.
     sharpener : Sharpener
         The network.
     noise : float
         Standard deviation of the image's noise in counts, as if it were white.
     iterations : int
-        Of data consistency; see `dps_consistency.consistency_steps`.
+        Iterations of `napari_dps.methods.dps.consistency.consistency_steps`.
     width : float
-        Of the PSF of the result, of that of the image, below 1; not less than what the
-        network was trained for.
+        Width of the PSF of the result over that of the image, below 1; not less than
+        what the network was trained for.
 
     Yields
     ------
@@ -93,23 +93,23 @@ def sharpen_steps(
     depths = sharpener.metadata.rl_iterations
     # White noise of as much power at the frequencies of the image.
     level = noise * canonical_zoom(optics)
-    preparing = prepare_steps(
+    preparing = network_input_steps(
         canonical, depths, sharpener.device, level, sharpener.models
     )
-    given = yield from one_of(preparing, 0, _PARTS)
-    running = network_steps(sharpener.network, given, sharpener.context)
+    inputs = yield from one_of(preparing, 0, _PARTS)
+    running = dps_network_steps(sharpener.network, inputs, sharpener.context)
     sharp = yield from one_of(running, 1, _PARTS)
     trained = sharpener.metadata.output_width
     yield Progress(2 * PART_TICKS, _PARTS * PART_TICKS, "Data consistency")
-    refining = consistency_steps(sharp, given, trained, iterations, sharpener.models)
+    refining = consistency_steps(sharp, inputs, trained, iterations, sharpener.models)
     sharp = yield from one_of(refining, 2, _PARTS)
     seen = change_width(sharp, trained, max(width, trained))
     rows, columns = (2 * side for side in image.shape)
     return from_canonical(seen.cpu().numpy(), (rows, columns))
 
 
-def network_steps(
-    network: ResUDBPN, given: NetworkInput, context: Context
+def dps_network_steps(
+    network: ResUDBPN, inputs: NetworkInput, context: Context
 ) -> Generator[Progress, None, torch.Tensor]:
     """Run the network tile by tile, so that memory does not grow with the image.
 
@@ -117,8 +117,8 @@ def network_steps(
     ----------
     network : ResUDBPN
         In evaluation mode.
-    given : NetworkInput
-        Of one image.
+    inputs : NetworkInput
+        Inputs of one image.
     context : Context
         For the size of the tiles.
 
@@ -134,30 +134,30 @@ def network_steps(
     """
     import torch
 
-    device = given.image.device
-    height, width = given.image.shape
+    device = inputs.image.device
+    height, width = inputs.image.shape
     result = torch.empty((2 * height, 2 * width), device=device)
 
     def work(tile: Tile) -> None:
         fine = tile.finer(2)
-        result[fine.write] = _run(network, given, *tile.read)[fine.keep]
+        result[fine.write] = _run(network, inputs, *tile.read)[fine.keep]
 
     yield from tiled_steps((height, width), TILES, work, context, device)
-    return result * given.scale + given.base
+    return result * inputs.scale + inputs.base
 
 
 def _run(
-    network: ResUDBPN, given: NetworkInput, rows: slice, columns: slice
+    network: ResUDBPN, inputs: NetworkInput, rows: slice, columns: slice
 ) -> torch.Tensor:
     """Return the network's output (2Y, 2X) for a part of the image."""
     import torch
 
     fine = [slice(2 * side.start, 2 * side.stop) for side in (rows, columns)]
-    features = given.features[:, fine[0], fine[1]][None]
-    noise = torch.tensor([given.noise], device=given.image.device)
+    features = inputs.features[:, fine[0], fine[1]][None]
+    noise = torch.tensor([inputs.noise], device=inputs.image.device)
     with torch.inference_mode():
         out: torch.Tensor = network(
-            given.image[rows, columns][None, None],
+            inputs.image[rows, columns][None, None],
             features if features.shape[1] else None,
             noise if network.settings["noise_input"] else None,
         )

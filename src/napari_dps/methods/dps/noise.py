@@ -34,7 +34,7 @@ def measured_noise(
     image : array (Y, X), float32
         Finite.
     cutoff_per_pixel : float
-        Of the effective OTF.
+        Cut-off of the effective OTF.
     white : bool
         Whether the noise is white.
 

@@ -30,9 +30,9 @@ def spread_steps(
     Parameters
     ----------
     method : callable
-        Of `dps_methods.METHODS`.
+        One of `napari_dps.methods.dps.methods.METHODS`.
     task : Task
-        What it was given. Noise of a camera image is taken for shot noise.
+        What it worked on. Noise of a camera image is taken for shot noise.
     result : array (2Y, 2X), float32
         What it gave.
 

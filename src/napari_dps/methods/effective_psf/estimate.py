@@ -68,7 +68,7 @@ class EffectivePsf:
     reason : str
         Why not ("cannot tell: …"); empty when accepted.
     pixel_size_nm : float or None
-        Pixel size given.
+        Its pixel size is used.
     """
 
     cutoff_per_pixel: float | None
@@ -118,8 +118,8 @@ def effective_psf(
 
     Three small networks, trained on simulated images, read the radial power spectrum
     and the kurtosis of ten bands (`psf_features`) and vote; what they cannot tell they
-    were trained to give a large standard deviation. Further checks refuse what is
-    known to mislead them.
+    were trained to give a large standard deviation. Further checks refuse what
+    misleads them.
 
     Parameters
     ----------
@@ -292,7 +292,7 @@ def _is_coloured(features: NDArray[np.float64]) -> bool:
 def _estimate(features: NDArray[np.float64]) -> tuple[float, float]:
     """Return ln k and its standard deviation: the mean of the networks.
 
-    The variance is that of the networks' own likelihood plus their disagreement.
+    The variance is that of the networks' likelihood plus their disagreement.
     """
     weights = _weights()
     networks = len(weights["0.bias"])

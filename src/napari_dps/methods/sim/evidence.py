@@ -12,7 +12,11 @@ from napari_dps.core import ImageStack, Pattern, Progress, relay
 from napari_dps.core.context import Context
 from napari_dps.core.tiling import require_memory
 from napari_dps.methods.sim.frames import frame_noise, resampled_steps
-from napari_dps.methods.sim.network import DenoiserInput, prepare_steps, render_steps
+from napari_dps.methods.sim.network import (
+    DenoiserInput,
+    denoiser_input_steps,
+    render_steps,
+)
 from napari_dps.methods.sim.orders import StackOrders, Zoom
 from napari_dps.physics.canonical import canonical_zoom
 from napari_dps.physics.sim.equalise import equalisation
@@ -32,12 +36,12 @@ REPORTS = 3
 """Steps between the resampling of the frames and the network's result."""
 SEEN = 2.0
 """Standard deviations of the noise by which frames must show an order; else it is left
-out of the model, however it came to be known."""
+out of the model, wherever it came from."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeenOrders:
-    """What the frames of a stack show, as a network is given it.
+    """What the frames of a stack show, and the inputs that a network takes.
 
     Attributes
     ----------
@@ -47,7 +51,7 @@ class SeenOrders:
         That made them so.
     orders, separated, noise
         How orders are made of frames; the orders; the noise of a frame.
-    given, evidence
+    inputs, evidence
         The network's input; how well the frames show each order.
     """
 
@@ -56,7 +60,7 @@ class SeenOrders:
     orders: StackOrders
     separated: Orders
     noise: float
-    given: DenoiserInput
+    inputs: DenoiserInput
     evidence: Evidence
 
 
@@ -92,8 +96,8 @@ def see_orders(
     yield Progress(done, total, "Orders")
     separated = orders.mixing.separate(small)
     report = Progress(done + 1, total)
-    given = yield from held_at(_input_steps(separated, orders, noise), report)
-    evidence = yield from held_at(evidence_steps(given, separated), report)
+    inputs = yield from messages_at(_input_steps(separated, orders, noise), report)
+    evidence = yield from messages_at(evidence_steps(inputs, separated), report)
     unseen = evidence.amplitude < SEEN * evidence.spread
     if unseen.any():
         context.warn(
@@ -101,11 +105,11 @@ def see_orders(
             "not rise above the noise of the frames: their stripes stay as they are"
         )
         orders.modulation = orders.modulation.masked_fill(unseen, 0.0)
-        given = yield from held_at(_input_steps(separated, orders, noise), report)
-    return SeenOrders(small, factors, orders, separated, noise, given, evidence)
+        inputs = yield from messages_at(_input_steps(separated, orders, noise), report)
+    return SeenOrders(small, factors, orders, separated, noise, inputs, evidence)
 
 
-def held_at(
+def messages_at(
     steps: Generator[Progress, None, T], report: Progress
 ) -> Generator[Progress, None, T]:
     """Pass on what steps say while the whole stands where the report says."""
@@ -119,7 +123,7 @@ def _input_steps(
     import torch
 
     level = torch.tensor([noise * orders.zero_noise], device=separated.zero.device)
-    return prepare_steps(
+    return denoiser_input_steps(
         separated,
         wavevectors=orders.wavevectors,
         modulation=orders.modulation,
@@ -148,17 +152,17 @@ class Evidence:
 
 
 def evidence_steps(
-    given: DenoiserInput, separated: Orders
+    inputs: DenoiserInput, separated: Orders
 ) -> Generator[Progress, None, Evidence]:
     """Compare the frames' orders with those that order 0 alone lets expect."""
-    haze = given.alone[:, ::2, ::2] * 0
-    views = (yield from render_steps(given.alone, haze, given)).others
+    haze = inputs.alone[:, ::2, ::2] * 0
+    views = (yield from render_steps(inputs.alone, haze, inputs)).others
     amplitude = (views.conj() * separated.others).sum(dim=(-2, -1)).abs()
     # Variance of a complex order: twice that of its real part. Photons are noisiest
     # where the object is bright, as the views are.
-    level = given.scale * 10 ** given.levels[:, 0]
+    level = inputs.scale * 10 ** inputs.levels[:, 0]
     light = separated.zero.clamp(min=0)
     light = light / light.mean(dim=(-2, -1), keepdim=True).clamp(min=1e-12)
     power = (views.abs().square() * light[:, None]).sum(dim=(-2, -1))
-    variance = 2 * level[:, None] ** 2 / given.model.weights
+    variance = 2 * level[:, None] ** 2 / inputs.model.weights
     return Evidence(views, amplitude, (variance * power).sqrt())

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 DIFFERENCE_RINGS = (0.75, 0.95)
-"""Of the cut-off: where the mean frames of the angles differ by noise alone."""
+"""Fraction of the cut-off beyond which mean frames of the angles differ by noise."""
 BEYOND = 1.15
 """What cannot be explained is kept as far as it exceeds that many times the noise."""
 NEIGHBOURS = 9
@@ -92,7 +92,7 @@ def frame_noise(
     zeros : tensor (A, Y', X')
         Order 0 of each angle at canonical sampling, of noise √P times less.
     optics : Optics
-        Of the frames.
+        Optics of the frames.
     zoom : Zoom
         To canonical pixels.
 

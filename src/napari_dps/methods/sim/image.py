@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from napari_dps.core import ImageStack, Pattern, Progress
 from napari_dps.core.context import Context
-from napari_dps.methods.sim.evidence import REPORTS, held_at, see_orders
-from napari_dps.methods.sim.network import network_steps, sim_image
+from napari_dps.methods.sim.evidence import REPORTS, messages_at, see_orders
+from napari_dps.methods.sim.network import sim_image, sim_network_steps
 from napari_dps.physics.resampling import resample
 
 if TYPE_CHECKING:
@@ -47,16 +47,16 @@ def image_steps(
     angles, phases, height, width = frames.shape
     total = angles * phases + REPORTS + 1
     seen = yield from see_orders(frames, image, patterns, context, total)
-    given = seen.given
+    inputs = seen.inputs
     del seen
 
     def find(features: torch.Tensor) -> tuple[torch.Tensor]:
-        return (network(features, given.levels),)
+        return (network(features, inputs.levels),)
 
     report = Progress(total - 1, total)
-    (fine,) = yield from held_at(network_steps(find, given, context), report)
+    (fine,) = yield from messages_at(sim_network_steps(find, inputs, context), report)
     yield replace(report, message="Image")
-    counts = sim_image(fine, given)[0] * given.scale
+    counts = sim_image(fine, inputs)[0] * inputs.scale
     result = resample(counts.cpu().numpy(), (2 * height, 2 * width))
     yield Progress(total, total, "Image")
     return result

@@ -1,4 +1,4 @@
-"""From separated orders to the networks' inputs, and from their output back."""
+"""From separated orders to the inputs of the networks, and from their output back."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _TINY = 1e-12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DenoiserInput:
-    """What the network is given, and what turns its output back into orders.
+    """What a network takes, and what turns its output back into orders.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class DenoiserInput:
     levels : tensor (B, 2)
         Decimal logarithms of the noise of order 0, and of what the other orders weigh.
     model : PatternModel
-        Of the padded frames.
+        Model of the padded frames.
     pads : Rim
         Pixels of the frames.
     base, scale : tensor (B,)
@@ -91,7 +91,7 @@ def shipped_imager(context: Context, device: torch.device) -> SimImager:
     return network
 
 
-def prepare(
+def denoiser_input(
     orders: Orders,
     *,
     wavevectors: torch.Tensor,
@@ -117,7 +117,7 @@ def prepare(
     -------
     DenoiserInput
     """
-    steps = prepare_steps(
+    steps = denoiser_input_steps(
         orders,
         wavevectors=wavevectors,
         modulation=modulation,
@@ -128,7 +128,7 @@ def prepare(
     return finish(steps)
 
 
-def prepare_steps(
+def denoiser_input_steps(
     orders: Orders,
     *,
     wavevectors: torch.Tensor,
@@ -137,7 +137,7 @@ def prepare_steps(
     noise: torch.Tensor,
     origin_px: float = 0.0,
 ) -> Generator[Progress, None, DenoiserInput]:
-    """Do what `prepare` does, step by step."""
+    """Do what `denoiser_input` does, step by step."""
     import torch
 
     base, scale = _scale(orders.zero, noise)
@@ -161,9 +161,9 @@ def prepare_steps(
     return DenoiserInput(features, alone, levels, model, pads, base, scale)
 
 
-def network_steps(
+def sim_network_steps(
     find: Callable[[torch.Tensor], tuple[torch.Tensor, ...]],
-    given: DenoiserInput,
+    inputs: DenoiserInput,
     context: Context,
 ) -> Generator[Progress, None, tuple[torch.Tensor, ...]]:
     """Run a network tile by tile, so that memory does not grow with the image.
@@ -172,8 +172,8 @@ def network_steps(
     ----------
     find : callable
         From features (1, F, 2y, 2x) to maps (1, 2y, 2x) or (1, y, x).
-    given : DenoiserInput
-        Of one stack.
+    inputs : DenoiserInput
+        Inputs of one stack.
     context : Context
         For the size of the tiles.
 
@@ -188,12 +188,12 @@ def network_steps(
     """
     import torch
 
-    device = given.features.device
-    height, width = (side // 2 for side in given.features.shape[-2:])
+    device = inputs.features.device
+    height, width = (side // 2 for side in inputs.features.shape[-2:])
     whole: list[torch.Tensor] = []
 
     def work(tile: Tile) -> None:
-        features = given.features[..., *tile.finer(2).read]
+        features = inputs.features[..., *tile.finer(2).read]
         with torch.inference_mode():
             maps = find(features)
         finer = [2 * one.shape[-1] // features.shape[-1] for one in maps]
@@ -201,39 +201,39 @@ def network_steps(
             whole.extend(
                 torch.empty((1, n * height, n * width), device=device) for n in finer
             )
-        for result, own, n in zip(whole, maps, finer, strict=True):
+        for result, found, n in zip(whole, maps, finer, strict=True):
             place = tile.finer(n)
-            result[:, *place.write] = own[:, *place.keep]
+            result[:, *place.write] = found[:, *place.keep]
 
     yield from tiled_steps((height, width), TILES, work, context, device)
     return tuple(whole)
 
 
-def render(fine: torch.Tensor, haze: torch.Tensor, given: DenoiserInput) -> Orders:
+def render(fine: torch.Tensor, haze: torch.Tensor, inputs: DenoiserInput) -> Orders:
     """Return the orders that the network's object and haze show, in scaled counts.
 
     Parameters
     ----------
     fine, haze : tensor (B, 2Y, 2X), (B, Y, X)
         As `SimDenoiser` returns them.
-    given : DenoiserInput
-        As from `prepare`.
+    inputs : DenoiserInput
+        As from `denoiser_input`.
 
     Returns
     -------
     Orders
         Base subtracted, over the scale.
     """
-    return finish(render_steps(fine, haze, given))
+    return finish(render_steps(fine, haze, inputs))
 
 
 def render_steps(
-    fine: torch.Tensor, haze: torch.Tensor, given: DenoiserInput
+    fine: torch.Tensor, haze: torch.Tensor, inputs: DenoiserInput
 ) -> Generator[Progress, None, Orders]:
     """Do what `render` does, order by order."""
-    left, right, top, bottom = given.pads
+    left, right, top, bottom = inputs.pads
     wide = mirrored(mirrored(fine, -1, 2 * left, 2 * right), -2, 2 * top, 2 * bottom)
-    seen = yield from given.model.forward_steps(wide)
+    seen = yield from inputs.model.forward_steps(wide)
     inside = (
         slice(top, top + haze.shape[-2]),
         slice(left, left + haze.shape[-1]),
@@ -241,24 +241,24 @@ def render_steps(
     return Orders(seen.zero[..., *inside] + haze, seen.others[..., *inside])
 
 
-def sim_image(fine: torch.Tensor, given: DenoiserInput) -> torch.Tensor:
+def sim_image(fine: torch.Tensor, inputs: DenoiserInput) -> torch.Tensor:
     """Return objects as far as the orders reach, in scaled counts.
 
     Parameters
     ----------
     fine : tensor (B, 2Y, 2X)
         On the fine grid.
-    given : DenoiserInput
-        As from `prepare`.
+    inputs : DenoiserInput
+        As from `denoiser_input`.
 
     Returns
     -------
     tensor (B, 2Y, 2X)
         As `PatternModel.apodised` shows objects; differentiable.
     """
-    left, right, top, bottom = (2 * pad for pad in given.pads)
+    left, right, top, bottom = (2 * pad for pad in inputs.pads)
     wide = mirrored(mirrored(fine, -1, left, right), -2, top, bottom)
-    return _crop_fine(given.model.apodised(wide), given.pads)
+    return _crop_fine(inputs.model.apodised(wide), inputs.pads)
 
 
 def _scale(

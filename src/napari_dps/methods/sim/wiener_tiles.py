@@ -111,7 +111,7 @@ def wiener_solver(
     patterns : tuple of Pattern
         Fitted.
     noise : NoiseToSignal
-        Of the frames; power 0 where the solver is not to adapt to it.
+        Noise over signal of the frames; power 0 where the solver is not to adapt to it.
     options : mapping of str to object
         Fields of `napari_dps.physics.sim.wiener.WienerSettings`, but the noise; other
         names are left alone.

@@ -37,7 +37,7 @@ class SparseSettings:
     sparsity : float
         Weight of the L1 norm over that of the Hessian.
     bregman_iterations, iterations : int
-        Of the split-Bregman solution, and of Richardson–Lucy after it.
+        Iterations of split Bregman, and of Richardson–Lucy after it.
     """
 
     continuity: float

@@ -138,7 +138,7 @@ class Sites:
         )
         return values
 
-    def beside(self, offset_nm: Float) -> Float:
+    def moved_aside(self, offset_nm: Float) -> Float:
         """Return the places moved along the normals by ``offset_nm`` (N,): (N, 2)."""
         return self.points_nm + offset_nm[:, np.newaxis] * self.normals
 

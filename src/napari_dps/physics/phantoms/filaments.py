@@ -45,7 +45,7 @@ def microtubules(canvas: Canvas) -> None:
     overall = rng.lognormal(0, 0.4, (count, 1))
     brightness = sites.at(overall * np.exp(0.25 * along))
     brightness *= rng.exponential(1.0, len(brightness))
-    canvas.add(sites.beside(20 * on_tube(rng, len(brightness))), brightness)
+    canvas.add(sites.moved_aside(20 * on_tube(rng, len(brightness))), brightness)
 
 
 def actin(canvas: Canvas) -> None:
@@ -104,7 +104,7 @@ def _strands(
     )
     weights *= np.minimum(1, to_end / 8)
     weights *= rng.exponential(1.0, len(weights))
-    canvas.add(sites.beside(rng.normal(0, width_nm, len(weights))), weights)
+    canvas.add(sites.moved_aside(rng.normal(0, width_nm, len(weights))), weights)
 
 
 def _headings(rng: np.random.Generator, count: int, *, spread_rad: float) -> Float:

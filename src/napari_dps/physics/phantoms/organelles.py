@@ -43,7 +43,7 @@ def endoplasmic_reticulum(canvas: Canvas) -> None:
     radius_nm = sites.at(40 * np.exp(0.15 * along))
     brightness = sites.at(overall * np.exp(0.35 * along))
     canvas.add(
-        sites.beside(radius_nm * on_tube(rng, len(radius_nm))),
+        sites.moved_aside(radius_nm * on_tube(rng, len(radius_nm))),
         brightness * rng.exponential(1.0, len(brightness)),
     )
     _sheets(canvas, diagram, cell)
@@ -76,7 +76,7 @@ def mitochondria(canvas: Canvas) -> None:
     brightness = rng.lognormal(0, 0.3, len(chains))
     wall = sites_along(rng, chains, spacing_nm=1.5, stop=stop)
     canvas.add(
-        wall.beside(wall.at(radius_nm) * on_tube(rng, len(wall.vertex))),
+        wall.moved_aside(wall.at(radius_nm) * on_tube(rng, len(wall.vertex))),
         0.5 * brightness[wall.curve] * rng.exponential(1.0, len(wall.vertex)),
     )
     _cristae(canvas, chains, stop, radius_nm, brightness)
@@ -239,6 +239,6 @@ def _cristae(
     # The radius where a site ends up, so that tilted cristae stay in rounded ends.
     radius_there = sites.at(radius_nm)
     canvas.add(
-        sites.beside(radius_there * across.ravel()),
+        sites.moved_aside(radius_there * across.ravel()),
         brightness[owner] * weights.ravel() / 4 * (radius_there > 0),
     )

@@ -41,8 +41,8 @@ def clathrin(canvas: Canvas) -> None:
     rng = canvas.rng
     pits = canvas.scatter(rng.uniform(0.4, 1.6), margin_nm=200)
     plaques = canvas.scatter(rng.uniform(0.02, 0.08), margin_nm=500)
-    parts = np.repeat(plaques, rng.integers(4, 12, len(plaques)), axis=0)
-    centres = np.concatenate([pits, parts + rng.normal(0, 140, parts.shape)])
+    lattices = np.repeat(plaques, rng.integers(4, 12, len(plaques)), axis=0)
+    centres = np.concatenate([pits, lattices + rng.normal(0, 140, lattices.shape)])
     radius_nm = rng.uniform(35, 75, len(centres))
     closure = rng.uniform(0.2, 2.0, len(centres))  # height over radius: dome to ball
     owner, _ = ragged(rng.poisson(90 * closure))

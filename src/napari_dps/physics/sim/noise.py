@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     import torch
 
 NOISE_RINGS = (1.1, 1.5)
-"""Of the cut-off: where noise alone is left. Not farther out, since frames that were
-interpolated to finer pixels have lost their noise there."""
+"""Fractions of the cut-off between which noise alone is left. Not farther out, since
+frames that were interpolated to finer pixels have lost their noise there."""
 DIFFERENCE_RINGS = (0.75, 0.95)
-"""Of the cut-off: where the difference of two angles is noise, not motion."""
+"""Fractions of the cut-off between which two angles differ by noise, not motion."""
 SIGNAL_RINGS = (0.05, 0.9)
-"""Of the cut-off: where the power of the object is read."""
+"""Fractions of the cut-off between which the power of the object is read."""
 EXPONENTS = (2.0, 8.0)
 """Range of the fall of an object's power with frequency; simulated and real stacks
 gave 2.6 (ER), 3.5 (mitochondria) and 3.9 (microtubules)."""
@@ -50,7 +50,7 @@ def noise_to_signal(frames: torch.Tensor, optics: Optics) -> NoiseToSignal:
     frames : tensor (A, P, Y, X), float32
         Raw frames, camera offset subtracted.
     optics : Optics
-        Of the detection, at the pixel size of the frames.
+        The detection, at the pixel size of the frames.
 
     Returns
     -------
