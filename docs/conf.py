@@ -15,6 +15,7 @@ version = release = napari_dps.__version__
 
 extensions = [
     "mathml",
+    "metric_tables",
     "myst_parser",
     "numpydoc",
     "sphinx.ext.autodoc",

@@ -10,10 +10,14 @@ from scenes import filaments
 
 from napari_dps.core import HistoryEntry, ImageStack, InputError, Optics
 from napari_dps.metrics import reference as likeness
+from napari_dps.metrics.catalogue import METRICS, metrics_of
 from napari_dps.metrics.measure import measure
+from napari_dps.metrics.metric import Measured, Metric
 from napari_dps.metrics.snr import noise_std
+from napari_dps.metrics.subject import Subject
 
 RNG = np.random.default_rng(0)
+OPTICS = Optics(na=1.3, emission_nm=660, pixel_size_nm=65)
 ALONE = {
     "minimum",
     "maximum",
@@ -42,6 +46,8 @@ PAIR = {
     "rsf_sigma_px",
 }
 
+KEYS = [metric.key for metric in METRICS]
+
 ODD = {
     "constant": np.full((64, 64), 3),
     "all zero": np.zeros((37, 31), np.uint8),
@@ -57,6 +63,11 @@ ODD = {
 }
 
 
+def _expected(*needs):
+    """Return the names that a measurement has where just this much is known."""
+    return {m.key for m in METRICS if set(m.needs) <= set(needs)} | {"notes"}
+
+
 def check_values(values):
     json.dumps(values, allow_nan=False)
     nothing = {name for name, value in values.items() if value is None}
@@ -69,7 +80,7 @@ def check_values(values):
 def test_odd_images_give_json_with_a_note_for_each_none(name):
     image = ImageStack(ODD[name], "YX")
     values = measure(image)
-    assert set(values) == ALONE
+    assert set(values) == _expected() >= ALONE
     check_values(values)
 
 
@@ -80,7 +91,7 @@ def test_odd_pairs_give_json_with_a_note_for_each_none(name, register):
     other = ImageStack(ODD[name] + RNG.normal(size=image.shape), "YX")
     for pair in ((image, other), (other, image), (image, image)):
         values = measure(*pair, register=register)
-        assert set(values) == ALONE | PAIR
+        assert set(values) == _expected("reference") >= ALONE | PAIR
         check_values(values)
 
 
@@ -106,10 +117,10 @@ def test_scores_are_those_of_the_functions():
 
 
 def test_optics_give_the_noise_beyond_their_cutoff():
-    optics = Optics(na=1.3, emission_nm=660, pixel_size_nm=65)
-    data = RNG.poisson(filaments((200, 200), 3, optics.cutoff_per_pixel, 300))
-    values = measure(ImageStack(data, "YX", pixel_size_nm=65, optics=optics))
-    assert values["noise_std"] == noise_std(data, optics.cutoff_per_pixel)
+    cutoff = OPTICS.cutoff_per_pixel
+    data = RNG.poisson(filaments((200, 200), 3, cutoff, 300))
+    values = measure(ImageStack(data, "YX", pixel_size_nm=65, optics=OPTICS))
+    assert values["noise_std"] == noise_std(data, cutoff)
 
 
 def test_processed_image_has_no_single_image_ring_correlation():
@@ -179,9 +190,32 @@ def test_values_that_are_not_finite_are_refused():
         measure(ImageStack(broken, "YX"))
 
 
-def test_documentation_names_every_value():
+def test_documentation_has_a_table_for_every_metric():
     page = Path(__file__).parents[2] / "docs" / "metrics.md"
-    described = set(re.findall(r"`([a-z_]+)`", page.read_text(encoding="utf-8")))
-    frames = ImageStack(RNG.poisson(100, (3, 3, 64, 64)), "APYX", pixel_size_nm=65)
-    reference = ImageStack(frames.data[0, 0], "YX", pixel_size_nm=65)
-    assert set(measure(frames, reference)) <= described
+    tables = set(re.findall(r"{metrics} (.*)", page.read_text(encoding="utf-8")))
+    assert tables == {"image", "reference", "raw frames"}
+    data = RNG.poisson(100, (3, 3, 64, 64))
+    frames = ImageStack(data, "APYX", pixel_size_nm=65, optics=OPTICS)
+    reference = ImageStack(data[0, 0], "YX", pixel_size_nm=65)
+    assert [*measure(frames, reference)] == [*KEYS, "notes"]
+
+
+def test_metrics_are_described_once_and_whole():
+    assert len(set(KEYS)) == len(KEYS)
+    for metric in METRICS:
+        assert metric.title
+        assert metric.meaning
+        assert metric.meaning[-1] not in ".;"
+        assert metric.unit in ("", "px", "nm", "dB", "counts", "%")
+    for table in ("batch", "demo", "compare"):
+        shown = metrics_of(table)
+        assert len({metric.heading for metric in shown}) == len(shown)
+
+
+def test_metric_without_a_finite_value_says_why():
+    subject = Subject(ImageStack(np.ones((8, 8)), "YX"))
+    for value, note in ((None, "not defined"), (np.inf, "infinite")):
+        metric = Metric("a", "A", "an example", lambda _, v=value: Measured(v))
+        assert metric.measure(subject) == (None, note)
+    nowhere = Metric("a", "A", "an example", lambda _: 1.0, needs=("optics",))
+    assert nowhere.measure(subject) is None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_dps.core.errors import Failure
+from napari_dps.metrics.catalogue import metrics_of
 from napari_dps.report import Json, write_csv
 
 Row = dict[str, Any]
@@ -15,11 +16,6 @@ NAME = "batch.csv"
 DONE, WAS_DONE, FAILED, FAULT, LEFT = "done", "was done", "failed", "fault", "left"
 """Status of an input: done now, or by an earlier batch; failed for what the user can
 mend, or by a fault of ours; left when the batch was interrupted."""
-_MEASURES = {
-    "resolution_decorrelation_nm": "resolution_nm",
-    "snr_db": "snr_db",
-}
-"""Columns for each image, by their names in the report."""
 
 
 def finished_row(path: Path, report: Json, *, was_done: bool) -> Row:
@@ -47,9 +43,9 @@ def finished_row(path: Path, report: Json, *, was_done: bool) -> Row:
         "orders": len(orders),
     }
     for name, measures in report["metrics"].items():
-        for key, column in _MEASURES.items():
-            if measures.get(key) is not None:
-                row[f"{name}_{column}"] = measures[key]
+        for metric in metrics_of("batch"):
+            if measures.get(metric.key) is not None:
+                row[f"{name}_{metric.column}"] = measures[metric.key]
     for stage in report["stages"]:
         if "error_map" in stage:
             row[f"{stage['id']}_rsp"] = stage["error_map"]["rsp"]

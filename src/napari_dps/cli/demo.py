@@ -10,6 +10,7 @@ from napari_dps.batch import ResultFiles, write_images, write_report
 from napari_dps.cli import console, outputs
 from napari_dps.core.context import Context
 from napari_dps.core.device import resolve_device
+from napari_dps.metrics.catalogue import metrics_of
 from napari_dps.physics.simulate import SimulationSettings, blur_truth, simulate
 from napari_dps.pipeline import choose_steps, run
 from napari_dps.report import Json
@@ -23,15 +24,6 @@ IDEAL_SIM = 1.9
 """Resolution gain of the truth that is compared with: stripes at 0.9 of the cut-off."""
 IDEAL_DPS = 2 * IDEAL_SIM
 """The same for the stage dps, which halves the PSF."""
-
-SCORES = {
-    "psnr_db": "PSNR (dB)",
-    "ssim": "SSIM",
-    "nrmse": "NRMSE",
-    "pearson": "Pearson",
-    "resolution_decorrelation_nm": "resolution (nm)",
-}
-"""Measures of the table, with their headings."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -89,10 +81,14 @@ def execute(options: argparse.Namespace) -> int:
 def _rows(report: Json) -> list[list[str]]:
     """Return the table: one row an image, one column a measure."""
     titles = {"input": "widefield"} | {s["id"]: s["id"] for s in report["stages"]}
-    rows = [["", *SCORES.values(), "time (s)"]]
+    shown = metrics_of("demo")
+    rows = [["", *(metric.heading for metric in shown), "Time (s)"]]
     seconds = {s["id"]: f"{s['seconds']:.2f}" for s in report["stages"]}
     for key, title in titles.items():
         metrics = report["metrics"][key]
-        values = [console.number(metrics.get(name)) for name in SCORES]
+        values = [
+            console.number(metrics.get(metric.key), f".{metric.digits}f")
+            for metric in shown
+        ]
         rows.append([title, *values, seconds.get(key, "")])
     return rows

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -13,43 +13,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_dps._qt.bridge.compare import MeasureRow
-
-
-class _Column(NamedTuple):
-    """A column of the table."""
-
-    key: str
-    title: str
-    digits: int
-    tip: str
-    best: Callable[[Sequence[float]], float] | None = max
-
-
-_WITH_REFERENCE = (
-    _Column("psnr_db", "PSNR (dB)", 2, "Against the reference; larger is better."),
-    _Column("ssim", "SSIM", 4, "Structural similarity, up to 1."),
-    _Column("nrmse", "NRMSE", 4, "Root mean square error over the reference's.", min),
-    _Column("snr_reference_db", "SNR ref. (dB)", 2, "Signal over what differs."),
-    _Column("rsp", "RSP", 4, "Resolution-scaled Pearson: reference as widefield."),
-    _Column("rse", "RSE", 3, "Resolution-scaled error, in counts.", min),
-)
-_ALONE = (
-    _Column("snr_db", "SNR (dB)", 2, "Signal over noise, of the image alone.", None),
-    _Column(
-        "resolution_decorrelation_nm",
-        "Resolution (nm)",
-        0,
-        "By decorrelation analysis, of the image alone; smaller is finer.",
-        None,
-    ),
-    _Column(
-        "resolution_decorrelation_px",
-        "Resolution (px)",
-        1,
-        "By decorrelation analysis, of the image alone.",
-        None,
-    ),
-)
+from napari_dps.metrics.catalogue import metrics_of
+from napari_dps.metrics.metric import Metric
 
 
 class _Number(QTableWidgetItem):
@@ -67,6 +32,11 @@ class _Number(QTableWidgetItem):
         return self.value < getattr(other, "value", -math.inf)
 
 
+_BEST: dict[str, Callable[[Sequence[float]], float | None]] = {
+    "larger": max,
+    "smaller": min,
+    "none": lambda values: None,
+}
 _NAME_PX = 150
 _LEAST_PX = 130
 
@@ -86,19 +56,11 @@ class MeasureTable(QTableWidget):
 
     def show_rows(self, rows: list[MeasureRow]) -> None:
         """Show measures in the table; the best of each column is bold."""
-        columns = [
-            column
-            for column in (*_WITH_REFERENCE, *_ALONE)
-            if any(row.get(column.key) is not None for row in rows)
-            and not (
-                column.key.endswith("_px")
-                and all(row.get("resolution_decorrelation_nm") for row in rows)
-            )
-        ]
+        columns = _columns(rows)
         self.setSortingEnabled(False)
         self.setColumnCount(len(columns) + 1)
         self.setRowCount(len(rows))
-        self.setHorizontalHeaderLabels(["Layer", *(c.title for c in columns)])
+        self.setHorizontalHeaderLabels(["Layer", *(c.heading for c in columns)])
         for number, row in enumerate(rows):
             name = QTableWidgetItem(str(row["layer"]))
             name.setToolTip(str(row.get("error", row["layer"])))
@@ -114,10 +76,10 @@ class MeasureTable(QTableWidget):
         bars_px = header.height() + self.horizontalScrollBar().sizeHint().height()
         self.setMaximumHeight(max(rows_px + bars_px + 8, _LEAST_PX))
 
-    def _fill(self, place: int, column: _Column, rows: Sequence[MeasureRow]) -> None:
+    def _fill(self, place: int, column: Metric, rows: Sequence[MeasureRow]) -> None:
         values = [row.get(column.key) for row in rows]
         known = [value for value in values if value is not None]
-        best = column.best(known) if column.best and len(known) > 1 else None
+        best = _BEST[column.direction](known) if len(known) > 1 else None
         self.horizontalHeaderItem(place).setToolTip(column.tip)
         for number, (row, value) in enumerate(zip(rows, values, strict=True)):
             cell = _Number(value, column.digits)
@@ -127,3 +89,18 @@ class MeasureTable(QTableWidget):
                 font.setBold(True)
                 cell.setFont(font)
             self.setItem(number, place, cell)
+
+
+def _columns(rows: Sequence[MeasureRow]) -> list[Metric]:
+    """Return the metrics that have values; lengths in nm where all are known so."""
+    shown = [
+        metric
+        for metric in metrics_of("compare")
+        if any(row.get(metric.key) is not None for row in rows)
+    ]
+    in_nm = {
+        metric.key.removesuffix("_nm") + "_px"
+        for metric in shown
+        if metric.key.endswith("_nm") and all(row.get(metric.key) for row in rows)
+    }
+    return [metric for metric in shown if metric.key not in in_nm]

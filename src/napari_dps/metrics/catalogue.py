@@ -1,0 +1,434 @@
+"""Every metric, once, in the order of a report; `METRICS` is the one list of them.
+
+Reports, the tables of a batch, of the demo and of the dock Compare, and the
+documentation follow from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from napari_dps.core import InputError
+from napari_dps.metrics import reference as likeness
+from napari_dps.metrics.metric import Measured, Metric, Source, Table
+from napari_dps.metrics.snr import peak_to_noise, snr_reference_db
+from napari_dps.metrics.subject import COLOURED, Need, Subject
+
+_TOO_FINE = "finer than the optics resolve: noise shared between pixels misleads it"
+_NO_MAXIMUM = "no decorrelation curve has a maximum"
+
+_SKIMAGE = Source("scikit-image")
+_BALL = Source("Ball et al. 2015", "10.1038/srep15915")
+_DESCLOUX = Source("Descloux et al. 2019", "10.1038/s41592-019-0515-7")
+_KOHO = Source("Koho et al. 2019", "10.1038/s41467-019-11024-z")
+_GUIZAR = Source("Guizar-Sicairos et al. 2008", "10.1364/OL.33.000156")
+_WANG = Source("Wang et al. 2004", "10.1109/TIP.2003.819861")
+_RING_PAIR = (
+    Source("van Heel & Schatz 2005", "10.1016/j.jsb.2005.05.009"),
+    Source("Nieuwenhuizen et al. 2013", "10.1038/nmeth.2448"),
+)
+_CULLEY = Source("Culley et al. 2018", "10.1038/nmeth.4605")
+
+
+Px = Callable[[Subject], tuple[float | None, str]]
+"""Returns a length in pixels, or None, and a note."""
+
+
+def _length(
+    key: str,
+    length_px: Px,
+    pixel_nm: Callable[[Subject], float | None],
+    *,
+    needs: tuple[Need, ...] = (),
+    tables: tuple[Table, ...] = (),
+    **same: Any,
+) -> tuple[Metric, Metric]:
+    """Return a length in pixels and, where the pixel size is known, in nm."""
+
+    def length_nm(subject: Subject) -> Measured | None:
+        nm = pixel_nm(subject)
+        if nm is None:
+            return None
+        px, note = length_px(subject)
+        return Measured(px if px is None else px * nm, note)
+
+    in_px = Metric(
+        f"{key}_px",
+        function=lambda subject: Measured(*length_px(subject)),
+        unit="px",
+        digits=1,
+        needs=needs,
+        tables=tuple(table for table in tables if table == "compare"),
+        **same,
+    )
+    in_nm = Metric(
+        f"{key}_nm",
+        function=length_nm,
+        unit="nm",
+        digits=0,
+        needs=(*needs, "pixel size"),
+        tables=tables,
+        **same,
+    )
+    return in_px, in_nm
+
+
+def _pixel_nm(subject: Subject) -> float | None:
+    return subject.image.pixel_size_nm
+
+
+def _reference_pixel_nm(subject: Subject) -> float | None:
+    return subject.reference_pixel_nm
+
+
+def _raw_check(name: str, reason: str) -> Callable[[Subject], Measured]:
+    def read(subject: Subject) -> Measured:
+        value = getattr(subject.stripes[1], name)
+        return Measured(value, reason if value is None else "")
+
+    return read
+
+
+def _noise_std(subject: Subject) -> Measured:
+    noise = subject.noise
+    return Measured(noise, "" if subject.has_white_noise else _bound("a lower"))
+
+
+def _peak_to_noise(subject: Subject) -> Measured:
+    value = peak_to_noise(subject.pixels, subject.noise)
+    return Measured(value, "" if subject.has_white_noise else _bound("an upper"))
+
+
+def _snr_db(subject: Subject) -> Measured:
+    snr = subject.snr_db
+    return Measured(snr, "" if subject.has_white_noise else _bound("an upper"))
+
+
+def _bound(which: str) -> str:
+    return f"{which} bound: {COLOURED}"
+
+
+def _decorrelation_px(subject: Subject) -> tuple[float | None, str]:
+    px, optics = subject.decorrelation.resolution_px, subject.image.optics
+    if not px:
+        return None, _NO_MAXIMUM
+    if optics and not subject.is_processed:
+        finest_px = optics.cutoff_period_nm / optics.pixel_size_nm
+        if px < 0.9 * finest_px / optics.modulation_factor:
+            return None, _TOO_FINE
+    return px, ""
+
+
+def _rings_px(subject: Subject) -> tuple[float | None, str]:
+    return subject.rings.resolution_px, subject.rings.note
+
+
+def _rings_of_pair_px(subject: Subject) -> tuple[float | None, str]:
+    return subject.rings_of_pair.resolution_px, subject.rings_of_pair.note
+
+
+def _psnr_radial_gain_db(subject: Subject) -> float:
+    image, reference = subject.compared
+    return likeness.psnr_db(likeness.fit_radial_gain(image, reference), reference)
+
+
+def _rsf_sigma_nm(subject: Subject) -> float | None:
+    try:
+        return subject.error_map.rsf_sigma_nm
+    except InputError:  # the note of the length in pixels says why
+        return None
+
+
+_STRIPES = (
+    Metric(
+        "mcnr",
+        "MCNR",
+        "modulation contrast-to-noise ratio: 3 or less inadequate, 6 acceptable, "
+        "12 good",
+        lambda subject: subject.stripes[0].mean,
+        direction="larger",
+        digits=2,
+        needs=("raw frames",),
+        sources=(_BALL,),
+    ),
+    Metric(
+        "mcnr_per_angle",
+        "MCNR of each angle",
+        "the same for the frames of each angle",
+        lambda subject: list(subject.stripes[0].per_angle),
+        direction="larger",
+        digits=2,
+        needs=("raw frames",),
+        sources=(_BALL,),
+    ),
+    Metric(
+        "angle_variation_percent",
+        "Variation over the angles",
+        "(max − min)/max of the angles' intensities; above 30 expect artefacts",
+        _raw_check("angle_variation_percent", "no intensity above zero"),
+        unit="%",
+        direction="smaller",
+        digits=1,
+        needs=("raw frames",),
+        sources=(_BALL,),
+    ),
+    Metric(
+        "phase_variation_percent",
+        "Variation over the phases",
+        "the same over the phases, worst angle",
+        _raw_check("phase_variation_percent", "no intensity above zero"),
+        unit="%",
+        direction="smaller",
+        digits=1,
+        needs=("raw frames",),
+        sources=(_BALL,),
+    ),
+    Metric(
+        "saturated_percent",
+        "Saturated pixels",
+        "pixels at full scale; integers only, unless the level is given",
+        _raw_check("saturated_percent", "saturation level not known"),
+        unit="%",
+        direction="smaller",
+        digits=2,
+        needs=("raw frames",),
+    ),
+)
+
+_ALONE = (
+    Metric(
+        "minimum",
+        "Minimum",
+        "smallest pixel value",
+        lambda subject: float(subject.pixels.min()),
+        unit="counts",
+        digits=1,
+    ),
+    Metric(
+        "maximum",
+        "Maximum",
+        "largest pixel value",
+        lambda subject: float(subject.pixels.max()),
+        unit="counts",
+        digits=1,
+    ),
+    Metric(
+        "mean",
+        "Mean",
+        "mean of the pixel values",
+        lambda subject: float(subject.pixels.mean(dtype="float64")),
+        unit="counts",
+        digits=1,
+    ),
+    Metric(
+        "noise_is_white",
+        "White noise",
+        "whether the noise looks like a raw camera frame's: no resampling, filtering, "
+        "reconstruction (measured, see below)",
+        lambda subject: subject.has_white_noise,
+    ),
+    Metric(
+        "noise_std",
+        "Noise",
+        "standard deviation of the noise; beyond the OTF when the optics are known",
+        _noise_std,
+        unit="counts",
+        digits=2,
+        sources=(Source("Immerkær 1996", "10.1006/cviu.1996.0060"),),
+    ),
+    Metric(
+        "peak_to_noise",
+        "Peak to noise",
+        "(99.9th percentile − median)/σ_noise",
+        _peak_to_noise,
+        digits=1,
+    ),
+    Metric(
+        "snr_db",
+        "SNR",
+        "signal over noise of the image alone: 20·log₁₀ √(σ²_image − σ²_noise)/σ_noise",
+        _snr_db,
+        unit="dB",
+        digits=2,
+        tables=("batch", "compare"),
+    ),
+    Metric(
+        "decorrelation_amplitude",
+        "Decorrelation amplitude",
+        "A₀, height of the unfiltered curve's maximum, 0 to 1; rises with the SNR",
+        lambda subject: subject.decorrelation.amplitude,
+        digits=3,
+        sources=(_DESCLOUX,),
+    ),
+    *_length(
+        "resolution_decorrelation",
+        _decorrelation_px,
+        _pixel_nm,
+        title="Resolution",
+        meaning="period of the finest structure above the noise, by decorrelation "
+        "analysis of the image alone; smaller is finer",
+        tables=("batch", "demo", "compare"),
+        sources=(_DESCLOUX,),
+    ),
+    *_length(
+        "resolution_frc",
+        _rings_px,
+        _pixel_nm,
+        title="FRC resolution",
+        meaning="period at which two exposures like this one would correlate by 1/7",
+        sources=(_KOHO,),
+    ),
+)
+
+_PAIR = (
+    Metric(
+        "shift_y_px",
+        "Shift in y",
+        "displacement of the image from the reference",
+        lambda subject: subject.shift_px[0],
+        unit="px",
+        digits=2,
+        needs=("reference",),
+        sources=(_GUIZAR,),
+    ),
+    Metric(
+        "shift_x_px",
+        "Shift in x",
+        "displacement of the image from the reference",
+        lambda subject: subject.shift_px[1],
+        unit="px",
+        digits=2,
+        needs=("reference",),
+        sources=(_GUIZAR,),
+    ),
+    Metric(
+        "psnr_db",
+        "PSNR",
+        "10·log₁₀(range²/MSE), range = maximum − minimum of the reference",
+        lambda subject: likeness.psnr_db(subject.fitted, subject.compared[1]),
+        unit="dB",
+        direction="larger",
+        digits=2,
+        needs=("reference",),
+        tables=("demo", "compare"),
+        sources=(_SKIMAGE,),
+    ),
+    Metric(
+        "ssim",
+        "SSIM",
+        "mean structural similarity, up to 1; Gaussian window σ = 1.5 px",
+        lambda subject: likeness.ssim(subject.fitted, subject.compared[1]),
+        direction="larger",
+        needs=("reference",),
+        tables=("demo", "compare"),
+        sources=(_WANG, _SKIMAGE),
+    ),
+    Metric(
+        "nrmse",
+        "NRMSE",
+        "root mean square error: ‖image − reference‖/‖reference‖",
+        lambda subject: likeness.nrmse(subject.fitted, subject.compared[1]),
+        direction="smaller",
+        needs=("reference",),
+        tables=("demo", "compare"),
+        sources=(_SKIMAGE,),
+    ),
+    Metric(
+        "pearson",
+        "Pearson",
+        "correlation coefficient of image and reference",
+        lambda subject: likeness.pearson(*subject.compared),
+        direction="larger",
+        needs=("reference",),
+        tables=("demo",),
+    ),
+    Metric(
+        "snr_reference_db",
+        "SNR ref.",
+        "signal over what differs: 20·log₁₀(σ_reference/RMS error)",
+        lambda subject: snr_reference_db(subject.fitted, subject.compared[1]),
+        unit="dB",
+        direction="larger",
+        digits=2,
+        needs=("reference",),
+        tables=("compare",),
+    ),
+    Metric(
+        "psnr_radial_gain_db",
+        "PSNR after a radial gain",
+        "PSNR after a radial gain fit (see below)",
+        _psnr_radial_gain_db,
+        unit="dB",
+        direction="larger",
+        digits=2,
+        needs=("reference",),
+    ),
+    *_length(
+        "resolution_frc_reference",
+        _rings_of_pair_px,
+        _reference_pixel_nm,
+        title="FRC resolution ref.",
+        meaning="period down to which image and reference correlate by 1/7",
+        direction="smaller",
+        needs=("reference",),
+        sources=_RING_PAIR,
+    ),
+    Metric(
+        "rsp",
+        "RSP",
+        "resolution-scaled Pearson coefficient, the reference taken for the widefield "
+        "image",
+        lambda subject: subject.error_map.rsp,
+        direction="larger",
+        needs=("reference",),
+        tables=("compare",),
+        sources=(_CULLEY,),
+    ),
+    Metric(
+        "rse",
+        "RSE",
+        "resolution-scaled error, RMS, in the reference's counts",
+        lambda subject: subject.error_map.rse,
+        unit="counts",
+        direction="smaller",
+        digits=3,
+        needs=("reference",),
+        tables=("compare",),
+        sources=(_CULLEY,),
+    ),
+    Metric(
+        "rsf_sigma_px",
+        "Blur between the two",
+        "standard deviation of the Gaussian blur between the two",
+        lambda subject: subject.error_map.rsf_sigma_px,
+        unit="px",
+        digits=1,
+        needs=("reference",),
+        sources=(_CULLEY,),
+    ),
+    Metric(
+        "rsf_sigma_nm",
+        "Blur between the two",
+        "standard deviation of the Gaussian blur between the two",
+        _rsf_sigma_nm,
+        unit="nm",
+        digits=0,
+        needs=("reference", "pixel size"),
+        sources=(_CULLEY,),
+    ),
+)
+
+METRICS: tuple[Metric, ...] = (*_STRIPES, *_ALONE, *_PAIR)
+
+
+def metrics_of(table: Table) -> list[Metric]:
+    """Return the metrics that a table shows, those against a reference first.
+
+    Examples
+    --------
+    >>> [metric.column for metric in metrics_of("batch")]
+    ['snr_db', 'resolution_nm']
+    """
+    shown = [metric for metric in METRICS if table in metric.tables]
+    return sorted(shown, key=lambda metric: "reference" not in metric.needs)
