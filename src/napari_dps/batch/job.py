@@ -168,6 +168,7 @@ def open_source(job: Job, path: Path, *, check_order: bool = False) -> Opened:
         lazy=True,
         refuse_wrong_order=job.refuse_wrong_order and given.order is None,
         check=check_order,
+        as_dask=False,
         warn=context.warn,
     )
     stack = settings.with_optics(stack)

@@ -25,7 +25,7 @@ class Planes:
     """An image in a file, (…, Y, X); reshaped and transposed without reading it.
 
     A file of n frames becomes n numbers, so that an arrangement costs no pixels and
-    no task graph. `to_dask` gives the array that the rest of the program sees.
+    no task graph. A stack may hold it as it is; `to_dask` gives what one computes with.
 
     Attributes
     ----------
@@ -134,6 +134,13 @@ class Planes:
             for i in np.flatnonzero(blocks == block):
                 out[i] = planes[(places[i], *rest)]
         return out.reshape((*chosen.shape, *corner.shape[1:]))
+
+    def __array__(
+        self, dtype: np.dtype[Any] | None = None, copy: bool | None = None
+    ) -> NDArray[Any]:
+        """Read all of it."""
+        whole = self[()]
+        return whole if dtype is None else whole.astype(dtype, copy=False)
 
     def to_dask(self) -> NDArray[Any]:
         """Return a dask array in chunks of one plane, or of what is stored together."""

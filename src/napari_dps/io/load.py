@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,11 +95,13 @@ def arrange(
     lazy: bool = False,
     refuse_wrong_order: bool = False,
     check: bool = True,
+    as_dask: bool = True,
     warn: Warn = _log.warning,
 ) -> ImageStack:
     """Arrange a raw image to a stack; parameters and errors as for `load`.
 
-    Without ``check`` the frames are not asked whether the order fits them.
+    Without ``check`` the frames are not asked whether the order fits them; without
+    ``as_dask`` lazy data are `Planes`, which need no import of dask to be read.
     """
     raw = replace(raw, data=_native(raw.data, lazy))
     data, frame_order, hint = _frames(raw, angles, phases, order)
@@ -122,8 +124,10 @@ def arrange(
     info = replace(
         metadata.info, pixel_size_nm=pixel_size_nm, optics=None, channel_optics=()
     )
+    if isinstance(arranged, Planes):
+        arranged = arranged.to_dask() if as_dask else cast(NDArray[Any], arranged)
     stack = ImageStack(
-        arranged.to_dask() if isinstance(arranged, Planes) else arranged,
+        arranged,
         frame_order.axes,
         **info.to_dict(),
     )

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import next_fast_len
-from scipy.signal import correlate
 
 from napari_dps.physics.otf import widefield_otf
 from napari_dps.physics.sim.correlation import (
@@ -32,6 +31,7 @@ from napari_dps.physics.sim.correlation import (
 from napari_dps.physics.sim.spectrum import (
     FloatArray,
     axis_excess,
+    correlate_full,
     inverse_fft2,
     noise_power,
     resize_spectrum,
@@ -163,11 +163,9 @@ class Template:
         weights = torch.from_numpy(filter_1d.astype(np.float32)).to(band.device)
         filtered = inverse_fft2(resize_spectrum(band * weights, self.grid))
         energy = (self.otf**2 * inverse)[self.grid_rings]
-        variance = correlate(
+        variance = correlate_full(
             _coarsen(energy, self._coarse) / math.prod(self._coarse),
             self._coarse_power,
-            mode="full",
-            method="fft",
         )
         # The inverse transforms of the product leave 1/(cells) in X: undo it in V.
         variance /= math.prod(self.grid) ** 2

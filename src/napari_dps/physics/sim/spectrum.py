@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import windows
+from scipy.fft import irfftn, next_fast_len, rfftn
 
 if TYPE_CHECKING:
     import torch
@@ -32,8 +32,49 @@ def edge_window(shape: tuple[int, int]) -> NDArray[np.float32]:
     -------
     array (Y, X), float32
     """
-    rows, columns = (windows.tukey(n + 2, EDGE_TAPER)[1:-1] for n in shape)
+    rows, columns = (_tukey(n + 2)[1:-1] for n in shape)
     return np.asarray(np.outer(rows, columns), dtype=np.float32)
+
+
+def _tukey(count: int) -> FloatArray:
+    """Return a Tukey window with flanks of `EDGE_TAPER`.
+
+    As ``scipy.signal.windows.tukey``, whose package takes most of a second to import.
+    """
+    last = count - 1
+    n = np.arange(count, dtype=np.float64)
+    width = math.floor(EDGE_TAPER * last / 2)
+    rise, fall = (
+        2 * part / EDGE_TAPER / last for part in (n[: width + 1], n[last - width :])
+    )
+    return np.concatenate(
+        [
+            0.5 * (1 + np.cos(np.pi * (-1 + rise))),
+            np.ones(count - rise.size - fall.size),
+            0.5 * (1 + np.cos(np.pi * (1 - 2 / EDGE_TAPER + fall))),
+        ]
+    )
+
+
+def correlate_full(image: FloatArray, template: FloatArray) -> FloatArray:
+    """Return the cross-correlation of two real arrays at all shifts, by FFT.
+
+    As ``scipy.signal.correlate`` with mode "full" and method "fft".
+
+    Parameters
+    ----------
+    image, template : array (Y, X), float64
+        Of any sizes.
+
+    Returns
+    -------
+    array (Y + Y' - 1, X + X' - 1), float64
+    """
+    shape = [n + m - 1 for n, m in zip(image.shape, template.shape, strict=True)]
+    padded = [next_fast_len(n, real=True) for n in shape]
+    product = rfftn(image, padded) * rfftn(template[::-1, ::-1], padded)
+    full: FloatArray = irfftn(product, padded)
+    return full[: shape[0], : shape[1]]
 
 
 @lru_cache(maxsize=4)
