@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -65,24 +64,16 @@ class StackOrders:
         import torch
 
         angles = orders_by_angle(patterns, pixel_size_nm)
-        rows = [angle.order_rows(phases) for angle in angles]
         used = [order for angle in angles for order in angle.used]
         raw = np.array([order.wavevector for order in used]).reshape(-1, 2)
-        variance = sum(float((r[0] ** 2).sum()) for r in rows) / len(rows) ** 2
-        pairs = [
-            float((r[i : i + 2] ** 2).sum()) / 2
-            for r in rows
-            for i in range(1, len(r), 2)
-        ]
 
         def tensor(values: NDArray[np.float64]) -> torch.Tensor:
             return torch.as_tensor(values, dtype=torch.float32, device=device)
 
         self.wavevectors = tensor(raw / np.array(zoom))[None]
         self.modulation = tensor(np.array([order.modulation for order in used]))[None]
-        self.weights = tensor(variance / np.array(pairs))[None]
         self.has_stripes = [bool(angle.used) for angle in angles]
-        self.zero_noise = math.sqrt(variance)
         # Where the first canonical pixel's centre lies, in pixels of the frames.
         origin = np.array([0.5 / z - 0.5 for z in zoom])
         self.mixing = OrderMixing(angles, phases, origin, device)
+        self.weights, self.zero_noise = self.mixing.weights, self.mixing.zero_noise

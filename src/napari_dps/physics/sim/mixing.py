@@ -16,6 +16,82 @@ if TYPE_CHECKING:
     import torch
 
 
+def separate(frames: torch.Tensor, rows: torch.Tensor) -> Orders:
+    """Separate the frames of stacks into orders.
+
+    Parameters
+    ----------
+    frames : tensor (B, A, P, Y, X)
+        Of B stacks.
+    rows : tensor (B, A, 1 + 2 N, P)
+        Matrices that give order 0 and the real and imaginary parts of N others; see
+        `separate.separation_matrix`.
+
+    Returns
+    -------
+    Orders
+        Order 0 (B, Y, X), the mean of all angles, and the others (B, A N, Y, X), angle
+        by angle.
+    """
+    import torch
+
+    parts = torch.einsum("bacp,bapyx->bacyx", rows, frames)
+    others = parts[:, :, 1:].reshape(len(frames), -1, 2, *parts.shape[-2:])
+    return Orders(
+        parts[:, :, 0].mean(dim=1),
+        torch.complex(others[:, :, 0].contiguous(), others[:, :, 1].contiguous()),
+    )
+
+
+def mix(orders: Orders, mixing: torch.Tensor) -> torch.Tensor:
+    """Return the frames that orders make: what `separate` undoes.
+
+    Parameters
+    ----------
+    orders : Orders
+        As from `separate`.
+    mixing : tensor (B, A, P, 1 + 2 N)
+        See `separate.mixing_matrix`.
+
+    Returns
+    -------
+    tensor (B, A, P, Y, X)
+    """
+    import torch
+
+    batch, angles, _, columns = mixing.shape
+    others = torch.view_as_real(orders.others)
+    others = others.reshape(batch, angles, (columns - 1) // 2, *others.shape[-3:])
+    others = others.movedim(-1, 3).reshape(
+        batch, angles, columns - 1, *others.shape[-3:-1]
+    )
+    zero = orders.zero[:, None, None].expand(-1, angles, -1, -1, -1)
+    return torch.einsum("bapc,bacyx->bapyx", mixing, torch.cat([zero, others], dim=2))
+
+
+def order_noise(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return how much of the frames' noise is in their orders.
+
+    Parameters
+    ----------
+    rows : tensor (B, A, 1 + 2 N, P)
+        As for `separate`.
+
+    Returns
+    -------
+    weights : tensor (B, A N)
+        Noise variance of order 0 over that of the real (or imaginary) part of each
+        other order: the weights of `PatternModel`.
+    gain : tensor (B,)
+        Standard deviation of the noise of order 0 over that of a frame.
+    """
+    batch, angles, columns, _ = rows.shape
+    power = (rows**2).sum(dim=-1)
+    variance = power[:, :, 0].sum(dim=1) / angles**2
+    pairs = power[:, :, 1:].reshape(batch, angles * (columns - 1) // 2, 2).mean(dim=-1)
+    return variance[:, None] / pairs, variance.sqrt()
+
+
 class OrderMixing(ForwardModel[Orders, "torch.Tensor"]):
     """Frames as sums of orders, angle by angle.
 
@@ -34,6 +110,13 @@ class OrderMixing(ForwardModel[Orders, "torch.Tensor"]):
         the centre of the first pixel, where those of the frames are.
     device : torch.device
         Where to compute.
+
+    Attributes
+    ----------
+    weights : tensor (1, W)
+        Noise variance of order 0 over that of a part of each other order.
+    zero_noise : float
+        Standard deviation of the noise of order 0 over that of a frame.
     """
 
     def __init__(
@@ -51,66 +134,64 @@ class OrderMixing(ForwardModel[Orders, "torch.Tensor"]):
         waves = [order.wavevector for angle in angles for order in angle.used]
         turn = np.exp(-2j * np.pi * np.array(waves).reshape(-1, 2) @ origin_px)
         self._turn = torch.as_tensor(turn, dtype=torch.complex64, device=device)
-        self._separating = [tensor(angle.order_rows(phases)) for angle in angles]
-        self._mixing = [
-            tensor(mixing_matrix([order.phases_rad for order in angle.used]))
-            if angle.used
-            else tensor(np.ones((phases, 1)))
-            for angle in angles
-        ]
+        rows, mixing = _matrices(angles, phases)
+        self._rows, self._mixing = tensor(rows), tensor(mixing)
+        # Of as many orders an angle as the matrices have, those that there are.
+        most = rows.shape[2] // 2
+        there = [n < len(angle.used) for angle in angles for n in range(most)]
+        self._there = torch.tensor(there, dtype=torch.bool, device=device)
+        weights, gain = order_noise(torch.from_numpy(rows))
+        self.weights = weights.to(device, torch.float32)[:, self._there]
+        self.zero_noise = float(gain)
 
     def forward(self, orders: Orders, /) -> torch.Tensor:
         """Return the frames (A, P, Y, X) of orders (1, Y, X) and (1, W, Y, X)."""
-        import torch
-
-        others = orders.others[0] * self._turn.conj()[:, None, None]
-        frames, first = [], 0
-        for matrix in self._mixing:
-            count = (matrix.shape[1] - 1) // 2
-            pairs = torch.view_as_real(others[first : first + count]).movedim(-1, 1)
-            terms = torch.cat([orders.zero, pairs.flatten(0, 1)])
-            frames.append(torch.einsum("pc,cyx->pyx", matrix, terms))
-            first += count
-        return torch.stack(frames)
+        others = orders.others * self._turn.conj()[:, None, None]
+        if not self._there.all():
+            some = others
+            others = some.new_zeros(1, len(self._there), *some.shape[-2:])
+            others[:, self._there] = some
+        return mix(Orders(orders.zero, others), self._mixing)[0]
 
     def adjoint(self, frames: torch.Tensor, /) -> Orders:
         """Return the sums of frames, weighted by what each order adds to them."""
-        import torch
-
-        zero = sum(
-            torch.einsum("p,pyx->yx", matrix[:, 0], some)
-            for matrix, some in zip(self._mixing, frames, strict=True)
-        )
-        return Orders(
-            torch.as_tensor(zero)[None],
-            self._others([matrix.T for matrix in self._mixing], frames),
-        )
+        mean, others = separate(frames[None], self._mixing.mT)
+        return Orders(len(frames) * mean, self._turned(others))
 
     def separate(self, frames: torch.Tensor) -> Orders:
         """Return the least-squares orders of frames, D_0 averaged over the angles."""
-        return Orders(
-            self.zeros(frames).mean(dim=0)[None],
-            self._others(self._separating, frames),
-        )
+        others = separate(frames[None], self._rows).others
+        # Order 0 as `zeros` rounds it: the noise is measured on that.
+        return Orders(self.zeros(frames).mean(dim=0)[None], self._turned(others))
 
     def zeros(self, frames: torch.Tensor) -> torch.Tensor:
         """Return the least-squares order 0 of each angle, (A, Y, X)."""
         import torch
 
-        zeros = [
-            torch.einsum("p,pyx->yx", matrix[0], some)
-            for matrix, some in zip(self._separating, frames, strict=True)
-        ]
-        return torch.stack(zeros)
+        return torch.einsum("ap,apyx->ayx", self._rows[0, :, 0], frames)
 
-    def _others(
-        self, matrices: Sequence[torch.Tensor], frames: torch.Tensor
-    ) -> torch.Tensor:
-        """Return all orders but 0, (1, W, Y, X), by a matrix (C, P) an angle."""
-        import torch
+    def _turned(self, others: torch.Tensor) -> torch.Tensor:
+        """Return the orders that there are, their phases counted from the origin."""
+        if not self._there.all():
+            others = others[:, self._there]
+        return others * self._turn[:, None, None]
 
-        others = [frames.new_zeros(0, *frames.shape[-2:], dtype=torch.complex64)]
-        for matrix, some in zip(matrices, frames, strict=True):
-            terms = torch.einsum("cp,pyx->cyx", matrix[1:], some)
-            others.append(torch.complex(terms[::2], terms[1::2]))
-        return (torch.cat(others) * self._turn[:, None, None])[None]
+
+def _matrices(
+    angles: Sequence[AngleOrders], phases: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return rows (1, A, 1 + 2 N, P) and mixing matrices (1, A, P, 1 + 2 N).
+
+    N is the largest number of orders of an angle: those that others lack are 0.
+    """
+    columns = 1 + 2 * max(len(angle.used) for angle in angles)
+    rows = np.zeros((1, len(angles), columns, phases))
+    mixing = np.zeros((1, len(angles), phases, columns))
+    mixing[..., 0] = 1
+    for number, angle in enumerate(angles):
+        filled = 1 + 2 * len(angle.used)
+        rows[0, number, :filled] = angle.order_rows(phases)
+        if angle.used:
+            waves = [wave.phases_rad for wave in angle.used]
+            mixing[0, number, :, :filled] = mixing_matrix(waves)
+    return rows, mixing
