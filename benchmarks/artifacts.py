@@ -23,10 +23,10 @@ from napari_dps.methods.artifacts.network import noise_level
 from napari_dps.metrics.reference import psnr_db, ssim
 from napari_dps.physics.canonical import CANONICAL_OPTICS
 from napari_dps.stages.artifacts import STAGE, ArtifactsParameters
-from napari_dps.train.artifacts_data import held_out_cases, held_out_pairs
-from napari_dps.train.artifacts_faults import KINDS
-from napari_dps.train.artifacts_pairs import Pair, make_pair
-from napari_dps.train.artifacts_scenes import PairSettings, draw_scene
+from napari_dps.train.artifacts.data import held_out_cases, held_out_pairs
+from napari_dps.train.artifacts.faults import KINDS
+from napari_dps.train.artifacts.pairs import Pair, make_pair
+from napari_dps.train.artifacts.scenes import PairSettings, draw_scene
 
 Image = np.ndarray
 Method = Callable[[Image], Image]

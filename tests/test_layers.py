@@ -119,7 +119,6 @@ LONG_MODULES = {
     "_qt/bridge/layers.py",
     "_qt/docks/compare.py",
     "physics/sim/estimate.py",
-    "train/denoise_simulation.py",
 }
 """Still to be split; none may be added."""
 
@@ -128,11 +127,8 @@ LONG_FUNCTIONS = {
     "batch/work.py:_result",
     "cli/run.py:configure",
     "cli/train.py:configure",
-    "cli/train.py:execute",
     "methods/sim/patterns.py:find_patterns",
     "physics/sim/estimate.py:use",
-    "train/adapt.py:_fields",
-    "train/denoise_simulation.py:simulate_stacks",
 }
 """Still to be split, but for three at most that are lists; none may be added."""
 

@@ -10,7 +10,7 @@ import tifffile
 import tomli_w
 
 from napari_dps.nets.checkpoint import load_checkpoint
-from napari_dps.train.dps import DpsRecipe
+from napari_dps.train.dps.task import DpsRecipe
 from napari_dps.train.recipe import load_recipe
 
 CPU = ["--accelerator", "cpu", "--threads", "1"]

@@ -13,8 +13,8 @@ from napari_dps.core.context import Context
 from napari_dps.metrics.reference import psnr_db, ssim
 from napari_dps.physics.canonical import CANONICAL_OPTICS
 from napari_dps.stages.artifacts import STAGE, ArtifactsParameters
-from napari_dps.train.artifacts_pairs import Pair, make_pair
-from napari_dps.train.artifacts_scenes import PairSettings, draw_scene
+from napari_dps.train.artifacts.pairs import Pair, make_pair
+from napari_dps.train.artifacts.scenes import PairSettings, draw_scene
 
 CPU = torch.device("cpu")
 

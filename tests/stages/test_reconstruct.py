@@ -240,8 +240,8 @@ def test_network_keeps_brightness_in_focus_and_leaves_out_the_haze(haze):
 
 
 def test_layouts_of_the_network_are_those_it_was_trained_on():
-    denoise_simulation = pytest.importorskip("napari_dps.train.denoise_simulation")
-    lit = {(k.angles, k.phases) for k in denoise_simulation.LAYOUTS if k.waves}
+    patterns = pytest.importorskip("napari_dps.train.denoise.patterns")
+    lit = {(k.angles, k.phases) for k in patterns.LAYOUTS if k.waves}
     assert set(TRAINED_LAYOUTS) == lit
 
 

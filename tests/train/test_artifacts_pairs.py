@@ -11,25 +11,25 @@ import tifffile
 from napari_dps.core.progress import finish
 from napari_dps.methods.artifacts.network import noise_level
 from napari_dps.metrics.reference import psnr_db
-from napari_dps.train.artifacts_data import (
+from napari_dps.train.artifacts.data import (
     KIND_NAMES,
     STRUCTURE_NAMES,
     PairBank,
     as_bank,
-    bank_folder,
     build_pairs_steps,
     draw_pairs_batch,
     held_out_cases,
     held_out_pairs,
+    pairs_bank,
     whole_batch,
 )
-from napari_dps.train.artifacts_faults import (
+from napari_dps.train.artifacts.faults import (
     HELD_OUT_KINDS,
     HELD_OUT_MIXTURES,
     KINDS,
 )
-from napari_dps.train.artifacts_pairs import draw_kinds, draw_pairs, make_pair
-from napari_dps.train.artifacts_scenes import (
+from napari_dps.train.artifacts.pairs import draw_kinds, draw_pairs, make_pair
+from napari_dps.train.artifacts.scenes import (
     REAL,
     PairSettings,
     Scene,
@@ -37,7 +37,7 @@ from napari_dps.train.artifacts_scenes import (
     enlarge_object,
     plant,
 )
-from napari_dps.train.simulation import HELD_OUT_CLASSES
+from napari_dps.train.objects import HELD_OUT_CLASSES
 from napari_dps.train.task import Sources
 
 SMALL = PairSettings(fields=2, variants=2, field_px=40, haze=0.0)
@@ -122,7 +122,7 @@ def test_real_image_is_enlarged_to_the_side_wanted(side: int) -> None:
 def test_bank_is_made_once_and_read_again(tmp_path: Path) -> None:
     sources = Sources(tmp_path)
     bank = finish(build_pairs_steps(sources, SMALL))
-    (file,) = bank_folder(tmp_path, SMALL, None).glob("*.npz")
+    (file,) = pairs_bank(SMALL).folder(tmp_path).glob("*.npz")
     made = file.stat().st_mtime_ns
     again = finish(build_pairs_steps(sources, SMALL))
     assert file.stat().st_mtime_ns == made

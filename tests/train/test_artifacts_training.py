@@ -13,7 +13,15 @@ from napari_dps.core.progress import finish
 from napari_dps.nets.artifact_remover import ArtifactRemover
 from napari_dps.nets.checkpoint import load_checkpoint
 from napari_dps.nets.vgg import VGG16, Classifier
-from napari_dps.train.artifacts import (
+from napari_dps.train.artifacts.data import (
+    PairBank,
+    as_bank,
+    held_out_pairs,
+    whole_batch,
+)
+from napari_dps.train.artifacts.pairs import draw_pairs
+from napari_dps.train.artifacts.scenes import PairSettings
+from napari_dps.train.artifacts.task import (
     ArtifactsRecipe,
     ArtifactsTask,
     PerceptualLoss,
@@ -21,15 +29,7 @@ from napari_dps.train.artifacts import (
     relative_error,
     score,
 )
-from napari_dps.train.artifacts_data import (
-    PairBank,
-    as_bank,
-    held_out_pairs,
-    whole_batch,
-)
-from napari_dps.train.artifacts_pairs import draw_pairs
-from napari_dps.train.artifacts_scenes import PairSettings
-from napari_dps.train.features import (
+from napari_dps.train.features.task import (
     SCORES,
     FeaturesRecipe,
     FeaturesTask,

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from napari_dps.core import InputError, finish
+from napari_dps.core import InputError, Pattern, PatternOrder, finish
+from napari_dps.methods.sim.orders import StackOrders, Zoom
 from napari_dps.nets.checkpoint import load_checkpoint
-from napari_dps.train import denoise as training
-from napari_dps.train.denoise import DenoiseRecipe, DenoiseTask, make_batch, score
-from napari_dps.train.denoise_simulation import (
-    LAYOUTS,
-    MARGIN_PX,
-    DenoiseData,
-    Layout,
-    build_objects_steps,
-    draw_layout,
+from napari_dps.physics.sim.separate import mixing_matrix
+from napari_dps.train.denoise import task as training
+from napari_dps.train.denoise import validation
+from napari_dps.train.denoise.batch import make_batch
+from napari_dps.train.denoise.objects import (
+    OBJECT_SETTINGS,
     draw_object,
     draw_objects,
-    mix,
-    separate,
-    simulate_stacks,
+    objects_bank,
 )
+from napari_dps.train.denoise.patterns import LAYOUTS, Layout, Waves, draw_layout
+from napari_dps.train.denoise.settings import DenoiseData
+from napari_dps.train.denoise.simulation import MARGIN_PX, simulate_stacks
+from napari_dps.train.denoise.task import DenoiseRecipe, DenoiseTask
+from napari_dps.train.denoise.validation import score, validation_batches
+from napari_dps.train.objects import HELD_OUT_CLASSES, TRAINING_CLASSES
 from napari_dps.train.recipe import load_recipe
-from napari_dps.train.simulation import HELD_OUT_CLASSES, TRAINING_CLASSES
 from napari_dps.train.trainer import train_steps
 
 DATA = DenoiseData(objects=4, object_px=112)
@@ -70,18 +73,62 @@ def test_frames_have_photon_noise_about_their_expectation(objects, layout):
 @pytest.mark.parametrize("layout", [k for k in LAYOUTS if k.waves], ids=str)
 def test_orders_of_expected_frames_mix_to_them_with_exact_patterns(objects, layout):
     stacks = stacks_of(objects, layout, exact=True)
-    orders, weights, gain = separate(stacks.clean, stacks.mixing)
-    again = mix(orders, stacks.mixing)
+    orders, weights, gain = stacks.separate(stacks.clean)
+    again = stacks.mix(orders)
     peak = float(stacks.clean.max())
     torch.testing.assert_close(again, stacks.clean, atol=2e-3 * peak, rtol=0)
     assert weights.shape == stacks.modulation.shape
     assert bool((gain < 1).all())
 
 
+@pytest.mark.parametrize("phases", [3, 5])
+def test_orders_of_a_batch_are_those_of_each_stack_alone(objects, phases):
+    layout = Layout(3, phases, phases // 2)
+    stacks = stacks_of(objects, layout)
+    patterns, told = [], []
+    rng = np.random.default_rng(0)
+    for angle in range(3):
+        first = rng.uniform(0, 360)
+        orders = [
+            PatternOrder(
+                order=n,
+                period_nm=400 / n,
+                angle_deg=100 + 30 * angle,
+                modulation=0.5,
+            )
+            for n in range(1, layout.waves + 1)
+        ]
+        degrees = tuple((first + 360 / phases * np.arange(phases)).tolist())
+        patterns.append(Pattern(angle_index=angle, phases_deg=degrees, orders=orders))
+        told.append([n * np.radians(degrees) for n in range(1, layout.waves + 1)])
+    waves = Waves(np.empty(0), np.array([told]), np.empty(0))
+    for angle, matrix in enumerate(waves.mixing[0]):
+        np.testing.assert_array_equal(matrix, mixing_matrix(told[angle]))
+    alone = StackOrders(patterns, 65.0, Zoom(1, 1), phases, torch.device("cpu"))
+    mixing = torch.from_numpy(waves.mixing.astype(np.float32)).expand(3, -1, -1, -1)
+    batch = replace(stacks, mixing=mixing)
+    orders, weights, gain = batch.separate(stacks.frames)
+    mixed = batch.mix(orders)
+    peak = float(stacks.frames.max())
+    for n, frames in enumerate(stacks.frames):
+        one = alone.mixing.separate(frames)
+        torch.testing.assert_close(
+            orders.zero[n], one.zero[0], atol=1e-5 * peak, rtol=0
+        )
+        torch.testing.assert_close(
+            orders.others[n], one.others[0], atol=1e-5 * peak, rtol=0
+        )
+        torch.testing.assert_close(
+            mixed[n], alone.mixing.forward(one), atol=1e-5 * peak, rtol=0
+        )
+        torch.testing.assert_close(weights[n], alone.weights[0], rtol=1e-5, atol=0)
+        assert float(gain[n]) == pytest.approx(alone.zero_noise, rel=1e-5)
+
+
 def test_noise_of_order_zero_is_told_rightly(objects):
     stacks = stacks_of(objects, photons=np.full(3, 200.0), exact=True)
-    noisy, _, gain = separate(stacks.frames, stacks.mixing)
-    clean, _, _ = separate(stacks.clean, stacks.mixing)
+    noisy, _, gain = stacks.separate(stacks.frames)
+    clean, _, _ = stacks.separate(stacks.clean)
     sigma = (noisy.zero - clean.zero).flatten(1).std(dim=1)
     torch.testing.assert_close(sigma, stacks.noise * gain, rtol=0.25, atol=0)
 
@@ -116,8 +163,9 @@ def _recipe(**changes: object) -> DenoiseRecipe:
 
 @pytest.fixture
 def small_validation(monkeypatch):
-    monkeypatch.setattr(training, "VALIDATION_PX", 32)
-    monkeypatch.setattr(training, "VALIDATION_PHOTONS", (50.0, 1000.0))
+    monkeypatch.setattr(validation, "VALIDATION_PX", 32)
+    for module in (training, validation):
+        monkeypatch.setattr(module, "VALIDATION_PHOTONS", (50.0, 1000.0))
 
 
 def _weights(folder):
@@ -146,7 +194,7 @@ def test_resumed_training_ends_with_identical_weights(tmp_path, objects):
 
 @pytest.mark.usefixtures("small_validation")
 def test_expected_frames_score_better_than_noisy_ones(objects):
-    batches = training.validation_batches(DATA)
+    batches = validation_batches(DATA)
     noisy = score(batches, None)
     assert noisy["wiener_1000"] > noisy["wiener_50"] + 3
     assert noisy["frames_1000"] > noisy["frames_50"] + 3
@@ -179,14 +227,22 @@ def test_loss_falls_with_the_error_and_names_its_terms(objects):
     assert float(good["loss"]) == pytest.approx(parts, rel=1e-5)
 
 
-def test_bank_is_read_again(tmp_path):
-    data = DATA.model_copy(update={"objects": 2, "object_px": 64})
-    first = finish(build_objects_steps(tmp_path, data, None))
-    times = [file.stat().st_mtime_ns for file in tmp_path.rglob("*.npy")]
-    again = finish(build_objects_steps(tmp_path, data, None))
-    assert first.shape == (2, 64, 64)
-    assert np.array_equal(first, again)
-    assert [file.stat().st_mtime_ns for file in tmp_path.rglob("*.npy")] == times
+def _changed(value):
+    """Return another allowed value of a setting."""
+    if isinstance(value, tuple):
+        return tuple(0.7 * v + 0.02 for v in value)
+    return value + 16 if isinstance(value, int) else 0.7 * value + 0.02
+
+
+@pytest.mark.parametrize("name", list(DenoiseData.model_fields))
+def test_key_of_the_bank_changes_with_what_changes_the_objects(name):
+    data = DATA.model_copy(update={"object_px": 64, "mixed": 0.5})
+    other = data.model_copy(update={name: _changed(getattr(data, name))})
+    drawn = [[draw_object(d, index) for index in range(6)] for d in (data, other)]
+    same = all(np.array_equal(a, b) for a, b in zip(*drawn, strict=True))
+    keys_agree = objects_bank(data).key == objects_bank(other).key
+    assert keys_agree == (name not in OBJECT_SETTINGS)
+    assert same or not keys_agree
 
 
 def test_unknown_recipe_is_refused():

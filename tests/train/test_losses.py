@@ -11,15 +11,15 @@ import torch
 from napari_dps.core import InputError
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
 from napari_dps.physics.otf import otf_2d
-from napari_dps.train.data import Batch
-from napari_dps.train.losses import (
+from napari_dps.train.dps.data import Batch
+from napari_dps.train.dps.losses import (
     ImageFormation,
     LossWeights,
     Objective,
     hessian_loss,
     poisson_loss,
-    ssim_loss,
 )
+from napari_dps.train.losses import ssim_loss
 
 
 def test_image_formation_passes_its_otf_for_a_cosine():

@@ -19,20 +19,21 @@ from napari_dps.nets.checkpoint import load_checkpoint, save_checkpoint, shipped
 from napari_dps.nets.res_unet import SimDenoiser
 from napari_dps.stages import denoise
 from napari_dps.stages.denoise import DenoiseParameters
-from napari_dps.train import denoise as denoise_training
-from napari_dps.train import sim as training
-from napari_dps.train.denoise import network_input
-from napari_dps.train.denoise_simulation import (
-    LAYOUTS,
-    MARGIN_PX,
-    DenoiseData,
-    Layout,
-    draw_object,
-    draw_objects,
-    simulate_stacks,
-)
+from napari_dps.train.denoise import validation
+from napari_dps.train.denoise.batch import network_input
+from napari_dps.train.denoise.objects import draw_object, draw_objects
+from napari_dps.train.denoise.patterns import LAYOUTS, Layout
+from napari_dps.train.denoise.settings import DenoiseData
+from napari_dps.train.denoise.simulation import MARGIN_PX, simulate_stacks
 from napari_dps.train.recipe import load_recipe
-from napari_dps.train.sim import SimRecipe, SimTask, denoised, make_batch, prepare_task
+from napari_dps.train.sim import task as training
+from napari_dps.train.sim.task import (
+    SimRecipe,
+    SimTask,
+    denoised,
+    make_batch,
+    prepare_task,
+)
 from napari_dps.train.task import Sources
 from napari_dps.train.trainer import train_steps
 
@@ -171,8 +172,8 @@ def test_loss_falls_with_the_error_and_names_its_terms(objects, tmp_path):
 
 
 def test_short_training_leaves_weights_that_load(objects, tmp_path, monkeypatch):
-    monkeypatch.setattr(denoise_training, "VALIDATION_PX", 32)
-    for module in (denoise_training, training):
+    monkeypatch.setattr(validation, "VALIDATION_PX", 32)
+    for module in (validation, training):
         monkeypatch.setattr(module, "VALIDATION_PHOTONS", (50.0, 1000.0))
     task = small_task(objects, tmp_path)
     best = finish(train_steps(task, tmp_path / "out", accelerator="cpu"))

@@ -7,16 +7,15 @@ import pytest
 import torch
 
 from napari_dps.methods.dps.input import OUTPUT_WIDTH
-from napari_dps.train.losses import ImageFormation
-from napari_dps.train.simulation import (
-    HELD_OUT_CLASSES,
-    TRAINING_CLASSES,
+from napari_dps.train.dps.losses import ImageFormation
+from napari_dps.train.dps.simulation import (
     DataSettings,
     FieldConditions,
     draw_emitters,
     draw_field,
     record_field,
 )
+from napari_dps.train.objects import HELD_OUT_CLASSES, TRAINING_CLASSES
 
 SETTINGS = DataSettings(field_px=32)
 

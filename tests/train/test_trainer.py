@@ -11,15 +11,16 @@ import torch
 from napari_dps.core import InputError
 from napari_dps.core.progress import finish
 from napari_dps.nets.checkpoint import load_checkpoint
-from napari_dps.train.data import (
+from napari_dps.train.dps.data import (
     Fields,
-    build_bank_steps,
+    build_fields_steps,
     draw_batch,
     prepare_field,
 )
-from napari_dps.train.dps import DpsRecipe, DpsTask
+from napari_dps.train.dps.simulation import DataSettings, draw_field
+from napari_dps.train.dps.task import DpsRecipe, DpsTask
 from napari_dps.train.recipe import load_recipe
-from napari_dps.train.simulation import DataSettings, draw_field
+from napari_dps.train.task import Sources
 from napari_dps.train.trainer import _moving_average, train_steps
 
 DATA = DataSettings(fields=6, field_px=32)
@@ -126,12 +127,12 @@ def test_patches_of_a_batch_cover_the_same_place(training):
 
 def test_bank_is_read_again_and_can_be_shortened(tmp_path):
     data = DataSettings(fields=3, field_px=16)
-    first = finish(build_bank_steps(tmp_path, data, (1,)))
+    first = finish(build_fields_steps(Sources(tmp_path), data, (1,)))
     assert first.image.shape == (3, 16, 16)
     files = sorted(tmp_path.rglob("*.npz"))
     before = [file.stat().st_mtime_ns for file in files]
     fewer = data.model_copy(update={"fields": 2})
-    second = finish(build_bank_steps(tmp_path, fewer, (1,)))
+    second = finish(build_fields_steps(Sources(tmp_path), fewer, (1,)))
     assert np.array_equal(first.image[:2], second.image)
     assert [file.stat().st_mtime_ns for file in files] == before
 

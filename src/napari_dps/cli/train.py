@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -15,34 +14,8 @@ from napari_dps import io
 from napari_dps.cli import arguments, console
 from napari_dps.core import ImageStack, InputError, Optics
 from napari_dps.pipeline import Settings
+from napari_dps.train.models import MODELS
 
-
-class Model(NamedTuple):
-    """A model that can be trained.
-
-    Attributes
-    ----------
-    module : str
-        Of `napari_dps.train`; its ``prepare_task(name, sources)`` yields `Progress` and
-        returns the `napari_dps.train.task.Task` of a recipe.
-    recipe : str
-        Taken when none is named.
-    """
-
-    module: str
-    recipe: str
-
-
-MODELS = {
-    "artifacts": Model("artifacts", "artifacts"),
-    "denoise": Model("denoise", "denoise"),
-    "dps": Model("dps", "hybrid"),
-    "features": Model("features", "features"),
-    "sim": Model("sim", "sim"),
-}
-
-ADAPTING = "adapt"
-"""Recipe of dps that is taken for images."""
 _NEEDED = ("lightning_fabric", "pytorch_msssim")
 
 
@@ -95,6 +68,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=["auto", "cpu", "gpu", "mps"],
         help="what to compute on (default: auto)",
     )
+    _configure_numbers(parser)
+    parser.add_argument(
+        "--fresh", action="store_true", help="start over, do not resume"
+    )
+    arguments.add_model(parser, Optics, "optics", title="optics of the images")
+
+
+def _configure_numbers(parser: argparse.ArgumentParser) -> None:
     for name, default, text in (
         ("--devices", 1, "devices"),
         ("--workers", 1, "processes that simulate"),
@@ -108,25 +89,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
             metavar="N",
             help=f"{text} (default: {default})",
         )
-    parser.add_argument(
-        "--fresh", action="store_true", help="start over, do not resume"
-    )
-    arguments.add_model(parser, Optics, "optics", title="optics of the images")
 
 
 def execute(options: argparse.Namespace) -> int:
     """Simulate the data, train, and print the scores."""
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        raise InputError(
-            f"training needs {', '.join(missing)}: pip install 'napari-dps[train]'"
-        )
-    for name, least in (("devices", 1), ("workers", 1), ("threads", 0), ("stop_at", 0)):
-        if getattr(options, name) < least:
-            option = f"--{name.replace('_', '-')}"
-            raise InputError(
-                option, got=getattr(options, name), allowed=f"{least} or more"
-            )
+    _check(options)
     import torch
 
     from napari_dps.train.task import Sources
@@ -143,8 +110,9 @@ def execute(options: argparse.Namespace) -> int:
         tuple(_images(options)),
         options.init,
     )
-    prepare = import_module(f"napari_dps.train.{model.module}").prepare_task
-    recipe = options.recipe or (ADAPTING if sources.images else model.recipe)
+    prepare = import_module(model.module).prepare_task
+    usual = model.recipe_for_images if sources.images else model.recipe
+    recipe = options.recipe or usual
     task = console.track(prepare(recipe, sources), "data")
     steps = train_steps(
         task,
@@ -162,15 +130,33 @@ def execute(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check(options: argparse.Namespace) -> None:
+    """Refuse what cannot be trained with."""
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f"training needs {', '.join(missing)}: pip install 'napari-dps[train]'"
+        )
+    for name, least in (("devices", 1), ("workers", 1), ("threads", 0), ("stop_at", 0)):
+        if getattr(options, name) < least:
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(
+                option, got=getattr(options, name), allowed=f"{least} or more"
+            )
+
+
 def _images(options: argparse.Namespace) -> Iterator[ImageStack]:
     """Read the images to train on."""
     if not options.images:
         if options.init:
             raise InputError("--init needs --images")
         return
-    if options.model != "dps":
+    able = [name for name, model in MODELS.items() if model.recipe_for_images]
+    if options.model not in able:
         raise InputError(
-            "--images: model", got=options.model, allowed="dps, which needs no truth"
+            "--images: model",
+            got=options.model,
+            allowed=f"{', '.join(able)}, which needs no truth",
         )
     settings = Settings.from_tables({"optics": arguments.values_of(options, "optics")})
     for path in options.images:

@@ -1,1 +1,1 @@
-"""Training: data, losses, the loop and its evaluation (extra ``train``)."""
+"""Training: a folder a model, and what they share (extra ``train``)."""

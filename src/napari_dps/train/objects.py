@@ -1,8 +1,8 @@
-"""Real images as objects to simulate from, beside the drawn structures."""
+"""What is simulated: drawn structures, and real images."""
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +11,24 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_dps.core import InputError
+from napari_dps.io.content import content_hash
+from napari_dps.physics.phantoms import StructureId
+
+TRAINING_CLASSES: dict[StructureId, float] = {
+    "microtubules": 2.0,
+    "actin": 2.0,
+    "er": 2.0,
+    "vesicles": 1.5,
+    "clathrin": 1.5,
+    "beads": 1.0,
+    "line_pairs": 1.2,
+    "point_pairs": 1.0,
+    "gratings": 1.0,
+    "star": 0.5,
+}
+"""Structures that are trained on, and how often relative to one another."""
+HELD_OUT_CLASSES: tuple[StructureId, ...] = ("nuclear_pores", "mitochondria", "glyphs")
+"""Never trained on: they decide which checkpoint is best."""
 
 VALIDATION_EVERY = 5
 """Images 0, 5, 10, … of every file are for validation: the same numbers in all files,
@@ -23,7 +41,6 @@ _TINY = 1e-9
 Split = Literal["train", "validation"]
 
 
-@cache
 def load_objects(folder: Path, split: Split) -> tuple[NDArray[np.float32], ...]:
     """Read a folder of TIFF stacks of sharp images, for example SIM reconstructions.
 
@@ -45,11 +62,45 @@ def load_objects(folder: Path, split: Split) -> tuple[NDArray[np.float32], ...]:
     InputError
         If the folder holds no such file, or one cannot be read.
     """
+    # Read once, and again when a file was changed.
+    stamps = tuple((p, p.stat().st_mtime_ns, p.stat().st_size) for p in _files(folder))
+    return _load(stamps, split)
+
+
+def objects_key(folder: Path | None) -> list[str]:
+    """Return the hashes of the files of a folder, in the order they are read.
+
+    Parameters
+    ----------
+    folder : Path or None
+        As for `load_objects`; None: no images.
+
+    Returns
+    -------
+    list of str
+        The names of the files play no part but for the order.
+
+    Raises
+    ------
+    InputError
+        As `load_objects`.
+    """
+    return [] if folder is None else [content_hash(path) for path in _files(folder)]
+
+
+def _files(folder: Path) -> list[Path]:
     paths = sorted(folder.glob("*.tif")) + sorted(folder.glob("*.tiff"))
     if not paths:
         raise InputError(f"no .tif files of objects in {folder.name}")
+    return paths
+
+
+@lru_cache(maxsize=2)
+def _load(
+    stamps: tuple[tuple[Path, int, int], ...], split: Split
+) -> tuple[NDArray[np.float32], ...]:
     chosen = []
-    for path in paths:
+    for path, *_ in stamps:
         for number, image in enumerate(_images(path)):
             held_out = number % VALIDATION_EVERY == 0
             if held_out == (split == "validation"):

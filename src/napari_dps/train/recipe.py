@@ -22,8 +22,8 @@ class Recipe(BaseModel):
         For people and file names.
     seed : int
         Of the first weights and of the batches; the data may have their own.
-    steps, batch, patch_px : int
-        Steps, patches in a step, and their edge in px.
+    steps, batch : int
+        Steps, and what is drawn for each: patches, images, stacks.
     learning_rate, weight_decay, warmup : float, float, int
         AdamW; the rate rises over ``warmup`` steps and falls as a cosine to 1 %.
     ema : float
@@ -42,12 +42,23 @@ class Recipe(BaseModel):
     seed: int = Field(default=1, ge=0)
     steps: int = Field(ge=1)
     batch: int = Field(ge=1)
-    patch_px: int = Field(ge=16)
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     warmup: int = Field(ge=0)
     ema: float = Field(ge=0, lt=1)
     validate_every: int = Field(ge=1)
+
+
+class PatchRecipe(Recipe):
+    """A recipe whose batches are patches of images.
+
+    Attributes
+    ----------
+    patch_px : int
+        Edge of the patches in px.
+    """
+
+    patch_px: int = Field(ge=16)
 
 
 R = TypeVar("R", bound=Recipe)
@@ -59,7 +70,7 @@ def load_recipe(kind: type[R], name: str) -> R:
     Parameters
     ----------
     kind : type of Recipe
-        The model to train, for example `napari_dps.train.dps.DpsRecipe`.
+        The model to train, for example `napari_dps.train.dps.task.DpsRecipe`.
     name : str
         Of a shipped recipe of that model, or a file name ending in ``.toml``.
 
@@ -74,7 +85,7 @@ def load_recipe(kind: type[R], name: str) -> R:
 
     Examples
     --------
-    >>> from napari_dps.train.dps import DpsRecipe
+    >>> from napari_dps.train.dps.task import DpsRecipe
     >>> load_recipe(DpsRecipe, "paper").loss.hessian
     0.01
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import time
 from collections.abc import Generator
@@ -102,7 +103,7 @@ def learning_rate(recipe: Recipe, step: int) -> float:
 
     Examples
     --------
-    >>> from napari_dps.train.dps import DpsRecipe
+    >>> from napari_dps.train.dps.task import DpsRecipe
     >>> from napari_dps.train.recipe import load_recipe
     >>> recipe = load_recipe(DpsRecipe, "paper")
     >>> rates = [learning_rate(recipe, step) for step in (24, 50, recipe.steps)]
@@ -215,7 +216,7 @@ def _load_state(
         saved = torch.load(path, map_location=device, weights_only=True)
     except Exception as problem:
         raise InputError(f"{path.name} is not the state of a training") from problem
-    if saved["recipe"] != recipe.model_dump_json():
+    if json.loads(saved["recipe"]) != recipe.model_dump(mode="json"):
         raise InputError(
             f"{path.parent.name} holds a training of another recipe; "
             "choose another folder or do not resume"

@@ -1,9 +1,7 @@
-"""A bank of pairs on disk, what the network is given of them, and batches."""
+"""Pairs of a bank, what the network is given of them, and batches."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Generator
 from dataclasses import dataclass
 from functools import partial
@@ -15,15 +13,16 @@ from numpy.typing import NDArray
 
 from napari_dps.core import Progress
 from napari_dps.methods.artifacts.network import network_input
-from napari_dps.train.artifacts_faults import (
+from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
+from napari_dps.train.artifacts.faults import (
     HELD_OUT_KINDS,
     HELD_OUT_MIXTURES,
     KINDS,
 )
-from napari_dps.train.artifacts_pairs import Pair, draw_pairs, make_pair
-from napari_dps.train.artifacts_scenes import REAL, PairSettings, draw_scene
-from napari_dps.train.data import map_shards
-from napari_dps.train.simulation import HELD_OUT_CLASSES, TRAINING_CLASSES
+from napari_dps.train.artifacts.pairs import Pair, draw_pairs, make_pair
+from napari_dps.train.artifacts.scenes import REAL, PairSettings, draw_scene
+from napari_dps.train.bank import Arrays, Bank, bank_steps
+from napari_dps.train.objects import HELD_OUT_CLASSES, TRAINING_CLASSES, objects_key
 from napari_dps.train.task import Sources
 
 STRUCTURE_NAMES: tuple[str, ...] = (*TRAINING_CLASSES, REAL)
@@ -32,13 +31,15 @@ KIND_NAMES: tuple[str, ...] = tuple(KINDS)
 """Labels of the artefacts."""
 NOISE_EDGES = (0.003, 0.01, 0.03)
 """Noise over full scale between the labels of the noise level."""
+_VERSION = 1
+"""Raised when the same settings draw other pairs, or their scale changes."""
 _SHARD = 50
 """Objects in a file of the bank."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairBank:
-    """Pairs in the scale of `napari_dps.methods.artifacts.network.network_input`.
+    """Pairs in the scale of `methods.artifacts.network.network_input`.
 
     Attributes
     ----------
@@ -113,13 +114,37 @@ def as_bank(pairs: list[Pair]) -> PairBank:
     )
 
 
-def bank_folder(root: Path, settings: PairSettings, objects: Path | None) -> Path:
-    """Return the folder of a bank: its name tells its settings, but for the size."""
-    files = [] if objects is None else sorted(objects.iterdir())
-    drawn = settings.model_dump(exclude={"fields"})
-    real = [(file.name, file.stat().st_size) for file in files]
-    told = json.dumps([drawn, STRUCTURE_NAMES, KIND_NAMES, real])
-    return root / f"pairs-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+def pairs_bank(settings: PairSettings, objects: Path | None = None) -> Bank:
+    """Return the bank of pairs.
+
+    Parameters
+    ----------
+    settings : PairSettings
+        What to make.
+    objects : Path, optional
+        Folder of real images to use as objects; see `objects.load_objects`.
+
+    Returns
+    -------
+    Bank
+        Of the arrays of `PairBank`.
+    """
+    return Bank(
+        "pairs",
+        partial(_drawn, settings, objects),
+        {
+            "version": _VERSION,
+            "settings": settings.model_dump(mode="json", exclude={"fields"}),
+            "classes": TRAINING_CLASSES,
+            "structures": STRUCTURE_NAMES,
+            "kinds": KIND_NAMES,
+            "mixtures": HELD_OUT_MIXTURES,
+            "cutoff_per_pixel": CANONICAL_CUTOFF_PER_PIXEL,
+            "objects": objects_key(objects),
+        },
+        _SHARD,
+        rows=settings.variants,
+    )
 
 
 def build_pairs_steps(
@@ -144,17 +169,9 @@ def build_pairs_steps(
     PairBank
         Those of an object follow one another.
     """
-    folder = bank_folder(sources.bank, settings, sources.objects)
-    folder.mkdir(parents=True, exist_ok=True)
-    starts = range(0, settings.fields, _SHARD)
-    make = partial(_make_shard, folder, settings, sources.objects)
-    for done, _ in enumerate(map_shards(make, starts, sources.workers), 1):
-        yield Progress(done, len(starts), "Simulating pairs")
-    shards = [np.load(_shard_file(folder, start)) for start in starts]
-    names = PairBank.__slots__
-    whole = {n: np.concatenate([s[n] for s in shards]) for n in names}
-    count = settings.fields * settings.variants
-    return PairBank(**{n: values[:count] for n, values in whole.items()})
+    bank = pairs_bank(settings, sources.objects)
+    steps = bank_steps(sources.bank, bank, settings.fields, workers=sources.workers)
+    return PairBank(**(yield from steps))
 
 
 def held_out_cases() -> tuple[tuple[str, ...], ...]:
@@ -245,21 +262,7 @@ def _as_batch(
     )
 
 
-def _shard_file(folder: Path, start: int) -> Path:
-    return folder / f"pairs-{start:06d}.npz"
-
-
-def _make_shard(
-    folder: Path, settings: PairSettings, objects: Path | None, start: int
-) -> None:
-    """Write one file of the bank, unless it is there; complete or not at all."""
-    target = _shard_file(folder, start)
-    if target.exists():
-        return
-    numbers = range(start, start + _SHARD)
-    pairs = [pair for n in numbers for pair in draw_pairs(settings, n, objects)]
-    bank = as_bank(pairs)
-    part = target.with_suffix(".part")
-    with part.open("wb") as stream:
-        np.savez(stream, **{n: getattr(bank, n) for n in bank.__slots__})
-    part.replace(target)
+def _drawn(settings: PairSettings, objects: Path | None, numbers: range) -> Arrays:
+    """Draw the pairs of objects by number."""
+    bank = as_bank([pair for n in numbers for pair in draw_pairs(settings, n, objects)])
+    return {name: getattr(bank, name) for name in bank.__slots__}

@@ -19,14 +19,14 @@ from napari_dps.physics.sim.separate import mixing_matrix
 from napari_dps.physics.sim.wiener import WienerSolver
 from napari_dps.physics.sim.wiener_weights import WienerSettings
 from napari_dps.physics.simulate import simulate_object
-from napari_dps.train.artifacts_faults import (
+from napari_dps.train.artifacts.faults import (
     HELD_OUT_KINDS,
     HELD_OUT_MIXTURES,
     KINDS,
     Faults,
     draw_ratio,
 )
-from napari_dps.train.artifacts_scenes import (
+from napari_dps.train.artifacts.scenes import (
     MARGIN_PX,
     SPARE_PX,
     Image,

@@ -18,9 +18,8 @@ from napari_dps.physics.illumination import draw_patterns
 from napari_dps.physics.phantoms import StructureId, phantom
 from napari_dps.physics.sim.wiener_weights import WienerSettings
 from napari_dps.physics.simulate_settings import SimulationSettings
-from napari_dps.train.artifacts_faults import draw_ratio
-from napari_dps.train.objects import load_objects
-from napari_dps.train.simulation import TRAINING_CLASSES
+from napari_dps.train.artifacts.faults import draw_ratio
+from napari_dps.train.objects import TRAINING_CLASSES, load_objects
 
 Image = NDArray[np.float32]
 

@@ -20,7 +20,7 @@ from napari_dps.nets.artifact_remover import ArtifactRemover
 from napari_dps.nets.checkpoint import load_checkpoint, shipped_weights
 from napari_dps.nets.vgg import VGG16, Classifier, load_torchvision_vgg16
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL, CANONICAL_OPTICS
-from napari_dps.train.artifacts_data import (
+from napari_dps.train.artifacts.data import (
     PairBank,
     PairBatch,
     as_bank,
@@ -30,8 +30,8 @@ from napari_dps.train.artifacts_data import (
     held_out_pairs,
     whole_batch,
 )
-from napari_dps.train.artifacts_scenes import PairSettings
-from napari_dps.train.recipe import Recipe, load_recipe
+from napari_dps.train.artifacts.scenes import PairSettings
+from napari_dps.train.recipe import PatchRecipe, load_recipe
 from napari_dps.train.task import Sources
 
 _LEAST_ERROR = 0.01
@@ -70,7 +70,7 @@ class RemoverLoss(BaseModel):
     pixel: float = Field(default=0.2, ge=0)
 
 
-class ArtifactsRecipe(Recipe):
+class ArtifactsRecipe(PatchRecipe):
     """A training of the artefact remover.
 
     Attributes
@@ -134,7 +134,7 @@ class ArtifactsTask:
     recipe : ArtifactsRecipe
         What to train.
     training, validation : PairBank
-        Validation in the order of `artifacts_data.held_out_pairs`.
+        Validation in the order of `data.held_out_pairs`.
     extractor : VGG16
         For the perceptual term.
     """
@@ -229,7 +229,7 @@ def score(results: list[NDArray[np.float32]], bank: PairBank) -> dict[str, float
     results : list of array (Y, X)
         One for each pair.
     bank : PairBank
-        In the order of `artifacts_data.held_out_pairs`.
+        In the order of `data.held_out_pairs`.
 
     Returns
     -------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,36 +14,22 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from napari_dps.core import Progress
-from napari_dps.methods.sim.network import DenoiserInput, denoiser_input, render
+from napari_dps.methods.sim.network import render
 from napari_dps.nets.res_unet import SimDenoiser
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
-from napari_dps.physics.sim.pattern_model import Orders, PatternModel
-from napari_dps.train.denoise_simulation import (
-    MARGIN_PX,
-    DenoiseData,
-    Layout,
-    Stacks,
-    build_objects_steps,
-    draw_stacks,
-    mix,
-    separate,
-    simulate_stacks,
-    validation_objects,
+from napari_dps.train.denoise.batch import DenoiseBatch, make_batch, scaled_frames
+from napari_dps.train.denoise.objects import build_objects_steps
+from napari_dps.train.denoise.settings import DenoiseData
+from napari_dps.train.denoise.simulation import draw_stacks
+from napari_dps.train.denoise.validation import (
+    VALIDATION_PHOTONS,
+    score,
+    validation_batches,
 )
+from napari_dps.train.denoise.wiener import wiener_images
 from napari_dps.train.losses import ssim_loss
-from napari_dps.train.recipe import Recipe, load_recipe
+from napari_dps.train.recipe import PatchRecipe, load_recipe
 from napari_dps.train.task import Sources
-
-VALIDATION_PHOTONS = (10.0, 50.0, 200.0, 1000.0)
-VALIDATION_PX = 96
-WIENER_PARAMETERS = (0.1, 0.03, 0.01, 0.003)
-"""The best of them counts, for each stack alone."""
-REFERENCE_PARAMETER = 0.01
-"""Of the Wiener image of the clean frames that all are compared with."""
-PEAK = 0.999
-"""Quantile of the reference that is full scale."""
-ATTENUATION = 0.9, 0.35
-"""Strength and width of the attenuation of the stage `reconstruct`."""
 
 
 class DenoiseNetwork(BaseModel):
@@ -82,7 +67,7 @@ class DenoiseLoss(BaseModel):
     contrast: float = Field(default=0.1, ge=0)
 
 
-class DenoiseRecipe(Recipe):
+class DenoiseRecipe(PatchRecipe):
     """A training of the denoiser."""
 
     model: ClassVar[str] = "denoise"
@@ -91,15 +76,6 @@ class DenoiseRecipe(Recipe):
     network: DenoiseNetwork
     loss: DenoiseLoss
     data: DenoiseData
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class DenoiseBatch:
-    """Simulated stacks, and what the network is given of them."""
-
-    stacks: Stacks
-    given: DenoiserInput
-    wiener_parameter: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +118,7 @@ class DenoiseTask:
         w, given, stacks = self.recipe.loss, batch.given, batch.stacks
         fine, haze = network(given.features, given.levels)
         orders = render(fine, haze, given)
-        frames, clean = mix(orders, stacks.mixing), scaled_frames(stacks.clean, given)
+        frames, clean = stacks.mix(orders), scaled_frames(stacks.clean, given)
         size = 1 / (10 ** given.levels[:, 0] + 0.01)
         error = frames - clean
         terms = {"frame": w.frame * _mean(error.abs(), size)}
@@ -200,157 +176,6 @@ class DenoiseTask:
         return score(self._validation, None)
 
 
-def make_batch(
-    stacks: Stacks, wiener_parameter: Tensor, device: torch.device
-) -> DenoiseBatch:
-    """Separate the orders of stacks and compute the network's inputs."""
-    moved = Stacks(*(getattr(stacks, n).to(device) for n in stacks.__slots__))
-    return DenoiseBatch(moved, network_input(moved), wiener_parameter.to(device))
-
-
-def network_input(stacks: Stacks) -> DenoiserInput:
-    """Separate the orders of stacks and compute what the stages give to a network."""
-    orders, weights, gain = separate(stacks.frames, stacks.mixing)
-    return denoiser_input(
-        orders,
-        wavevectors=stacks.wavevectors,
-        modulation=stacks.modulation,
-        weights=weights,
-        noise=stacks.noise * gain,
-        origin_px=(stacks.frames.shape[-1] - 1) / 2,
-    )
-
-
-def validation_batches(
-    data: DenoiseData, *, haze: bool = False
-) -> dict[float, DenoiseBatch]:
-    """Return stacks (3 × 3, exact patterns) of the held-out classes, by photons."""
-    objects = validation_objects(2 * (VALIDATION_PX + 2 * MARGIN_PX))
-    batches = {}
-    for photons in VALIDATION_PHOTONS:
-        rng = np.random.default_rng([90210, int(photons)])
-        fixed = data.model_copy(
-            update={
-                "modulation": (0.7, 0.9),
-                "wavevector": (0.7, 1.0),
-                "read_noise_e": (1.6, 1.6),
-                "background": (0.02, 0.05),
-                "haze": 1.0,
-            }
-        )
-        levels = np.full(len(objects), photons)
-        stacks = simulate_stacks(
-            objects,
-            Layout(3, 3),
-            fixed,
-            rng,
-            photons=levels,
-            exact=True,
-            haze=haze,
-        )
-        batches[photons] = make_batch(
-            stacks, torch.ones(len(objects)), torch.device("cpu")
-        )
-    return batches
-
-
-def score(batches: dict[float, DenoiseBatch], network: Any | None) -> dict[str, float]:
-    """Return PSNR and SSIM by photons, of a network or of the stacks as they are."""
-    scores: dict[str, float] = {}
-    for photons, batch in batches.items():
-        given, stacks = batch.given, batch.stacks
-        clean = scaled_frames(stacks.clean, given)
-        if network is None:
-            frames = scaled_frames(stacks.frames, given)
-        else:
-            fine, haze = network(batch)
-            frames = mix(render(fine, haze, given), stacks.mixing)
-        count = len(clean)
-        (wanted,) = wiener_images(
-            clean[None], stacks, torch.full((count,), REFERENCE_PARAMETER)
-        )
-        tries = [
-            wiener_images(frames[None], stacks, torch.full((count,), parameter))[0]
-            for parameter in WIENER_PARAMETERS
-        ]
-        rows = [
-            (
-                max(psnr(t[n], wanted[n]) for t in tries),
-                max(similarity(t[n], wanted[n]) for t in tries),
-                psnr(frames[n], clean[n]),
-            )
-            for n in range(count)
-        ]
-        for name, value in zip(
-            ("wiener", "ssim", "frames"), np.mean(rows, axis=0), strict=True
-        ):
-            scores[f"{name}_{photons:g}"] = round(float(value), 4)
-    return scores
-
-
-def wiener_images(frames: Tensor, stacks: Stacks, parameter: Tensor) -> Tensor:
-    """Return Wiener images (N, B, 2Y, 2X) of N batches of frames (N, B, A, P, Y, X)."""
-    parts = [separate(some, stacks.mixing) for some in frames]
-    side = frames.shape[-2], frames.shape[-1]
-    model = PatternModel(
-        side,
-        stacks.wavevectors,
-        stacks.modulation,
-        parts[0][1],
-        origin_px=(side[-1] - 1) / 2,
-    )
-    zero_power, others_power = model.attenuated_power(*ATTENUATION)
-    power = zero_power + others_power
-    gain = _apodisation(model) / (power + parameter[:, None, None])
-    images = []
-    for orders, _, _ in parts:
-        seen = model.adjoint(_attenuated(model, orders))
-        spectrum = torch.fft.rfft2(seen) * gain
-        images.append(torch.fft.irfft2(spectrum, s=seen.shape[-2:]))
-    return torch.stack(images)
-
-
-def scaled_frames(frames: Tensor, given: DenoiserInput) -> Tensor:
-    """Return frames (B, A, P, Y, X) less the base, over the scale."""
-    base, scale = (v[:, None, None, None, None] for v in (given.base, given.scale))
-    return (frames - base) / scale
-
-
-def _span(wanted: Tensor) -> Tensor:
-    values = wanted.flatten()
-    return torch.quantile(values, PEAK) - torch.quantile(values, 1 - PEAK)
-
-
-def psnr(image: Tensor, wanted: Tensor) -> float:
-    """Return the PSNR in dB; full scale are the quantiles of what is wanted."""
-    error = (image - wanted).square().mean()
-    return float(10 * torch.log10(_span(wanted) ** 2 / error))
-
-
-def similarity(image: Tensor, wanted: Tensor) -> float:
-    """Return the SSIM on the same scale."""
-    span = _span(wanted)
-    return 1 - float(ssim_loss((image / span)[None, None], (wanted / span)[None, None]))
-
-
-def _attenuated(model: PatternModel, orders: Orders) -> Orders:
-    """Dim the centre of every order, as `attenuated_power` counts on."""
-    strength, width = ATTENUATION
-    device = orders.zero.device
-    y, x = (torch.fft.fftfreq(n, device=device) for n in orders.zero.shape[-2:])
-    radius = torch.hypot(y[:, None], x) / model.cutoff
-    dip = 1 - strength * torch.exp(-((radius / width) ** 2) / 2)
-    zero = torch.fft.ifft2(torch.fft.fft2(orders.zero) * dip).real
-    if not orders.others.shape[1]:
-        return Orders(zero, orders.others)
-    return Orders(zero, torch.fft.ifft2(torch.fft.fft2(orders.others) * dip))
-
-
-def _apodisation(model: PatternModel) -> Tensor:
-    """Return a cosine that ends at twice the cut-off."""
-    return torch.cos(math.pi / 2 * (model.radius / 2).clamp(max=1))
-
-
 def _mean(error: Tensor, size: Tensor) -> Tensor:
     """Return the mean error, each stack's over its noise level."""
     return (error.flatten(1).mean(dim=1) * size).mean()
@@ -367,7 +192,5 @@ def _contrast_lost(frames: Tensor, clean: Tensor) -> Tensor:
 def prepare_task(name: str, sources: Sources) -> Generator[Progress, None, DenoiseTask]:
     """Read the recipe and draw the objects."""
     recipe = load_recipe(DenoiseRecipe, name)
-    objects = yield from build_objects_steps(
-        sources.bank, recipe.data, sources.objects, workers=sources.workers
-    )
+    objects = yield from build_objects_steps(sources, recipe.data)
     return DenoiseTask(recipe, objects)

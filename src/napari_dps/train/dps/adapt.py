@@ -17,14 +17,18 @@ from numpy.typing import NDArray
 from torch import nn
 
 from napari_dps.core import ImageStack, InputError, Optics, Progress
-from napari_dps.methods.dps.input import network_input_steps, within_cutoff
+from napari_dps.methods.dps.input import (
+    NetworkInput,
+    network_input_steps,
+    within_cutoff,
+)
 from napari_dps.methods.dps.methods import weights_file
 from napari_dps.methods.dps.noise import is_raw, measured_noise
 from napari_dps.methods.dps.optics import effective_optics
 from napari_dps.nets.checkpoint import Checkpoint, load_checkpoint
 from napari_dps.physics.canonical import canonical_zoom, to_canonical
-from napari_dps.train.data import as_batch, stack_fields
-from napari_dps.train.dps import DpsRecipe, DpsTask
+from napari_dps.train.dps.data import as_batch, stack_fields
+from napari_dps.train.dps.task import DpsRecipe, DpsTask
 from napari_dps.train.recipe import load_recipe
 from napari_dps.train.task import Sources
 
@@ -199,24 +203,32 @@ def _fields(
             one, recipe.rl_iterations, torch.device("cpu"), level
         )
         given = yield from steps
-        partner = within_cutoff(torch.from_numpy(other)).numpy()
-        partner = (partner - given.base) / given.scale
-        for y in range(0, height - side + 1, side):
-            for x in range(0, width - side + 1, side):
-                fine = np.s_[2 * y : 2 * (y + side), 2 * x : 2 * (x + side)]
-                coarse = np.s_[y : y + side, x : x + side]
-                features = given.features[:, fine[0], fine[1]].numpy()
-                cut.append(
-                    {
-                        "image": given.image[coarse].numpy(),
-                        "partner": partner[coarse].astype(np.float32),
-                        "features": features.astype(np.float16),
-                        "target": np.zeros((2 * side, 2 * side), np.float16),
-                        "noise": np.float32(given.noise),
-                        "base": np.float32(given.base / given.scale),
-                    }
-                )
+        cut += _parts(given, other, side)
     return cut
+
+
+def _parts(given: NetworkInput, other: Plane, side: int) -> list[dict[str, Any]]:
+    """Cut a prepared image and its partner into fields; keys as those of `Fields`."""
+    height, width = other.shape
+    partner = within_cutoff(torch.from_numpy(other)).numpy()
+    partner = (partner - given.base) / given.scale
+    parts: list[dict[str, Any]] = []
+    for y in range(0, height - side + 1, side):
+        for x in range(0, width - side + 1, side):
+            fine = np.s_[2 * y : 2 * (y + side), 2 * x : 2 * (x + side)]
+            coarse = np.s_[y : y + side, x : x + side]
+            features = given.features[:, fine[0], fine[1]].numpy()
+            parts.append(
+                {
+                    "image": given.image[coarse].numpy(),
+                    "partner": partner[coarse].astype(np.float32),
+                    "features": features.astype(np.float16),
+                    "target": np.zeros((2 * side, 2 * side), np.float16),
+                    "noise": np.float32(given.noise),
+                    "base": np.float32(given.base / given.scale),
+                }
+            )
+    return parts
 
 
 def _start(init: str | None, recipe: DpsRecipe) -> Checkpoint:

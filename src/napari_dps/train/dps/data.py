@@ -1,14 +1,10 @@
-"""A bank of prepared fields on disk, and batches drawn from it."""
+"""Prepared fields of a bank, and batches drawn from them."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +21,8 @@ from napari_dps.methods.dps.input import (
 )
 from napari_dps.methods.dps.noise import is_raw, measured_noise
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
-from napari_dps.train.objects import load_objects
-from napari_dps.train.simulation import (
-    HELD_OUT_CLASSES,
-    TRAINING_CLASSES,
+from napari_dps.train.bank import Arrays, Bank, bank_steps
+from napari_dps.train.dps.simulation import (
     DataSettings,
     FieldConditions,
     SimulatedField,
@@ -36,9 +30,18 @@ from napari_dps.train.simulation import (
     draw_field,
     record_field,
 )
+from napari_dps.train.objects import (
+    HELD_OUT_CLASSES,
+    TRAINING_CLASSES,
+    load_objects,
+    objects_key,
+)
+from napari_dps.train.task import Sources
 
 VALIDATION_PHOTONS = (40.0, 200.0, 2000.0)
 _VALIDATION_SEEDS = (0, 1)
+_VERSION = 1
+"""Raised when the same settings draw other fields, or their inputs change."""
 _SHARD = 100
 """Fields in a file of the bank."""
 
@@ -111,41 +114,52 @@ def prepare_field(field: SimulatedField, depths: Sequence[int]) -> dict[str, Any
     }
 
 
-def bank_folder(
-    root: Path,
-    settings: DataSettings,
-    depths: Sequence[int],
-    objects: Path | None = None,
-) -> Path:
-    """Return the folder of a bank: its name tells its settings, but for the size."""
-    drawn = settings.model_dump(exclude={"fields"})
-    real = sorted(file.name for file in objects.iterdir()) if objects else []
-    told = json.dumps([drawn, list(depths), TRAINING_CLASSES, OUTPUT_WIDTH, real])
-    return root / f"bank-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
-
-
-def build_bank_steps(
-    root: Path,
-    settings: DataSettings,
-    depths: Sequence[int],
-    *,
-    objects: Path | None = None,
-    workers: int = 1,
-) -> Generator[Progress, None, Fields]:
-    """Simulate and prepare the training fields, or read those that are there.
+def fields_bank(
+    settings: DataSettings, depths: Sequence[int], objects: Path | None = None
+) -> Bank:
+    """Return the bank of training fields.
 
     Parameters
     ----------
-    root : Path
-        Folder for banks; files that are complete are reused.
     settings : DataSettings
         What to simulate.
     depths : sequence of int
         Iterations of the Richardson–Lucy features.
     objects : Path, optional
         Folder of real images to use as objects; see `objects.load_objects`.
-    workers : int
-        Processes.
+
+    Returns
+    -------
+    Bank
+        Of the arrays of `Fields`.
+    """
+    return Bank(
+        "fields",
+        partial(_drawn, settings, tuple(depths), objects),
+        {
+            "version": _VERSION,
+            "settings": settings.model_dump(mode="json", exclude={"fields"}),
+            "depths": list(depths),
+            "classes": TRAINING_CLASSES,
+            "output_width": OUTPUT_WIDTH,
+            "cutoff_per_pixel": CANONICAL_CUTOFF_PER_PIXEL,
+            "objects": objects_key(objects),
+        },
+        _SHARD,
+    )
+
+
+def build_fields_steps(
+    sources: Sources, settings: DataSettings, depths: Sequence[int]
+) -> Generator[Progress, None, Fields]:
+    """Simulate and prepare the training fields, or read those that are there.
+
+    Parameters
+    ----------
+    sources : Sources
+        Folder of the banks, and of real images.
+    settings, depths
+        As for `fields_bank`.
 
     Yields
     ------
@@ -156,16 +170,9 @@ def build_bank_steps(
     -------
     Fields
     """
-    folder = bank_folder(root, settings, depths, objects)
-    folder.mkdir(parents=True, exist_ok=True)
-    starts = range(0, settings.fields, _SHARD)
-    make = partial(_make_shard, folder, settings, tuple(depths), objects)
-    for done, _ in enumerate(map_shards(make, starts, workers), 1):
-        yield Progress(done, len(starts), "Simulating training fields")
-    shards = [np.load(_shard_file(folder, start)) for start in starts]
-    names = Fields.__dataclass_fields__
-    whole = {n: np.concatenate([s[n] for s in shards]) for n in names}
-    return Fields(**{n: values[: settings.fields] for n, values in whole.items()})
+    bank = fields_bank(settings, depths, sources.objects)
+    steps = bank_steps(sources.bank, bank, settings.fields, workers=sources.workers)
+    return Fields(**(yield from steps))
 
 
 def validation_fields(depths: Sequence[int], *, field_px: int = 128) -> Fields:
@@ -260,57 +267,18 @@ def as_batch(fields: Fields, index: int) -> Batch:
     )
 
 
-def map_shards(
-    make: Callable[[int], None], starts: Iterable[int], workers: int
-) -> Iterator[None]:
-    """Make the files of a bank one after the other, or in processes.
-
-    Parameters
-    ----------
-    make : callable
-        Writes the file whose first field has the number given.
-    starts : iterable of int
-        Those numbers.
-    workers : int
-        Processes.
-
-    Yields
-    ------
-    None
-        After each file.
-    """
-    if workers == 1:
-        yield from map(make, starts)
-        return
-    # A fork of a process in which torch has started threads can hang.
-    with ProcessPoolExecutor(
-        workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
-        yield from pool.map(make, starts)
-
-
-def _shard_file(folder: Path, start: int) -> Path:
-    return folder / f"fields-{start:06d}.npz"
-
-
-def _make_shard(
-    folder: Path,
+def _drawn(
     settings: DataSettings,
     depths: tuple[int, ...],
     objects: Path | None,
-    start: int,
-) -> None:
-    """Write one file of the bank, unless it is there; complete or not at all."""
-    target = _shard_file(folder, start)
-    if target.exists():
-        return
+    numbers: range,
+) -> Arrays:
+    """Draw fields by number and prepare them."""
     real = load_objects(objects, "train") if objects else ()
-    drawn = (draw_field(settings, n, real) for n in range(start, start + _SHARD))
-    fields = stack_fields([prepare_field(field, depths) for field in drawn])
-    partial_file = target.with_suffix(".part")
-    with partial_file.open("wb") as stream:
-        np.savez(stream, **{n: getattr(fields, n) for n in fields.__slots__})
-    partial_file.replace(target)
+    fields = stack_fields(
+        [prepare_field(draw_field(settings, n, real), depths) for n in numbers]
+    )
+    return {name: getattr(fields, name) for name in fields.__slots__}
 
 
 def stack_fields(prepared: Sequence[dict[str, Any]]) -> Fields:

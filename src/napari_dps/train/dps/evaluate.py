@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from napari_dps.methods.dps.input import OUTPUT_WIDTH, change_width
 from napari_dps.metrics.reference import fit_intensity, psnr_db, ssim
-from napari_dps.train.data import VALIDATION_PHOTONS, Batch, Fields, as_batch
-from napari_dps.train.losses import SCORED_WIDTH
+from napari_dps.train.dps.data import VALIDATION_PHOTONS, Batch, Fields, as_batch
+from napari_dps.train.dps.losses import SCORED_WIDTH
 
 _PAD_PX = 16
 

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from napari_dps.core import InputError
 from napari_dps.methods.dps.input import change_width
+from napari_dps.train.losses import ssim_loss
 
 if TYPE_CHECKING:
-    from napari_dps.train.data import Batch
+    from napari_dps.train.dps.data import Batch
 
 SCORED_WIDTH = 0.5
 """Results are compared with the truth under a PSF of half the width."""
@@ -96,28 +97,6 @@ class ImageFormation(nn.Module):
     def forward(self, fine: Tensor) -> Tensor:
         """Map (N, 1, 2Y, 2X) to the image (N, 1, Y, X)."""
         return F.avg_pool2d(change_width(fine, self.output_width, 1.0), 2)
-
-
-def ssim_loss(x: Tensor, y: Tensor, *, k1: float = 0.01, k2: float = 0.03) -> Tensor:
-    """Return 1 − SSIM, full scale 1, Gaussian window of 11 px and σ = 1.5 px.
-
-    Parameters
-    ----------
-    x, y : tensor (N, 1, Y, X)
-        At least 11 px a side.
-    k1, k2 : float
-        Constants (Wang et al. 2004, doi:10.1109/TIP.2003.819861). The slides print
-        k1 = 0.001.
-
-    Returns
-    -------
-    tensor, scalar
-        0 for equal images.
-    """
-    from pytorch_msssim import ssim
-
-    similarity: Tensor = ssim(x, y, data_range=1.0, K=(k1, k2))
-    return 1 - similarity
 
 
 def hessian_loss(x: Tensor, sigma: float = 0.0) -> Tensor:

@@ -15,24 +15,9 @@ from napari_dps.methods.dps.input import OUTPUT_WIDTH
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL, CANONICAL_OPTICS
 from napari_dps.physics.otf import radial_frequency, widefield_otf
 from napari_dps.physics.phantoms import StructureId, phantom
+from napari_dps.train.objects import TRAINING_CLASSES
 
 Image = NDArray[np.float32]
-
-TRAINING_CLASSES: dict[StructureId, float] = {
-    "microtubules": 2.0,
-    "actin": 2.0,
-    "er": 2.0,
-    "vesicles": 1.5,
-    "clathrin": 1.5,
-    "beads": 1.0,
-    "line_pairs": 1.2,
-    "point_pairs": 1.0,
-    "gratings": 1.0,
-    "star": 0.5,
-}
-"""Structures that are trained on, and how often relative to one another."""
-HELD_OUT_CLASSES: tuple[StructureId, ...] = ("nuclear_pores", "mitochondria", "glyphs")
-"""Never trained on: they decide which checkpoint is best."""
 
 _MARGIN_PX = 12
 """Light comes from that far outside the field: three widths of the PSF."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -11,22 +10,18 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
-from napari_dps.core import Progress
 from napari_dps.nets.res_u_dbpn import ResUDBPN
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL, CANONICAL_OPTICS
-from napari_dps.train.data import (
+from napari_dps.train.dps.data import (
     VALIDATION_PHOTONS,
     Batch,
     Fields,
-    build_bank_steps,
     draw_batch,
-    validation_fields,
 )
-from napari_dps.train.evaluate import baselines, run_network, validate
-from napari_dps.train.losses import ImageFormation, LossWeights, Objective
-from napari_dps.train.recipe import Recipe, load_recipe
-from napari_dps.train.simulation import DataSettings
-from napari_dps.train.task import Sources
+from napari_dps.train.dps.evaluate import baselines, run_network, validate
+from napari_dps.train.dps.losses import ImageFormation, LossWeights, Objective
+from napari_dps.train.dps.simulation import DataSettings
+from napari_dps.train.recipe import PatchRecipe
 
 
 class NetworkSettings(BaseModel):
@@ -41,7 +36,7 @@ class NetworkSettings(BaseModel):
     blocks: int = Field(default=1, ge=0, le=64)
 
 
-class DpsRecipe(Recipe):
+class DpsRecipe(PatchRecipe):
     """A training of the super-resolution network.
 
     Attributes
@@ -88,7 +83,7 @@ class DpsTask:
     recipe : DpsRecipe
         What to train.
     training, validation : Fields
-        As from `data.build_bank_steps` and `data.validation_fields`.
+        As from `data.build_fields_steps` and `data.validation_fields`.
     """
 
     recipe: DpsRecipe
@@ -152,21 +147,3 @@ class DpsTask:
             "recipe": recipe.model_dump(mode="json", exclude={"data", "network"}),
             "data": recipe.data.model_dump(mode="json"),
         }
-
-
-def prepare_task(name: str, sources: Sources) -> Generator[Progress, None, DpsTask]:
-    """Read the recipe and simulate the data, or take the user's images."""
-    if sources.images:
-        from napari_dps.train.adapt import prepare_adaptation
-
-        return (yield from prepare_adaptation(name, sources))
-    recipe = load_recipe(DpsRecipe, name)
-    depths = recipe.rl_iterations
-    training = yield from build_bank_steps(
-        sources.bank,
-        recipe.data,
-        depths,
-        objects=sources.objects,
-        workers=sources.workers,
-    )
-    return DpsTask(recipe, training, validation_fields(depths))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from napari_dps.core import Progress
 from napari_dps.nets.vgg import Classifier
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL, CANONICAL_OPTICS
-from napari_dps.train.artifacts_data import (
+from napari_dps.train.artifacts.data import (
     KIND_NAMES,
     NOISE_EDGES,
     STRUCTURE_NAMES,
@@ -24,8 +24,8 @@ from napari_dps.train.artifacts_data import (
     draw_pairs_batch,
     whole_batch,
 )
-from napari_dps.train.artifacts_scenes import PairSettings
-from napari_dps.train.recipe import Recipe, load_recipe
+from napari_dps.train.artifacts.scenes import PairSettings
+from napari_dps.train.recipe import PatchRecipe, load_recipe
 from napari_dps.train.task import Sources
 
 HEADS = {
@@ -47,7 +47,7 @@ class ClassifierSettings(BaseModel):
     width: float = Field(default=0.25, gt=0, le=1)
 
 
-class FeaturesRecipe(Recipe):
+class FeaturesRecipe(PatchRecipe):
     """A training of the feature extractor.
 
     Attributes

@@ -29,24 +29,19 @@ from napari_dps.nets.checkpoint import Checkpoint, load_checkpoint, shipped_weig
 from napari_dps.nets.res_unet import SimDenoiser, SimImager
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL, CANONICAL_OPTICS
 from napari_dps.physics.sim.pattern_model import Orders
-from napari_dps.train.denoise import (
+from napari_dps.train.denoise.batch import network_input
+from napari_dps.train.denoise.objects import build_objects_steps
+from napari_dps.train.denoise.settings import DenoiseData
+from napari_dps.train.denoise.simulation import Stacks, draw_stacks
+from napari_dps.train.denoise.task import DenoiseNetwork
+from napari_dps.train.denoise.validation import (
     VALIDATION_PHOTONS,
-    DenoiseNetwork,
-    network_input,
     psnr,
     similarity,
     validation_batches,
 )
-from napari_dps.train.denoise_simulation import (
-    DenoiseData,
-    Stacks,
-    build_objects_steps,
-    draw_stacks,
-    mix,
-    separate,
-)
 from napari_dps.train.losses import ssim_loss
-from napari_dps.train.recipe import Recipe, load_recipe
+from napari_dps.train.recipe import PatchRecipe, load_recipe
 from napari_dps.train.task import Sources
 
 _LEAST_NOISE = 0.01
@@ -84,7 +79,7 @@ class SimLoss(BaseModel):
     error: float = Field(default=1.0, ge=0)
 
 
-class SimRecipe(Recipe):
+class SimRecipe(PatchRecipe):
     """A training of the network of SIM images.
 
     Attributes
@@ -161,7 +156,7 @@ class SimTask:
         stacks = draw_stacks(
             self.objects, recipe.data, rng, size=recipe.batch, patch_px=recipe.patch_px
         )
-        moved = Stacks(*(getattr(stacks, n).to(device) for n in stacks.__slots__))
+        moved = stacks.to(device)
         denoiser = self._denoiser if rng.random() < recipe.denoised else None
         share = 10 ** rng.uniform(*_LARGER_FIELD)
         with torch.no_grad():
@@ -275,7 +270,7 @@ def denoised(stacks: Stacks, given: DenoiserInput, denoiser: SimDenoiser) -> Sta
 
     Their noise is told as `reconstruct` measures it.
     """
-    separated, weights, gain = separate(stacks.frames, stacks.mixing)
+    separated, weights, gain = stacks.separate(stacks.frames)
     fine, haze = denoiser(given.features, given.levels)
     evidence = finish(evidence_steps(given, separated))
     shown = as_seen(render(fine, haze, given), separated, evidence, given)
@@ -289,8 +284,8 @@ def denoised(stacks: Stacks, given: DenoiserInput, denoiser: SimDenoiser) -> Sta
             finish(with_rest(mine, own, weights[n].tolist(), noise, float(level)))
         )
     full = Orders(*(torch.cat(parts) for parts in zip(*kept, strict=True)))
-    frames = mix(full, stacks.mixing)
-    rest = stacks.frames - mix(separated, stacks.mixing)
+    frames = stacks.mix(full)
+    rest = stacks.frames - stacks.mix(separated)
     count, (angles, phases) = weights.shape[1], frames.shape[1:3]
     for n, noise in enumerate(stacks.noise.tolist()):
         left = noise_left(noise, count, angles, phases) if count else None
@@ -310,7 +305,5 @@ def prepare_task(name: str, sources: Sources) -> Generator[Progress, None, SimTa
     """Read the recipe and the denoiser's weights, and draw the objects."""
     recipe = load_recipe(SimRecipe, name)
     start = load_checkpoint(shipped_weights(recipe.start))
-    objects = yield from build_objects_steps(
-        sources.bank, recipe.data, sources.objects, workers=sources.workers
-    )
+    objects = yield from build_objects_steps(sources, recipe.data)
     return SimTask(recipe, objects, start)

@@ -1,0 +1,1 @@
+"""The artefact remover: pairs of reconstructions, objective, task."""

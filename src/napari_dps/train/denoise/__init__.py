@@ -1,0 +1,1 @@
+"""The denoiser of raw SIM frames: simulated stacks, objective, task."""

@@ -1,0 +1,1 @@
+"""The feature extractor of the artefact remover's loss."""
