@@ -213,19 +213,21 @@ def _require_finite(data: NDArray[Any]) -> None:
         )
 
 
-def _pixel_size(stored: float | None, given: float | None, warn: Warn) -> float | None:
-    if given is None:
+def _pixel_size(stored: float | None, wanted: float | None, warn: Warn) -> float | None:
+    if wanted is None:
         return stored
-    if not 0 < given < math.inf:
+    if not 0 < wanted < math.inf:
         raise InputError(
             "pixel size in nm",
-            got=given,
+            got=wanted,
             allowed="above 0",
             field="optics.pixel_size_nm",
         )
-    if stored is not None and abs(given / stored - 1) > 0.01:
-        warn(f"pixel size {given:g} nm is used; the file's metadata says {stored:g} nm")
-    return given
+    if stored is not None and abs(wanted / stored - 1) > 0.01:
+        warn(
+            f"pixel size {wanted:g} nm is used; the file's metadata says {stored:g} nm"
+        )
+    return wanted
 
 
 def _with_optics(stack: ImageStack, metadata: Metadata, warn: Warn) -> ImageStack:

@@ -81,7 +81,7 @@ def put(
 
 
 def temporary_name(path: Path) -> Path:
-    """Return a hidden name beside a path, another one at each call."""
+    """Return a hidden name in the folder of a path, another one at each call."""
     # The name is cut so that a long final name still leaves room for the mark.
     return path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.part")
 

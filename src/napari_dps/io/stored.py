@@ -1,4 +1,4 @@
-"""What `save` stores beside the standard metadata, and its careful reading back."""
+"""What `save` stores besides the standard metadata, and its careful reading back."""
 
 from __future__ import annotations
 

@@ -65,9 +65,9 @@ class ArtifactRemover(nn.Module):
         """
         height, width = image.shape[-2:]
         cells = F.pixel_unshuffle(fill(image, MULTIPLE), _CELL)
-        told = noise.clamp(min=_LEAST_NOISE).log10()[:, None, None, None]
-        told = told.expand(-1, 1, *cells.shape[-2:])
-        maps = self.trunk(torch.cat([cells, told], dim=1))
+        level = noise.clamp(min=_LEAST_NOISE).log10()[:, None, None, None]
+        level = level.expand(-1, 1, *cells.shape[-2:])
+        maps = self.trunk(torch.cat([cells, level], dim=1))
         residual = F.pixel_shuffle(maps[:, :-1], _CELL)[..., :height, :width]
         logit = F.avg_pool2d(
             maps[:, -1:],

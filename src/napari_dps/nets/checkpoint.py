@@ -200,10 +200,10 @@ def shipped_weights(name: str) -> Path:
         If there are none of that name.
     """
     folder = Path(str(files("napari_dps.nets") / "weights"))
-    known = sorted(file.stem for file in folder.glob("*.safetensors"))
-    if name not in known:
+    shipped = sorted(file.stem for file in folder.glob("*.safetensors"))
+    if name not in shipped:
         raise InputError(
-            "weights", got=name, allowed=", ".join(known) or "none shipped"
+            "weights", got=name, allowed=", ".join(shipped) or "none shipped"
         )
     return folder / f"{name}.safetensors"
 

@@ -37,7 +37,7 @@ class ResUDBPN(nn.Module):
         Images on the fine grid that come with the input, for example
         Richardson–Lucy iterations. With 0 the input is interpolated in their place.
     noise_input : bool
-        Whether the noise level is told to the network.
+        Whether the noise level is an input of the network.
     channels : int
         Channels of the first level; the second has twice as many.
     head_channels : int

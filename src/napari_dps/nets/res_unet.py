@@ -72,7 +72,7 @@ class _ObjectFinder(nn.Module):
     """From linear estimates of an object to the object, and further maps.
 
     The estimates of `napari_dps.physics.sim.pattern_model.PatternModel` hold all that
-    the frames tell of the object, whatever their number of angles and phases. The
+    the frames show of the object, whatever their number of angles and phases. The
     result is their gated mean plus a residual; the more noise, the more the smoother
     ones count at first. Its last layer is the sub-pixel one of Shi et al. 2016
     (doi:10.1109/CVPR.2016.207), from cells to the grid twice as fine as the frames.
@@ -86,7 +86,7 @@ class _ObjectFinder(nn.Module):
     bases : int
         The first so many take part in the gated mean.
     levels : int
-        Numbers that are told for the whole image; the first is the decimal logarithm
+        Numbers that describe the whole image; the first is the decimal logarithm
         of the noise of the mean frame, full scale 1.
     channels, blocks : int
         Settings of the `ResUNet`.
@@ -126,24 +126,24 @@ class _ObjectFinder(nn.Module):
         height, width = features.shape[-2:]
         filled = fill(features, _MULTIPLE)
         cells = F.pixel_unshuffle(filled, CELL)
-        told = levels[..., None, None].expand(-1, -1, *cells.shape[-2:])
-        maps = self.trunk(torch.cat([cells, told], dim=1))
+        numbers = levels[..., None, None].expand(-1, -1, *cells.shape[-2:])
+        maps = self.trunk(torch.cat([cells, numbers], dim=1))
         bases = self.settings["bases"]
-        own = CELL**2 * (1 + bases)
-        fine = F.pixel_shuffle(maps[:, :own], CELL)
+        object_maps = CELL**2 * (1 + bases)
+        fine = F.pixel_shuffle(maps[:, :object_maps], CELL)
         prior = self.prior[0] + self.prior[1] * (levels[:, :1] + 1.5)
         gate = torch.softmax(fine[:, 1:] + prior[..., None, None], dim=1)
         sharp = (gate * filled[:, :bases]).sum(dim=1) + fine[:, 0]
-        return sharp[:, :height, :width], maps[:, own:]
+        return sharp[:, :height, :width], maps[:, object_maps:]
 
     def _check(self, features: Tensor, levels: Tensor) -> None:
-        for name, given, known in (
+        for name, count, trained in (
             ("estimates", features.shape[1], self.settings["features"]),
             ("levels", levels.shape[1], self.settings["levels"]),
         ):
-            if given != known:
+            if count != trained:
                 raise InputError(
-                    f"{name} for the network", got=given, allowed=str(known)
+                    f"{name} for the network", got=count, allowed=str(trained)
                 )
 
 
@@ -174,7 +174,7 @@ class SimDenoiser(_ObjectFinder):
         features : tensor (N, F, 2Y, 2X)
             Linear estimates, full scale 1; any even size.
         levels : tensor (N, L)
-            What is told of the whole image.
+            Numbers that describe the whole image.
 
         Returns
         -------
@@ -234,11 +234,11 @@ class SimImager(_ObjectFinder):
         InputError
             If they are not of such a network.
         """
-        own = self.state_dict()
+        state = self.state_dict()
         fitting = {
-            name: weight[: len(own[name])] if name in _OUTPUTS else weight
+            name: weight[: len(state[name])] if name in _OUTPUTS else weight
             for name, weight in weights.items()
-            if name in own
+            if name in state
         }
         try:
             self.load_state_dict(fitting)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 NOISE_LEFT = 0.3
-"""Amplitude of the noise after denoising over that before, as `reconstruct` is told: in
+"""Amplitude of the noise after denoising over that before, as `reconstruct` has it: in
 simulations any less changes nothing, and on real frames it keeps off honeycomb."""
 PATTERNS = 20
 """Share of the time, in percent, that finding the patterns takes."""
@@ -69,7 +69,7 @@ def prepare(
     context: Context,
 ) -> Generator[Progress, None, ImageStack]:
     """Find the patterns and the noise that all units of a stack share."""
-    average = _told(average, parameters)
+    average = _with_patterns(average, parameters)
     noise = _noise(raw_frames(sample, context), sample)
     if parameters.patterns == "none" or are_fitted(average):
         return average.derive(average.data, noise=noise)
@@ -111,7 +111,7 @@ def run(
     from napari_dps.methods.sim.network import shipped_denoiser
 
     image.require_optics("denoise")
-    image = _told(image, parameters)
+    image = _with_patterns(image, parameters)
     frames = raw_frames(image, context)
     patterns = yield from _as_part(_patterns(image, parameters, context), 0, PATTERNS)
     network = shipped_denoiser(context, frames.device)
@@ -186,18 +186,18 @@ def _find(
     return (yield from find_patterns(frames, image, EstimationSettings(), context))
 
 
-def _told(image: ImageStack, parameters: DenoiseParameters) -> ImageStack:
+def _with_patterns(image: ImageStack, parameters: DenoiseParameters) -> ImageStack:
     """Return the image with the wave vectors of the file, if one is named."""
     if parameters.patterns in ("auto", "none") or image.patterns:
         return image
-    given = load_patterns(parameters.patterns)
-    known = tuple(pattern.as_given() for pattern in given if pattern.is_usable)
-    if not known:
+    loaded = load_patterns(parameters.patterns)
+    usable = tuple(pattern.as_given() for pattern in loaded if pattern.is_usable)
+    if not usable:
         raise InputError(
             f"{parameters.patterns}: no pattern has a wave vector",
             field="denoise.patterns",
         )
-    return image.derive(image.data, patterns=known)
+    return image.derive(image.data, patterns=usable)
 
 
 def _unknown(angles: int) -> tuple[Pattern, ...]:

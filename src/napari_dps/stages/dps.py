@@ -15,7 +15,7 @@ from napari_dps.methods.dps.methods import (
     METHODS,
     SHIPPED_WEIGHTS,
     WEIGHTS_SUFFIX,
-    Task,
+    ImageToSharpen,
     signal_to_noise,
 )
 from napari_dps.methods.dps.noise import is_raw, measured_noise
@@ -131,18 +131,18 @@ def run(
     warning = optics.nyquist_warning()
     if warning is not None:
         context.warn(warning)
-    parts = 1 + NOISE_DRAWS * parameters.uncertainty
-    yield Progress(0, parts * PART_TICKS, "Noise")
+    runs = 1 + NOISE_DRAWS * parameters.uncertainty
+    yield Progress(0, runs * PART_TICKS, "Noise")
     data = np.array(image.data, dtype=np.float32)
     cutoff = optics.cutoff_per_pixel * optics.modulation_factor
     white = is_raw(data)
     noise = measured_noise(data, cutoff, white=white)
-    yield Progress(0, parts * PART_TICKS, "Hot pixels")
+    yield Progress(0, runs * PART_TICKS, "Hot pixels")
     if white:
         data, count = without_hot_pixels(data, cutoff, noise)
         if count:
             context.warn("hot pixels were replaced by the median of their neighbours")
-    task = Task(
+    target = ImageToSharpen(
         data,
         optics,
         parameters.strength,
@@ -154,10 +154,10 @@ def run(
         is_reconstructed=any(entry.stage == "reconstruct" for entry in image.history),
     )
     method = METHODS[parameters.method]
-    result = yield from one_of(method(task), 0, parts)
+    result = yield from one_of(method(target), 0, runs)
     maps = {}
     if parameters.uncertainty:
-        maps["uncertainty"] = yield from spread_steps(method, task, result)
+        maps["uncertainty"] = yield from spread_steps(method, target, result)
     # What is never negative makes light of noise where there is none, and sparsity
     # takes light away, both evenly: so the total is restored evenly.
     result += data.mean(dtype=np.float64) - result.mean(dtype=np.float64)

@@ -213,11 +213,11 @@ def _check_layout(image: ImageStack, parameters: ReconstructParameters) -> None:
             field=("reconstruct.layout", "reconstruct.method"),
         )
     if layout not in TRAINED_LAYOUTS:
-        known = ", ".join(f"{a} × {p}" for a, p in TRAINED_LAYOUTS)
+        trained = ", ".join(f"{a} × {p}" for a, p in TRAINED_LAYOUTS)
         raise InputError(
             "angles × phases for method network",
             got=f"{layout[0]} × {layout[1]}",
-            allowed=f"{known}; or method wiener",
+            allowed=f"{trained}; or method wiener",
             field="reconstruct.method",
         )
 

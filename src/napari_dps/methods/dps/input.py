@@ -54,7 +54,7 @@ class Models:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NetworkInput:
-    """What the network is given: counts less ``base``, over ``scale``.
+    """What the network takes: counts less ``base``, over ``scale``.
 
     Attributes
     ----------

@@ -72,8 +72,8 @@ SPARSE_SPARSITY = 0.2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Task:
-    """What a method works on: one image, its optics and its noise.
+class ImageToSharpen:
+    """One image, its optics and its noise, and how a method is to sharpen it.
 
     Attributes
     ----------
@@ -141,7 +141,7 @@ def _signal(image: NDArray[np.float32]) -> float:
     return float(bright - middle)
 
 
-Method = Callable[[Task], Generator[Progress, None, NDArray[np.float32]]]
+Method = Callable[[ImageToSharpen], Generator[Progress, None, NDArray[np.float32]]]
 
 
 def iterations_for(
@@ -153,52 +153,52 @@ def iterations_for(
     return min(max(round(wanted), 2), MOST_ITERATIONS)
 
 
-def network(task: Task) -> Generator[Progress, None, NDArray[np.float32]]:
+def network(target: ImageToSharpen) -> Generator[Progress, None, NDArray[np.float32]]:
     """Sharpen with Res-U-DBPN; the strength sets the width of the result's PSF."""
     from napari_dps.methods.dps.network import sharpen_steps
 
-    if task.is_reconstructed:
-        task = _of_a_reconstruction(task)
-    sharpener = _sharpener(task)
-    width = CAUTIOUS_WIDTH + task.strength * (SHARP_WIDTH - CAUTIOUS_WIDTH)
+    if target.is_reconstructed:
+        target = _of_a_reconstruction(target)
+    sharpener = _sharpener(target)
+    width = CAUTIOUS_WIDTH + target.strength * (SHARP_WIDTH - CAUTIOUS_WIDTH)
     steps = sharpen_steps(
-        task.image,
-        task.optics,
+        target.image,
+        target.optics,
         sharpener,
-        noise=task.noise,
-        iterations=task.iterations(NETWORK_REFERENCE, NETWORK_EXPONENT),
+        noise=target.noise,
+        iterations=target.iterations(NETWORK_REFERENCE, NETWORK_EXPONENT),
         width=width,
     )
     return (yield from steps)
 
 
-def _of_a_reconstruction(task: Task) -> Task:
+def _of_a_reconstruction(target: ImageToSharpen) -> ImageToSharpen:
     """Return the noise level that suits an image made by `reconstruct`."""
-    signal = _signal(task.image)
-    mf = RECONSTRUCTION_GAIN * task.optics.modulation_factor
+    signal = _signal(target.image)
+    mf = RECONSTRUCTION_GAIN * target.optics.modulation_factor
     return replace(
-        task,
-        noise=max(task.noise, RECONSTRUCTION_NOISE * signal),
-        signal_to_noise=min(task.signal_to_noise, 1 / RECONSTRUCTION_NOISE),
-        optics=task.optics.model_copy(update={"modulation_factor": mf}),
+        target,
+        noise=max(target.noise, RECONSTRUCTION_NOISE * signal),
+        signal_to_noise=min(target.signal_to_noise, 1 / RECONSTRUCTION_NOISE),
+        optics=target.optics.model_copy(update={"modulation_factor": mf}),
     )
 
 
-def _sharpener(task: Task) -> Sharpener:
+def _sharpener(target: ImageToSharpen) -> Sharpener:
     """Return the network, and the imaging models kept from plane to plane."""
     from napari_dps.core.device import resolve_device
     from napari_dps.methods.dps.input import Models
     from napari_dps.methods.dps.network import Sharpener
 
-    device = resolve_device(task.context.device)
-    path = weights_file(task.weights)
-    network, metadata = load_network(task.context, path, device, "res_u_dbpn")
-    models = task.context.cache.setdefault("imaging models at canonical", Models())
-    return Sharpener(metadata, network, device, models, task.context)
+    device = resolve_device(target.context.device)
+    path = weights_file(target.weights)
+    network, metadata = load_network(target.context, path, device, "res_u_dbpn")
+    models = target.context.cache.setdefault("imaging models at canonical", Models())
+    return Sharpener(metadata, network, device, models, target.context)
 
 
 def weights_file(name: str) -> Path:
-    """Return the file of weights that are named as `Task.weights` are.
+    """Return the file of weights that are named as `ImageToSharpen.weights` are.
 
     Raises
     ------
@@ -215,20 +215,24 @@ def weights_file(name: str) -> Path:
     return shipped_weights(f"dps-{name}")
 
 
-def richardson_lucy(task: Task) -> Generator[Progress, None, NDArray[np.float32]]:
+def richardson_lucy(
+    target: ImageToSharpen,
+) -> Generator[Progress, None, NDArray[np.float32]]:
     """Deconvolve by accelerated Richardson–Lucy."""
     from napari_dps.physics.deconvolution.richardson_lucy import richardson_lucy_steps
 
     steps = richardson_lucy_steps(
-        _on_device(task, RL_BYTES_PER_PX),
-        _model(task),
-        task.iterations(3.1, NOISE_EXPONENT),
+        _on_device(target, RL_BYTES_PER_PX),
+        _model(target),
+        target.iterations(3.1, NOISE_EXPONENT),
     )
     result = yield from steps
     return np.asarray(result.cpu().numpy())
 
 
-def sparse_hessian(task: Task) -> Generator[Progress, None, NDArray[np.float32]]:
+def sparse_hessian(
+    target: ImageToSharpen,
+) -> Generator[Progress, None, NDArray[np.float32]]:
     """Denoise by continuity and sparsity, then deconvolve."""
     from napari_dps.physics.deconvolution.sparse_hessian import (
         SparseSettings,
@@ -236,12 +240,12 @@ def sparse_hessian(task: Task) -> Generator[Progress, None, NDArray[np.float32]]
     )
 
     settings = SparseSettings(
-        continuity=SPARSE_CONTINUITY * task.noise,
+        continuity=SPARSE_CONTINUITY * target.noise,
         sparsity=SPARSE_SPARSITY,
-        iterations=task.iterations(3.5, NOISE_EXPONENT),
+        iterations=target.iterations(3.5, NOISE_EXPONENT),
     )
     result = yield from sparse_hessian_steps(
-        _on_device(task, SPARSE_BYTES_PER_PX), task.cutoff_per_pixel, settings
+        _on_device(target, SPARSE_BYTES_PER_PX), target.cutoff_per_pixel, settings
     )
     return np.asarray(result.cpu().numpy())
 
@@ -254,26 +258,26 @@ METHODS: dict[str, Method] = {
 """What each value of the parameter ``method`` runs."""
 
 
-def _on_device(task: Task, bytes_per_px: float) -> torch.Tensor:
+def _on_device(target: ImageToSharpen, bytes_per_px: float) -> torch.Tensor:
     """Return the image where it is computed on, if there is memory for the rest."""
     import torch
 
     from napari_dps.core.device import resolve_device
 
-    device = resolve_device(task.context.device)
-    shape = (task.image.shape[0], task.image.shape[1])
+    device = resolve_device(target.context.device)
+    shape = (target.image.shape[0], target.image.shape[1])
     require_memory("deconvolution", shape, bytes_per_px, device)
-    return torch.from_numpy(task.image).to(device)
+    return torch.from_numpy(target.image).to(device)
 
 
-def _model(task: Task) -> ImagingModel:
+def _model(target: ImageToSharpen) -> ImagingModel:
     """Return the imaging model, kept from plane to plane."""
     from napari_dps.core.device import resolve_device
     from napari_dps.physics.deconvolution.model import ImagingModel
 
-    shape = (task.image.shape[0], task.image.shape[1])
-    device = resolve_device(task.context.device)
-    key, cache = (shape, task.cutoff_per_pixel, device), task.context.cache
+    shape = (target.image.shape[0], target.image.shape[1])
+    device = resolve_device(target.context.device)
+    key, cache = (shape, target.cutoff_per_pixel, device), target.context.cache
     # One at a time: the images of a batch may all differ.
     if cache.get("imaging model", (None,))[0] != key:
         cache["imaging model"] = key, ImagingModel(*key)

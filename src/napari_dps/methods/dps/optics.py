@@ -17,9 +17,9 @@ reticulum at 300 to 2000 photons, with and without haze."""
 def effective_optics(image: ImageStack, purpose: str = "dps") -> Optics:
     """Return the optics with the modulation factor to assume.
 
-    That of the optics, if it is not 1. After `reconstruct` 1 + |k| λ/(2 NA), |k| the
-    longest wave vector found at each angle, averaged over the angles (0 where none was
-    found), times `RECONSTRUCTION_WIDTH`.
+    The optics' modulation factor, if it is not 1. After `reconstruct`
+    1 + |k| λ/(2 NA), |k| the longest wave vector found at each angle, averaged over the
+    angles (0 where none was found), times `RECONSTRUCTION_WIDTH`.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ import scipy.ndimage
 from numpy.typing import NDArray
 
 from napari_dps.core import Progress, one_of
-from napari_dps.methods.dps.methods import Method, Task
+from napari_dps.methods.dps.methods import ImageToSharpen, Method
 
 NOISE_DRAWS = 8
 _SHARE = 0.3
@@ -19,7 +19,7 @@ to the noise that it holds."""
 
 
 def spread_steps(
-    method: Method, task: Task, result: NDArray[np.float32]
+    method: Method, target: ImageToSharpen, result: NDArray[np.float32]
 ) -> Generator[Progress, None, NDArray[np.float32]]:
     """Add a little noise again and again, and see how the result answers.
 
@@ -31,7 +31,7 @@ def spread_steps(
     ----------
     method : callable
         One of `napari_dps.methods.dps.methods.METHODS`.
-    task : Task
+    target : ImageToSharpen
         What it worked on. Noise of a camera image is taken for shot noise.
     result : array (2Y, 2X), float32
         What it gave.
@@ -47,14 +47,14 @@ def spread_steps(
         In the unit of the image.
     """
     rng = np.random.default_rng(0)
-    sigma = np.full_like(task.image, task.noise)
-    if task.is_raw:
-        light = np.maximum(scipy.ndimage.gaussian_filter(task.image, 1.0), 0)
+    sigma = np.full_like(target.image, target.noise)
+    if target.is_raw:
+        light = np.maximum(scipy.ndimage.gaussian_filter(target.image, 1.0), 0)
         sigma *= np.sqrt(light / max(float(light.mean()), np.finfo(np.float32).tiny))
     total = np.zeros_like(result)
     for draw in range(NOISE_DRAWS):
         noise = sigma * rng.standard_normal(sigma.shape, dtype=np.float32)
-        moved = replace(task, image=task.image + np.float32(_SHARE) * noise)
+        moved = replace(target, image=target.image + np.float32(_SHARE) * noise)
         answer = yield from one_of(method(moved), 1 + draw, 1 + NOISE_DRAWS)
         total += (answer - result) ** 2
     return np.asarray(np.sqrt(total / NOISE_DRAWS) / _SHARE, dtype=np.float32)

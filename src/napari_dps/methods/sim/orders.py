@@ -1,4 +1,4 @@
-"""What is to be known of the orders of one raw stack at canonical sampling."""
+"""The orders of one raw stack at canonical sampling."""
 
 from __future__ import annotations
 

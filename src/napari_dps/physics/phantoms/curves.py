@@ -117,7 +117,7 @@ class Sites:
 
     @classmethod
     def on(cls, curves: Float, curve: NDArray[np.intp], vertex: Float) -> Sites:
-        """Return places given by curve and position; positions outside continue it."""
+        """Return places at positions along curves; positions outside continue them."""
         first = np.clip(vertex.astype(np.intp), 0, curves.shape[1] - 2)
         flat = curves.reshape(-1, 2)
         index = curve * curves.shape[1] + first
@@ -178,7 +178,7 @@ def sites_along(
 
 
 def ragged(count: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the owner and the rank of each part of things with ``count`` parts.
+    """Return the owner and the rank of each item of lists with ``count`` items.
 
     Examples
     --------

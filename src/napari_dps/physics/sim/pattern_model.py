@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from napari_dps.core import Progress, finish
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
 from napari_dps.physics.operators import ForwardModel
+from napari_dps.physics.sim.spectrum import resize_spectrum
 
 if TYPE_CHECKING:
     import torch
@@ -230,8 +231,7 @@ class PatternModel(ForwardModel["torch.Tensor", Orders]):
         import torch
 
         spectrum = torch.fft.fft2(fine)
-        for axis, size in zip((-2, -1), self.shape, strict=True):
-            spectrum = _middle(spectrum, axis, size)
+        spectrum = resize_spectrum(spectrum, self.shape)
         image: torch.Tensor = torch.fft.ifft2(spectrum * (self._transfer / 4))
         return image
 
@@ -240,8 +240,7 @@ class PatternModel(ForwardModel["torch.Tensor", Orders]):
         import torch
 
         spectrum = torch.fft.fft2(image) * (4 * self._transfer.conj())
-        for axis, size in zip((-2, -1), self.shape, strict=True):
-            spectrum = _surrounded(spectrum, axis, size)
+        spectrum = resize_spectrum(spectrum, (2 * self.shape[0], 2 * self.shape[1]))
         fine: torch.Tensor = torch.fft.ifft2(spectrum)
         return fine
 
@@ -252,33 +251,6 @@ def radial_otf(radius: torch.Tensor, cutoff: float) -> torch.Tensor:
 
     ratio = (radius / cutoff).clamp(max=1)
     return 2 / math.pi * (torch.arccos(ratio) - ratio * torch.sqrt(1 - ratio**2))
-
-
-def _middle(spectrum: torch.Tensor, axis: int, size: int) -> torch.Tensor:
-    """Return the ``size`` lowest of twice as many frequencies."""
-    import torch
-
-    positive = (size + 1) // 2
-    pieces = (
-        spectrum.narrow(axis, 0, positive),
-        spectrum.narrow(axis, 2 * size - (size - positive), size - positive),
-    )
-    return torch.cat(pieces, dim=axis)
-
-
-def _surrounded(spectrum: torch.Tensor, axis: int, size: int) -> torch.Tensor:
-    """Return a spectrum of twice as many frequencies, zeros beyond."""
-    import torch
-
-    positive = (size + 1) // 2
-    gap = list(spectrum.shape)
-    gap[axis] = size
-    pieces = (
-        spectrum.narrow(axis, 0, positive),
-        spectrum.new_zeros(gap),
-        spectrum.narrow(axis, positive, size - positive),
-    )
-    return torch.cat(pieces, dim=axis)
 
 
 def demodulated_pad(

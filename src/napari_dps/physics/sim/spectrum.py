@@ -188,10 +188,10 @@ def resize_spectrum(spectrum: torch.Tensor, shape: tuple[int, int]) -> torch.Ten
         positive, negative = (keep + 1) // 2, keep // 2
         gap = list(result.shape)
         gap[axis] = size - keep
-        parts = (
+        pieces = (
             result.narrow(axis, 0, positive),
             result.new_zeros(gap),
             result.narrow(axis, old - negative, negative),
         )
-        result = torch.cat(parts, dim=axis)
+        result = torch.cat(pieces, dim=axis)
     return result

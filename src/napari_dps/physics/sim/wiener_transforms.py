@@ -57,7 +57,7 @@ class OrderTransforms:
     padding_px : int
         Pixels by which each edge is extended at least.
     real : tensor
-        Of the device and the real type to compute in.
+        Any tensor on the device and of the real type to compute in.
 
     Attributes
     ----------
