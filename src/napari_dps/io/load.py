@@ -110,9 +110,7 @@ def arrange(
     for message in (*raw.metadata.warnings, hint):
         if message:
             warn(message)
-    if check and angles is not None and (wrong := _wrong_order(data, frame_order)):
-        if order in MONTAGES:
-            wrong += "; for tiles try the other of montage, montage-pa"
+    if check and angles is not None and (wrong := _wrong(data, frame_order, order)):
         if refuse_wrong_order:
             raise InputError(
                 f"{wrong}; an order that is named is believed", field="input.order"
@@ -134,10 +132,15 @@ def arrange(
     return _with_optics(stack, metadata, warn)
 
 
-def _wrong_order(data: NDArray[Any] | Planes, frame_order: FrameOrder) -> str:
+def _wrong(
+    data: NDArray[Any] | Planes, frame_order: FrameOrder, order: str | None
+) -> str:
     """Say which order the frames look like when it is another, else ""."""
     found = check_frame_order(data, frame_order)
-    return found.message if found.status == "wrong" else ""
+    if found.status != "wrong":
+        return ""
+    tiles = "; for tiles try the other of montage, montage-pa"
+    return found.message + (tiles if order in MONTAGES else "")
 
 
 def _native(data: NDArray[Any] | Planes, lazy: bool) -> NDArray[Any] | Planes:

@@ -70,13 +70,9 @@ def denoise_steps(
     total = done + angles * phases
     report = Progress(done, total)
     seen = yield from see_orders(frames, image, patterns, context, total)
-    separated, orders, noise, inputs = (
-        seen.separated,
-        seen.orders,
-        seen.noise,
-        seen.inputs,
-    )
-    small, factors, levels = seen.frames, seen.factors, inputs.levels
+    separated, orders, noise = seen.separated, seen.orders, seen.noise
+    small, factors, inputs = seen.frames, seen.factors, seen.inputs
+    levels = inputs.levels
 
     def find(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         fine, haze = network(features, levels)
