@@ -54,6 +54,10 @@ _FRAME_OPTICS = CANONICAL_OPTICS.model_copy(
     }
 )
 """Of raw frames at canonical sampling."""
+_NOISE = (
+    "measured as reconstruct does, by methods.sim.frames.frame_noise: the difference "
+    "of the angles as its median, not corrected to the mean"
+)
 _LARGER_FIELD = (-1.0, 0.0)
 """Decades by which less noise is measured in denoised frames of a field larger than a
 patch, whose edges do not count as much."""
@@ -202,7 +206,10 @@ class SimTask:
                 **recipe.model_dump(mode="json", exclude={"data", "network"}),
                 "start_sha256": self.start.metadata.sha256,
             },
-            "data": recipe.data.model_dump(mode="json"),
+            "data": {
+                **recipe.data.model_dump(mode="json"),
+                "noise_of_denoised_stacks": _NOISE,
+            },
             "metrics": self._others,
         }
 
