@@ -47,9 +47,9 @@ DOCKS = (
     ("dock_widgets", "ReconstructWidget"),
     ("dock_widgets", "BackgroundWidget"),
     ("dock_widgets", "DpsWidget"),
-    ("docks.psf", "PsfWidget"),
-    ("docks.compare", "CompareWidget"),
-    ("docks.pipeline", "PipelineWidget"),
+    ("dock_widgets", "PsfWidget"),
+    ("dock_widgets", "CompareWidget"),
+    ("dock_widgets", "PipelineWidget"),
 )
 
 
@@ -130,7 +130,7 @@ def preview_ms() -> tuple[float, float]:
     times = []
     for tick in range(300, 700, 2):
         start = time.perf_counter()
-        dock.sliders["na"].setValue(tick)
+        dock.form.editors["na"].slider.setValue(tick)
         QApplication.processEvents()
         times.append(1e3 * (time.perf_counter() - start))
     return float(np.median(times)), float(np.percentile(times, 95))

@@ -145,7 +145,7 @@ def tell(story: Story) -> None:
             dock.patterns_widget.layers_button.click()
         story.close(dock)
     dock = story.open("srPSF preview")
-    dock.editors["modulation_factor"].setValue(1.9)
+    dock.form.editors["modulation_factor"].setValue(1.9)
     story.shoot("psf", dock)
     story.close(dock)
     compare(story, raw, truth)

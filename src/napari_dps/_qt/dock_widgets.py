@@ -1,14 +1,19 @@
-"""One class a stage, which the manifest names: ``DpsWidget`` is the dock of ``dps``.
+"""The docks that the manifest names; ``DpsWidget`` is that of the stage ``dps``.
 
-They are made from `STAGES`; only a dock that shows more than its parameters is written
-by hand.
+Those of the stages are made from `STAGES`; only a dock that shows more than its
+parameters is written by hand.
 """
 
 from typing import Any
 
+from napari_dps._qt.docks.compare import CompareWidget
+from napari_dps._qt.docks.pipeline import PipelineWidget
+from napari_dps._qt.docks.psf import PsfWidget
 from napari_dps._qt.docks.reconstruct import ReconstructWidget
 from napari_dps._qt.docks.stage import StageWidget
 from napari_dps.stages import STAGES, Stage
+
+__all__ = ["CompareWidget", "PipelineWidget", "PsfWidget"]
 
 
 def _name(stage_id: str) -> str:
@@ -26,7 +31,8 @@ def _dock(stage: Stage[Any]) -> type[StageWidget]:
 
 
 _BY_HAND = {"reconstruct": ReconstructWidget}
-
-globals().update(
-    {_name(stage.id): _BY_HAND.get(stage.id) or _dock(stage) for stage in STAGES}
-)
+_STAGE_DOCKS = {
+    _name(stage.id): _BY_HAND.get(stage.id) or _dock(stage) for stage in STAGES
+}
+globals().update(_STAGE_DOCKS)
+__all__ += list(_STAGE_DOCKS)

@@ -14,6 +14,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QCoreApplication, QEvent
+from qtpy.QtWidgets import QSizePolicy
 
 from napari_dps._qt import dock_widgets
 from napari_dps._qt.bridge.layers import METADATA
@@ -105,6 +106,17 @@ def test_dock_without_a_fitting_layer_says_what_to_do(
     assert "holds no image" in dock.panel.combo.itemText(0)
     dock.panel.run()
     assert not dock.panel.bar.runner.is_running
+
+
+@EVERY_DOCK
+def test_dock_takes_the_height_that_napari_gives_it(
+    make: Make, cls: type[StageWidget]
+) -> None:
+    dock = make(cls)
+    content = dock.layout().itemAt(0).widget()
+    # napari fills the space below a dock without a content that wants it.
+    assert content.sizePolicy().verticalPolicy() == QSizePolicy.Policy.Expanding
+    assert dock.layout().count() == 1
 
 
 @EVERY_DOCK

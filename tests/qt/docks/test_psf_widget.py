@@ -24,12 +24,12 @@ def dock(qtbot: Any, viewer: ViewerModel, microscope: Microscope) -> PsfWidget:
 
 
 def test_preview_starts_with_the_shared_microscope(dock: PsfWidget) -> None:
-    assert dock.optics() == Optics(na=1.3, emission_nm=600, pixel_size_nm=32.5)
+    assert dock.form.value() == Optics(na=1.3, emission_nm=600, pixel_size_nm=32.5)
 
 
 def test_numbers_are_those_of_the_physics(dock: PsfWidget) -> None:
-    dock.editors["modulation_factor"].setValue(1.9)
-    optics = dock.optics()
+    dock.form.editors["modulation_factor"].setValue(1.9)
+    optics = dock.form.value()
     text = dock.numbers.text()
     for value in (fwhm_nm(optics), first_zero_nm(optics)):
         assert f"{value:.1f} nm" in text
@@ -39,22 +39,25 @@ def test_numbers_are_those_of_the_physics(dock: PsfWidget) -> None:
 
 
 def test_slider_and_box_move_one_another(dock: PsfWidget) -> None:
-    dock.sliders["na"].setValue(500)
-    assert dock.editors["na"].value() == pytest.approx(1.05)
-    dock.editors["na"].setValue(1.7)
-    assert dock.sliders["na"].value() == dock.sliders["na"].maximum()
+    dock.form.editors["na"].slider.setValue(500)
+    assert dock.form.editors["na"].value() == pytest.approx(1.05)
+    dock.form.editors["na"].setValue(1.7)
+    assert (
+        dock.form.editors["na"].slider.value()
+        == dock.form.editors["na"].slider.maximum()
+    )
 
 
 def test_coarse_pixels_are_warned_of(dock: PsfWidget) -> None:
     assert dock.messages.texts == ()
-    dock.editors["pixel_size_nm"].setValue(150)
+    dock.form.editors["pixel_size_nm"].setValue(150)
     assert "nder-sampled" in dock.messages.texts[0]
-    dock.editors["pixel_size_nm"].setValue(30)
+    dock.form.editors["pixel_size_nm"].setValue(30)
     assert dock.messages.texts == ()
 
 
 def test_impossible_na_is_said_and_the_picture_kept(dock: PsfWidget) -> None:
-    dock.editors["refractive_index"].setValue(1.2)
+    dock.form.editors["refractive_index"].setValue(1.2)
     assert "refractive index" in dock.messages.texts[0]
     dock.use()
     dock.add_layer()
@@ -73,7 +76,7 @@ def test_psf_layer_has_its_peak_at_the_origin(dock: PsfWidget) -> None:
 def test_use_hands_the_values_to_all_docks(
     dock: PsfWidget, microscope: Microscope
 ) -> None:
-    dock.editors["na"].setValue(1.45)
+    dock.form.editors["na"].setValue(1.45)
     assert microscope.values["na"] == 1.3
     dock.use()
     assert microscope.values["na"] == 1.45

@@ -1,17 +1,12 @@
 """The dock that shows the PSF of a microscope while its values are changed."""
 
-from functools import partial
-from typing import NamedTuple
-
 import napari.viewer
 from napari.layers import Image
-from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
-    QGridLayout,
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QSlider,
     QVBoxLayout,
     QWidget,
 )
@@ -21,13 +16,11 @@ from napari_dps._qt.bridge.curves import Curve, Mark
 from napari_dps._qt.bridge.microscope import Microscope, shared_microscope
 from napari_dps._qt.bridge.result_layers import stack_layer
 from napari_dps._qt.bridge.wording import in_docks
-from napari_dps._qt.widgets.editors import NumberEdit
-from napari_dps._qt.widgets.form import make_editor
 from napari_dps._qt.widgets.layout import scrolled
 from napari_dps._qt.widgets.messages import Messages
+from napari_dps._qt.widgets.optics_sliders import OpticsSliders
 from napari_dps._qt.widgets.plots import Picture, Plot
-from napari_dps.core import InputError, Optics
-from napari_dps.core.params import describe, parse
+from napari_dps.core import InputError
 from napari_dps.figures.psf_curves import (
     PsfCurves,
     psf_curves,
@@ -36,26 +29,8 @@ from napari_dps.figures.psf_curves import (
 )
 from napari_dps.physics.psf import whole_psf_px
 
-_TICKS = 1000
 _LARGEST_PICTURE_PX = 129
 _START = {"na": 1.4, "emission_nm": 525.0, "pixel_size_nm": 32.5}
-
-
-class _Range(NamedTuple):
-    """What a slider covers: the usual values; the box beside it takes all others."""
-
-    low: float
-    high: float
-    step: float
-
-
-_SLIDERS = {
-    "na": _Range(0.4, 1.7, 0.01),
-    "emission_nm": _Range(400, 800, 1),
-    "modulation_factor": _Range(0.5, 2.5, 0.01),
-    "pixel_size_nm": _Range(5, 200, 0.5),
-    "refractive_index": _Range(1.0, 1.8, 0.001),
-}
 
 
 class PsfWidget(QWidget):
@@ -64,7 +39,7 @@ class PsfWidget(QWidget):
     Parameters
     ----------
     napari_viewer : napari.viewer.Viewer
-        Given by napari; a `ViewerModel` does as well.
+        Injected by napari; a `ViewerModel` does as well.
     microscope : Microscope, optional
         By default the one that all docks share.
     """
@@ -77,41 +52,24 @@ class PsfWidget(QWidget):
         super().__init__()
         self.viewer = napari_viewer
         self._shared = microscope or shared_microscope()
-        self.editors: dict[str, NumberEdit] = {}
-        self.sliders: dict[str, QSlider] = {}
+        self.form = OpticsSliders()
         self.picture = Picture()
         self.numbers = QLabel()
         self.profile = Plot("radius (nm)", "intensity")
         self.otf = Plot("frequency (cycles/µm)", "OTF")
         self.messages = Messages()
         self._lay_out()
+        self.form.valueChanged.connect(self._show)
         self.take_over()
 
-    def optics(self) -> Optics:
-        """Return what is set.
-
-        Raises
-        ------
-        InputError
-            If the NA is not below the refractive index.
-        """
-        values = {name: editor.value() for name, editor in self.editors.items()}
-        return parse(Optics, values, "")
-
     def take_over(self) -> None:
-        """Show the values of the shared microscope, as far as it knows them."""
-        known = {**_START, **self._shared.values}
-        for name, editor in self.editors.items():
-            if name in known:
-                with QSignalBlocker(editor):
-                    editor.setValue(known[name])
-                self._move_slider(name)
-        self._show()
+        """Show the values of the shared microscope, as far as they are set."""
+        self.form.setValue({**_START, **self._shared.values})
 
     def use(self) -> None:
         """Hand the values to the docks; each layer keeps its own pixel size."""
         try:
-            values = self.optics().model_dump(exclude={"pixel_size_nm"})
+            values = self.form.value().model_dump(exclude={"pixel_size_nm"})
         except InputError as error:
             self.messages.show_texts([in_docks(error)], "error")
             return
@@ -121,7 +79,7 @@ class PsfWidget(QWidget):
     def add_layer(self) -> None:
         """Add the PSF, with its pixel size, as a layer."""
         try:
-            optics = self.optics()
+            optics = self.form.value()
         except InputError as error:
             self.messages.show_texts([in_docks(error)], "error")
             return
@@ -135,7 +93,7 @@ class PsfWidget(QWidget):
         inside = QWidget()
         column = QVBoxLayout(inside)
         column.setContentsMargins(4, 4, 8, 4)
-        column.addLayout(self._controls())
+        column.addWidget(self.form)
         column.addWidget(self.messages)
         top = QHBoxLayout()
         top.addWidget(self.picture, 1)
@@ -156,26 +114,6 @@ class PsfWidget(QWidget):
         whole.addLayout(self._buttons())
         self.setMinimumWidth(380)
 
-    def _controls(self) -> QGridLayout:
-        grid = QGridLayout()
-        grid.setVerticalSpacing(4)
-        infos = {info.name: info for info in describe(Optics)}
-        for row, (name, extent) in enumerate(_SLIDERS.items()):
-            editor = make_editor(infos[name])
-            editor.setFixedWidth(118)
-            slider = QSlider(Qt.Orientation.Horizontal)
-            slider.setRange(0, _TICKS)
-            slider.setToolTip(editor.toolTip())
-            slider.setAccessibleName(f"{infos[name].title} slider")
-            grid.addWidget(QLabel(infos[name].title), row, 0)
-            grid.addWidget(slider, row, 1)
-            grid.addWidget(editor, row, 2)
-            self.editors[name], self.sliders[name] = editor, slider
-            slider.valueChanged.connect(partial(self._on_slider, name, extent))
-            editor.valueChanged.connect(partial(self._on_editor, name))
-        grid.setColumnStretch(1, 1)
-        return grid
-
     def _buttons(self) -> QHBoxLayout:
         line = QHBoxLayout()
         for text, tip, slot in (
@@ -189,27 +127,10 @@ class PsfWidget(QWidget):
             line.addWidget(button)
         return line
 
-    def _on_slider(self, name: str, extent: _Range, tick: int) -> None:
-        value = extent.low + (extent.high - extent.low) * tick / _TICKS
-        value = round(value / extent.step) * extent.step
-        with QSignalBlocker(self.editors[name]):
-            self.editors[name].setValue(float(f"{value:.6g}"))
-        self._show()
-
-    def _on_editor(self, name: str, _value: float) -> None:
-        self._move_slider(name)
-        self._show()
-
-    def _move_slider(self, name: str) -> None:
-        extent, value = _SLIDERS[name], self.editors[name].value()
-        share = (value - extent.low) / (extent.high - extent.low)
-        with QSignalBlocker(self.sliders[name]):
-            self.sliders[name].setValue(round(_TICKS * min(max(share, 0.0), 1.0)))
-
     def _show(self) -> None:
         """Show everything anew; a few milliseconds."""
         try:
-            optics = self.optics()
+            optics = self.form.value()
         except InputError as error:
             self.messages.show_texts([in_docks(error)], "error")
             return

@@ -7,6 +7,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QScrollArea,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -51,7 +52,12 @@ def scrolled(content: QWidget) -> QScrollArea:
 
 
 def fill(widget: QWidget, content: QWidget) -> None:
-    """Let a widget show nothing but its content."""
+    """Let a widget show nothing but its content, as high as it can be.
+
+    Without a content that wants the height napari adds empty space below it.
+    """
+    policy = QSizePolicy.Policy.Expanding
+    content.setSizePolicy(policy, policy)
     column = QVBoxLayout(widget)
     column.setContentsMargins(0, 0, 0, 0)
     column.addWidget(content)
