@@ -1,7 +1,7 @@
 """The table of measures: one row a layer, one column a measure, sortable."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from qtpy.QtCore import Qt
@@ -13,30 +13,28 @@ from qtpy.QtWidgets import (
 )
 
 from napari_dps._qt.bridge.compare import MeasureRow
-from napari_dps.metrics.catalogue import metrics_of
-from napari_dps.metrics.metric import Metric
+from napari_dps._qt.bridge.measure_cells import Cell, cells_of, shown_metrics
 
 
-class _Number(QTableWidgetItem):
+class _NumberItem(QTableWidgetItem):
     """A cell that sorts by its number; a missing one comes last."""
 
-    def __init__(self, value: float | None, digits: int) -> None:
-        super().__init__("–" if value is None else f"{value:.{digits}f}")
-        self.value = -math.inf if value is None else value
+    def __init__(self, cell: Cell) -> None:
+        super().__init__(cell.text)
+        self.value = -math.inf if cell.value is None else cell.value
+        self.setToolTip(cell.tip)
         self.setTextAlignment(
             Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         )
+        font = self.font()
+        font.setBold(cell.is_best)
+        self.setFont(font)
 
     def __lt__(self, other: Any) -> bool:
         """Compare the numbers, not their texts."""
         return self.value < getattr(other, "value", -math.inf)
 
 
-_BEST: dict[str, Callable[[Sequence[float]], float | None]] = {
-    "larger": max,
-    "smaller": min,
-    "none": lambda values: None,
-}
 _NAME_PX = 150
 _LEAST_PX = 130
 
@@ -54,19 +52,21 @@ class MeasureTable(QTableWidget):
         self.setWordWrap(False)
         self.setMinimumHeight(_LEAST_PX)
 
-    def show_rows(self, rows: list[MeasureRow]) -> None:
+    def show_rows(self, rows: Sequence[MeasureRow]) -> None:
         """Show measures in the table; the best of each column is bold."""
-        columns = _columns(rows)
+        metrics = shown_metrics(rows)
         self.setSortingEnabled(False)
-        self.setColumnCount(len(columns) + 1)
+        self.setColumnCount(len(metrics) + 1)
         self.setRowCount(len(rows))
-        self.setHorizontalHeaderLabels(["Layer", *(c.heading for c in columns)])
+        self.setHorizontalHeaderLabels(["Layer", *(m.heading for m in metrics)])
         for number, row in enumerate(rows):
             name = QTableWidgetItem(str(row["layer"]))
             name.setToolTip(str(row.get("error", row["layer"])))
             self.setItem(number, 0, name)
-        for place, column in enumerate(columns, 1):
-            self._fill(place, column, rows)
+        for place, metric in enumerate(metrics, 1):
+            self.horizontalHeaderItem(place).setToolTip(metric.tip)
+            for number, cell in enumerate(cells_of(metric, rows)):
+                self.setItem(number, place, _NumberItem(cell))
         self.setSortingEnabled(True)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
@@ -75,32 +75,3 @@ class MeasureTable(QTableWidget):
         rows_px = sum(self.rowHeight(number) for number in range(self.rowCount()))
         bars_px = header.height() + self.horizontalScrollBar().sizeHint().height()
         self.setMaximumHeight(max(rows_px + bars_px + 8, _LEAST_PX))
-
-    def _fill(self, place: int, column: Metric, rows: Sequence[MeasureRow]) -> None:
-        values = [row.get(column.key) for row in rows]
-        known = [value for value in values if value is not None]
-        best = _BEST[column.direction](known) if len(known) > 1 else None
-        self.horizontalHeaderItem(place).setToolTip(column.tip)
-        for number, (row, value) in enumerate(zip(rows, values, strict=True)):
-            cell = _Number(value, column.digits)
-            cell.setToolTip(row.get("notes", {}).get(column.key, column.tip))
-            if best is not None and value == best:
-                font = cell.font()
-                font.setBold(True)
-                cell.setFont(font)
-            self.setItem(number, place, cell)
-
-
-def _columns(rows: Sequence[MeasureRow]) -> list[Metric]:
-    """Return the metrics that have values; lengths in nm where all are known so."""
-    shown = [
-        metric
-        for metric in metrics_of("compare")
-        if any(row.get(metric.key) is not None for row in rows)
-    ]
-    in_nm = {
-        metric.key.removesuffix("_nm") + "_px"
-        for metric in shown
-        if metric.key.endswith("_nm") and all(row.get(metric.key) for row in rows)
-    }
-    return [metric for metric in shown if metric.key not in in_nm]
