@@ -6,17 +6,23 @@ documentation follow from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from napari_dps.core import InputError
 from napari_dps.metrics import reference as likeness
-from napari_dps.metrics.metric import Measured, Metric, Source, Table
-from napari_dps.metrics.snr import peak_to_noise, snr_reference_db
-from napari_dps.metrics.subject import COLOURED, Need, Subject
-
-_TOO_FINE = "finer than the optics resolve: noise shared between pixels misleads it"
-_NO_MAXIMUM = "no decorrelation curve has a maximum"
+from napari_dps.metrics.metric import Metric, Source, Table
+from napari_dps.metrics.quantities import (
+    decorrelation_px,
+    length_metrics,
+    noise_std,
+    peak_over_noise,
+    pixel_nm,
+    psnr_radial_gain_db,
+    raw_check,
+    reference_pixel_nm,
+    rings_of_pair_px,
+    rings_px,
+    rsf_sigma_nm,
+    snr_db,
+)
+from napari_dps.metrics.snr import snr_reference_db
 
 _SKIMAGE = Source("scikit-image")
 _BALL = Source("Ball et al. 2015", "10.1038/srep15915")
@@ -29,115 +35,6 @@ _RING_PAIR = (
     Source("Nieuwenhuizen et al. 2013", "10.1038/nmeth.2448"),
 )
 _CULLEY = Source("Culley et al. 2018", "10.1038/nmeth.4605")
-
-
-Px = Callable[[Subject], tuple[float | None, str]]
-"""Returns a length in pixels, or None, and a note."""
-
-
-def _length(
-    key: str,
-    length_px: Px,
-    pixel_nm: Callable[[Subject], float | None],
-    *,
-    needs: tuple[Need, ...] = (),
-    tables: tuple[Table, ...] = (),
-    **same: Any,
-) -> tuple[Metric, Metric]:
-    """Return a length in pixels and, where the pixel size is known, in nm."""
-
-    def length_nm(subject: Subject) -> Measured | None:
-        nm = pixel_nm(subject)
-        if nm is None:
-            return None
-        px, note = length_px(subject)
-        return Measured(px if px is None else px * nm, note)
-
-    in_px = Metric(
-        f"{key}_px",
-        function=lambda subject: Measured(*length_px(subject)),
-        unit="px",
-        digits=1,
-        needs=needs,
-        tables=tuple(table for table in tables if table == "compare"),
-        **same,
-    )
-    in_nm = Metric(
-        f"{key}_nm",
-        function=length_nm,
-        unit="nm",
-        digits=0,
-        needs=(*needs, "pixel size"),
-        tables=tables,
-        **same,
-    )
-    return in_px, in_nm
-
-
-def _pixel_nm(subject: Subject) -> float | None:
-    return subject.image.pixel_size_nm
-
-
-def _reference_pixel_nm(subject: Subject) -> float | None:
-    return subject.reference_pixel_nm
-
-
-def _raw_check(name: str, reason: str) -> Callable[[Subject], Measured]:
-    def read(subject: Subject) -> Measured:
-        value = getattr(subject.stripes[1], name)
-        return Measured(value, reason if value is None else "")
-
-    return read
-
-
-def _noise_std(subject: Subject) -> Measured:
-    noise = subject.noise
-    return Measured(noise, "" if subject.has_white_noise else _bound("a lower"))
-
-
-def _peak_to_noise(subject: Subject) -> Measured:
-    value = peak_to_noise(subject.pixels, subject.noise)
-    return Measured(value, "" if subject.has_white_noise else _bound("an upper"))
-
-
-def _snr_db(subject: Subject) -> Measured:
-    snr = subject.snr_db
-    return Measured(snr, "" if subject.has_white_noise else _bound("an upper"))
-
-
-def _bound(which: str) -> str:
-    return f"{which} bound: {COLOURED}"
-
-
-def _decorrelation_px(subject: Subject) -> tuple[float | None, str]:
-    px, optics = subject.decorrelation.resolution_px, subject.image.optics
-    if not px:
-        return None, _NO_MAXIMUM
-    if optics and not subject.is_processed:
-        finest_px = optics.cutoff_period_nm / optics.pixel_size_nm
-        if px < 0.9 * finest_px / optics.modulation_factor:
-            return None, _TOO_FINE
-    return px, ""
-
-
-def _rings_px(subject: Subject) -> tuple[float | None, str]:
-    return subject.rings.resolution_px, subject.rings.note
-
-
-def _rings_of_pair_px(subject: Subject) -> tuple[float | None, str]:
-    return subject.rings_of_pair.resolution_px, subject.rings_of_pair.note
-
-
-def _psnr_radial_gain_db(subject: Subject) -> float:
-    image, reference = subject.compared
-    return likeness.psnr_db(likeness.fit_radial_gain(image, reference), reference)
-
-
-def _rsf_sigma_nm(subject: Subject) -> float | None:
-    try:
-        return subject.error_map.rsf_sigma_nm
-    except InputError:  # the note of the length in pixels says why
-        return None
 
 
 _STRIPES = (
@@ -166,7 +63,7 @@ _STRIPES = (
         "angle_variation_percent",
         "Variation over the angles",
         "(max − min)/max of the angles' intensities; above 30 expect artefacts",
-        _raw_check("angle_variation_percent", "no intensity above zero"),
+        raw_check("angle_variation_percent", "no intensity above zero"),
         unit="%",
         direction="smaller",
         digits=1,
@@ -177,7 +74,7 @@ _STRIPES = (
         "phase_variation_percent",
         "Variation over the phases",
         "the same over the phases, worst angle",
-        _raw_check("phase_variation_percent", "no intensity above zero"),
+        raw_check("phase_variation_percent", "no intensity above zero"),
         unit="%",
         direction="smaller",
         digits=1,
@@ -188,7 +85,7 @@ _STRIPES = (
         "saturated_percent",
         "Saturated pixels",
         "pixels at full scale; integers only, unless the level is given",
-        _raw_check("saturated_percent", "saturation level not known"),
+        raw_check("saturated_percent", "saturation level not known"),
         unit="%",
         direction="smaller",
         digits=2,
@@ -232,7 +129,7 @@ _ALONE = (
         "noise_std",
         "Noise",
         "standard deviation of the noise; beyond the OTF when the optics are known",
-        _noise_std,
+        noise_std,
         unit="counts",
         digits=2,
         sources=(Source("Immerkær 1996", "10.1006/cviu.1996.0060"),),
@@ -241,14 +138,14 @@ _ALONE = (
         "peak_to_noise",
         "Peak to noise",
         "(99.9th percentile − median)/σ_noise",
-        _peak_to_noise,
+        peak_over_noise,
         digits=1,
     ),
     Metric(
         "snr_db",
         "SNR",
         "signal over noise of the image alone: 20·log₁₀ √(σ²_image − σ²_noise)/σ_noise",
-        _snr_db,
+        snr_db,
         unit="dB",
         digits=2,
         tables=("batch", "compare"),
@@ -261,20 +158,20 @@ _ALONE = (
         digits=3,
         sources=(_DESCLOUX,),
     ),
-    *_length(
+    *length_metrics(
         "resolution_decorrelation",
-        _decorrelation_px,
-        _pixel_nm,
+        decorrelation_px,
+        pixel_nm,
         title="Resolution",
         meaning="period of the finest structure above the noise, by decorrelation "
         "analysis of the image alone; smaller is finer",
         tables=("batch", "demo", "compare"),
         sources=(_DESCLOUX,),
     ),
-    *_length(
+    *length_metrics(
         "resolution_frc",
-        _rings_px,
-        _pixel_nm,
+        rings_px,
+        pixel_nm,
         title="FRC resolution",
         meaning="period at which two exposures like this one would correlate by 1/7",
         sources=(_KOHO,),
@@ -358,16 +255,16 @@ _PAIR = (
         "psnr_radial_gain_db",
         "PSNR after a radial gain",
         "PSNR after a radial gain fit (see below)",
-        _psnr_radial_gain_db,
+        psnr_radial_gain_db,
         unit="dB",
         direction="larger",
         digits=2,
         needs=("reference",),
     ),
-    *_length(
+    *length_metrics(
         "resolution_frc_reference",
-        _rings_of_pair_px,
-        _reference_pixel_nm,
+        rings_of_pair_px,
+        reference_pixel_nm,
         title="FRC resolution ref.",
         meaning="period down to which image and reference correlate by 1/7",
         direction="smaller",
@@ -411,7 +308,7 @@ _PAIR = (
         "rsf_sigma_nm",
         "Blur between the two",
         "standard deviation of the Gaussian blur between the two",
-        _rsf_sigma_nm,
+        rsf_sigma_nm,
         unit="nm",
         digits=0,
         needs=("reference", "pixel size"),

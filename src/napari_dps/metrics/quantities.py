@@ -1,0 +1,135 @@
+"""Quantities that metrics of the catalogue read, where that takes more than a line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from napari_dps.core import InputError
+from napari_dps.metrics import reference as likeness
+from napari_dps.metrics.metric import Measured, Metric, Table
+from napari_dps.metrics.snr import peak_to_noise
+from napari_dps.metrics.subject import COLOURED, Need, Subject
+
+TOO_FINE = "finer than the optics resolve: noise shared between pixels misleads it"
+NO_MAXIMUM = "no decorrelation curve has a maximum"
+
+Px = Callable[[Subject], tuple[float | None, str]]
+"""Returns a length in pixels, or None, and a note."""
+
+
+def length_metrics(
+    key: str,
+    length_px: Px,
+    size_nm: Callable[[Subject], float | None],
+    *,
+    needs: tuple[Need, ...] = (),
+    tables: tuple[Table, ...] = (),
+    **same: Any,
+) -> tuple[Metric, Metric]:
+    """Return a length in pixels and, where the pixel size is known, in nm."""
+
+    def length_nm(subject: Subject) -> Measured | None:
+        nm = size_nm(subject)
+        if nm is None:
+            return None
+        px, note = length_px(subject)
+        return Measured(px if px is None else px * nm, note)
+
+    in_px = Metric(
+        f"{key}_px",
+        function=lambda subject: Measured(*length_px(subject)),
+        unit="px",
+        digits=1,
+        needs=needs,
+        tables=tuple(table for table in tables if table == "compare"),
+        **same,
+    )
+    in_nm = Metric(
+        f"{key}_nm",
+        function=length_nm,
+        unit="nm",
+        digits=0,
+        needs=(*needs, "pixel size"),
+        tables=tables,
+        **same,
+    )
+    return in_px, in_nm
+
+
+def pixel_nm(subject: Subject) -> float | None:
+    """Return the pixel size of the image."""
+    return subject.image.pixel_size_nm
+
+
+def reference_pixel_nm(subject: Subject) -> float | None:
+    """Return the pixel size of the grid of the comparison."""
+    return subject.reference_pixel_nm
+
+
+def raw_check(name: str, reason: str) -> Callable[[Subject], Measured]:
+    """Return what reads a check of the raw frames; ``reason`` says why it is None."""
+
+    def read(subject: Subject) -> Measured:
+        value = getattr(subject.stripes[1], name)
+        return Measured(value, reason if value is None else "")
+
+    return read
+
+
+def noise_std(subject: Subject) -> Measured:
+    """Return the noise; coloured noise makes it a bound."""
+    noise = subject.noise
+    return Measured(noise, "" if subject.has_white_noise else _bound("a lower"))
+
+
+def peak_over_noise(subject: Subject) -> Measured:
+    """Return peak over noise; coloured noise makes it a bound."""
+    value = peak_to_noise(subject.pixels, subject.noise)
+    return Measured(value, "" if subject.has_white_noise else _bound("an upper"))
+
+
+def snr_db(subject: Subject) -> Measured:
+    """Return the signal-to-noise ratio; coloured noise makes it a bound."""
+    snr = subject.snr_db
+    return Measured(snr, "" if subject.has_white_noise else _bound("an upper"))
+
+
+def _bound(which: str) -> str:
+    return f"{which} bound: {COLOURED}"
+
+
+def decorrelation_px(subject: Subject) -> tuple[float | None, str]:
+    """Return the resolution by decorrelation, unless noise of pixels fakes it."""
+    px, optics = subject.decorrelation.resolution_px, subject.image.optics
+    if not px:
+        return None, NO_MAXIMUM
+    if optics and not subject.is_processed:
+        finest_px = optics.cutoff_period_nm / optics.pixel_size_nm
+        if px < 0.9 * finest_px / optics.modulation_factor:
+            return None, TOO_FINE
+    return px, ""
+
+
+def rings_px(subject: Subject) -> tuple[float | None, str]:
+    """Return the resolution by the FRC of one image."""
+    return subject.rings.resolution_px, subject.rings.note
+
+
+def rings_of_pair_px(subject: Subject) -> tuple[float | None, str]:
+    """Return the resolution by the FRC with the reference."""
+    return subject.rings_of_pair.resolution_px, subject.rings_of_pair.note
+
+
+def psnr_radial_gain_db(subject: Subject) -> float:
+    """Return the PSNR after a radial transfer function was fitted."""
+    image, reference = subject.compared
+    return likeness.psnr_db(likeness.fit_radial_gain(image, reference), reference)
+
+
+def rsf_sigma_nm(subject: Subject) -> float | None:
+    """Return the width of the blur between image and reference, if there is one."""
+    try:
+        return subject.error_map.rsf_sigma_nm
+    except InputError:  # the note of the length in pixels says why
+        return None
