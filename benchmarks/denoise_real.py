@@ -99,7 +99,7 @@ def exposures(folder: Path) -> tuple[str, dict[str, Image]]:
         for name in ("he", "le")
     )
     calibrated: tuple[Pattern, ...] = tuple(
-        p.as_given() for p in image_of(high).patterns
+        p.only_wave_vectors() for p in image_of(high).patterns
     )
     told = replace(low, patterns=calibrated)
     clean, clean_told = denoised(low), denoised(told)

@@ -385,6 +385,6 @@ def test_report_of_a_resumed_run_tells_what_an_undisturbed_one_tells(
 
 
 def test_pixels_stay_in_the_file_until_they_are_needed(path: Path) -> None:
-    opened = open_source(Job(ASKED), path)
-    assert not isinstance(opened.stack.data, np.ndarray)
-    assert opened.spans == tuple((n, n + 1) for n in range(UNITS))
+    plan = open_source(Job(ASKED), path)
+    assert not isinstance(plan.stack.data, np.ndarray)
+    assert job.blocks(plan) == tuple((n, n + 1) for n in range(UNITS))

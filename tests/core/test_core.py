@@ -102,7 +102,9 @@ def test_given_pattern_keeps_wave_vectors_alone():
         PatternOrder(order=2, status="not found"),
     )
     pattern = Pattern(angle_index=2, phases_deg=(0, 120, 240), orders=orders)
-    assert pattern.as_given() == Pattern(angle_index=2, angle_deg=30, period_nm=400)
+    assert pattern.only_wave_vectors() == Pattern(
+        angle_index=2, angle_deg=30, period_nm=400
+    )
 
 
 @pytest.mark.parametrize(

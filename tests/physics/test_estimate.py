@@ -165,7 +165,7 @@ class TestGiven:
 
     def test_phases_of_right_wave_vectors_are_fitted(self):
         simulation = simulated(photons=100)
-        given = [p.as_given() for p in simulation.patterns]
+        given = [p.only_wave_vectors() for p in simulation.patterns]
         patterns = self.use(simulation, given)
         field = 255 * simulation.settings.pixel_size_nm
         for found, truth in zip(patterns, simulation.patterns, strict=True):
@@ -175,13 +175,17 @@ class TestGiven:
 
     def test_both_orders_are_taken(self):
         simulation = simulated(phases=5)
-        patterns = self.use(simulation, [p.as_given() for p in simulation.patterns])
+        patterns = self.use(
+            simulation, [p.only_wave_vectors() for p in simulation.patterns]
+        )
         for found in patterns:
             assert [o.status for o in found.orders] == ["given", "given"]
 
     def test_directions_of_a_hexagonal_pattern_find_their_phases(self):
         simulation = simulated(pattern="hexagonal", angles=1, phases=7)
-        patterns = self.use(simulation, [p.as_given() for p in simulation.patterns])
+        patterns = self.use(
+            simulation, [p.only_wave_vectors() for p in simulation.patterns]
+        )
         field = 255 * simulation.settings.pixel_size_nm
         for truth in simulation.patterns:
             found = min(patterns, key=lambda p: _turn_deg(p.angle_deg, truth.angle_deg))
@@ -206,7 +210,7 @@ class TestGiven:
 
     def test_wave_vectors_without_stripes_are_refused(self):
         simulation = simulated(modulation=0)
-        given = [p.as_given() for p in simulated().patterns]
+        given = [p.only_wave_vectors() for p in simulated().patterns]
         assert not any(p.is_usable for p in self.use(simulation, given))
 
 

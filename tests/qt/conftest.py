@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -71,11 +72,7 @@ def stage_function(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             parameters=background.BackgroundParameters,
             function=function,
         )
-        choose = task_module.choose_steps
-
-        def chosen(*args: Any, **kwargs: Any) -> Any:
-            return choose(*args, **kwargs, stages=(stage,))
-
-        monkeypatch.setattr(task_module, "choose_steps", chosen)
+        opening = partial(task_module.open_input, stages=(stage,))
+        monkeypatch.setattr(task_module, "open_input", opening)
 
     return replace_by

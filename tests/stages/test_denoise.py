@@ -16,6 +16,8 @@ from napari_dps.physics.sim.noise import noise_to_signal
 from napari_dps.physics.sim.wiener import WienerSolver
 from napari_dps.physics.simulate import Simulation, blur_truth, simulate
 from napari_dps.physics.simulate_settings import SimulationSettings
+from napari_dps.pipeline import choose_steps
+from napari_dps.pipeline import run as run_pipeline
 from napari_dps.stages import denoise, reconstruct
 from napari_dps.stages.denoise import DenoiseParameters
 from napari_dps.stages.reconstruct import ReconstructParameters
@@ -270,16 +272,21 @@ def test_patterns_of_a_file_are_used_and_a_missing_file_is_refused(tmp_path):
         for p in simulation.patterns
     ]
     file.write_text("".join(tables))
-    result, _ = run(raw_of(simulation), patterns=str(file))
-    assert [pattern.status for pattern in result.patterns] == ["given"] * 3
+    stack = raw_of(simulation)
+
+    def patterns_with(name: str) -> tuple[Pattern, ...]:
+        chosen = {"denoise": DenoiseParameters(patterns=name)}
+        steps = choose_steps(stack, ["denoise"], chosen)
+        return finish(run_pipeline(stack, steps, Context("cpu"))).patterns
+
+    assert [p.status for p in patterns_with(str(file))] == ["given"] * 3
     with pytest.raises(InputError, match="cannot read"):
-        run(raw_of(simulation), patterns="no-such.toml")
+        patterns_with("no-such.toml")
+    with pytest.raises(InputError, match="come without its patterns"):
+        run(stack, patterns=str(file))
 
 
 def test_time_lapse_shares_the_patterns_of_its_average():
-    from napari_dps.pipeline import choose_steps
-    from napari_dps.pipeline import run as run_pipeline
-
     stack = raw_of(simulated(photons=300, height_px=96, width_px=96))
     lapse = stack.derive(np.stack([stack.data, stack.data]), axes="TAPYX")
     steps = choose_steps(lapse, ["denoise"])

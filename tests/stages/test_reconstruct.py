@@ -11,7 +11,7 @@ from napari_dps.core.context import Context
 from napari_dps.methods.sim.network import TRAINED_LAYOUTS
 from napari_dps.physics.simulate import Simulation, blur_truth, simulate
 from napari_dps.physics.simulate_settings import SimulationSettings
-from napari_dps.pipeline import Step
+from napari_dps.pipeline import Plan, Step
 from napari_dps.pipeline.stream import stream
 from napari_dps.stages import denoise
 from napari_dps.stages.denoise import DenoiseParameters
@@ -127,7 +127,7 @@ def test_faint_stacks_are_never_worse_than_the_widefield(photons):
 
 def test_given_wave_vectors_are_used_and_fitted():
     simulation = simulated()
-    given = tuple(p.as_given() for p in simulation.patterns)
+    given = tuple(p.only_wave_vectors() for p in simulation.patterns)
     stack = raw_of(simulation)
     result, warnings = run(stack.derive(stack.data, patterns=given))
     assert warnings == []
@@ -169,7 +169,7 @@ class TestTimeLapse:
         def keep(_, index, image):
             units[index] = image
 
-        finish(stream(stack, [step], context, keep))
+        finish(stream(Plan.of(stack, [step]), context, keep))
         return [units[t,] for t in range(stack.size("T"))]
 
     def test_patterns_and_noise_are_found_once_for_all_frames(self):

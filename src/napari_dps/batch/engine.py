@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_dps.batch.beside import PATIENCE_S, Cancelled
-from napari_dps.batch.job import Job, Source, open_source
+from napari_dps.batch.job import Job, Source, blocks, open_source
 from napari_dps.batch.store import remove_others, stored
 from napari_dps.batch.table import Row, failed_row, finished_row
 from napari_dps.batch.work import Begun, begin, complete, run_block
 from napari_dps.core import InputError, Progress, finish, one_of, relay
 from napari_dps.core.errors import Failure, explain
 from napari_dps.core.progress import PART_TICKS
+from napari_dps.pipeline import read_patterns
 from napari_dps.pipeline.units import Span
 from napari_dps.report import Json
 
@@ -86,8 +87,9 @@ def run_batch(
     Raises
     ------
     InputError
-        If the scheduler cannot be reached.
+        If the scheduler cannot be reached, or a file of patterns cannot be read.
     """
+    job = replace(job, settings=read_patterns(job.settings))
     rows: dict[int, Row] = {}
 
     def put(number: int, row: Row) -> None:
@@ -116,13 +118,13 @@ def _plan(
     for number, source in enumerate(sources):
         yield Progress(0, 1, f"Opening {source.path.name}")
         try:
-            opened = open_source(job, source.path)
+            spans = blocks(open_source(job, source.path))
             if not job.resume:
                 remove_others(source.files)
         except Exception as problem:  # noqa: BLE001 - told; the others go on
             put(number, failed_row(source.path, reason_of(problem)))
         else:
-            plans.append(Planned(number, source, opened.spans))
+            plans.append(Planned(number, source, spans))
     return plans
 
 

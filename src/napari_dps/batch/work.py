@@ -14,7 +14,7 @@ import numpy as np
 
 from napari_dps import io
 from napari_dps.batch.beside import beside
-from napari_dps.batch.job import Job, Opened, Source, open_source
+from napari_dps.batch.job import Job, Source, blocks, open_source
 from napari_dps.batch.results import ResultFiles, write_images, write_report
 from napari_dps.batch.store import (
     BlockWriter,
@@ -24,16 +24,12 @@ from napari_dps.batch.store import (
 from napari_dps.core import ImageStack, Progress
 from napari_dps.core.context import Context
 from napari_dps.core.device import resolve_device
-from napari_dps.pipeline import PipelineResult, first_plane
-from napari_dps.pipeline.run import stage_output
+from napari_dps.pipeline import PipelineResult, Plan, first_plane
+from napari_dps.pipeline.result import assemble
 from napari_dps.pipeline.self_check import self_check, self_check_json
 from napari_dps.pipeline.shared import Shared
-from napari_dps.pipeline.stream import (
-    frames_between_patterns,
-    shared_by_blocks,
-    stream,
-)
-from napari_dps.pipeline.units import Span, channels
+from napari_dps.pipeline.stream import shared_by_blocks, stream
+from napari_dps.pipeline.units import Span
 from napari_dps.report import Json
 from napari_dps.stages import dps
 
@@ -77,21 +73,16 @@ def begin(job: Job, source: Source) -> Generator[Progress, None, Begun]:
     if job.resume and (report := finished_report(source.files, key)) is not None:
         remove_others(source.files)  # left by a run that ended right after the report
         return Begun(key, sha256, report=report)
-    opened = open_source(job, source.path, check_order=True)
-    _check_targets(opened, source)
+    plan = open_source(job, source.path, check_order=True)
+    _check_targets(plan, source)
     # A lost worker's tasks come twice: what this batch has done of the input stays.
     remove_others(source.files, store)
-    begun = Begun(key, sha256, warnings=opened.warnings)
-    if frames_between_patterns(opened.steps) or len(opened.spans) == 1:
+    begun = Begun(key, sha256, warnings=plan.warnings)
+    if plan.patterns_every or len(blocks(plan)) == 1:
         return begun
     shared = store.shared()
     if shared is None:
-        shared = yield from shared_by_blocks(
-            opened.stack,
-            opened.steps,
-            _context(job),
-            camera_offset=job.settings.input.camera_offset,
-        )
+        shared = yield from shared_by_blocks(plan, _context(job))
         store.put_shared(shared)
     return replace(begun, shared=shared)
 
@@ -109,28 +100,18 @@ def run_block(
     store = Store.of(source.files, begun.key)
     if begun.report is not None or store.has(span):
         return
-    opened = _reopened(job, source.path)
-    stack, steps = opened.stack, opened.steps
-    takes = steps[0].stage.takes
+    plan = _reopened(job, source.path)
     writer = BlockWriter(
         store,
         span,
-        leading=list(zip(stack.axes.removesuffix(takes), stack.shape, strict=False)),
-        kept=job.kept(len(steps)),
-        first_units={
-            channel.first.index: channel.number for channel in channels(stack, takes)
-        },
+        leading=list(zip(plan.leading, plan.leading_shape, strict=True)),
+        kept=job.kept(len(plan.steps)),
+        first_units={channel.first.index: channel.number for channel in plan.channels},
         as_zarr=job.settings.output.format == "zarr",
     )
     try:
         tallies = yield from stream(
-            stack,
-            steps,
-            _context(job),
-            writer.keep,
-            camera_offset=job.settings.input.camera_offset,
-            span=span,
-            shared=begun.shared,
+            plan, _context(job), writer.keep, span=span, shared=begun.shared
         )
         writer.finish(tallies)
     finally:
@@ -160,8 +141,8 @@ def complete(job: Job, source: Source, begun: Begun) -> Generator[Progress, None
     def put_images(
         check: Callable[[], None],
     ) -> tuple[PipelineResult, dict[str, str]]:
-        opened = _reopened(job, source.path)
-        result = _result(job, opened, store, context, check)
+        plan = _reopened(job, source.path)
+        result = _result(plan, store, context, check)
         # While files of this run and of an earlier one mix no report vouches.
         with io.writing(source.files.report):
             source.files.report.unlink(missing_ok=True)
@@ -203,25 +184,23 @@ def finished_report(files: ResultFiles, key: str) -> Json | None:
     return report if is_whole else None
 
 
-def _check_targets(opened: Opened, source: Source) -> None:
+def _check_targets(plan: Plan, source: Source) -> None:
     """Refuse results that could not be written, before any time is spent."""
-    for path in source.files.all(step.stage for step in opened.steps):
+    for path in source.files.all(step.stage for step in plan.steps):
         io.check_target(path, [source.path])
     with io.writing(source.files.folder):
         source.files.folder.mkdir(parents=True, exist_ok=True)
 
 
 def _result(
-    job: Job,
-    opened: Opened,
+    plan: Plan,
     store: Store,
     context: Context,
     check: Callable[[], None],
 ) -> PipelineResult:
     """Return what the blocks hold, its pixels left on the disk."""
-    stack, steps = opened.stack, opened.steps
-    takes = steps[0].stage.takes
-    records = [store.record(span) for span in opened.spans]
+    spans = blocks(plan)
+    records = [store.record(span) for span in spans]
     tallies = records[0].tallies
     for record in records[1:]:
         for tally, more in zip(tallies, record.tallies, strict=True):
@@ -230,30 +209,28 @@ def _result(
         for text in tally.warnings:
             context.warn(text)
     outputs = []
-    for number in range(len(steps)):
+    for number in range(len(plan.steps)):
         firsts = [
             ImageStack(store.first(number), found.axes, **found.info.to_dict())
             for found in records[0].firsts[number]
         ]
-        data = store.array(opened.spans, number, check=check)
         maps = {
-            name: store.array(opened.spans, number, name, check=check)
+            name: store.array(spans, number, name, check=check)
             for name in records[0].firsts[number][0].maps
         }
         outputs.append(
-            stage_output(
-                stack,
-                steps,
+            assemble(
+                plan,
                 number,
                 firsts=firsts,
                 tallies=tallies,
-                data=data,
+                data=store.array(spans, number, check=check),
                 maps={n: values for n, values in maps.items() if values is not None},
             )
         )
-    channel = next(channels(stack, takes))
-    first = channel.image(channel.first, job.settings.input.camera_offset)
-    return PipelineResult(stack, first, tuple(outputs), tuple(context.warnings))
+    return PipelineResult(
+        plan.stack, plan.first, tuple(outputs), tuple(context.warnings)
+    )
 
 
 def _put_zarrs(
@@ -285,7 +262,7 @@ def _self_check(
     return self_check_json(answers)
 
 
-def _reopened(job: Job, path: Path) -> Opened:
+def _reopened(job: Job, path: Path) -> Plan:
     """Return an input that has been looked at; the last one of this thread is kept.
 
     Headers of long files take seconds to read, and each block needs them.
@@ -293,9 +270,9 @@ def _reopened(job: Job, path: Path) -> Opened:
     status = path.stat()
     key = job, path, status.st_mtime_ns, status.st_size
     if getattr(_local, "key", None) != key:
-        _local.opened, _local.key = open_source(job, path), key
-    opened: Opened = _local.opened
-    return opened
+        _local.plan, _local.key = open_source(job, path), key
+    plan: Plan = _local.plan
+    return plan
 
 
 def _context(job: Job) -> Context:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import cast
 
-import numpy as np
-
-from napari_dps import io
 from napari_dps.cli import arguments, console
-from napari_dps.core import InputError, Optics
+from napari_dps.core import Optics
 from napari_dps.core.context import Context
 from napari_dps.core.device import DEVICES, resolve_device
-from napari_dps.core.params import parse
-from napari_dps.pipeline import Settings, first_plane
+from napari_dps.pipeline import Settings, first_plane, open_input
 from napari_dps.pipeline.self_check import DIP, Resolved, self_check, self_check_json
 from napari_dps.report import strict_json
-from napari_dps.stages.dps import DpsParameters
+from napari_dps.stages.dps import STAGE, DpsParameters
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,23 +44,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(options: argparse.Namespace) -> int:
     """Plant pairs, sharpen, and print what is resolved."""
     tables = arguments.optics_tables(options)
-    flags = {**tables["dps"], **arguments.values_of(options, "dps")}
-    parameters = parse(DpsParameters, flags, "dps")
-    settings = Settings.from_tables({"optics": tables["optics"]})
+    settings = Settings.from_tables(
+        {
+            "pipeline": {"stages": [STAGE.id]},
+            "input": {"camera_offset": options.camera_offset},
+            "optics": tables["optics"],
+            STAGE.id: {**tables["dps"], **arguments.values_of(options, "dps")},
+        }
+    )
     if options.device != "auto":
         resolve_device(options.device)
-    context = Context(device=options.device)
-    stack = io.load(
-        options.image,
-        pixel_size_nm=settings.pixel_size_nm,
-        warn=context.warn,
-    )
-    if stack.is_raw:
-        raise InputError(
-            "the image holds raw SIM frames", allowed="the result of reconstruct"
-        )
-    plane = first_plane(settings.with_optics(stack))
-    plane = plane.derive(plane.data - np.float32(options.camera_offset))
+    plan = open_input(options.image, settings)
+    context = Context(device=options.device, warnings=[*plan.warnings])
+    parameters = cast(DpsParameters, plan.steps[0].parameters)
+    plane = first_plane(plan.first)
     steps = self_check(plane, parameters, context, brightness=options.brightness)
     answers = console.track(steps, "self-check")
     for warning in context.warnings:

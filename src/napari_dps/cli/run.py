@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from napari_dps import batch, io
+from napari_dps import batch
 from napari_dps.batch import Job, ResultFiles, Row, Source
 from napari_dps.cli import arguments, console, outputs
 from napari_dps.core import InputError, Optics, Pattern, PatternOrder
@@ -51,11 +51,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--config", metavar="TOML", help="file of settings; options override it")
     add("--stages", metavar="A,B", help=f"in order (default: all that fit of {ids})")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:N, mps (default: auto)")
-    add(
-        "--patterns",
-        metavar="FILE",
-        help="known patterns (TOML or JSON), or the report of another run",
-    )
     add(
         "--jobs",
         type=int,
@@ -134,18 +129,16 @@ def _job(options: argparse.Namespace) -> Job:
         raise InputError("--jobs is for this machine alone: leave it out, or")
     flags = _tables(options)
     config = read_tables(options.config) if options.config else {}
-    patterns = io.load_patterns(options.patterns) if options.patterns else ()
     # On a cluster the workers themselves say how many threads they have.
     threads = max(1, (os.cpu_count() or 1) // options.jobs) if options.jobs > 1 else 0
     return Job(
         settings=Settings.from_tables(merge_tables(config, flags)),
-        patterns=tuple(patterns),
         device=options.device,
         threads=threads,
         tile_px=options.tile_px,
         self_check=options.self_check,
         resume=options.resume,
-        named_stages=frozenset(flags) & {stage.id for stage in STAGES},
+        must_run=frozenset(flags) & {stage.id for stage in STAGES},
     )
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_dps import io
 from napari_dps.cli import arguments, console
 from napari_dps.core import ImageStack, InputError, Optics
-from napari_dps.pipeline import Settings
+from napari_dps.pipeline import Settings, open_input
+from napari_dps.stages import dps
 from napari_dps.train.models import MODELS
 
 _NEEDED = ("lightning_fabric", "pytorch_msssim")
@@ -158,12 +158,15 @@ def _images(options: argparse.Namespace) -> Iterator[ImageStack]:
             got=options.model,
             allowed=f"{', '.join(able)}, which needs no truth",
         )
-    settings = Settings.from_tables({"optics": arguments.values_of(options, "optics")})
+    settings = Settings.from_tables(
+        {
+            "pipeline": {"stages": [dps.STAGE.id]},
+            "input": {"camera_offset": options.camera_offset},
+            "optics": arguments.values_of(options, "optics"),
+        }
+    )
     for path in options.images:
-        stack = io.load(path, pixel_size_nm=settings.pixel_size_nm)
-        if stack.is_raw:
-            raise InputError(
-                f"{path} holds raw SIM frames", allowed="the result of reconstruct"
-            )
-        data = stack.data - np.float32(options.camera_offset)
-        yield settings.with_optics(stack).derive(data)
+        plan = open_input(path, settings)
+        for warning in plan.warnings:
+            console.warning(f"{path}: {warning}")
+        yield plan.stack.derive(plan.stack.data - np.float32(plan.camera_offset))

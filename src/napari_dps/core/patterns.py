@@ -122,7 +122,7 @@ class Pattern(BaseModel):
         """Whether any order can be used."""
         return any(order.is_usable for order in self.orders)
 
-    def as_given(self) -> Pattern:
+    def only_wave_vectors(self) -> Pattern:
         """Return the wave vectors alone, for another stack of the same microscope.
 
         Phases and modulation are those of one stack; `reconstruct` fits them anew.

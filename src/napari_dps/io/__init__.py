@@ -7,7 +7,7 @@ from napari_dps.io.load import arrange, load
 from napari_dps.io.ngff_write import ZarrBlocks
 from napari_dps.io.order import usual_counts
 from napari_dps.io.order_check import OrderCheck, check_order
-from napari_dps.io.patterns_file import load_patterns
+from napari_dps.io.patterns_file import load_patterns, parse_patterns
 from napari_dps.io.raw import Metadata, RawImage
 from napari_dps.io.read import read
 from napari_dps.io.replacing import check_target, replacing, writing
@@ -28,6 +28,7 @@ __all__ = [
     "load",
     "load_patterns",
     "mapped",
+    "parse_patterns",
     "read",
     "replacing",
     "save",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,30 @@ def load_patterns(path: str | os.PathLike[str]) -> tuple[Pattern, ...]:
     entries = _find(_parse(path))
     if not isinstance(entries, list) or not entries:
         raise InputError(f"{path.name} holds no patterns", allowed=_SHAPE)
-    return tuple(_pattern(entry, i, path.name) for i, entry in enumerate(entries))
+    return parse_patterns(entries, f"{path.name}: patterns")
+
+
+def parse_patterns(entries: Sequence[Any], where: str) -> tuple[Pattern, ...]:
+    """Validate patterns of a file.
+
+    Parameters
+    ----------
+    entries : sequence
+        Tables with the keys that `load_patterns` reads.
+    where : str
+        The place to name in an error.
+
+    Returns
+    -------
+    tuple of Pattern
+        Without ``angle_index`` they count up.
+
+    Raises
+    ------
+    InputError
+        Naming the first entry that is wrong.
+    """
+    return tuple(_pattern(entry, f"{where}[{i}]", i) for i, entry in enumerate(entries))
 
 
 def _parse(path: Path) -> Any:
@@ -68,8 +92,7 @@ def _find(content: Any) -> Any:
     return None
 
 
-def _pattern(entry: Any, index: int, name: str) -> Pattern:
-    where = f"{name}: patterns[{index}]"
+def _pattern(entry: Any, where: str, index: int) -> Pattern:
     if not isinstance(entry, dict):
         raise InputError(where, got=entry, allowed="a table with angle_deg, period_nm")
     pattern = parse(Pattern, {"angle_index": index, **entry}, where)

@@ -1,8 +1,14 @@
-"""Stages in order, over all leading axes: the one entry that GUI and CLI share."""
+"""Stages in order, over all leading axes: the one entry that GUI and CLI share.
 
-from napari_dps.pipeline.given import give_patterns
+To read in this order: `open` (a file and settings), `plan` (stack, steps, units), `run`
+(in memory) or `stream` (unit by unit, with what `shared` finds first), `result`.
+"""
+
+from napari_dps.pipeline.open import open_input
+from napari_dps.pipeline.plan import Plan
 from napari_dps.pipeline.planes import first_plane, first_unit
-from napari_dps.pipeline.run import PipelineResult, StageOutput, as_given, run
+from napari_dps.pipeline.result import PipelineResult, StageOutput
+from napari_dps.pipeline.run import run, run_plan
 from napari_dps.pipeline.settings import (
     InputSettings,
     OutputSettings,
@@ -11,24 +17,27 @@ from napari_dps.pipeline.settings import (
     read_tables,
     save_settings,
 )
-from napari_dps.pipeline.steps import Step, choose_steps, find_stage, left_out
+from napari_dps.pipeline.steps import Step, choose_steps, find_stage, suited_stages
+from napari_dps.pipeline.wave_vectors import read_patterns
 
 __all__ = [
     "InputSettings",
     "OutputSettings",
     "PipelineResult",
+    "Plan",
     "Settings",
     "StageOutput",
     "Step",
-    "as_given",
     "choose_steps",
     "find_stage",
     "first_plane",
     "first_unit",
-    "give_patterns",
-    "left_out",
     "merge_tables",
+    "open_input",
+    "read_patterns",
     "read_tables",
     "run",
+    "run_plan",
     "save_settings",
+    "suited_stages",
 ]

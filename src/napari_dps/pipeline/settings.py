@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from napari_dps.core import ImageStack, InputError, Optics, StageParameters
+from napari_dps.core import ImageStack, InputError, Optics, Pattern, StageParameters
 from napari_dps.core.params import parse
-from napari_dps.io import replacing
+from napari_dps.io import parse_patterns, replacing
 from napari_dps.pipeline.steps import find_stage
 from napari_dps.stages import STAGES
 from napari_dps.stages.base import Stage
@@ -63,6 +63,22 @@ class InputSettings(BaseModel):
         description="Counts that the camera adds to every pixel; subtracted first.",
         json_schema_extra={"unit": "counts"},
     )
+    patterns: str | tuple[Pattern, ...] | None = Field(
+        default=None,
+        title="Known patterns",
+        description="auto: found in the frames, or as the input carries them. Else a "
+        "file of patterns (TOML or JSON), or the report of another run: its wave "
+        "vectors are taken.",
+        json_schema_extra={"file": "*.json *.toml", "words": ["auto"]},
+    )
+
+    @field_validator("patterns", mode="before")
+    @classmethod
+    def _auto_or_listed(cls, value: Any) -> Any:
+        """Read the word, and patterns that are listed in the settings themselves."""
+        if isinstance(value, list):
+            return parse_patterns(value, "patterns")
+        return None if value in ("auto", "") else value
 
 
 class OutputSettings(BaseModel):
@@ -145,13 +161,13 @@ class Settings:
         InputError
             Naming the first table or value that is wrong and what is allowed.
         """
-        known = {stage.id: stage for stage in stages}
+        by_id = {stage.id: stage for stage in stages}
         for name, table in tables.items():
-            if name not in known and name not in _TABLES:
+            if name not in by_id and name not in _TABLES:
                 raise InputError(
                     "table of the settings",
                     got=f"[{name}]",
-                    allowed=", ".join((*_TABLES, *known)),
+                    allowed=", ".join((*_TABLES, *by_id)),
                 )
             if not isinstance(table, Mapping):
                 raise InputError(
@@ -163,9 +179,9 @@ class Settings:
         return cls(
             stages=chosen,
             parameters={
-                name: parse(known[name].parameters, table, name)
+                name: parse(by_id[name].parameters, table, name)
                 for name, table in tables.items()
-                if name in known
+                if name in by_id
             },
             optics=_checked_optics(tables.get("optics", {})),
             input=parse(InputSettings, tables.get("input", {}), "input"),
@@ -176,7 +192,7 @@ class Settings:
         """Return the tables that `from_tables` reads; what is unset is left out."""
         tables: dict[str, dict[str, Any]] = {
             "pipeline": {} if self.stages is None else {"stages": list(self.stages)},
-            "input": self.input.model_dump(exclude_none=True),
+            "input": self.input.model_dump(mode="json", exclude_none=True),
             "optics": {
                 name: list(value) if isinstance(value, tuple) else value
                 for name, value in self.optics.items()
@@ -229,13 +245,13 @@ class Settings:
 
     def _optics_of(self, stack: ImageStack, channel: int) -> Optics | None:
         """Return the optics of a channel; None if nothing is known of them."""
-        known = stack.optics_of(channel)
-        own = {} if known is None else known.model_dump()
-        given = {
+        stored = stack.optics_of(channel)
+        values = {"pixel_size_nm": stack.pixel_size_nm}
+        values |= {} if stored is None else stored.model_dump()
+        values |= {
             name: value[channel] if isinstance(value, tuple) else value
             for name, value in self.optics.items()
         }
-        values = {"pixel_size_nm": stack.pixel_size_nm, **own, **given}
         if not values.keys() - {"pixel_size_nm"}:
             return None
         for name in ("na", "emission_nm", "pixel_size_nm"):
@@ -248,26 +264,26 @@ class Settings:
         return parse(Optics, values, "optics")
 
 
-def _checked_optics(values: Mapping[str, Any]) -> dict[str, float | tuple[float, ...]]:
+def _checked_optics(table: Mapping[str, Any]) -> dict[str, float | tuple[float, ...]]:
     """Validate what is given; the file may tell the rest."""
-    listed = {name: _as_list(value) for name, value in values.items()}
+    listed = {name: _as_list(value) for name, value in table.items()}
     if len(listed.get("pixel_size_nm", [0])) > 1:
         raise InputError(
             field="optics.pixel_size_nm",
-            got=repr(values["pixel_size_nm"]),
+            got=repr(table["pixel_size_nm"]),
             allowed="one value for all channels",
         )
     count = max(map(len, listed.values()), default=1)
     stand_ins = {"na": 0.1, "emission_nm": 500.0, "pixel_size_nm": 100.0}
     checked: dict[str, list[float]] = {name: [] for name in listed}
     for channel in range(count):
-        own = {name: v[min(channel, len(v) - 1)] for name, v in listed.items()}
-        optics = parse(Optics, {**stand_ins, **own}, "optics").model_dump()
-        for name, known in checked.items():
-            known.append(optics[name])
+        stated = {name: v[min(channel, len(v) - 1)] for name, v in listed.items()}
+        optics = parse(Optics, {**stand_ins, **stated}, "optics").model_dump()
+        for name, values in checked.items():
+            values.append(optics[name])
     return {
-        name: tuple(known) if len(listed[name]) > 1 else known[0]
-        for name, known in checked.items()
+        name: tuple(values) if len(listed[name]) > 1 else values[0]
+        for name, values in checked.items()
     }
 
 

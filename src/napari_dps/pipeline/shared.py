@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,8 +21,8 @@ from napari_dps.core import (
 )
 from napari_dps.core.context import Context
 from napari_dps.core.progress import PART_TICKS
-from napari_dps.pipeline.steps import Step
-from napari_dps.pipeline.units import Channel, Span, channels
+from napari_dps.pipeline.plan import Plan
+from napari_dps.pipeline.units import Channel, Span
 from napari_dps.stages.base import Prepare
 
 FIRST_FRAMES = 10
@@ -57,18 +57,13 @@ class Shared:
         return replace(channel, stack=stack)
 
 
-def shared_ticks(stack: ImageStack, steps: Sequence[Step], span: Span) -> int:
-    """Return the total of the progress of `shared_steps`."""
-    return len(_preparing(stack, steps, span)) * stack.size("C") * PART_TICKS
+def shared_ticks(plan: Plan, span: Span) -> int:
+    """Return the total of the progress of `find_shared`."""
+    return len(_preparing(plan, span)) * len(plan.channels) * PART_TICKS
 
 
-def shared_steps(
-    stack: ImageStack,
-    steps: Sequence[Step],
-    context: Context,
-    span: Span,
-    *,
-    camera_offset: float = 0.0,
+def find_shared(
+    plan: Plan, context: Context, span: Span
 ) -> Generator[Progress, None, tuple[Shared, ...]]:
     """Find what the units of some time points share, channel by channel.
 
@@ -77,16 +72,12 @@ def shared_steps(
 
     Parameters
     ----------
-    stack : ImageStack
-        Any leading axes; the data may be lazy.
-    steps : sequence of Step
-        Of the run.
+    plan : Plan
+        Stack and steps.
     context : Context
         Shared with the stages.
     span : (int, int)
         The time points.
-    camera_offset : float
-        Counts that are subtracted first.
 
     Yields
     ------
@@ -98,51 +89,47 @@ def shared_steps(
     tuple of Shared
         One a channel.
     """
-    preparing = _preparing(stack, steps, span)
-    total, done = shared_ticks(stack, steps, span), 0
+    preparing = _preparing(plan, span)
+    total, done = shared_ticks(plan, span), 0
     found = []
-    for channel in channels(stack, steps[0].stage.takes):
+    for channel in plan.channels:
         shared = Shared(channel.stack.patterns, channel.stack.noise)
         if preparing:
             yield Progress(done, total, "Average of the first frames")
-            average, sample = _average(channel, span, camera_offset)
+            average, sample = _average(channel, span)
             warnings = {}
             for number, prepare in preparing.items():
-                step, told = steps[number], context.part()
-                looking = prepare(average, sample, step.parameters, told)
+                step, part = plan.steps[number], context.part()
+                looking = prepare(average, sample, step.parameters, part)
                 average = yield from within(
                     in_ticks(looking, step.stage.title), done, total
                 )
-                warnings[number] = context.take_over(told, channel.label)
+                warnings[number] = context.take_over(part, channel.label)
                 done += PART_TICKS
             shared = Shared(average.patterns, average.noise, warnings=warnings)
         found.append(shared)
     return tuple(found)
 
 
-def _preparing(
-    stack: ImageStack, steps: Sequence[Step], span: Span
-) -> dict[int, Prepare[Any]]:
+def _preparing(plan: Plan, span: Span) -> dict[int, Prepare[Any]]:
     """Return what is to look at the average of several units, by number of the step."""
-    if (span[1] - span[0]) * stack.size("Z") == 1:
+    if (span[1] - span[0]) * plan.stack.size("Z") == 1:
         return {}
-    takes = steps[0].stage.takes
+    takes = plan.steps[0].stage.takes
     return {
         number: step.stage.prepare
-        for number, step in enumerate(steps)
+        for number, step in enumerate(plan.steps)
         if step.stage.prepare is not None and step.stage.takes == takes
     }
 
 
-def _average(
-    channel: Channel, span: Span, camera_offset: float
-) -> tuple[ImageStack, ImageStack]:
+def _average(channel: Channel, span: Span) -> tuple[ImageStack, ImageStack]:
     """Return the mean of the first time points and all z, and one unit of them."""
     units = channel.units((span[0], min(span[1], span[0] + FIRST_FRAMES)))
-    sample = channel.image(channel.middle(span), camera_offset)
+    sample = channel.image(channel.middle(span))
     mean = np.zeros_like(sample.data)
     for unit in units:
-        pixels = channel.image(unit, camera_offset).data
+        pixels = channel.image(unit).data
         if not np.isfinite(pixels).all():
             raise InputError(
                 "the image holds values that are not finite (NaN or inf)" + unit.where

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,11 +78,54 @@ def choose_steps(
             field="pipeline.stages",
         )
     _check_chain(image.axes, chosen)
-    given = parameters or {}
+    chosen_values = parameters or {}
     return tuple(
-        Step(stage, given[stage.id] if stage.id in given else stage.parameters())
+        Step(stage, chosen_values.get(stage.id) or stage.parameters())
         for stage in chosen
     )
+
+
+def suited_stages(
+    names: Collection[str],
+    *,
+    raw: bool,
+    done: Collection[str] = (),
+    stages: Sequence[Stage[Any]] = STAGES,
+) -> tuple[str, ...]:
+    """Return those of some stages that an image is meant for, in the order to run.
+
+    Plain images go past the stages for raw frames, and a stage that mends another is
+    for images that this has made. Whether the rest fits together, `choose_steps` says.
+
+    Parameters
+    ----------
+    names : collection of str
+        Ids of stages.
+    raw : bool
+        Whether the image is a stack of raw SIM frames.
+    done : collection of str
+        Ids of the stages that made the image.
+    stages : sequence of Stage, optional
+        The stages to choose from.
+
+    Examples
+    --------
+    >>> suited_stages(["reconstruct", "artifacts", "dps", "background"], raw=False)
+    ('background', 'dps')
+    >>> suited_stages(["artifacts"], raw=False, done=["reconstruct"])
+    ('artifacts',)
+    """
+    behind, suited = {"", *done}, []
+    for stage in stages:
+        if stage.id in names and _is_meant_for(stage, raw, behind):
+            suited.append(stage.id)
+            behind.add(stage.id)
+    return tuple(suited)
+
+
+def _is_meant_for(stage: Stage[Any], raw: bool, done: Collection[str]) -> bool:
+    """Whether a stage is for images like this that have some stages behind them."""
+    return stage.takes_raw <= raw and stage.only_after in done
 
 
 def _fits(axes: str, takes: str) -> bool:
@@ -105,8 +148,7 @@ def left_out(
         if s.by_default
         and s.needs_optics
         and s.takes == s.gives
-        and s.takes_raw <= image.is_raw
-        and s.only_after in _done(image)
+        and _is_meant_for(s, image.is_raw, _done(image))
     )
 
 
@@ -122,7 +164,7 @@ def _fitting(image: ImageStack, stages: Sequence[Stage[Any]]) -> list[Stage[Any]
     for stage in stages:
         if (
             stage.by_default
-            and stage.only_after in done
+            and _is_meant_for(stage, image.is_raw, done)
             and _fits(axes, stage.takes)
             and stage not in unfit
         ):

@@ -44,11 +44,14 @@ class Channel:
         The whole stack with this channel's attributes; the data may be lazy.
     takes : str
         Axes of a unit.
+    camera_offset : float
+        Counts that are subtracted from every unit.
     """
 
     number: int
     stack: ImageStack
     takes: str
+    camera_offset: float = 0.0
 
     @property
     def label(self) -> str:
@@ -64,20 +67,20 @@ class Channel:
         """Return the units of some time points, the last leading axis fastest."""
         leading = self.stack.axes.removesuffix(self.takes)
         shape = self.stack.shape[: len(leading)]
-        within = {"T": span, "C": (self.number, self.number + 1)}
+        limits = {"T": span, "C": (self.number, self.number + 1)}
         ranges = [
-            within.get(axis, (0, length)) if length > 1 else (0, 1)
+            limits.get(axis, (0, length)) if length > 1 else (0, 1)
             for axis, length in zip(leading, shape, strict=True)
         ]
         units = []
         for offset in np.ndindex(*(stop - start for start, stop in ranges)):
             index = tuple(r[0] + n for r, n in zip(ranges, offset, strict=True))
-            parts = [
+            places = [
                 f"{axis} {place + 1}/{length}"
                 for axis, place, length in zip(leading, index, shape, strict=True)
                 if length > 1 and axis != "C"
             ]
-            units.append(Unit(index, f" ({', '.join(parts)})" if parts else ""))
+            units.append(Unit(index, f" ({', '.join(places)})" if places else ""))
         return units
 
     def middle(self, span: Span) -> Unit:
@@ -85,15 +88,22 @@ class Channel:
         units = self.units((span[0], span[0] + 1))
         return units[len(units) // 2]
 
-    def image(self, unit: Unit, camera_offset: float = 0.0) -> ImageStack:
+    def units_middle_first(self, span: Span) -> list[Unit]:
+        """Return the units of some time points; what is inspected comes first."""
+        middle = self.middle(span)
+        return [middle, *(unit for unit in self.units(span) if unit != middle)]
+
+    def image(self, unit: Unit) -> ImageStack:
         """Read a unit: float32, the camera's offset subtracted."""
         data = io.fetch(self.stack.data[unit.index]).astype(np.float32)
-        if camera_offset:
-            data -= np.float32(camera_offset)
+        if self.camera_offset:
+            data -= np.float32(self.camera_offset)
         return self.stack.derive(data, axes=self.takes)
 
 
-def channels(stack: ImageStack, takes: str) -> Iterator[Channel]:
+def channels(
+    stack: ImageStack, takes: str, camera_offset: float = 0.0
+) -> Iterator[Channel]:
     """Return the channels of a stack, each with its own patterns and optics.
 
     Parameters
@@ -102,6 +112,8 @@ def channels(stack: ImageStack, takes: str) -> Iterator[Channel]:
         Any leading axes of T, C, Z.
     takes : str
         Axes of a unit.
+    camera_offset : float
+        Counts that are subtracted from every unit.
 
     Examples
     --------
@@ -110,17 +122,17 @@ def channels(stack: ImageStack, takes: str) -> Iterator[Channel]:
     [(0, 1), (1, 1)]
     """
     if "C" not in stack.axes:
-        yield Channel(0, stack, takes)
+        yield Channel(0, stack, takes, camera_offset)
         return
     for number in range(stack.size("C")):
-        own = replace(
+        of_channel = replace(
             stack,
             patterns=tuple(p for p in stack.patterns if p.channel_index == number),
             optics=stack.optics_of(number),
             channel_optics=(),
             channel_names=(),
         )
-        yield Channel(number, own, takes)
+        yield Channel(number, of_channel, takes, camera_offset)
 
 
 def spans(length: int, step: int) -> list[Span]:

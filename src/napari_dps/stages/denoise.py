@@ -19,7 +19,6 @@ from napari_dps.core import (
     relay,
 )
 from napari_dps.core.context import Context
-from napari_dps.io import load_patterns
 from napari_dps.methods.sim.patterns import (
     PatternsEvery,
     are_fitted,
@@ -69,7 +68,7 @@ def prepare(
     context: Context,
 ) -> Generator[Progress, None, ImageStack]:
     """Find the patterns and the noise that all units of a stack share."""
-    average = _with_patterns(average, parameters)
+    _require_patterns(average, parameters)
     noise = _noise(raw_frames(sample, context), sample)
     if parameters.patterns == "none" or are_fitted(average):
         return average.derive(average.data, noise=noise)
@@ -104,14 +103,14 @@ def run(
     Raises
     ------
     InputError
-        If the image has no optics, a frame holds no signal, or a file of patterns
-        cannot be read.
+        If the image has no optics, a frame holds no signal, or a file of patterns is
+        named and the image carries none.
     """
     from napari_dps.methods.denoise.steps import denoise_steps
     from napari_dps.methods.sim.network import shipped_denoiser
 
     image.require_optics("denoise")
-    image = _with_patterns(image, parameters)
+    _require_patterns(image, parameters)
     frames = raw_frames(image, context)
     patterns = yield from _as_part(_patterns(image, parameters, context), 0, PATTERNS)
     network = shipped_denoiser(context, frames.device)
@@ -186,18 +185,14 @@ def _find(
     return (yield from find_patterns(frames, image, EstimationSettings(), context))
 
 
-def _with_patterns(image: ImageStack, parameters: DenoiseParameters) -> ImageStack:
-    """Return the image with the wave vectors of the file, if one is named."""
-    if parameters.patterns in ("auto", "none") or image.patterns:
-        return image
-    loaded = load_patterns(parameters.patterns)
-    usable = tuple(pattern.as_given() for pattern in loaded if pattern.is_usable)
-    if not usable:
+def _require_patterns(image: ImageStack, parameters: DenoiseParameters) -> None:
+    """Refuse a file that nobody has read: a stage reads none itself."""
+    if parameters.patterns not in ("auto", "none") and not image.patterns:
         raise InputError(
-            f"{parameters.patterns}: no pattern has a wave vector",
+            f"denoise.patterns names {parameters.patterns}, but the frames come "
+            "without its patterns: pipeline.open_input and pipeline.run attach them",
             field="denoise.patterns",
         )
-    return image.derive(image.data, patterns=usable)
 
 
 def _unknown(angles: int) -> tuple[Pattern, ...]:

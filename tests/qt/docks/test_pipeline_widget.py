@@ -123,6 +123,39 @@ def test_settings_survive_saving_and_loading(
     assert dock.settings() == saved
 
 
+def test_file_of_known_patterns_is_saved_and_loaded(
+    dock: PipelineWidget, tmp_path: Path
+) -> None:
+    file = tmp_path / "known.toml"
+    tables = [
+        f"[[patterns]]\nangle_deg = {a}\nperiod_nm = 240.0\n" for a in (0, 60, 120)
+    ]
+    file.write_text("".join(tables))
+    _tick(dock, "reconstruct")
+    dock.patterns.setValue(str(file))
+    saved = dock.settings()
+    assert saved.input.patterns == str(file)
+    dock.save(tmp_path / "pipeline.toml")
+    dock.patterns.setValue("auto")
+    assert dock.settings().input.patterns is None
+    dock.load(tmp_path / "pipeline.toml")
+    assert dock.settings() == saved
+    dock.patterns.setValue("none.toml")
+    assert "no file none.toml" in dock.panel.bar.status.text()
+    assert not dock.panel.bar.run_button.isEnabled()
+
+
+def test_listed_patterns_are_refused_before_anything_changes(
+    dock: PipelineWidget, tmp_path: Path
+) -> None:
+    before = dock.settings()
+    file = tmp_path / "listed.toml"
+    file.write_text("[[input.patterns]]\nangle_deg = 3.0\nperiod_nm = 240.0\n")
+    with pytest.raises(InputError, match="lists patterns"):
+        dock.load(file)
+    assert dock.settings() == before
+
+
 def test_file_of_the_command_line_is_taken_over(
     dock: PipelineWidget, tmp_path: Path, microscope: Microscope
 ) -> None:

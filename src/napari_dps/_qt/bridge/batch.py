@@ -102,13 +102,16 @@ def plan_batch(form: BatchForm, settings: Settings, device: str) -> Batch:
     optics = {k: v for k, v in settings.optics.items() if k != "pixel_size_nm"}
     if form.pixel_size_nm:
         optics["pixel_size_nm"] = form.pixel_size_nm
-    offset = {"camera_offset": settings.input.camera_offset}
+    of_dock = {
+        "camera_offset": settings.input.camera_offset,
+        "patterns": settings.input.patterns,
+    }
     job = Job(
         settings=Settings(
             stages=settings.stages,
             parameters=settings.parameters,
             optics=optics,
-            input=form.frames.model_copy(update=offset),
+            input=form.frames.model_copy(update=of_dock),
             output=form.output,
         ),
         device=device,

@@ -95,6 +95,10 @@ class LayerSnapshot:
             axis_labels=pick(self.axis_labels),
         )
 
+    def raw(self) -> RawImage:
+        """Read the pixels as they are, as `napari_dps.io.read` does of a file."""
+        return RawImage(np.asarray(self.data), self.axes, self.metadata)
+
     def to_stack(
         self, settings: InputSettings, pixel_nm: float | None, warn: Warn
     ) -> ImageStack:
@@ -110,9 +114,8 @@ class LayerSnapshot:
             Called with each warning.
         """
         named = is_raw(self.axes)
-        raw = RawImage(np.asarray(self.data), self.axes, self.metadata)
         return arrange(
-            raw,
+            self.raw(),
             angles=None if named else settings.angles,
             phases=None if named else settings.phases,
             order=None if named else settings.order,

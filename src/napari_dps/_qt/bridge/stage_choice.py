@@ -7,8 +7,7 @@ import numpy as np
 
 from napari_dps._qt.bridge.layers import stages_behind
 from napari_dps.core import ImageStack, StageParameters
-from napari_dps.pipeline import choose_steps
-from napari_dps.stages import STAGES
+from napari_dps.pipeline import choose_steps, suited_stages
 
 
 def stages_done(layer: Any) -> frozenset[str]:
@@ -41,15 +40,10 @@ def choose_stages(
     InputError
         If the stages do not follow one another, or none is left.
     """
-    behind = {"", *done}
-    chosen: dict[str, StageParameters] = {}
-    for stage in STAGES:
-        fits = (is_raw or not stage.takes_raw) and stage.only_after in behind
-        if stage.id in ticked and fits:
-            chosen[stage.id] = parameters(stage.id)
-            behind.add(stage.id)
+    names = suited_stages(ticked, raw=is_raw, done=done)
+    chosen = {name: parameters(name) for name in names}
     axes = "APYX" if is_raw else "YX"
     # The pipeline is asked with a stack of one pixel: nothing is read.
     stack = ImageStack(np.zeros((1,) * len(axes), np.float32), axes)
-    choose_steps(stack, tuple(chosen), chosen)
+    choose_steps(stack, names, chosen)
     return chosen

@@ -8,7 +8,7 @@ from napari_dps._qt.bridge.result_layers import LayerData, result_layer
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps.core import ImageStack, Pattern, Progress
 from napari_dps.core.context import Context
-from napari_dps.pipeline import Settings, choose_steps, give_patterns, run
+from napari_dps.pipeline import Settings, open_input, run_plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,11 +20,10 @@ class Task:
     snapshot : LayerSnapshot
         The layer.
     settings : Settings
-        Stages, parameters, optics, how to read the frames: those of a TOML file.
+        Stages, parameters, optics, how to read the frames, known patterns: those of a
+        TOML file.
     context : Context
         Device and cache.
-    patterns : tuple of Pattern
-        Whose wave vectors are known before the run; empty to find them.
     fitted : tuple of Pattern
         Of an earlier run on these very frames, phases included: taken as they are.
     """
@@ -32,7 +31,6 @@ class Task:
     snapshot: LayerSnapshot
     settings: Settings
     context: Context
-    patterns: tuple[Pattern, ...] = ()
     fitted: tuple[Pattern, ...] = ()
 
 
@@ -78,19 +76,13 @@ class Outcome:
 
 def work(task: Task) -> Generator[Progress, None, Outcome]:
     """Run the stages; call it in a worker's thread."""
-    settings, context = task.settings, task.context
+    context = task.context
     context.warnings.clear()
     yield Progress(0, 1, "reading the layer")
-    stack = task.snapshot.to_stack(settings.input, settings.pixel_size_nm, context.warn)
-    stack = settings.with_optics(stack)
-    if task.patterns:
-        stack = give_patterns(stack, task.patterns)
-    elif task.fitted:
-        stack = replace(stack, patterns=task.fitted)
-    steps = choose_steps(stack, settings.stages, settings.parameters)
-    result = yield from run(
-        stack, steps, context, camera_offset=settings.input.camera_offset
-    )
+    plan = open_input(task.snapshot.raw(), task.settings)
+    if task.fitted:
+        plan = replace(plan, stack=replace(plan.stack, patterns=task.fitted))
+    result = yield from run_plan(plan, context)
     layers, stages = [], []
     for output, image in zip(result.outputs, result.images, strict=True):
         title = output.step.stage.title

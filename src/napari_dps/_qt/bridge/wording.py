@@ -12,7 +12,7 @@ _PLACES = {
     "input.angles": "Angles × phases",
     "input.phases": "Angles × phases",
     "input.order": "Frame order",
-    "patterns": "Load patterns",
+    "input.patterns": "Patterns",
     "device": "Device",
     "debug": "in the log",
 }

@@ -15,10 +15,12 @@ from napari_dps._qt.bridge.wording import in_docks
 from napari_dps._qt.docks.batch import BatchWidget
 from napari_dps._qt.docks.run_panel import Chosen, RunPanel
 from napari_dps._qt.widgets.editors import BoolEdit
-from napari_dps._qt.widgets.layout import fill, row_of
+from napari_dps._qt.widgets.layout import fill, row_label, row_of
+from napari_dps._qt.widgets.path_edits import FileEdit
 from napari_dps._qt.widgets.section import Section
 from napari_dps._qt.widgets.stage_list import StageList
 from napari_dps.core import InputError
+from napari_dps.core.params import describe
 from napari_dps.pipeline import InputSettings, Settings, read_tables, save_settings
 from napari_dps.stages import STAGES
 
@@ -44,6 +46,10 @@ class PipelineWidget(QWidget):
         super().__init__()
         shared = microscope or shared_microscope()
         self.stages = StageList()
+        info = {i.name: i for i in describe(InputSettings)}["patterns"]
+        self.patterns = FileEdit(info)
+        self.patterns.setToolTip(info.description)
+        patterns = row_of(row_label(info.title, self.patterns), self.patterns)
         self.keep_all = BoolEdit("Add the result of every stage")
         self.keep_all.setChecked(True)
         self.keep_all.setToolTip("Otherwise only that of the last.")
@@ -64,10 +70,15 @@ class PipelineWidget(QWidget):
             title="Pipeline",
             run_input=RunInput(("APYX", "YX"), needs_optics=True),
             choose=self._chosen,
-            body=[self.stages, self.keep_all, files, self.batch_section],
+            body=[patterns, self.stages, self.keep_all, files, self.batch_section],
+            patterns=self._patterns,
         )
         fill(self, self.panel)
+        self._connect()
+
+    def _connect(self) -> None:
         self.stages.valueChanged.connect(self.panel.check)
+        self.patterns.valueChanged.connect(self.panel.check)
         self.panel.returned.connect(self._on_outcome)
         self.save_button.clicked.connect(self._ask_where_to_save)
         self.load_button.clicked.connect(self._ask_what_to_load)
@@ -95,7 +106,7 @@ class PipelineWidget(QWidget):
             If it cannot be read; nothing is changed then.
         """
         settings = Settings.from_tables(read_tables(path))
-        optics = _of_one_channel(settings)
+        optics, patterns = _of_one_channel(settings), _file_of_patterns(settings)
         parameters = {
             stage.id: settings.parameters.get(stage.id, stage.parameters())
             for stage in STAGES
@@ -108,19 +119,30 @@ class PipelineWidget(QWidget):
         self.panel.microscope.setValue(optics)
         self.panel.shared.set_camera_offset(settings.input.camera_offset)
         self.panel.frames.setValue(settings.input)
+        self.patterns.setValue(patterns)
 
     def _chosen(self, layer: Image | None, is_raw: bool) -> Chosen:
         ticked, parameters = self.stages.ticked(), self.stages.parameters
         done = stages_done(layer)
         return choose_stages(ticked, parameters, is_raw=is_raw, done=done)
 
+    def _patterns(self) -> str:
+        """Return the file of known patterns; empty to find them."""
+        if problem := self.patterns.problem():
+            raise InputError(problem, field="input.patterns")
+        name = self.patterns.value()
+        return "" if name == "auto" else name
+
     def _batch_settings(self, is_raw: bool) -> Settings:
         """Return what is set, for files of raw frames or of plain images."""
         ticked, parameters = self.stages.ticked(), self.stages.parameters
         chosen = choose_stages(ticked, parameters, is_raw=is_raw)
-        offset = InputSettings(camera_offset=self.panel.microscope.camera_offset)
+        asked = InputSettings(
+            camera_offset=self.panel.microscope.camera_offset,
+            patterns=(self._patterns() if is_raw else "") or None,
+        )
         optics = self.panel.microscope.value()
-        return Settings(tuple(chosen), chosen, optics, offset)
+        return Settings(tuple(chosen), chosen, optics, asked)
 
     def _on_outcome(self, outcome: Outcome) -> None:
         """Add the layers of all stages, or those of the last."""
@@ -158,3 +180,13 @@ def _of_one_channel(settings: Settings) -> dict[str, float]:
             allowed="one value; or the command line, or each channel as a layer",
         )
     return {n: v for n, v in settings.optics.items() if not isinstance(v, tuple)}
+
+
+def _file_of_patterns(settings: Settings) -> str:
+    """Return what the dock can show of known patterns: the file that has them."""
+    patterns = settings.input.patterns
+    if isinstance(patterns, tuple):
+        raise InputError(
+            "input.patterns lists patterns", allowed="the name of a file that has them"
+        )
+    return patterns or "auto"

@@ -59,7 +59,8 @@ class RunPanel(QWidget):
     body : sequence of QWidget
         What stands between microscope and Run.
     patterns : callable, optional
-        Returns patterns that are set before the run.
+        Returns patterns that are known before the run, or the name of a file of them;
+        empty to find them. Asked for raw frames alone.
     """
 
     returned = Signal(object)
@@ -74,7 +75,7 @@ class RunPanel(QWidget):
         run_input: RunInput,
         choose: Callable[[Image | None, bool], Chosen],
         body: Sequence[QWidget],
-        patterns: Callable[[], tuple[Pattern, ...]] = tuple,
+        patterns: Callable[[], str | tuple[Pattern, ...]] = tuple,
     ) -> None:
         super().__init__()
         self.viewer, self.shared, self.context = viewer, microscope, Context()
@@ -114,12 +115,15 @@ class RunPanel(QWidget):
         chosen = self._choose(layer, sees_raw)
         optics = {} if self.microscope.missing else self.microscope.value()
         frames = self.frames.value() if self._input.takes_raw else InputSettings()
-        offset = {"camera_offset": self.microscope.camera_offset}
+        changes = {
+            "camera_offset": self.microscope.camera_offset,
+            "patterns": (self._patterns() if sees_raw else ()) or None,
+        }
         return Settings(
             stages=tuple(chosen),
             parameters=dict(chosen),
             optics=optics,
-            input=frames.model_copy(update=offset),
+            input=frames.model_copy(update=changes),
         )
 
     def run(self) -> None:
@@ -134,7 +138,6 @@ class RunPanel(QWidget):
                 LayerSnapshot.of(layer, shown),
                 self.settings(),
                 self.context,
-                self._patterns(),
             )
         except InputError as error:
             self.bar.messages.show_texts([in_docks(error)], "error")

@@ -1,0 +1,140 @@
+"""What a run will do: its stack, its steps, and the units that they work on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from napari_dps import __version__
+from napari_dps.core import OFFSET_STEP, HistoryEntry, ImageStack
+from napari_dps.core.context import Context
+from napari_dps.core.progress import PART_TICKS
+from napari_dps.pipeline.steps import Step
+from napari_dps.pipeline.units import Channel, Index, Span, channels, spans
+from napari_dps.pipeline.wave_vectors import with_files_of_steps
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A run that can start; made by `open_input`, or by `Plan.of` of what is in hand.
+
+    Attributes
+    ----------
+    stack : ImageStack
+        The input, with optics and the patterns that are known; its history names the
+        camera's offset, which is still in the data; these may be lazy.
+    steps : tuple of Step
+        In the order of the run.
+    camera_offset : float
+        Counts that are subtracted from every unit before the first step.
+    warnings : tuple of str
+        What opening the input has led to.
+    """
+
+    stack: ImageStack
+    steps: tuple[Step, ...]
+    camera_offset: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        stack: ImageStack,
+        steps: Sequence[Step],
+        *,
+        camera_offset: float = 0.0,
+        warnings: Iterable[str] = (),
+    ) -> Plan:
+        """Plan a run of steps on a stack that has its optics.
+
+        The camera's offset is noted in the history, patterns of files that parameters
+        name are attached, and pixels too coarse for the optics are warned of.
+
+        Parameters
+        ----------
+        stack : ImageStack
+            Any leading axes of T, C, Z before what the first step takes.
+        steps : sequence of Step
+            As `choose_steps` returns them.
+        camera_offset : float
+            Counts that the camera adds to every pixel.
+        warnings : iterable of str
+            Known so far.
+
+        Raises
+        ------
+        InputError
+            If a file of patterns cannot be used.
+        """
+        stack, notes = with_files_of_steps(stack, steps), Context(warnings=[*warnings])
+        _check_sampling(stack, notes)
+        if camera_offset:
+            entry = HistoryEntry(
+                stage=OFFSET_STEP,
+                parameters={"camera_offset": camera_offset},
+                version=__version__,
+                seconds=0.0,
+            )
+            stack = replace(stack, history=(*stack.history, entry))
+        return cls(stack, tuple(steps), camera_offset, tuple(notes.warnings))
+
+    @property
+    def leading(self) -> str:
+        """Axes that lead those of a unit."""
+        return self.stack.axes.removesuffix(self.steps[0].stage.takes)
+
+    @property
+    def leading_shape(self) -> Index:
+        """Lengths along the leading axes."""
+        return self.stack.shape[: len(self.leading)]
+
+    @property
+    def span(self) -> Span:
+        """All time points."""
+        return (0, self.stack.size("T"))
+
+    @cached_property
+    def channels(self) -> tuple[Channel, ...]:
+        """The channels, each with its optics, its patterns and its units."""
+        takes = self.steps[0].stage.takes
+        return tuple(channels(self.stack, takes, self.camera_offset))
+
+    @property
+    def first(self) -> ImageStack:
+        """The first T, C and Z as the first step sees it: offset subtracted."""
+        channel = self.channels[0]
+        return channel.image(channel.first)
+
+    @property
+    def patterns_every(self) -> int:
+        """After how many time points patterns are found anew; 0: never.
+
+        The least number that a step asks for counts, as ``reconstruct.patterns_every``.
+        """
+        wanted = (getattr(step.parameters, "patterns_every", 0) for step in self.steps)
+        return min(filter(None, wanted), default=0)
+
+    def pattern_spans(self, span: Span) -> list[Span]:
+        """Return the ranges of time points that share their patterns."""
+        parts = spans(span[1] - span[0], self.patterns_every)
+        return [(span[0] + start, span[0] + stop) for start, stop in parts]
+
+    def ticks(self, span: Span) -> int:
+        """Return the progress that all steps on all units of some time points make."""
+        units = (span[1] - span[0]) * self.stack.size("C") * self.stack.size("Z")
+        return units * len(self.steps) * PART_TICKS
+
+
+def _check_sampling(stack: ImageStack, notes: Context) -> None:
+    """Warn of pixels too coarse for the optics."""
+    for number, optics in enumerate(stack.channel_optics or (stack.optics,)):
+        if optics is None:
+            continue
+        if stack.is_raw:
+            # Raw frames are band-limited by the detection alone; the finer result
+            # comes on a finer grid.
+            optics = optics.model_copy(update={"modulation_factor": 1.0})
+        if warning := optics.nyquist_warning():
+            label = f"channel {number}: " if stack.channel_optics else ""
+            notes.warn(label + warning)

@@ -1,0 +1,149 @@
+"""What a run gave, put together from what its units gave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from napari_dps.core import ImageStack, Pattern
+from napari_dps.pipeline.plan import Plan
+from napari_dps.pipeline.steps import Step
+from napari_dps.pipeline.stream import Tally
+
+
+@dataclass(frozen=True)
+class StageOutput:
+    """What one stage gave.
+
+    Attributes
+    ----------
+    step : Step
+        The stage and its parameters.
+    first : ImageStack
+        Its result for the first T, C and Z; the attributes are those of the whole.
+    axes, shape : str, tuple of int
+        Of its result for the whole stack: the leading axes of the input, then the axes
+        that the stage gives.
+    image : ImageStack or None
+        That result, float32; None where it was not kept.
+    seconds : float
+        Time spent in the stage, over all units.
+    warnings : tuple of str
+        What it had to say, each once.
+    """
+
+    step: Step
+    first: ImageStack
+    axes: str
+    shape: tuple[int, ...]
+    image: ImageStack | None
+    seconds: float
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PipelineResult:
+    """What a run gave.
+
+    Attributes
+    ----------
+    input : ImageStack
+        The stack that was run; the history names the camera's offset.
+    first : ImageStack
+        Its first T, C and Z as the first stage saw it: float32, offset subtracted.
+    outputs : tuple of StageOutput
+        One a stage, in the order of the run.
+    warnings : tuple of str
+        All warnings, each once.
+    """
+
+    input: ImageStack
+    first: ImageStack
+    outputs: tuple[StageOutput, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def patterns(self) -> tuple[Pattern, ...]:
+        """The illumination patterns that were used; empty without raw frames."""
+        return self.outputs[-1].first.patterns
+
+    @property
+    def images(self) -> tuple[ImageStack, ...]:
+        """The results that were kept, in the order of the run."""
+        return tuple(o.image for o in self.outputs if o.image is not None)
+
+
+def assemble(
+    plan: Plan,
+    number: int,
+    *,
+    firsts: Sequence[ImageStack],
+    tallies: Sequence[Tally],
+    data: NDArray[Any] | None,
+    maps: Mapping[str, NDArray[Any]],
+) -> StageOutput:
+    """Put together what a step gave.
+
+    Parameters
+    ----------
+    plan : Plan
+        Of the run.
+    number : int
+        Of the step.
+    firsts : sequence of ImageStack
+        Its result for the first unit of each channel.
+    tallies : sequence of Tally
+        Of all steps.
+    data : array or None
+        Its result for the whole stack where it was kept; may be lazy.
+    maps : mapping of str to array
+        The maps of that result.
+    """
+    first = _with_all_channels(plan.stack, number, firsts, tallies)
+    axes = plan.leading + first.axes
+    image = None
+    if data is not None:
+        image = first.derive(data, axes=axes, maps=maps)
+    return StageOutput(
+        step=plan.steps[number],
+        first=first,
+        axes=axes,
+        shape=plan.leading_shape + first.shape,
+        image=image,
+        seconds=tallies[number].seconds,
+        warnings=tuple(tallies[number].warnings),
+    )
+
+
+def _with_all_channels(
+    stack: ImageStack,
+    number: int,
+    firsts: Sequence[ImageStack],
+    tallies: Sequence[Tally],
+) -> ImageStack:
+    """Return a step's result for the first unit with what holds for the whole stack.
+
+    Patterns and optics are those of all channels; time and warnings in the history
+    those of all units.
+    """
+    first = firsts[0]
+    entries = [
+        replace(entry, seconds=tally.seconds, warnings=tuple(tally.warnings))
+        for entry, tally in zip(first.history[-number - 1 :], tallies, strict=False)
+    ]
+    patterns = tuple(
+        pattern.model_copy(update={"channel_index": channel})
+        for channel, image in enumerate(firsts)
+        for pattern in image.patterns
+    )
+    optics = tuple(image.optics for image in firsts if image.optics is not None)
+    return replace(
+        first,
+        history=(*first.history[: -number - 1], *entries),
+        patterns=patterns,
+        channel_optics=optics if stack.channel_optics else (),
+        channel_names=stack.channel_names,
+    )
