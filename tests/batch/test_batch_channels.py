@@ -33,6 +33,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return io.save(raw_stack("TC"), tmp_path / "a.ome.tif")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["tiff", "zarr"])
 def test_each_channel_is_computed_with_its_own_optics(
     tmp_path: Path, path: Path, form: str
@@ -55,6 +56,7 @@ def test_each_channel_is_computed_with_its_own_optics(
             assert optics.emission_nm == emission_nm
 
 
+@pytest.mark.slow
 def test_results_of_channels_are_inputs_that_know_their_optics(
     tmp_path: Path, path: Path
 ) -> None:
@@ -100,6 +102,7 @@ def test_optics_that_do_not_fit_the_channels_are_refused(
         Settings.from_tables(tables).with_optics(stack)
 
 
+@pytest.mark.slow
 def test_warnings_of_a_channel_name_it(tmp_path: Path, path: Path) -> None:
     coarse = {**OF_CHANNELS, "pixel_size_nm": 100.0, "emission_nm": [400, 700]}
     asked = raw_settings("reconstruct", optics=coarse)

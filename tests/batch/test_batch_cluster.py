@@ -62,6 +62,7 @@ def _check(folder: Path, out: Path, rows: list[Any]) -> None:
     assert not hidden(out)
 
 
+@pytest.mark.slow
 def test_workers_give_the_same_pixels(
     tmp_path: Path, folder: Path, cluster: Any
 ) -> None:
@@ -73,6 +74,7 @@ def test_workers_give_the_same_pixels(
     assert {row["status"] for row in rows} == {"was done"}
 
 
+@pytest.mark.slow
 def test_killed_worker_is_made_good_for(
     tmp_path: Path, folder: Path, cluster: Any
 ) -> None:

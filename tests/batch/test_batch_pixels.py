@@ -23,6 +23,11 @@ from napari_dps import io
 from napari_dps.batch import job
 from napari_dps.core import ImageStack
 
+SLOW_LEADING = [
+    pytest.param(axes, marks=pytest.mark.slow)
+    for axes in ("C", "Z", "TC", "TZ", "CZ", "TCZ")
+]
+
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,7 +36,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_blocks")
-@pytest.mark.parametrize("leading", ["", "T", "C", "Z", "TC", "TZ", "CZ", "TCZ"])
+@pytest.mark.parametrize("leading", ["", "T", *SLOW_LEADING])
 def test_batch_gives_the_pixels_of_a_run_in_memory_for_images(
     tmp_path: Path, leading: str
 ) -> None:
@@ -43,6 +48,7 @@ def test_batch_gives_the_pixels_of_a_run_in_memory_for_images(
     assert not hidden(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("leading", ["", "T", "CZ", "TCZ"])
 def test_batch_gives_the_pixels_of_a_run_in_memory_for_raw_frames(
@@ -57,6 +63,7 @@ def test_batch_gives_the_pixels_of_a_run_in_memory_for_raw_frames(
     assert_same(found, in_memory(path, asked))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("units", [1, 2, 3, 100])
 def test_size_of_the_blocks_changes_no_pixel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, units: int
@@ -69,6 +76,7 @@ def test_size_of_the_blocks_changes_no_pixel(
     assert_same(results(tmp_path / "out", "a", asked), in_memory(path, asked))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("every", [1, 2, 3])
 def test_patterns_found_anew_do_not_depend_on_the_blocks(
@@ -85,6 +93,7 @@ def test_patterns_found_anew_do_not_depend_on_the_blocks(
     assert np.abs(found[0].data - once[0].data)[-1].max() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_blocks")
 def test_uncertainty_is_that_of_a_run_in_memory(tmp_path: Path) -> None:
     path = tmp_path / "a.ome.tif"
@@ -103,6 +112,7 @@ def test_uncertainty_is_that_of_a_run_in_memory(tmp_path: Path) -> None:
 OPTICS_OF_IMAGES = {"na": 1.4, "emission_nm": 525.0, "pixel_size_nm": 65.0}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_blocks")
 def test_measured_psf_is_the_same_for_all_blocks(tmp_path: Path) -> None:
     path = tmp_path / "a.ome.tif"
@@ -113,6 +123,7 @@ def test_measured_psf_is_the_same_for_all_blocks(tmp_path: Path) -> None:
     assert_same(results(tmp_path / "out", "a", asked), in_memory(path, asked))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("leading", ["", "T", "TCZ"])
 def test_zarr_by_chunk_holds_what_the_tiff_holds(tmp_path: Path, leading: str) -> None:
@@ -144,6 +155,7 @@ def test_last_image_alone_is_kept_where_that_is_asked(
     np.testing.assert_array_equal(found.data, in_memory(path, asked)[-1].data)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_blocks")
 def test_threads_give_the_same_pixels(tmp_path: Path) -> None:
     asked = raw_settings()
@@ -157,6 +169,7 @@ def test_threads_give_the_same_pixels(tmp_path: Path) -> None:
         assert_same(results(tmp_path / "out", name, asked), in_memory(path, asked))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_blocks")
 def test_compressed_input_is_read_where_it_is_needed(tmp_path: Path) -> None:
     asked = raw_settings()

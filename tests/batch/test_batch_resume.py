@@ -75,6 +75,7 @@ def test_without_resume_all_is_done_anew(
     assert len(calls) == 2 * UNITS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["parameter", "content", "offset", "a lost image"])
 def test_what_has_changed_is_done_anew(
     tmp_path: Path, path: Path, calls: Calls, what: str
@@ -95,6 +96,7 @@ def test_what_has_changed_is_done_anew(
     assert_same(results(out, "a", asked), in_memory(path, asked))
 
 
+@pytest.mark.slow
 def test_one_new_input_is_all_that_is_computed(
     tmp_path: Path, path: Path, calls: Calls
 ) -> None:
@@ -105,6 +107,7 @@ def test_one_new_input_is_all_that_is_computed(
     assert (_status(rows), len(calls)) == (["was done", "done"], UNITS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "name"), [("dps", "weights"), ("denoise", "patterns")]
 )
@@ -134,6 +137,7 @@ def test_interrupted_run_goes_on_where_it_was(
     assert not hidden(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["tiff", "zarr"])
 def test_interrupted_raw_frames_keep_their_patterns(
     tmp_path: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch, form: str
@@ -168,6 +172,7 @@ def test_interrupted_while_writing_computes_nothing_again(
     assert not hidden(tmp_path)
 
 
+@pytest.mark.slow
 def test_interrupted_zarr_keeps_the_name_that_it_has_got(
     tmp_path: Path, path: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,6 +209,7 @@ def test_no_report_vouches_for_images_of_two_runs(
     assert_same(results(out, "a", ASKED), in_memory(path, ASKED))
 
 
+@pytest.mark.slow
 def test_blocks_of_other_settings_are_not_taken(
     tmp_path: Path, path: Path, calls: Calls
 ) -> None:
@@ -216,6 +222,7 @@ def test_blocks_of_other_settings_are_not_taken(
     assert not hidden(tmp_path)
 
 
+@pytest.mark.slow
 def test_inputs_of_similar_long_names_do_not_touch_each_other(
     tmp_path: Path, path: Path, calls: Calls
 ) -> None:
@@ -232,6 +239,7 @@ def test_inputs_of_similar_long_names_do_not_touch_each_other(
     assert len(calls) == UNITS - 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT, errno.EACCES])
 def test_full_disk_is_told_and_leaves_what_is_done(
     tmp_path: Path, path: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch,
@@ -301,6 +309,7 @@ def test_nan_in_one_frame_names_the_frame(
     assert "T 4/5" in bad["reason"]
 
 
+@pytest.mark.slow
 def test_closing_stops_the_threads(tmp_path: Path, path: Path, calls: Calls) -> None:
     out, before = tmp_path / "out", threading.active_count()
     many = [path, *(tmp_path / f"{n}.ome.tif" for n in range(12))]
@@ -349,6 +358,7 @@ def test_blocks_of_a_killed_writer_are_no_hindrance(
     assert not hidden(tmp_path)
 
 
+@pytest.mark.slow
 def test_blocks_of_a_run_that_ended_after_the_report_are_removed(
     tmp_path: Path, path: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -365,6 +375,7 @@ def test_blocks_of_a_run_that_ended_after_the_report_are_removed(
     assert not hidden(tmp_path)
 
 
+@pytest.mark.slow
 def test_report_of_a_resumed_run_tells_what_an_undisturbed_one_tells(
     tmp_path: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -237,6 +237,7 @@ def _subprocess(*arguments, cwd):
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120)
 
 
+@pytest.mark.slow
 def test_the_program_computes_a_stack(tmp_path, files):
     done = _subprocess("run", files / "raw.tif", "--out", "out", *RAW_OPTIONS,
                        cwd=tmp_path)  # fmt: skip
@@ -244,6 +245,7 @@ def test_the_program_computes_a_stack(tmp_path, files):
     assert (tmp_path / "out" / "raw.report.json").is_file()
 
 
+@pytest.mark.slow
 def test_the_program_refuses_a_bad_file(tmp_path):
     tifffile.imwrite(tmp_path / "bad.tif", _frames(10))
     done = _subprocess("run", "bad.tif", "--out", "out", *RAW_OPTIONS, cwd=tmp_path)

@@ -21,6 +21,7 @@ def image(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_check_tells_input_and_result(napari_dps, image):
     command = ["check", image, *OPTICS, "--camera-offset", "100", "--dps.method", "rl"]
     done = napari_dps(*command)

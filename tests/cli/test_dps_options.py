@@ -59,6 +59,7 @@ def test_auto_asks_for_the_measured_psf(optics, expected):
     assert optics_tables(argparse.Namespace(**named)) == expected
 
 
+@pytest.mark.slow
 def test_auto_takes_the_width_of_the_image(napari_dps, image, tmp_path):
     command = ["run", image, *PLAIN, *NARROW, "--out"]
     assert napari_dps(*command, "stated").code == 0
@@ -77,6 +78,7 @@ def test_auto_takes_the_width_of_the_image(napari_dps, image, tmp_path):
     assert np.abs(auto - stated).max() > 0.05 * stated.max()
 
 
+@pytest.mark.slow
 def test_stated_optics_that_contradict_the_image_are_warned_of(napari_dps, image):
     done = napari_dps("run", image, *PLAIN, *NARROW, "--out", "o")
     assert any("dps.psf = measured" in line for line in done.warnings)
@@ -102,6 +104,7 @@ def test_auto_without_dps_among_the_stages_is_refused(napari_dps, image):
     assert "'dps'" in done.errors[0]
 
 
+@pytest.mark.slow
 def test_check_takes_auto_too(napari_dps, image):
     command = ["check", image, *NARROW, "--dps.method", "rl", "--json"]
     stated = json.loads(napari_dps(*command).out)
@@ -122,11 +125,13 @@ def test_uncertainty_is_written_beside_the_result(napari_dps, image, tmp_path):
     assert 0 < spread.data.mean() < result.data.mean()
 
 
+@pytest.mark.slow
 def test_without_the_option_there_is_no_such_file(napari_dps, image, tmp_path):
     assert napari_dps("run", image, *PLAIN, *OPTICS, "--out", "o").code == 0
     assert not list((tmp_path / "o").glob("*uncertainty*"))
 
 
+@pytest.mark.slow
 def test_self_check_is_in_the_report_when_asked_for(napari_dps, tmp_path):
     rng = np.random.default_rng(0)
     image = np.zeros((160, 160))

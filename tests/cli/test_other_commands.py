@@ -101,6 +101,7 @@ def test_psf_chooses_pixels_and_size_that_show_it(napari_dps, tmp_path):
     assert psf.data.argmax() == psf.data.size // 2
 
 
+@pytest.mark.slow
 def test_demo_scores_every_stage_against_the_truth(napari_dps, tmp_path, monkeypatch):
     small = {**demo.SETTINGS, "height_px": 160, "width_px": 160, "photons": 1000}
     monkeypatch.setattr(demo, "SETTINGS", small)

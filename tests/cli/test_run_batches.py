@@ -83,6 +83,7 @@ def twenty(tmp_path, files):
     return tmp_path / "data"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_bad_files_never_stop_the_good_ones(napari_dps, tmp_path, twenty, jobs):
     options = ["--stages", "reconstruct", "--jobs", jobs, *RAW_OPTIONS]
@@ -142,6 +143,7 @@ def test_folders_of_the_inputs_are_those_of_the_results(
     assert len(_table(tmp_path / "out")) == 3
 
 
+@pytest.mark.slow
 def test_results_inside_the_folder_are_not_read_again(napari_dps, tmp_path, images):
     for code in (0, 0):
         done = napari_dps("run", "data", "--out", "data/out")
@@ -149,6 +151,7 @@ def test_results_inside_the_folder_are_not_read_again(napari_dps, tmp_path, imag
         assert len(_table(images / "out")) == 3
 
 
+@pytest.mark.slow
 def test_one_file_named_twice_is_run_once(napari_dps, tmp_path, images):
     done = napari_dps("run", "data/a.tif", images / "a.tif", "data/*.tif", "--out", "o")
     assert done.code == 0
@@ -169,6 +172,7 @@ def test_resume_skips_what_is_done_and_tries_what_failed(
     assert "a.tif: was done" in done.out
 
 
+@pytest.mark.slow
 def test_one_input_alone_is_resumed_too(napari_dps, tmp_path, images):
     command = ["run", "data/a.tif", "--out", "out"]
     assert napari_dps(*command).code == 0
@@ -178,6 +182,7 @@ def test_one_input_alone_is_resumed_too(napari_dps, tmp_path, images):
     assert not (tmp_path / "out" / "batch.csv").exists()
 
 
+@pytest.mark.slow
 def test_interruption_tells_what_is_done_and_how_to_go_on(
     napari_dps, tmp_path, images, monkeypatch
 ):
@@ -206,6 +211,7 @@ def test_interruption_tells_what_is_done_and_how_to_go_on(
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_wavelengths_of_channels_are_told_on_the_command_line(
     napari_dps, tmp_path, files
 ):
@@ -224,6 +230,7 @@ def test_wavelengths_of_channels_are_told_on_the_command_line(
     assert [p["channel_index"] for p in report["patterns"]] == [0, 0, 0, 1, 1, 1]
 
 
+@pytest.mark.slow
 def test_patterns_every_n_frames_are_asked_for_on_the_command_line(
     napari_dps, tmp_path, files, monkeypatch
 ):

@@ -41,6 +41,7 @@ def test_run_leaves_an_image_a_stage_a_report_and_a_picture(first_run):
     assert {path.name for path in first_run.iterdir()} == expected
 
 
+@pytest.mark.slow
 def test_error_map_compares_the_finer_image_with_its_input(napari_dps, files, tmp_path):
     names = "reconstruct,background,dps"
     done = napari_dps(
@@ -113,6 +114,7 @@ def test_picture_is_large_enough_to_see_the_detail(first_run):
     assert height > 800
 
 
+@pytest.mark.slow
 def test_summary_names_the_files_and_the_patterns(napari_dps, files):
     done = napari_dps("run", files / "raw.tif", "--out", "o", *RAW_OPTIONS)
     assert done.code == 0
@@ -142,6 +144,7 @@ def test_a_plain_image_starts_at_the_image_stages(napari_dps, files, tmp_path):
     assert report["patterns"] == []
 
 
+@pytest.mark.slow
 def test_a_time_lapse_keeps_its_axes_and_its_intensities(napari_dps, files, tmp_path):
     options = ["--order", "tapyx", *RAW_OPTIONS, "--stages", "reconstruct"]
     done = napari_dps("run", files / "times.tif", "--out", "o", *options)
@@ -156,6 +159,7 @@ def test_a_time_lapse_keeps_its_axes_and_its_intensities(napari_dps, files, tmp_
     np.testing.assert_allclose(first, third)
 
 
+@pytest.mark.slow
 def test_own_files_need_no_options(napari_dps, files, tmp_path):
     done = napari_dps("run", files / "own.ome.tif", "--out", "o", "--stages",
                       "reconstruct", "--camera-offset", "100")  # fmt: skip
@@ -188,6 +192,7 @@ def test_options_override_the_file_of_settings(napari_dps, files, tmp_path):
     assert report["stages"][1]["parameters"]["radius_px"] == 30
 
 
+@pytest.mark.slow
 def test_patterns_of_another_run_are_taken(napari_dps, files, tmp_path, first_run):
     done = napari_dps("run", files / "raw.tif", "--out", "o", *RAW_OPTIONS,
                       "--patterns", first_run / "raw.report.json")  # fmt: skip
@@ -200,6 +205,7 @@ def test_patterns_of_another_run_are_taken(napari_dps, files, tmp_path, first_ru
     )
 
 
+@pytest.mark.slow
 def test_patterns_written_by_hand_are_taken(napari_dps, files, tmp_path, simulation):
     known = patterns_json(simulation.patterns)
     lines = [
@@ -214,6 +220,7 @@ def test_patterns_written_by_hand_are_taken(napari_dps, files, tmp_path, simulat
     assert [p["status"] for p in after] == ["given"] * 3
 
 
+@pytest.mark.slow
 def test_a_wrong_order_is_warned_of_in_words_and_report(napari_dps, tmp_path, files):
     frames = tifffile.imread(files / "raw.tif").reshape(3, 3, 128, 115)
     swapped = frames.swapaxes(0, 1).reshape(9, 128, 115)
@@ -225,6 +232,7 @@ def test_a_wrong_order_is_warned_of_in_words_and_report(napari_dps, tmp_path, fi
     assert any("payx" in warning for warning in done.warnings)
 
 
+@pytest.mark.slow
 def test_coarse_pixels_are_warned_of_in_words_and_report(napari_dps, tmp_path, files):
     options = ["--na", "1.4", "--emission-nm", "525", "--pixel-size-nm", "150"]
     done = napari_dps("run", files / "image.tif", "--out", "o", *options)
@@ -233,6 +241,7 @@ def test_coarse_pixels_are_warned_of_in_words_and_report(napari_dps, tmp_path, f
     assert any("under-sampled" in warning for warning in done.warnings)
 
 
+@pytest.mark.slow
 def test_one_bad_input_does_not_stop_the_others(napari_dps, tmp_path, files):
     (tmp_path / "broken.tif").write_bytes(b"II*\0")
     done = napari_dps("run", "broken.tif", files / "raw.tif", files / "image.tif",
@@ -245,6 +254,7 @@ def test_one_bad_input_does_not_stop_the_others(napari_dps, tmp_path, files):
     assert made == {"raw", "batch"}
 
 
+@pytest.mark.slow
 def test_a_second_run_replaces_the_files_of_the_first(napari_dps, tmp_path, files):
     command = ["run", files / "image.tif", "--out", "o"]
     for radius in ("5", "9"):

@@ -30,6 +30,7 @@ def recipe(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_train_writes_weights_that_load_and_resumes_to_the_end(
     napari_dps, recipe, tmp_path
 ):
@@ -61,6 +62,7 @@ def test_mistakes_are_told_on_one_line(napari_dps, options, message):
     assert done.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_weights_with_images_of_the_user(
     napari_dps, recipe, tmp_path
 ):

@@ -37,6 +37,7 @@ def create_and_write(folder: Path, start: int) -> None:
     ZarrBlocks.write(folder, start, DATA[start : start + 1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.ome.zarr", "b.zarr"])
 def test_blocks_of_several_processes_give_the_same_folder_as_save(
     tmp_path: Path, name: str

@@ -56,6 +56,7 @@ def test_each_chunk_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(computed) > 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["b.ome.tif", "b.ome.zarr"])
 @pytest.mark.parametrize("kind", ["memmap", "dask"])
 def test_memory_does_not_grow_with_the_frames(

@@ -74,6 +74,7 @@ def stacks(draw: st.DrawFn) -> ImageStack:
     )
 
 
+@pytest.mark.slow
 @given(stack=stacks(), compression=st.sampled_from(["none", "zlib"]))
 @settings(
     max_examples=60,

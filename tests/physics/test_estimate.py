@@ -95,6 +95,7 @@ def test_stripes_finer_than_the_detection_cutoff_are_found():
         assert pattern.period_nm == pytest.approx(cutoff_nm / 1.08, rel=3e-3)
 
 
+@pytest.mark.slow
 def test_nothing_is_called_without_stripes():
     called = []
     for seed in range(6):
@@ -112,6 +113,7 @@ def test_nothing_is_called_without_stripes():
     assert called == []
 
 
+@pytest.mark.slow
 def test_statistic_is_exponential_without_stripes():
     simulation = simulated(modulation=0, photons=200)
     estimator = PatternEstimator(frames_of(simulation), simulation.settings.optics)
@@ -130,6 +132,7 @@ def test_frames_of_noise_alone_have_no_pattern():
     assert not any(p.is_usable for p in estimate(frames, optics))
 
 
+@pytest.mark.slow
 def test_reversed_phase_steps_give_the_same_wave_vectors():
     simulation = simulated()
     frames, optics = frames_of(simulation), simulation.settings.optics
@@ -140,6 +143,7 @@ def test_reversed_phase_steps_give_the_same_wave_vectors():
         assert _turn_deg(a.angle_deg, b.angle_deg) < 0.05
 
 
+@pytest.mark.slow
 def test_faint_angles_are_called_tentative_with_the_support_of_the_others():
     tentative = false = 0
     for seed in range(4):
@@ -173,6 +177,7 @@ class TestGiven:
             assert found.period_nm == pytest.approx(truth.period_nm)
             assert phase_error_deg(found, truth, (field, field)) < 5
 
+    @pytest.mark.slow
     def test_both_orders_are_taken(self):
         simulation = simulated(phases=5)
         patterns = self.use(
@@ -181,6 +186,7 @@ class TestGiven:
         for found in patterns:
             assert [o.status for o in found.orders] == ["given", "given"]
 
+    @pytest.mark.slow
     def test_directions_of_a_hexagonal_pattern_find_their_phases(self):
         simulation = simulated(pattern="hexagonal", angles=1, phases=7)
         patterns = self.use(
@@ -208,6 +214,7 @@ class TestGiven:
             assert found.status == "found"
             assert found.period_nm == pytest.approx(truth.period_nm, rel=2e-3)
 
+    @pytest.mark.slow
     def test_wave_vectors_without_stripes_are_refused(self):
         simulation = simulated(modulation=0)
         given = [p.only_wave_vectors() for p in simulated().patterns]
@@ -240,6 +247,7 @@ def test_a_dark_frame_is_named():
         PatternEstimator(frames, optics)
 
 
+@pytest.mark.slow
 def test_large_fields_are_fitted_on_two_threads():
     # 2048² complex64 on two threads is where torch.fft.ifft2 scales twice.
     threads = torch.get_num_threads()
@@ -252,6 +260,7 @@ def test_large_fields_are_fitted_on_two_threads():
     assert float((image - 1).abs().max()) < 1e-4
 
 
+@pytest.mark.slow
 def test_frames_in_a_wrong_order_have_no_pattern():
     simulation = simulated(photons=500)
     frames = frames_of(simulation).transpose(0, 1).contiguous()
@@ -260,12 +269,14 @@ def test_frames_in_a_wrong_order_have_no_pattern():
         assert not found.is_usable or found.modulation < 1.5
 
 
+@pytest.mark.slow
 def test_stripes_finer_than_the_pixels_hold_are_not_called():
     simulation = simulated(pixel_size_nm=300, structure="er")
     patterns = estimate(frames_of(simulation), simulation.settings.optics)
     assert all(p.period_nm is None or p.period_nm >= 600 for p in patterns)
 
 
+@pytest.mark.slow
 def test_noise_of_interpolated_frames_is_not_taken_for_phase_errors():
     # Interpolated 2×, frames hold noise within the cut-off and hardly any beyond.
     simulation = simulated(

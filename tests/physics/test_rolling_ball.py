@@ -38,6 +38,7 @@ def test_values_equal_skimage_to_the_bit_for_every_radius(radius: float) -> None
     np.testing.assert_array_equal(ours, skimage_rolling_ball(image, radius=radius))
 
 
+@pytest.mark.slow
 def test_values_equal_skimage_for_a_ball_much_larger_than_the_image() -> None:
     image = cells((24, 31))
     ours = rolling_ball(image, 500, tolerance=0)
@@ -145,6 +146,7 @@ def test_single_dark_pixel_prints_the_ball() -> None:
     np.testing.assert_allclose(background, ball, atol=1e-12)
 
 
+@pytest.mark.slow
 @given(
     image=hnp.arrays(
         np.float32,

@@ -58,6 +58,15 @@ def reconstructed(stack) -> np.ndarray:
     return finish(steps).data
 
 
+def quick_first(layouts: dict) -> list:
+    """Parameters of a test by name, all but the first slow."""
+    first, *others = (pytest.param(layouts[name], id=name) for name in layouts)
+    return [
+        first,
+        *(pytest.param(*p.values, id=p.id, marks=pytest.mark.slow) for p in others),
+    ]
+
+
 LAYOUTS = {
     "3x3": {},
     "3x5": {"phases": 5, "photons": 100},
@@ -67,7 +76,7 @@ LAYOUTS = {
 }
 
 
-@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=list(LAYOUTS))
+@pytest.mark.parametrize("layout", quick_first(LAYOUTS))
 def test_frames_and_reconstruction_are_nearer_the_truth(layout):
     simulation = simulated(**layout)
     stack = replace(raw_of(simulation), patterns=simulation.patterns)
@@ -122,7 +131,7 @@ def _beside(pattern: Pattern) -> Pattern:
     return pattern.model_copy(update={"orders": (wrong,)})
 
 
-@pytest.mark.parametrize("photons", [10, 200])
+@pytest.mark.parametrize("photons", [10, pytest.param(200, marks=pytest.mark.slow)])
 def test_wrong_pattern_is_not_imprinted(photons):
     simulation = simulated(photons=photons)
     wrong = tuple(_beside(pattern) for pattern in simulation.patterns)
@@ -136,7 +145,7 @@ def test_wrong_pattern_is_not_imprinted(photons):
         assert 0.6 * shown / there < 0.1
 
 
-@pytest.mark.parametrize("photons", [10, 200])
+@pytest.mark.parametrize("photons", [10, pytest.param(200, marks=pytest.mark.slow)])
 def test_stack_without_stripes_gets_none(photons):
     simulation = simulated(photons=photons)
     even = simulated(photons=photons, modulation=0)
@@ -168,6 +177,7 @@ def test_intensities_of_the_frames_are_kept():
     np.testing.assert_allclose(after, before, rtol=0.01)
 
 
+@pytest.mark.slow
 def test_scale_of_the_counts_does_not_matter():
     stack = replace(raw_of(simulated()), patterns=simulated().patterns)
     result, _ = run(stack)
@@ -191,6 +201,7 @@ def test_without_patterns_the_mean_is_denoised_and_stripes_stay():
     assert result.noise == measured_noise(stack)
 
 
+@pytest.mark.slow
 def test_reconstruction_of_frames_denoised_without_patterns_works():
     simulation = simulated(photons=300)
     stack = raw_of(simulation)
@@ -207,7 +218,7 @@ def test_reconstruction_of_frames_denoised_without_patterns_works():
 BRIGHT = {name: LAYOUTS[name] for name in ("3x3", "5x3", "hexagonal")}
 
 
-@pytest.mark.parametrize("layout", BRIGHT.values(), ids=list(BRIGHT))
+@pytest.mark.parametrize("layout", quick_first(BRIGHT))
 def test_bright_stack_loses_nothing_in_its_reconstruction(layout):
     simulation = simulated(**{**layout, "photons": 5000})
     stack = replace(raw_of(simulation), patterns=simulation.patterns)
@@ -232,7 +243,14 @@ def test_frames_without_noise_stay_as_they_are():
     assert difference.max() < 0.02
 
 
-@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize(
+    "strength",
+    [
+        pytest.param(0.0, marks=pytest.mark.slow),
+        0.5,
+        pytest.param(1.0, marks=pytest.mark.slow),
+    ],
+)
 def test_noise_that_is_left_follows_from_the_noisy_frames(strength):
     stack = replace(raw_of(simulated()), patterns=simulated().patterns)
     result, _ = run(stack, strength=strength)
@@ -286,6 +304,7 @@ def test_patterns_of_a_file_are_used_and_a_missing_file_is_refused(tmp_path):
         run(stack, patterns=str(file))
 
 
+@pytest.mark.slow
 def test_time_lapse_shares_the_patterns_of_its_average():
     stack = raw_of(simulated(photons=300, height_px=96, width_px=96))
     lapse = stack.derive(np.stack([stack.data, stack.data]), axes="TAPYX")
@@ -303,6 +322,7 @@ def test_dark_frame_is_refused():
         run(replace(stack.derive(data), patterns=simulated().patterns))
 
 
+@pytest.mark.slow
 def test_separated_orders_mix_to_the_same_frames():
     patterns = simulated().patterns
     orders = StackOrders(patterns, 65.0, Zoom(0.9, 0.8), 3, torch.device("cpu"))

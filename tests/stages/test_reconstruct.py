@@ -49,8 +49,8 @@ def correlation(image, truth) -> float:
     "layout",
     [
         {},
-        {"structure": "er", "phases": 5},
-        {"angles": 5},
+        pytest.param({"structure": "er", "phases": 5}, marks=pytest.mark.slow),
+        pytest.param({"angles": 5}, marks=pytest.mark.slow),
         {"pattern": "hexagonal", "angles": 1, "phases": 7},
     ],
     ids=["3x3", "3x5", "5x3", "hexagonal"],
@@ -75,6 +75,7 @@ def test_geometry_and_counts_of_the_2x_grid():
     assert result.data.mean() == pytest.approx(stack.data.mean(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_bleaching_leaves_no_stripes():
     simulation = simulated(bleaching=0.04, intensity_jitter=0.03)
     result, _ = run(raw_of(simulation))
@@ -103,7 +104,7 @@ def test_patterns_carried_as_not_found_are_warned_of():
     assert "no illumination pattern was found" in warnings[0]
 
 
-@pytest.mark.parametrize("angle", [0, 2])
+@pytest.mark.parametrize("angle", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_angle_without_stripes_is_named_and_the_result_beats_the_widefield(angle):
     simulation, flat = simulated(photons=200), simulated(photons=200, modulation=0)
     stack = raw_of(simulation)
@@ -116,7 +117,14 @@ def test_angle_without_stripes_is_named_and_the_result_beats_the_widefield(angle
     assert correlation(result.data, truth) > correlation(widefield(stack), truth)
 
 
-@pytest.mark.parametrize("photons", [5, 15, 50])
+@pytest.mark.parametrize(
+    "photons",
+    [
+        5,
+        pytest.param(15, marks=pytest.mark.slow),
+        pytest.param(50, marks=pytest.mark.slow),
+    ],
+)
 def test_faint_stacks_are_never_worse_than_the_widefield(photons):
     simulation = simulated(photons=photons, modulation=0.3)
     stack = raw_of(simulation)
@@ -197,6 +205,7 @@ def test_smaller_wiener_parameter_is_sharper():
     assert sharp.data.std() > smooth.data.std()
 
 
+@pytest.mark.slow
 def test_noise_is_smoothed_when_adapting():
     stack = raw_of(simulated(photons=30))
     adapted, fixed = (run(stack, adapt_to_noise=a)[0] for a in (True, False))
@@ -204,6 +213,7 @@ def test_noise_is_smoothed_when_adapting():
     assert steps[0] < steps[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("structure", ["mitochondria", "nuclear_pores", "glyphs"])
 def test_network_is_nearer_the_truth_than_wiener_on_noisy_frames(structure):
     simulation = simulated(photons=60, structure=structure)
@@ -223,7 +233,7 @@ def test_network_is_nearer_the_truth_than_wiener_on_noisy_frames(structure):
         assert 1 - correlation(image, truth) < 0.8 * (1 - correlation(wiener, truth))
 
 
-@pytest.mark.parametrize("haze", [0.0, 0.3])
+@pytest.mark.parametrize("haze", [pytest.param(0.0, marks=pytest.mark.slow), 0.3])
 def test_network_keeps_brightness_in_focus_and_leaves_out_the_haze(haze):
     simulation = simulated(photons=1000, structure="microtubules", haze_fraction=haze)
     stack = replace(raw_of(simulation), patterns=simulation.patterns)

@@ -23,6 +23,11 @@ from napari_dps.stages import (
 
 WHOLE = 4096
 RAW_SHAPES = [(150, 181), (97, 260)]
+TILES_PX = [
+    pytest.param(64, marks=pytest.mark.slow),
+    pytest.param(77, marks=pytest.mark.slow),
+    130,
+]
 CASES = {
     "denoise": (denoise, {}),
     "reconstruct-network": (reconstruct, {"method": "network"}),
@@ -69,14 +74,14 @@ def difference(result: np.ndarray, expected: np.ndarray) -> float:
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("shape", RAW_SHAPES, ids=str)
-@pytest.mark.parametrize("tile_px", [64, 77, 130])
+@pytest.mark.parametrize("tile_px", TILES_PX)
 def test_tiles_of_any_size_give_the_whole_result(case, shape, tile_px):
     result = tiled(case, shape, Context("cpu", tile_px=tile_px))
     assert difference(result, whole(case, shape)) < 1e-5
 
 
 @pytest.mark.parametrize("shape", [(310, 181), (97, 260)], ids=str)
-@pytest.mark.parametrize("tile_px", [64, 77, 130])
+@pytest.mark.parametrize("tile_px", TILES_PX)
 @pytest.mark.parametrize(
     "parameters",
     [{}, {"wiener_parameter": 0.003, "apodisation": "none"}, {"notch_strength": 0.9}],

@@ -48,6 +48,7 @@ def scene() -> Scene:
     return draw_scene(SMALL, np.random.default_rng(5), structure="microtubules")
 
 
+@pytest.mark.slow
 def test_reconstruction_without_artefacts_is_the_target(scene: Scene) -> None:
     pair = make_pair(scene, (), SMALL, np.random.default_rng(0))
     np.testing.assert_array_equal(pair.image, pair.target)
@@ -82,6 +83,7 @@ def test_drawn_kinds_leave_out_what_is_held_out() -> None:
     assert 0.1 < np.mean([not kinds for kinds in drawn]) < 0.3
 
 
+@pytest.mark.slow
 def test_held_out_pairs_are_of_classes_that_are_never_drawn() -> None:
     pairs = held_out_pairs(SMALL, seeds=1)
     assert len(pairs) == len(HELD_OUT_CLASSES) * len(held_out_cases())
@@ -119,6 +121,7 @@ def test_real_image_is_enlarged_to_the_side_wanted(side: int) -> None:
     assert large.max() == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_bank_is_made_once_and_read_again(tmp_path: Path) -> None:
     sources = Sources(tmp_path)
     bank = finish(build_pairs_steps(sources, SMALL))

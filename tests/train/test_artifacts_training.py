@@ -98,6 +98,7 @@ def test_perceptual_loss_reaches_the_result_alone() -> None:
     assert all(p.grad is None for p in network.parameters())
 
 
+@pytest.mark.slow
 def test_relative_error_is_one_for_the_input(training: PairBank) -> None:
     spoilt = training.part(np.flatnonzero(training.kinds[:, 0])[:1])
     batch = whole_batch(spoilt if len(spoilt) else training.part(slice(1)))
@@ -105,6 +106,7 @@ def test_relative_error_is_one_for_the_input(training: PairBank) -> None:
     assert float(relative_error(batch.image, batch)) == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_right_reconstructions_score_best(validation: PairBank) -> None:
     perfect = score([t.astype(np.float32) for t in validation.target], validation)
     inputs = score([i.astype(np.float32) for i in validation.image], validation)
@@ -113,6 +115,7 @@ def test_right_reconstructions_score_best(validation: PairBank) -> None:
     assert inputs["clean_psnr"] == 99  # in place of infinity
 
 
+@pytest.mark.slow
 def test_training_writes_weights_that_load(
     tmp_path: Path, training: PairBank, validation: PairBank
 ) -> None:
@@ -125,6 +128,7 @@ def test_training_writes_weights_that_load(
     assert isinstance(checkpoint.network(torch.device("cpu")), ArtifactRemover)
 
 
+@pytest.mark.slow
 def test_extractor_is_trained_and_found_by_its_file(
     tmp_path: Path, training: PairBank
 ) -> None:
@@ -156,6 +160,7 @@ def test_unknown_extractor_is_refused() -> None:
         load_extractor("no-such-features")
 
 
+@pytest.mark.slow
 def test_torchvision_file_in_the_recipe_is_read_as_such(tmp_path: Path) -> None:
     torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "vgg16.pth")
     with pytest.raises(InputError, match="vgg16 of torchvision"):

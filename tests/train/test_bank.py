@@ -109,6 +109,7 @@ def test_what_shapes_the_items_names_the_folder() -> None:
     assert swapped.key not in keys
 
 
+@pytest.mark.slow
 def test_processes_draw_the_same(tmp_path: Path) -> None:
     bank = replace(objects_bank(DenoiseData(object_px=64)), shard=1)
     one, two = (
@@ -119,6 +120,7 @@ def test_processes_draw_the_same(tmp_path: Path) -> None:
     assert np.array_equal(one, two)
 
 
+@pytest.mark.slow
 def test_objects_of_another_magnification_are_drawn_anew(tmp_path: Path) -> None:
     data = DenoiseData(objects=2, object_px=64)
     other = data.model_copy(update={"magnification": (2.0, 3.0)})

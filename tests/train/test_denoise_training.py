@@ -173,6 +173,7 @@ def _weights(folder):
     return {**state["network"], **{f"a.{k}": v for k, v in state["average"].items()}}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_validation")
 def test_resumed_training_ends_with_identical_weights(tmp_path, objects):
     task = DenoiseTask(_recipe(), objects)
@@ -192,6 +193,7 @@ def test_resumed_training_ends_with_identical_weights(tmp_path, objects):
     assert checkpoint.metadata.metrics["none"].keys() >= {"wiener_50", "frames_50"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_validation")
 def test_expected_frames_score_better_than_noisy_ones(objects):
     batches = validation_batches(DATA)

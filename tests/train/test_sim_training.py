@@ -95,6 +95,7 @@ def test_ideal_image_is_sharper_than_the_expected_frames(objects):
     assert bool((fine.std(dim=(1, 2)) > 1.1 * wide.std(dim=(1, 2))).all())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", list(LAYOUTS), ids=str)
 def test_denoised_stacks_are_nearer_their_expectation(objects, shipped, layout):
     stacks = stacks_of(objects, layout)
@@ -128,6 +129,7 @@ def as_told(stacks, pixel_nm: float) -> tuple[Pattern, ...]:
     return tuple(patterns)
 
 
+@pytest.mark.slow
 def test_denoised_stacks_are_as_the_stage_leaves_them(objects, shipped):
     stacks = stacks_of(objects, photons=200.0, patch_px=48)
     with torch.no_grad():
@@ -171,6 +173,7 @@ def test_loss_falls_with_the_error_and_names_its_terms(objects, tmp_path):
     assert float(good["loss"]) == pytest.approx(parts, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_short_training_leaves_weights_that_load(objects, tmp_path, monkeypatch):
     monkeypatch.setattr(validation, "VALIDATION_PX", 32)
     for module in (validation, training):

@@ -66,6 +66,7 @@ def _weights(folder):
     return {**state["network"], **{f"a.{k}": v for k, v in state["average"].items()}}
 
 
+@pytest.mark.slow
 def test_resumed_training_ends_with_identical_weights(tmp_path, training, validation):
     recipe = _recipe()
     whole, parts = tmp_path / "whole", tmp_path / "parts"
@@ -91,6 +92,7 @@ def test_resumed_training_ends_with_identical_weights(tmp_path, training, valida
     assert metadata.metrics.keys() >= {"input", "richardson_lucy_1"}
 
 
+@pytest.mark.slow
 def test_state_of_another_recipe_is_refused(tmp_path, training, validation):
     def start(recipe):
         options = {"accelerator": "cpu", "stop_at": 1}
@@ -125,6 +127,7 @@ def test_patches_of_a_batch_cover_the_same_place(training):
     assert float(torch.corrcoef(both)[0, 1]) > 0.7
 
 
+@pytest.mark.slow
 def test_bank_is_read_again_and_can_be_shortened(tmp_path):
     data = DataSettings(fields=3, field_px=16)
     first = finish(build_fields_steps(Sources(tmp_path), data, (1,)))
