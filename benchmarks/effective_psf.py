@@ -20,12 +20,18 @@ import numpy as np
 import real_data
 import scipy.ndimage
 import tifffile
-from effective_psf_images import BLOBS, NEVER_SEEN, NEVER_SEEN_PSF, Sample, draw
 from page import options, publish, table
 
 from napari_dps.core import Optics
 from napari_dps.methods.effective_psf.estimate import EffectivePsf, effective_psf
 from napari_dps.metrics.decorrelation import decorrelation
+from napari_dps.train.effective_psf.images import (
+    BLOBS,
+    NEVER_SEEN,
+    NEVER_SEEN_PSF,
+    Sample,
+    draw,
+)
 
 PAGE = "docs/benchmarks/effective_psf.md"
 COMMAND = f"python benchmarks/effective_psf.py --by-structure --out {PAGE}"

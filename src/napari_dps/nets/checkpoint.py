@@ -24,6 +24,7 @@ ARCHITECTURES = {
     "sim_imager": "napari_dps.nets.res_unet:SimImager",
     "artifact_remover": "napari_dps.nets.artifact_remover:ArtifactRemover",
     "vgg16_classifier": "napari_dps.nets.vgg:Classifier",
+    "psf_voters": "napari_dps.nets.psf_voters:PsfVoters",
 }
 """Module and class of each architecture; imported when its weights are used."""
 
@@ -164,6 +165,34 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     from safetensors.torch import load
 
+    metadata, content = read_checked(path)
+    try:
+        weights = load(content)
+    except Exception as problem:
+        raise InputError(
+            f"{path.name} is not a safetensors file: {problem}"
+        ) from problem
+    return Checkpoint(metadata, weights)
+
+
+def read_checked(path: Path) -> tuple[CheckpointMetadata, bytes]:
+    """Read a file of weights that is the one of its description; without torch.
+
+    Parameters
+    ----------
+    path : Path
+        The ``.safetensors`` file.
+
+    Returns
+    -------
+    metadata, content
+        The description, and the bytes of the file.
+
+    Raises
+    ------
+    InputError
+        If a file is missing, too large, or not what it should be, or was changed.
+    """
     metadata = _read_metadata(_metadata_path(path))
     content = _read(path)
     digest = hashlib.sha256(content).hexdigest()
@@ -173,13 +202,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             got=digest[:12],
             allowed=metadata.sha256[:12],
         )
-    try:
-        weights = load(content)
-    except Exception as problem:
-        raise InputError(
-            f"{path.name} is not a safetensors file: {problem}"
-        ) from problem
-    return Checkpoint(metadata, weights)
+    return metadata, content
 
 
 def shipped_weights(name: str) -> Path:

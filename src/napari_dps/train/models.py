@@ -28,6 +28,7 @@ MODELS = {
     "artifacts": Model("napari_dps.train.artifacts.task", "artifacts"),
     "denoise": Model("napari_dps.train.denoise.task", "denoise"),
     "dps": Model("napari_dps.train.dps.prepare", "hybrid", recipe_for_images="adapt"),
+    "effective-psf": Model("napari_dps.train.effective_psf.task", "effective-psf"),
     "features": Model("napari_dps.train.features.task", "features"),
     "sim": Model("napari_dps.train.sim.task", "sim"),
 }

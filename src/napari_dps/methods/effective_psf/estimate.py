@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -21,15 +19,12 @@ from napari_dps.methods.effective_psf.features import (
     without_spikes,
 )
 from napari_dps.metrics.spectrum import Floats, as_plane, is_flat
-from napari_dps.nets.checkpoint import shipped_weights
+from napari_dps.nets.checkpoint import read_checked, shipped_weights
 
 AIRY_FWHM = 1.0289939697
 """FWHM of the Airy pattern times the cut-off of its OTF: 2·1.616340/π."""
 
 WEIGHTS = shipped_weights("effective-psf")
-
-DILATIONS = (1, 2, 4, 8)
-"""Dilations of the convolutions along the frequency axis."""
 
 LARGEST_RELATIVE_SD = 0.12
 """Estimates with a larger standard deviation are not accepted."""
@@ -294,16 +289,16 @@ def _estimate(features: NDArray[np.float64]) -> tuple[float, float]:
 
     The variance is that of the networks' likelihood plus their disagreement.
     """
-    weights = _weights()
+    weights, dilations = _weights()
     networks = len(weights["0.bias"])
     values = np.broadcast_to(
         log_channels(features), (networks, 5, len(LOG_FREQUENCIES))
     )
-    for layer, dilation in enumerate(DILATIONS):
+    for layer, dilation in enumerate(dilations):
         values = _convolved(values, weights, layer, dilation)
         values = values / (1 + np.exp(-values))
     score, offset, spread = np.moveaxis(
-        _convolved(values, weights, len(DILATIONS), 1), 1, 0
+        _convolved(values, weights, len(dilations), 1), 1, 0
     )
     share = np.exp(score - score.max(axis=1, keepdims=True))
     share /= share.sum(axis=1, keepdims=True)
@@ -336,23 +331,21 @@ def _convolved(
 
 
 @lru_cache(maxsize=1)
-def _weights() -> dict[str, NDArray[np.float32]]:
-    """Read the weights, and check them against their model card.
+def _weights() -> tuple[dict[str, NDArray[np.float32]], tuple[int, ...]]:
+    """Read the weights and the dilation of each hidden layer.
 
     Raises
     ------
     NapariDpsError
-        If their SHA-256 differs.
+        If the file is not the one of its model card.
     """
     import safetensors.numpy
 
-    data = WEIGHTS.read_bytes()
-    card = json.loads(WEIGHTS.with_suffix(".json").read_text("utf-8"))
-    found = hashlib.sha256(data).hexdigest()
-    if found != card["sha256"]:
+    try:
+        card, data = read_checked(WEIGHTS)
+    except InputError as problem:
         raise NapariDpsError(
-            f"{WEIGHTS.name} is damaged: SHA-256 {found}, its model card says "
-            f"{card['sha256']}; install napari-dps again"
-        )
+            f"{WEIGHTS.name} is damaged: {problem}; install napari-dps again"
+        ) from problem
     weights: dict[str, NDArray[np.float32]] = safetensors.numpy.load(data)
-    return weights
+    return weights, tuple(card.network["dilations"])

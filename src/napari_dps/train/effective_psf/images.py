@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import scipy.fft
+from numpy.typing import NDArray
 from scipy.ndimage import zoom
 from scipy.special import j0, j1
 
@@ -40,11 +42,14 @@ _TABLE = np.linspace(0, 1.2, 601)
 _RADII = np.linspace(0, 9, 451)
 
 
+Floats = NDArray[Any]
+
+
 @dataclass(frozen=True)
 class Sample:
     """An image and the truth about it."""
 
-    image: np.ndarray
+    image: Floats
     cutoff: float
     structure: str
     psf: str
@@ -58,7 +63,7 @@ class Sample:
         return not self.flaw and self.photons >= 100 and self.structure not in BLOBS
 
 
-def scene_spectrum(structure: str, rng: np.random.Generator) -> np.ndarray:
+def scene_spectrum(structure: str, rng: np.random.Generator) -> Floats:
     """Draw a scene; its half spectrum on the fine grid, freed of the splat's blur."""
     shape = (FINE_PX, FINE_PX)
     if structure in ("texture", "patches"):
@@ -67,24 +72,30 @@ def scene_spectrum(structure: str, rng: np.random.Generator) -> np.ndarray:
         field = scipy.fft.irfft2(white * radius ** -rng.uniform(1.0, 2.0), s=shape)
         field = (field - field.mean()) / field.std()
         if structure == "patches":
-            return scipy.fft.rfft2((field > rng.uniform(0, 1.5)).astype(np.float32))
-        return scipy.fft.rfft2(np.exp(rng.uniform(0.5, 1.5) * field))
+            field = (field > rng.uniform(0, 1.5)).astype(np.float32)
+        else:
+            field = np.exp(rng.uniform(0.5, 1.5) * field)
+        return np.asarray(scipy.fft.rfft2(field))
     drawn = structure
     if structure == "thick":
         drawn = str(rng.choice(["microtubules", "actin", "er"]))
     separation_nm = rng.uniform(80, 300)
     objects = phantom(
-        drawn, shape, pixel_size_nm=FINE_NM, seed=rng, separation_nm=separation_nm
+        drawn,  # type: ignore[arg-type]
+        shape,
+        pixel_size_nm=FINE_NM,
+        seed=rng,
+        separation_nm=separation_nm,
     )
     fy, fx = np.fft.fftfreq(FINE_PX)[:, np.newaxis], np.fft.rfftfreq(FINE_PX)
     spectrum = scipy.fft.rfft2(objects) / (np.sinc(fy) * np.sinc(fx)) ** 2
     if structure == "thick":
         x = np.pi * np.hypot(fy, fx) * rng.uniform(100, 500) / FINE_NM + 1e-9
         spectrum *= 2 * j1(x) / x
-    return spectrum.astype(np.complex64)
+    return np.asarray(spectrum, dtype=np.complex64)
 
 
-def psf_table(psf: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def psf_table(psf: str, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """OTF and gain of white noise at u = 0 … 1.2 of a unit, for a PSF of the kind."""
     u, white = 3 * _TABLE, np.ones_like(_TABLE)
     if psf == "gaussian":
@@ -98,22 +109,20 @@ def psf_table(psf: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
     return _sim_wiener(u, rng)
 
 
-def _confocal(u: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _confocal(u: Floats, rng: np.random.Generator) -> Floats:
     """OTF of a closed pinhole: the product of two Airy patterns, Hankel-transformed."""
     radius = np.linspace(1e-6, 12, 1500)
     stokes = rng.uniform(0.85, 0.97)  # excitation over emission wavelength
 
-    def airy(r: np.ndarray) -> np.ndarray:
-        return (2 * j1(np.pi * r) / (np.pi * r)) ** 2
+    def airy(r: Floats) -> Floats:
+        return np.asarray((2 * j1(np.pi * r) / (np.pi * r)) ** 2)
 
     psf = airy(radius) * airy(radius / stokes)
     otf = j0(2 * np.pi * u[:, np.newaxis] * radius) @ (psf * radius)
     return np.where(u < 2.2, np.maximum(otf / otf[0], 0), 0)
 
 
-def _sim_wiener(
-    u: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+def _sim_wiener(u: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """OTF and noise gain of a generalised Wiener reconstruction, mean over angles."""
     shift = rng.uniform(0.6, 1.0)
     wiener = 10 ** rng.uniform(-2.5, -0.7)
@@ -135,11 +144,11 @@ def _sim_wiener(
 
 
 @lru_cache(maxsize=1)
-def _hankel() -> np.ndarray:
-    return j0(2 * np.pi * np.outer(_RADII, _TABLE)) * _TABLE
+def _hankel() -> Floats:
+    return np.asarray(j0(2 * np.pi * np.outer(_RADII, _TABLE)) * _TABLE)
 
 
-def fwhm_px(otf: np.ndarray) -> float:
+def fwhm_px(otf: Floats) -> float:
     """Full width at half maximum of the PSF with this OTF at ``_TABLE`` per pixel."""
     psf = _hankel() @ otf
     last = int(np.argmax(psf < psf[0] / 2))
@@ -147,21 +156,21 @@ def fwhm_px(otf: np.ndarray) -> float:
     return float(2 * (_RADII[last - 1] + _RADII[1] * above / (above + below)))
 
 
-def scaled_otf(shape: np.ndarray, target_fwhm_px: float) -> np.ndarray:
+def scaled_otf(shape: Floats, target_fwhm_px: float) -> Floats:
     """Stretch an OTF (in units of u) so that its PSF has the FWHM, at ``_TABLE``."""
     unit = fwhm_px(np.interp(_TABLE * 2, 3 * _TABLE, shape, right=0)) / 2
     return np.interp(_TABLE * target_fwhm_px / unit, 3 * _TABLE, shape, right=0)
 
 
-def _pixel_box() -> np.ndarray:
+def _pixel_box() -> Floats:
     """Transfer function of integration over a pixel, mean over directions."""
     angle = np.arange(12) * np.pi / 24 + np.pi / 48
     y, x = np.outer(_TABLE, np.sin(angle)), np.outer(_TABLE, np.cos(angle))
-    return (np.sinc(y) * np.sinc(x)).mean(axis=1)
+    return np.asarray((np.sinc(y) * np.sinc(x)).mean(axis=1))
 
 
 def view(
-    spectrum: np.ndarray,
+    spectrum: Floats,
     structure: str,
     psf: str,
     rng: np.random.Generator,
@@ -204,12 +213,12 @@ def view(
 
 
 def _blurred(
-    spectrum: np.ndarray,
+    spectrum: Floats,
     size: int,
-    otf: np.ndarray,
+    otf: Floats,
     fwhm: float,
     rng: np.random.Generator,
-) -> np.ndarray:
+) -> Floats:
     """Crop the spectrum to the camera's grid, blur, add haze, cut out a field."""
     step = 2 if fwhm < 2 else 1  # sampled twice as fine, then thinned: aliases
     half = (step * size - 1) // 2
@@ -235,18 +244,18 @@ def _blurred(
 
 
 def _recorded(
-    clean: np.ndarray,
+    clean: Floats,
     photons: float,
-    noise_gain: np.ndarray | None,
+    noise_gain: Floats | None,
     rng: np.random.Generator,
-) -> np.ndarray:
+) -> Floats:
     """Shot and read noise; after a Wiener filter where ``noise_gain`` is given."""
     background = rng.uniform(0, 0.2) * photons
     expected = np.maximum(photons * clean, 0) + background
     read = rng.uniform(0.7, 2.5)
     if noise_gain is None:
         noise = read * rng.standard_normal(clean.shape, dtype=np.float32)
-        return rng.poisson(expected).astype(np.float32) + noise
+        return np.asarray(rng.poisson(expected).astype(np.float32) + noise)
     noise = rng.standard_normal(clean.shape, dtype=np.float32)
     noise *= np.sqrt(expected + 9 * read**2).astype(np.float32)
     frequency = radial_frequency(clean.shape, half_plane=True)
@@ -255,12 +264,12 @@ def _recorded(
     image = photons * clean + noise
     if rng.random() < 0.5:  # many programs cut negative values
         image = np.maximum(image, 0)
-    return image
+    return np.asarray(image)
 
 
 def draw(
     count: int,
-    seed: int,
+    seed: int | Sequence[int],
     structures: Sequence[str] = TRAINING_STRUCTURES,
     psfs: Sequence[str] = TRAINING_PSFS,
     *,

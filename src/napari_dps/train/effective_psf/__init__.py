@@ -1,0 +1,1 @@
+"""The estimator of the effective PSF: simulated images, task."""
