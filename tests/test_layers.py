@@ -122,7 +122,6 @@ LONG_MODULES = {
 
 LONG_FUNCTIONS = {
     "_qt/widgets/frames.py:__init__",
-    "batch/work.py:_result",
     "cli/run.py:configure",
     "cli/train.py:configure",
     "methods/sim/patterns.py:find_patterns",

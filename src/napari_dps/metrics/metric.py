@@ -53,7 +53,7 @@ class Metric:
         ``function(subject)`` returns a value or a `Measured`; None if the metric has no
         place in this measurement. An `InputError` becomes a note.
     unit : str
-        Of the value; empty for a ratio.
+        Unit of the value; empty for a ratio.
     direction : {"larger", "smaller", "none"}
         Which value is the better one; none where an image can be too good to be true.
     digits : int

@@ -81,7 +81,7 @@ class Subject:
     reference : ImageStack or None
         Axes "YX".
     pixels : array (Y, X)
-        Of the image.
+        Those of the image.
 
     Raises
     ------

@@ -22,7 +22,7 @@ def separate(frames: torch.Tensor, rows: torch.Tensor) -> Orders:
     Parameters
     ----------
     frames : tensor (B, A, P, Y, X)
-        Of B stacks.
+        Frames of B stacks.
     rows : tensor (B, A, 1 + 2 N, P)
         Matrices that give order 0 and the real and imaginary parts of N others; see
         `separate.separation_matrix`.
@@ -35,10 +35,10 @@ def separate(frames: torch.Tensor, rows: torch.Tensor) -> Orders:
     """
     import torch
 
-    parts = torch.einsum("bacp,bapyx->bacyx", rows, frames)
-    others = parts[:, :, 1:].reshape(len(frames), -1, 2, *parts.shape[-2:])
+    terms = torch.einsum("bacp,bapyx->bacyx", rows, frames)
+    others = terms[:, :, 1:].reshape(len(frames), -1, 2, *terms.shape[-2:])
     return Orders(
-        parts[:, :, 0].mean(dim=1),
+        terms[:, :, 0].mean(dim=1),
         torch.complex(others[:, :, 0].contiguous(), others[:, :, 1].contiguous()),
     )
 

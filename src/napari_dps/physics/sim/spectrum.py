@@ -64,7 +64,7 @@ def correlate_full(image: FloatArray, template: FloatArray) -> FloatArray:
     Parameters
     ----------
     image, template : array (Y, X), float64
-        Of any sizes.
+        Any sizes.
 
     Returns
     -------
