@@ -8,13 +8,8 @@ import numpy as np
 import pytest
 
 from napari_dps.core import Pattern
-from napari_dps.io import load_patterns
-from napari_dps.report import (
-    patterns_json,
-    peak_memory_mb,
-    strict_json,
-    write_json,
-)
+from napari_dps.io import load_patterns, patterns_json, strict_json, write_json
+from napari_dps.results.report import peak_memory_mb
 
 
 def test_json_is_strict():

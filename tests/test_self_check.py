@@ -7,9 +7,9 @@ import pytest
 
 from napari_dps.core import ImageStack, InputError, Optics, finish
 from napari_dps.core.context import Context
+from napari_dps.methods.dps.self_check import Resolved
 from napari_dps.physics.psf import fwhm_nm
-from napari_dps.pipeline.self_check import Resolved, self_check
-from napari_dps.stages.dps import DpsParameters
+from napari_dps.stages.dps import DpsParameters, self_check
 
 OPTICS = Optics(na=1.4, emission_nm=525, pixel_size_nm=65)
 

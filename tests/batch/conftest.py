@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_dps.batch import results
+from napari_dps.results import write as results
 
 
 @pytest.fixture(autouse=True)
@@ -14,5 +14,5 @@ def _no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     def write(figure: None, path: Path) -> None:
         path.touch()
 
-    monkeypatch.setattr(results, "side_by_side", lambda panels, heading: None)
+    monkeypatch.setattr(results, "picture", lambda *_: None)
     monkeypatch.setattr(results, "save_figure", write)

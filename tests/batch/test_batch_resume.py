@@ -26,9 +26,9 @@ from batch_scenes import (
 
 from napari_dps import io
 from napari_dps.batch import Job, job, store, work
-from napari_dps.batch import results as result_files
 from napari_dps.batch.engine import open_source
 from napari_dps.core import ImageStack
+from napari_dps.results import write as result_files
 
 ASKED = settings("background")
 UNITS = 5

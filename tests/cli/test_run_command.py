@@ -10,7 +10,7 @@ import tifffile
 from cli_options import OPTICS, RAW_OPTIONS
 
 from napari_dps import __version__, io
-from napari_dps.report import patterns_json
+from napari_dps.io import patterns_json
 from napari_dps.stages import STAGES
 
 DEFAULT_STAGES = [stage for stage in STAGES if stage.by_default]

@@ -6,10 +6,10 @@ dask cluster, and their results wait on the disk until an input is complete.
 """
 
 from napari_dps.batch.engine import run_batch
-from napari_dps.batch.inputs import find_sources, stem
+from napari_dps.batch.inputs import find_sources
 from napari_dps.batch.job import Job, Source
-from napari_dps.batch.results import ResultFiles, write_images, write_report
-from napari_dps.batch.table import (
+from napari_dps.io import ResultFiles, stem
+from napari_dps.results import (
     DONE,
     FAILED,
     FAULT,
@@ -17,6 +17,8 @@ from napari_dps.batch.table import (
     WAS_DONE,
     Row,
     left_row,
+    write_images,
+    write_report,
     write_table,
 )
 

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from napari_dps.batch.beside import PATIENCE_S, Cancelled
 from napari_dps.batch.job import Job, Source, blocks, open_source
 from napari_dps.batch.store import remove_others, stored
-from napari_dps.batch.table import Row, failed_row, finished_row
 from napari_dps.batch.work import Begun, begin, complete, run_block
 from napari_dps.core import InputError, Progress, finish, one_of, relay
 from napari_dps.core.errors import Failure, explain
 from napari_dps.core.progress import PART_TICKS
 from napari_dps.pipeline import read_patterns
 from napari_dps.pipeline.units import Span
-from napari_dps.report import Json
+from napari_dps.results import Json, Row, failed_row, finished_row
 
 if TYPE_CHECKING:
     import distributed
@@ -82,7 +81,7 @@ def run_batch(
     Returns
     -------
     list of dict
-        A row an input, in their order; see `napari_dps.batch.table` for ``status``.
+        A row an input, in their order; see `napari_dps.results.table` for ``status``.
 
     Raises
     ------

@@ -10,13 +10,12 @@ from pathlib import Path
 
 from napari_dps import io
 from napari_dps.batch.job import Source
-from napari_dps.batch.results import ResultFiles
 from napari_dps.core import InputError
+from napari_dps.io import ResultFiles, stem
 from napari_dps.io.ngff import require_zarr
 from napari_dps.pipeline import Settings, find_stage
 from napari_dps.stages import STAGES
 
-_DOUBLE_SUFFIXES = (".ome.tiff", ".ome.tif", ".ome.tf8", ".ome.btf", ".ome.zarr")
 _SUFFIXES = {"tiff": ".ome.tif", "zarr": ".ome.zarr"}
 
 
@@ -65,21 +64,6 @@ def find_sources(
     return sources
 
 
-def stem(path: str | os.PathLike[str]) -> str:
-    """Return the name of an image without its folder and its suffix.
-
-    Examples
-    --------
-    >>> stem("data/cell 1.ome.tif"), stem("cell.2.dv")
-    ('cell 1', 'cell.2')
-    """
-    name = Path(path).name
-    for suffix in _DOUBLE_SUFFIXES:
-        if name.lower().endswith(suffix) and len(name) > len(suffix):
-            return name[: -len(suffix)]
-    return Path(path).stem
-
-
 def _check_collisions(sources: Sequence[Source], settings: Settings) -> None:
     """Refuse results that would overwrite one another, or an input."""
     # Many file systems take upper and lower case for the same name.
@@ -94,7 +78,8 @@ def _check_collisions(sources: Sequence[Source], settings: Settings) -> None:
                 f"{', '.join(map(str, same))}; give each a folder of its own"
             )
     stages = [find_stage(name) for name in settings.stages or ()] or STAGES
+    maps = {stage.id: stage.maps for stage in stages}
     read = {source.path.resolve() for source in sources}
-    for output in chain.from_iterable(source.files.all(stages) for source in sources):
+    for output in chain.from_iterable(source.files.all(maps) for source in sources):
         if output.resolve() in read:
             raise InputError(f"the results would overwrite the input {output}")

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_dps import __version__, io
-from napari_dps.batch.results import ResultFiles
 from napari_dps.core import InputError
 from napari_dps.core.params import describe
+from napari_dps.io import ResultFiles
 from napari_dps.pipeline import Plan, Settings, open_input
 from napari_dps.pipeline.units import Span, spans
-from napari_dps.stages import dps
+from napari_dps.stages import STAGES
 
 BLOCK_UNITS = 16
 """Planes or raw sets, over all channels and z, that one task computes at least: what a
@@ -51,7 +51,7 @@ class Job:
     tile_px : int or None
         As for `Context`.
     self_check : bool
-        Report which planted pairs dps tells apart.
+        Report what the stages find that check themselves.
     resume : bool
         Go on from what an interrupted batch has left.
     refuse_wrong_order : bool
@@ -127,9 +127,10 @@ def open_source(job: Job, path: Path, *, check_order: bool = False) -> Plan:
         check_order=check_order,
         refuse_wrong_order=job.refuse_wrong_order,
     )
-    if job.self_check and dps.STAGE not in [step.stage for step in plan.steps]:
+    if job.self_check and not any(step.stage.self_check for step in plan.steps):
+        able = ", ".join(stage.id for stage in STAGES if stage.self_check)
         raise InputError(
-            "the self-check is for the stage dps, which does not run",
+            f"the self-check is for the stage {able}, which does not run",
             field="self_check",
         )
     return plan

@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from napari_dps import io
-from napari_dps.batch.results import ResultFiles
 from napari_dps.core import ImageStack, StackInfo
-from napari_dps.io import replacing, writing
+from napari_dps.io import ResultFiles, replacing, writing
 from napari_dps.pipeline.shared import Shared
 from napari_dps.pipeline.stream import Tally
 from napari_dps.pipeline.units import Index, Span

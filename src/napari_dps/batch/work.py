@@ -8,14 +8,12 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
 from napari_dps import io
 from napari_dps.batch.beside import beside
 from napari_dps.batch.job import Job, Source, blocks, open_source
-from napari_dps.batch.results import ResultFiles, write_images, write_report
 from napari_dps.batch.store import (
     BlockWriter,
     Store,
@@ -24,14 +22,13 @@ from napari_dps.batch.store import (
 from napari_dps.core import ImageStack, Progress
 from napari_dps.core.context import Context
 from napari_dps.core.device import resolve_device
+from napari_dps.io import ResultFiles
 from napari_dps.pipeline import PipelineResult, Plan, first_plane
 from napari_dps.pipeline.result import assemble
-from napari_dps.pipeline.self_check import self_check, self_check_json
 from napari_dps.pipeline.shared import Shared
 from napari_dps.pipeline.stream import shared_by_blocks, stream
 from napari_dps.pipeline.units import Span
-from napari_dps.report import Json
-from napari_dps.stages import dps
+from napari_dps.results import Json, write_images, write_report
 
 _local = threading.local()
 
@@ -186,7 +183,8 @@ def finished_report(files: ResultFiles, key: str) -> Json | None:
 
 def _check_targets(plan: Plan, source: Source) -> None:
     """Refuse results that could not be written, before any time is spent."""
-    for path in source.files.all(step.stage for step in plan.steps):
+    maps = {step.stage.id: step.stage.maps for step in plan.steps}
+    for path in source.files.all(maps):
         io.check_target(path, [source.path])
     with io.writing(source.files.folder):
         source.files.folder.mkdir(parents=True, exist_ok=True)
@@ -253,13 +251,16 @@ def _put_zarrs(
 def _self_check(
     result: PipelineResult, context: Context
 ) -> Generator[Progress, None, Json]:
-    """Plant pairs into what dps was given, and see which it tells apart."""
+    """Let the last stage that can check itself do so on what it was given."""
     images = [result.first, *(output.first for output in result.outputs)]
     steps = [output.step for output in result.outputs]
-    at = [step.stage for step in steps].index(dps.STAGE)
-    parameters = cast(dps.DpsParameters, steps[at].parameters)
-    answers = yield from self_check(first_plane(images[at]), parameters, context)
-    return self_check_json(answers)
+    checks = [
+        (n, s.stage.self_check) for n, s in enumerate(steps) if s.stage.self_check
+    ]
+    at, check = checks[-1]
+    image, parameters = first_plane(images[at]), steps[at].parameters
+    found: Json = yield from check(image, parameters, context)
+    return found
 
 
 def _reopened(job: Job, path: Path) -> Plan:

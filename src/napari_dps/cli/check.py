@@ -10,10 +10,10 @@ from napari_dps.cli import arguments, console
 from napari_dps.core import Optics
 from napari_dps.core.context import Context
 from napari_dps.core.device import DEVICES, resolve_device
+from napari_dps.io import strict_json
+from napari_dps.methods.dps.self_check import DIP, Resolved, resolved_json
 from napari_dps.pipeline import Settings, first_plane, open_input
-from napari_dps.pipeline.self_check import DIP, Resolved, self_check, self_check_json
-from napari_dps.report import strict_json
-from napari_dps.stages.dps import STAGE, DpsParameters
+from napari_dps.stages.dps import STAGE, DpsParameters, self_check
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +63,7 @@ def execute(options: argparse.Namespace) -> int:
     for warning in context.warnings:
         console.warning(warning)
     if options.json:
-        values = self_check_json(answers)
+        values = resolved_json(answers)
         console.say(json.dumps(strict_json(values), indent=2, allow_nan=False))
         return 0
     rows = [["pairs", "input", "result"], *map(_row, answers)]

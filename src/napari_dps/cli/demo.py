@@ -6,14 +6,14 @@ import argparse
 from typing import Any
 
 from napari_dps import io
-from napari_dps.batch import ResultFiles, write_images, write_report
 from napari_dps.cli import console, outputs
 from napari_dps.core.context import Context
 from napari_dps.core.device import resolve_device
+from napari_dps.io import ResultFiles
 from napari_dps.metrics.catalogue import metrics_of
 from napari_dps.physics.simulate import SimulationSettings, blur_truth, simulate
 from napari_dps.pipeline import choose_steps, run
-from napari_dps.report import Json
+from napari_dps.results import Json, write_images, write_report
 
 NAME = "demo"
 
@@ -72,7 +72,8 @@ def execute(options: argparse.Namespace) -> int:
     for warning in result.warnings:
         console.warning(warning)
     console.say(console.table(_rows(report)))
-    for file in (raw_file, truth_file, *files.all(step.stage for step in steps)):
+    maps = {step.stage.id: step.stage.maps for step in steps}
+    for file in (raw_file, truth_file, *files.all(maps)):
         if file.exists():
             console.say(str(file))
     return 0

@@ -10,9 +10,9 @@ from typing import Any
 from napari_dps import io
 from napari_dps.cli import console
 from napari_dps.core import ImageStack
+from napari_dps.io import strict_json
 from napari_dps.metrics.measure import measure
 from napari_dps.pipeline import first_plane
-from napari_dps.report import strict_json
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

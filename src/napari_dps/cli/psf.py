@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 
 from napari_dps import io
-from napari_dps.batch.inputs import stem
 from napari_dps.cli import arguments, console, outputs
 from napari_dps.core import ImageStack, InputError, Optics
 from napari_dps.core.params import parse
 from napari_dps.figures import psf_figure, save_figure
+from napari_dps.io import stem
 from napari_dps.physics.psf import first_zero_nm, fwhm_nm, sr_psf, whole_psf_px
 
 LARGEST_PX = 4096

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from napari_dps import batch
-from napari_dps.batch import Job, ResultFiles, Row, Source
+from napari_dps.batch import Job, Source
 from napari_dps.cli import arguments, console, outputs
 from napari_dps.core import InputError, Optics, Pattern, PatternOrder
 from napari_dps.core.device import resolve_device
 from napari_dps.core.tiling import LEAST_TILE_PX
+from napari_dps.io import ResultFiles
 from napari_dps.pipeline import (
     InputSettings,
     OutputSettings,
@@ -23,7 +24,7 @@ from napari_dps.pipeline import (
     merge_tables,
     read_tables,
 )
-from napari_dps.report import Json
+from napari_dps.results import Json, Row
 from napari_dps.stages import STAGES
 
 _PATTERN_HEADINGS = [

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 
 from napari_dps import io
-from napari_dps.batch.inputs import stem
 from napari_dps.cli import arguments, console, outputs
 from napari_dps.core.params import parse
+from napari_dps.io import patterns_json, stem, write_json
 from napari_dps.physics.simulate import SimulationSettings, simulate
-from napari_dps.report import patterns_json, write_json
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

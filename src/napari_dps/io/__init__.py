@@ -1,16 +1,18 @@
-"""Files in and out: TIFF of every kind, DeltaVision, OME-Zarr, pattern files."""
+"""Files in and out: TIFF of every kind, DeltaVision, OME-Zarr, patterns, JSON, CSV."""
 
 from napari_dps.io.content import content_hash
 from napari_dps.io.inputs import find_inputs
+from napari_dps.io.json_csv import strict_json, write_csv, write_json
 from napari_dps.io.lazy import Planes, fetch, mapped
 from napari_dps.io.load import arrange, load
 from napari_dps.io.ngff_write import ZarrBlocks
 from napari_dps.io.order import usual_counts
 from napari_dps.io.order_check import OrderCheck, check_order
-from napari_dps.io.patterns_file import load_patterns, parse_patterns
+from napari_dps.io.patterns_file import load_patterns, parse_patterns, patterns_json
 from napari_dps.io.raw import Metadata, RawImage
 from napari_dps.io.read import read
 from napari_dps.io.replacing import check_target, replacing, writing
+from napari_dps.io.result_files import ResultFiles, stem
 from napari_dps.io.write import save
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "OrderCheck",
     "Planes",
     "RawImage",
+    "ResultFiles",
     "ZarrBlocks",
     "arrange",
     "check_order",
@@ -29,9 +32,14 @@ __all__ = [
     "load_patterns",
     "mapped",
     "parse_patterns",
+    "patterns_json",
     "read",
     "replacing",
     "save",
+    "stem",
+    "strict_json",
     "usual_counts",
+    "write_csv",
+    "write_json",
     "writing",
 ]

@@ -80,6 +80,11 @@ def _parse(path: Path) -> Any:
         raise InputError(f"{path.name} is not valid {kind}: {error}") from error
 
 
+def patterns_json(patterns: tuple[Pattern, ...]) -> list[dict[str, Any]]:
+    """Return patterns as `load_patterns` reads them."""
+    return [pattern.model_dump(mode="json") for pattern in patterns]
+
+
 def _find(content: Any) -> Any:
     if not isinstance(content, dict):
         return content

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,10 @@ P = TypeVar("P", bound=StageParameters)
 Run = Callable[[ImageStack, P, Context], Generator[Progress, None, ImageStack]]
 Prepare = Callable[
     [ImageStack, ImageStack, P, Context], Generator[Progress, None, ImageStack]
+]
+Report = Callable[[ImageStack], dict[str, Any]]
+SelfCheck = Callable[
+    [ImageStack, P, Context], Generator[Progress, None, dict[str, Any]]
 ]
 
 
@@ -44,6 +48,15 @@ class Stage(Generic[P]):
     inspect : callable, optional
         Generator like ``function`` that looks at the first image that the stage gets
         and returns it with the optics that all of them are to have.
+    report : callable, optional
+        ``report(result)`` returns what a report says of the stage's result beside the
+        image, JSON-able and by name: what the stage has found, for example patterns.
+    self_check : callable, optional
+        Generator like ``function`` that tries on an image what the stage can do with
+        it, and returns what it found, JSON-able.
+    resolves_more : bool
+        Whether its result may be finer than ideal SIM: it is scored against the finer
+        of two known truths.
     needs_optics : bool
         Whether an image without optics is refused.
     by_default : bool
@@ -64,6 +77,9 @@ class Stage(Generic[P]):
     function: Run[P]
     prepare: Prepare[P] | None = None
     inspect: Run[P] | None = None
+    report: Report | None = None
+    self_check: SelfCheck[P] | None = None
+    resolves_more: bool = False
     needs_optics: bool = False
     by_default: bool = True
     only_after: str = ""

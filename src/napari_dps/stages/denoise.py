@@ -25,6 +25,7 @@ from napari_dps.methods.sim.patterns import (
     find_patterns,
     pattern_warnings,
     raw_frames,
+    report_patterns,
 )
 from napari_dps.stages.base import Stage
 
@@ -208,6 +209,7 @@ STAGE = Stage(
     parameters=DenoiseParameters,
     function=run,
     prepare=prepare,
+    report=report_patterns,
     needs_optics=True,
     imports=("napari_dps.physics.sim.estimate", "torch"),
 )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
-from napari_dps.core import ImageStack, Progress, StageParameters, one_of
+from napari_dps.core import ImageStack, Progress, StageParameters, one_of, relay
 from napari_dps.core.context import Context
 from napari_dps.core.progress import PART_TICKS
 from napari_dps.methods.dps.methods import (
@@ -23,6 +23,9 @@ from napari_dps.methods.dps.optics import assumed_optics, effective_optics
 from napari_dps.methods.dps.uncertainty import NOISE_DRAWS, spread_steps
 from napari_dps.physics.hot_pixels import without_hot_pixels
 from napari_dps.stages.base import Stage
+
+if TYPE_CHECKING:
+    from napari_dps.methods.dps.self_check import Resolved
 
 
 class DpsParameters(StageParameters):
@@ -164,6 +167,62 @@ def run(
     return image.refine(result, maps=maps)
 
 
+def self_check(
+    image: ImageStack,
+    parameters: DpsParameters,
+    context: Context,
+    *,
+    brightness: float = 1.0,
+) -> Generator[Progress, None, tuple[Resolved, Resolved]]:
+    """Plant pairs into an image and see which of them the stage tells apart.
+
+    Parameters
+    ----------
+    image : ImageStack
+        Axes "YX", with optics; counts above the camera's offset.
+    parameters : DpsParameters
+        As for the result in question.
+    context : Context
+        Device, warnings, cache.
+    brightness : float
+        Of the pairs, over the brightest structure of the image; 0.01 to 100.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    tuple of Resolved
+        For lines and for points.
+
+    Raises
+    ------
+    InputError
+        As for `napari_dps.methods.dps.self_check.resolved_pairs`.
+    """
+    from napari_dps.methods.dps.self_check import resolved_pairs
+
+    prepared = yield from relay(
+        inspect(image, parameters, context), lambda r: Progress(0, 1, r.message)
+    )
+    pairs = resolved_pairs(
+        prepared,
+        lambda part: STAGE.run(part, parameters, context),
+        brightness=brightness,
+    )
+    return (yield from pairs)
+
+
+def _self_check_json(
+    image: ImageStack, parameters: DpsParameters, context: Context
+) -> Generator[Progress, None, dict[str, Any]]:
+    from napari_dps.methods.dps.self_check import resolved_json
+
+    answers = yield from self_check(image, parameters, context)
+    return resolved_json(answers)
+
+
 STAGE = Stage(
     id="dps",
     title="Super-resolution (DPS)",
@@ -172,6 +231,8 @@ STAGE = Stage(
     parameters=DpsParameters,
     function=run,
     inspect=inspect,
+    self_check=_self_check_json,
+    resolves_more=True,
     needs_optics=True,
     maps=("uncertainty",),
 )

@@ -25,6 +25,7 @@ from napari_dps.methods.sim.patterns import (
     find_patterns,
     pattern_warnings,
     raw_frames,
+    report_patterns,
 )
 from napari_dps.methods.sim.wiener_tiles import (
     widefield,
@@ -244,6 +245,7 @@ STAGE = Stage(
     parameters=ReconstructParameters,
     function=reconstruct,
     prepare=prepare,
+    report=report_patterns,
     needs_optics=True,
     imports=(
         "napari_dps.physics.sim.estimate",

@@ -35,8 +35,8 @@ from napari_dps._qt.widgets.messages import Messages
 from napari_dps._qt.widgets.plots import Plot
 from napari_dps.core import InputError, Progress
 from napari_dps.core.errors import Failure
+from napari_dps.io import write_csv
 from napari_dps.metrics.profile import LineProfile
-from napari_dps.report import write_csv
 
 _WIDTH_PX = 400
 _DELAY_MS = 300

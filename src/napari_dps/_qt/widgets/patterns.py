@@ -31,9 +31,8 @@ from napari_dps._qt.widgets.layout import hint_label
 from napari_dps._qt.widgets.spectrum_view import SpectrumView
 from napari_dps.core import ImageStack, InputError, Pattern, PatternOrder, Progress
 from napari_dps.figures.spectrum_picture import SpectrumPicture, spectrum_pictures
-from napari_dps.io import load_patterns
+from napari_dps.io import load_patterns, patterns_json, write_json
 from napari_dps.pipeline import first_unit
-from napari_dps.report import patterns_json, write_json
 
 _ROW_PX = 24
 _MOST_ROWS = 6

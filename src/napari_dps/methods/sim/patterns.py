@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -16,6 +16,7 @@ from napari_dps.core import (
 )
 from napari_dps.core.context import Context
 from napari_dps.core.tiling import require_memory
+from napari_dps.io import patterns_json
 
 if TYPE_CHECKING:
     import torch
@@ -39,6 +40,11 @@ BYTES_PER_PX, BYTES_PER_FRAME_PX = 140, 7
 """Memory at the peak of finding the patterns, for each pixel and for that of each
 frame: in all 150 for 3, 200 for 9 and 205 to 225 for 15 frames were measured at 1024²
 and 2048². All pixels decide where the stripes are."""
+
+
+def report_patterns(image: ImageStack) -> dict[str, Any]:
+    """Return the patterns of a stage's result, for its part of a report."""
+    return {"patterns": patterns_json(image.patterns)}
 
 
 def raw_frames(image: ImageStack, context: Context) -> torch.Tensor:

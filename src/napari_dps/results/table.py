@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from napari_dps.core.errors import Failure
+from napari_dps.io import write_csv
 from napari_dps.metrics.catalogue import metrics_of
-from napari_dps.report import Json, write_csv
+from napari_dps.results.scores import Json
 
 Row = dict[str, Any]
 

@@ -1,9 +1,9 @@
-"""Self-check: the separation that a result of the stage ``dps`` really resolves."""
+"""Self-check: the separation that a sharpened image really resolves."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,14 +12,13 @@ import scipy.ndimage
 from numpy.typing import NDArray
 
 from napari_dps.core import ImageStack, InputError, Optics, Progress, relay
-from napari_dps.core.context import Context
 from napari_dps.methods.dps.noise import is_raw, measured_noise
 from napari_dps.methods.dps.optics import effective_optics
 from napari_dps.physics.psf import airy_intensity, fwhm_nm
-from napari_dps.stages.dps import STAGE, DpsParameters, inspect
 
 Kind = Literal["lines", "points"]
 KINDS: tuple[Kind, ...] = ("lines", "points")
+Sharpen = Callable[[ImageStack], Generator[Progress, None, ImageStack]]
 Plane = NDArray[np.float32]
 Places = NDArray[np.float64]
 
@@ -58,28 +57,23 @@ class Resolved:
     pairs: int
 
 
-def self_check(
-    image: ImageStack,
-    parameters: DpsParameters,
-    context: Context,
-    *,
-    brightness: float = 1.0,
+def resolved_pairs(
+    image: ImageStack, sharpen: Sharpen, *, brightness: float = 1.0
 ) -> Generator[Progress, None, tuple[Resolved, Resolved]]:
     """Plant pairs of lines and points into copies of an image and sharpen those.
 
-    The pairs are seen through the same PSF that the stage assumes, with shot noise as
+    The pairs are seen through the same PSF that sharpening assumes, with shot noise as
     strong as the image's, in the darkest places of its brightest part, so that the
-    answer holds for this image, its noise and these parameters. It cannot tell whether
+    answer holds for this image, its noise and its parameters. It cannot tell whether
     the optics are right: a wrong PSF is planted wrongly too.
 
     Parameters
     ----------
     image : ImageStack
-        Axes "YX", with optics; counts above the camera's offset.
-    parameters : DpsParameters
-        As for the result in question.
-    context : Context
-        Device, warnings, cache.
+        Axes "YX", with the optics that are assumed; counts above the camera's offset.
+    sharpen : callable
+        Generator that yields `Progress` and returns an image on a 2× finer grid, with
+        the parameters of the result in question.
     brightness : float
         Of the pairs, over the brightest structure of the image; 0.01 to 100.
 
@@ -107,13 +101,12 @@ def self_check(
         raise InputError(
             "brightness of the pairs", got=brightness, allowed="0.01 to 100"
         )
-    prepared = yield from _at(inspect(image, parameters, context), 0, 1)
-    part = _brightest_part(prepared)
+    part = _brightest_part(image)
     optics = effective_optics(part)
     planter = _Planter(np.asarray(part.data, dtype=np.float32), optics, brightness)
     total, done = 2 * _HALVINGS + 1, 1
     yield Progress(0, total, "the image without pairs")
-    plain = yield from _at(STAGE.run(part, parameters, context), 0, total)
+    plain = yield from _at(sharpen(part), 0, total)
     answers = []
     for kind in KINDS:
         search = _Search(fwhm_nm(optics))
@@ -121,7 +114,7 @@ def self_check(
             separation = search.middle_nm
             yield Progress(done, total, f"{kind} {separation:.0f} nm apart")
             planted = part.derive(planter.plant(kind, separation))
-            sharp = yield from _at(STAGE.run(planted, parameters, context), done, total)
+            sharp = yield from _at(sharpen(planted), done, total)
             search.learn(planter.dip(sharp.data - plain.data, 2, kind, separation))
             done += 1
         before = _Search(fwhm_nm(optics))
@@ -136,8 +129,8 @@ def self_check(
     return answers[0], answers[1]
 
 
-def self_check_json(answers: Iterable[Resolved]) -> dict[str, dict[str, Any]]:
-    """Return answers as the report and ``--json`` hold them, by what was planted."""
+def resolved_json(answers: Iterable[Resolved]) -> dict[str, dict[str, Any]]:
+    """Return answers as reports hold them, by what was planted."""
     return {
         answer.kind: {
             "input_nm": answer.input_nm,

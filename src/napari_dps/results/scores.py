@@ -1,0 +1,71 @@
+"""What is measured of a run: metrics of its images, error maps of the finer ones."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from napari_dps.core import ImageStack, InputError
+from napari_dps.metrics.error_map import ErrorMap, error_map
+from napari_dps.metrics.measure import measure
+from napari_dps.pipeline import PipelineResult, first_plane
+
+Json = dict[str, Any]
+
+
+def measure_result(
+    result: PipelineResult,
+    truth: ImageStack | None = None,
+    finer_truth: ImageStack | None = None,
+) -> dict[str, Json]:
+    """Measure the input and every output, of a stack the first T, C and Z.
+
+    Parameters
+    ----------
+    result : PipelineResult
+        Of the run.
+    truth : ImageStack, optional
+        An image (YX) to score them against.
+    finer_truth : ImageStack, optional
+        The same for stages whose results resolve more than SIM can.
+
+    Returns
+    -------
+    dict
+        Keys ``input`` (of raw frames their mean, the widefield image) and stage ids.
+    """
+    measured = {"input": measure(result.first, truth)}
+    for output in result.outputs:
+        stage = output.step.stage
+        is_finer = stage.resolves_more and finer_truth is not None
+        known = finer_truth if is_finer else truth
+        measured[stage.id] = measure(output.first, known)
+    return measured
+
+
+def error_maps(result: PipelineResult) -> dict[str, ErrorMap]:
+    """Compare each finer image with the image that it was made of, blurred back.
+
+    Of stages from image to image; of a stack the first T, C and Z.
+
+    Parameters
+    ----------
+    result : PipelineResult
+        Of the run.
+
+    Returns
+    -------
+    dict
+        By id of the stages that give a finer grid. One whose image or input is
+        constant has no map.
+    """
+    inputs = [result.first, *(output.first for output in result.outputs)]
+    maps = {}
+    for image, output in zip(inputs, result.outputs, strict=False):
+        stage = output.step.stage
+        if stage.takes == stage.gives and output.first.shape[-2:] > image.shape[-2:]:
+            with contextlib.suppress(InputError):
+                maps[stage.id] = error_map(
+                    first_plane(output.first), first_plane(image)
+                )
+    return maps

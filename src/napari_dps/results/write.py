@@ -1,0 +1,108 @@
+"""The files that a run leaves: images, report and picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from napari_dps import io
+from napari_dps.core import ImageStack
+from napari_dps.figures import save_figure
+from napari_dps.io import ResultFiles, write_json
+from napari_dps.pipeline import PipelineResult
+from napari_dps.results.picture import picture
+from napari_dps.results.report import build_report
+from napari_dps.results.scores import Json, error_maps, measure_result
+
+
+def write_images(result: PipelineResult, files: ResultFiles) -> dict[str, str]:
+    """Write the images that a run has kept, plane by plane.
+
+    Returns
+    -------
+    dict
+        Name of the file of each stage id.
+    """
+    names = {}
+    for output in result.outputs:
+        stage_id, image = output.step.stage.id, output.image
+        if image is None:
+            continue
+        io.save(image, files.stage(stage_id))
+        names[stage_id] = files.stage(stage_id).name
+        for name, values in image.maps.items():
+            io.save(image.derive(values), files.map(stage_id, name))
+    return names
+
+
+def write_report(
+    result: PipelineResult,
+    files: ResultFiles,
+    names: Mapping[str, str],
+    *,
+    source: Path,
+    sha256: str,
+    key: str = "",
+    device: str,
+    truth: ImageStack | None = None,
+    finer_truth: ImageStack | None = None,
+    self_check: Json | None = None,
+) -> Json:
+    """Write error maps and picture of a run, and last of all the report.
+
+    Parameters
+    ----------
+    result : PipelineResult
+        Of the run.
+    files : ResultFiles
+        Where they go.
+    names : mapping of str to str
+        As `write_images` returns them.
+    source : Path
+        The file that was read.
+    sha256, key : str
+        As for `build_report`.
+    device : str
+        What torch computed on.
+    truth : ImageStack, optional
+        Known truth (YX): results are scored against it and it is drawn beside them.
+    finer_truth : ImageStack, optional
+        What results that resolve more than SIM can are scored against.
+    self_check : dict, optional
+        For the report.
+
+    Returns
+    -------
+    dict
+        The report.
+    """
+    metrics = measure_result(result, truth, finer_truth)
+    report = build_report(
+        result,
+        path=source,
+        sha256=sha256,
+        key=key,
+        device=device,
+        files=names,
+        metrics=metrics,
+        errors=_write_error_maps(result, files),
+        self_check=self_check,
+    )
+    save_figure(picture(result, metrics, files.name, truth), files.picture)
+    write_json(report, files.report)
+    return report
+
+
+def _write_error_maps(result: PipelineResult, files: ResultFiles) -> dict[str, Json]:
+    """Write the error maps; return what the report tells of each."""
+    told = {}
+    for stage_id, found in error_maps(result).items():
+        path = files.error_map(stage_id)
+        io.save(found.error, path)
+        told[stage_id] = {
+            "file": path.name,
+            "rsp": found.rsp,
+            "rse": found.rse,
+            "rsf_sigma_nm": found.rsf_sigma_nm,
+        }
+    return told
