@@ -125,11 +125,11 @@ def _preparing(plan: Plan, span: Span) -> dict[int, Prepare[Any]]:
 
 def _average(channel: Channel, span: Span) -> tuple[ImageStack, ImageStack]:
     """Return the mean of the first time points and all z, and one unit of them."""
-    units = channel.units((span[0], min(span[1], span[0] + FIRST_FRAMES)))
-    sample = channel.image(channel.middle(span))
+    units = channel.units_middle_first((span[0], min(span[1], span[0] + FIRST_FRAMES)))
+    sample = channel.image(units[0])
     mean = np.zeros_like(sample.data)
-    for unit in units:
-        pixels = channel.image(unit).data
+    for unit in sorted(units, key=lambda unit: unit.index):
+        pixels = sample.data if unit == units[0] else channel.image(unit).data
         if not np.isfinite(pixels).all():
             raise InputError(
                 "the image holds values that are not finite (NaN or inf)" + unit.where
