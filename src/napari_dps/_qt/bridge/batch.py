@@ -1,10 +1,9 @@
 """What the batch of the dock asks for, and what is said of its inputs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_dps._qt.bridge.runner import Steps
 from napari_dps._qt.bridge.wording import in_docks
 from napari_dps.batch import (
     FAILED,
@@ -16,13 +15,13 @@ from napari_dps.batch import (
     run_batch,
     write_table,
 )
-from napari_dps.core import InputError
+from napari_dps.core import InputError, Progress
 from napari_dps.pipeline import InputSettings, OutputSettings, Settings
 
 
 @dataclass(frozen=True)
 class BatchForm:
-    """What is set for a batch beside the stages.
+    """What is set for a batch in addition to the stages.
 
     Attributes
     ----------
@@ -72,7 +71,9 @@ class Batch:
     folder: Path
     jobs: int
 
-    def steps(self, tell: Callable[[Row], None]) -> Steps:
+    def steps(
+        self, tell: Callable[[Row], None]
+    ) -> Generator[Progress, None, list[Row]]:
         """Run the batch and write its table; in the worker's thread."""
         rows = yield from run_batch(self.job, self.sources, jobs=self.jobs, tell=tell)
         write_table(rows, self.folder)

@@ -74,7 +74,7 @@ class Item:
         return crop(stack, rows, columns)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Comparison:
     """What is to be compared.
 
@@ -242,4 +242,4 @@ def _world(shapes: Shapes, vertex: Any, layer: Image) -> list[float]:
 
 
 def _ignore(_: str) -> None:
-    """Warnings of reading a layer were told when it was made."""
+    """Ignore warnings of reading: they were shown when the layer was made."""

@@ -69,7 +69,7 @@ class DataEvents:
     Parameters
     ----------
     on_change : callable
-        A method of a widget, called with the event; it is held weakly.
+        A method of a widget, called with the event; no reference to it is kept alive.
     """
 
     def __init__(self, on_change: Callable[[Any], None]) -> None:

@@ -52,7 +52,7 @@ EMISSIONS = (
 class Microscope(QObject):
     """What all docks share: optics without the pixel size, camera, device.
 
-    A value that nobody has told yet is absent.
+    A value that is not set is absent.
     """
 
     changed = Signal()
@@ -72,7 +72,7 @@ class Microscope(QObject):
 
     @property
     def values(self) -> dict[str, float]:
-        """NA, emission, refractive index and modulation factor, as far as known."""
+        """NA, emission, refractive index and modulation factor, those set."""
         return dict(self._values)
 
     def update(self, values: Mapping[str, float | None]) -> None:

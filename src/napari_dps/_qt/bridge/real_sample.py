@@ -18,10 +18,10 @@ BASE_URL = (
     "https://github.com/fairSIM/test-datasets/releases/download/TIRF-SIM-Georgia/"
 )
 SHA256 = "963d38c7238c917b6ceb3bd8c334fe46b201008c49832aa58e3589fb5eddf853"
-"""Of the file, as ``checksums/TIRF-SIM-Georgia.sha256`` of its repository says."""
+"""Checksum of the file, from ``checksums/TIRF-SIM-Georgia.sha256`` of its authors."""
 OPTICS = Optics(na=1.49, emission_nm=525, pixel_size_nm=63)
-"""Of ``parameters/TIRF_Tubulin.xml`` there; so are three angles with three phases each,
-the phases first (PAZ)."""
+"""Values in ``parameters/TIRF_Tubulin.xml`` there, which also tells of three angles of
+three phases each, the phases first (PAZ)."""
 FOLDER_VARIABLE = "NAPARI_DPS_CACHE"
 _TIMEOUT_S = 15.0
 

@@ -109,7 +109,7 @@ def _scale_along(image: ImageStack, axis: str) -> tuple[float, str]:
 
 
 def carried(image: ImageStack, axes: str) -> Mapping[str, Any]:
-    """Return what a layer of these axes carries of a stack beside its pixels."""
+    """Return what a layer of these axes carries of a stack, but for its pixels."""
     return {"axes": axes, **image.to_dict()}
 
 

@@ -1,4 +1,4 @@
-"""Computations beside the window: one lasting thread, one run a widget, Cancel.
+"""Computations in a thread of their own: one lasting thread, one run a widget, Cancel.
 
 The thread is a plain one that lasts as long as the program: torch keeps a pool of
 threads and FFT plans for each thread that calls it, and a new one for every run would
@@ -38,13 +38,13 @@ class _Job:
         self.link = link
         self.stop = threading.Event()
         self.latest: Progress | None = None
-        self.is_told = True
+        self.is_up_to_date = True
 
-    def run(self, tell: Callable[["_Job", str, Any], None]) -> None:
+    def run(self, send: Callable[["_Job", str, Any], None]) -> None:
         """Run to the end, or to the next step after a stop; in the worker's thread."""
         make_steps, self.make_steps = self.make_steps, None
         if self.stop.is_set() or make_steps is None:
-            tell(self, "cancelled", None)
+            send(self, "cancelled", None)
             return
         try:
             with closing(make_steps()) as steps:
@@ -52,18 +52,20 @@ class _Job:
                     try:
                         self.latest = next(steps)
                     except StopIteration as end:
-                        tell(self, "returned", end.value)
+                        send(self, "returned", end.value)
                         return
-                    if self.is_told:  # else the GUI has not caught up: it will see
-                        self.is_told = False
-                        tell(self, "progressed", None)
-        except BaseException as error:  # noqa: BLE001 - told to the user, and logged
+                    if (
+                        self.is_up_to_date
+                    ):  # else the GUI has not caught up: it will see
+                        self.is_up_to_date = False
+                        send(self, "progressed", None)
+        except BaseException as error:  # noqa: BLE001 - shown to the user, and logged
             failure = explain(error)
             level = logging.INFO if failure.is_user_error else logging.ERROR
             _log.log(level, "a run failed", exc_info=error)
-            tell(self, "failed", failure)
+            send(self, "failed", failure)
         else:
-            tell(self, "cancelled", None)
+            send(self, "cancelled", None)
 
 
 class _Link:
@@ -99,10 +101,10 @@ class _Mailbox(QObject):
         self.news.connect(self._hand_over, Qt.ConnectionType.QueuedConnection)
 
     def _hand_over(self, job: _Job, kind: str, value: object) -> None:
-        job.is_told = True
+        job.is_up_to_date = True
         runner = job.link.runner() if job.link.job is job else None
         if runner is not None:
-            runner._hear(job, kind, value)
+            runner._receive(job, kind, value)
 
 
 class _Worker:
@@ -125,10 +127,10 @@ class _Worker:
         while (job := self.jobs.get()) is not None:
             self.current = job
             if not self.is_closed:
-                job.run(self._tell)
+                job.run(self._send)
             self.current = job = None
 
-    def _tell(self, job: _Job, kind: str, value: object) -> None:
+    def _send(self, job: _Job, kind: str, value: object) -> None:
         if not self.is_closed:
             self.mailbox.news.emit(job, kind, value)
 
@@ -146,7 +148,7 @@ _workers: dict[str, _Worker] = {}
 
 
 def _worker(lane: str) -> _Worker:
-    """Return the worker of a lane; lanes run beside one another."""
+    """Return the worker of a lane; lanes run at the same time."""
     if lane not in _workers or _workers[lane].is_closed:
         _workers[lane] = _Worker(f"napari-dps {lane}")
     return _workers[lane]
@@ -230,7 +232,7 @@ class Runner(QObject):
     def _tick(self) -> None:
         self.ticked.emit(self.elapsed_s)
 
-    def _hear(self, job: _Job, kind: str, value: object) -> None:
+    def _receive(self, job: _Job, kind: str, value: object) -> None:
         if kind == "progressed":
             self.progressed.emit(job.latest)
             return

@@ -41,7 +41,7 @@ def raw_stack(structure: str, **changes: Any) -> list[LayerData]:
     name = _TITLES[structure]
     raw = stack_layer(simulation.raw, name, colormap="gray")
     raw[1]["metadata"][METADATA]["camera_offset"] = settings.offset_counts
-    known = [
+    truths = [
         stack_layer(
             blur_truth(simulation.truth, modulation_factor=gain),
             f"{name} · truth ({what})",
@@ -50,7 +50,7 @@ def raw_stack(structure: str, **changes: Any) -> list[LayerData]:
         )
         for what, gain in TRUTHS.items()
     ]
-    return [*known, raw]
+    return [*truths, raw]
 
 
 microtubules = partial(raw_stack, "microtubules")

@@ -69,7 +69,7 @@ class BatchWidget(QWidget):
         self._connect()
 
     def form(self) -> BatchForm:
-        """Return what is set beside the stages."""
+        """Return what is set in addition to the stages."""
         return BatchForm(
             inputs=self.inputs.value(),
             results=self.results.value(),

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 _DECIMALS = 30
-"""Of a spin box: enough that no double is rounded."""
+"""Decimals of a spin box: enough that no double is rounded."""
 
 
 class _StillWheel:

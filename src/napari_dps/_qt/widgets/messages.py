@@ -40,10 +40,10 @@ class Messages(QFrame):
 
     def show_texts(self, texts: Iterable[str], kind: str = "warning") -> None:
         """Show messages of a kind: info, warning, error."""
-        told = list(texts)
-        if told == self._texts and kind == self._kind:
+        new = list(texts)
+        if new == self._texts and kind == self._kind:
             return
-        self._texts, self._kind = told, kind
+        self._texts, self._kind = new, kind
         lines = [html.escape(text[:1].upper() + text[1:]) for text in self._texts]
         self._label.setText("<br>".join(lines))
         self.setStyleSheet(
