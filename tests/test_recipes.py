@@ -149,3 +149,24 @@ def test_page_of_a_metric_touches_one_file_and_measures(
     text = copy.command("measure", "cell.tif", "--json")
     low, high = np.percentile(cell, (1, 99))
     assert f'"contrast": {(high - low) / (high + low)}' in text
+
+
+@pytest.mark.slow
+def test_page_of_a_network_touches_three_files_and_trains(copy: Copy) -> None:
+    copy.follow("add_a_network.md")
+    assert len(copy.touched) == 3
+    words = ["smoother", "--out", "run", "--accelerator", "cpu", "--threads", "1"]
+    assert "psnr_db" in copy.command("train", *words)
+    scores = copy.run(
+        "-c",
+        "from pathlib import Path\n"
+        "import torch\n"
+        "from napari_dps.nets.checkpoint import load_checkpoint\n"
+        "saved = load_checkpoint(Path('run/smoother.safetensors'))\n"
+        "network = saved.network(torch.device('cpu'))\n"
+        "assert network(torch.zeros(1, 1, 37, 31)).shape == (1, 1, 37, 31)\n"
+        "metrics = saved.metadata.metrics\n"
+        "print(metrics['held_out']['psnr_db'], metrics['input'])\n",
+    )
+    after, before = map(float, scores.split())
+    assert after > before

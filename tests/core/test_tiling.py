@@ -24,8 +24,8 @@ from napari_dps.core.tiling import (
 from napari_dps.methods.artifacts import network as artifacts_network
 from napari_dps.methods.dps import network as dps_network
 from napari_dps.methods.sim import network as denoise_network
-from napari_dps.nets.artifact_remover import ArtifactRemover
-from napari_dps.nets.res_u_dbpn import ResUDBPN
+from napari_dps.nets.architectures.artifact_remover import ArtifactRemover
+from napari_dps.nets.architectures.res_u_dbpn import ResUDBPN
 from napari_dps.nets.res_unet import SimDenoiser
 
 CPU = torch.device("cpu")

@@ -17,7 +17,7 @@ from napari_dps.methods.dps.input import (
     network_input_steps,
 )
 from napari_dps.methods.dps.network import Sharpener, dps_network_steps
-from napari_dps.nets.res_u_dbpn import ResUDBPN
+from napari_dps.nets.architectures.res_u_dbpn import ResUDBPN
 from napari_dps.physics.canonical import CANONICAL_OPTICS
 
 CPU = torch.device("cpu")

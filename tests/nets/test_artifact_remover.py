@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_dps.nets.artifact_remover import ArtifactRemover
+from napari_dps.nets.architectures.artifact_remover import ArtifactRemover
 
 
 def random_network() -> ArtifactRemover:

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from napari_dps.core import InputError
+from napari_dps.nets.architectures.res_u_dbpn import ResUDBPN
 from napari_dps.nets.checkpoint import (
     load_checkpoint,
     save_checkpoint,
     shipped_weights,
 )
-from napari_dps.nets.res_u_dbpn import ResUDBPN
 
 
 @pytest.fixture

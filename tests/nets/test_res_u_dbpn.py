@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from napari_dps.core import InputError
+from napari_dps.nets.architectures.res_u_dbpn import ResUDBPN
 from napari_dps.nets.blocks import DownProjection, UpProjection
-from napari_dps.nets.res_u_dbpn import ResUDBPN
 
 
 def small(**settings: object) -> ResUDBPN:

@@ -11,7 +11,7 @@ import torch
 
 from napari_dps.core import ImageStack, InputError, Progress, finish, tiling
 from napari_dps.core.context import Context
-from napari_dps.nets.artifact_remover import ArtifactRemover
+from napari_dps.nets.architectures.artifact_remover import ArtifactRemover
 from napari_dps.physics.simulate import simulate
 from napari_dps.physics.simulate_settings import SimulationSettings
 from napari_dps.stages import (

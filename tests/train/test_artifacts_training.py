@@ -10,7 +10,7 @@ import torch
 
 from napari_dps.core import InputError
 from napari_dps.core.progress import finish
-from napari_dps.nets.artifact_remover import ArtifactRemover
+from napari_dps.nets.architectures.artifact_remover import ArtifactRemover
 from napari_dps.nets.checkpoint import load_checkpoint
 from napari_dps.nets.vgg import VGG16, Classifier
 from napari_dps.train.artifacts.data import (

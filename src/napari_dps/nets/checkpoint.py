@@ -7,26 +7,21 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from napari_dps.core import InputError
+from napari_dps.nets import architectures
 
 if TYPE_CHECKING:
     import torch
 
 _LARGEST_BYTES = 64 * 2**20
 
-ARCHITECTURES = {
-    "res_u_dbpn": "napari_dps.nets.res_u_dbpn:ResUDBPN",
-    "sim_denoiser": "napari_dps.nets.res_unet:SimDenoiser",
-    "sim_imager": "napari_dps.nets.res_unet:SimImager",
-    "artifact_remover": "napari_dps.nets.artifact_remover:ArtifactRemover",
-    "vgg16_classifier": "napari_dps.nets.vgg:Classifier",
-    "psf_voters": "napari_dps.nets.psf_voters:PsfVoters",
-}
-"""Module and class of each architecture; imported when its weights are used."""
+ARCHITECTURES = tuple(module.name for module in iter_modules(architectures.__path__))
+"""Name of each architecture: its module in `napari_dps.nets.architectures`."""
 
 
 class CheckpointMetadata(BaseModel):
@@ -37,7 +32,7 @@ class CheckpointMetadata(BaseModel):
     format : int
         Version of this description.
     architecture : str
-        Key of `ARCHITECTURES`.
+        One of `ARCHITECTURES`.
     network : dict
         Arguments of the class.
     rl_iterations : tuple of int
@@ -92,7 +87,7 @@ class Checkpoint:
         Returns
         -------
         module
-            A module of the class that `ARCHITECTURES` names.
+            Of the class of its architecture.
 
         Raises
         ------
@@ -101,8 +96,8 @@ class Checkpoint:
         """
         import torch
 
-        module, name = ARCHITECTURES[self.metadata.architecture].split(":")
-        build = getattr(import_module(module), name)
+        name = f"{architectures.__name__}.{self.metadata.architecture}"
+        build = import_module(name).NETWORK
         try:
             network = build(**self.metadata.network)
             network.load_state_dict(self.weights)

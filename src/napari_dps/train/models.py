@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from typing import NamedTuple
 
 
@@ -24,7 +25,15 @@ class Model(NamedTuple):
     recipe_for_images: str | None = None
 
 
+def _models_with_recipes() -> list[str]:
+    folder = files("napari_dps.train") / "recipes"
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+
+
 MODELS = {
+    **{
+        name: Model(f"napari_dps.train.{name}", name) for name in _models_with_recipes()
+    },
     "artifacts": Model("napari_dps.train.artifacts.task", "artifacts"),
     "denoise": Model("napari_dps.train.denoise.task", "denoise"),
     "dps": Model("napari_dps.train.dps.prepare", "hybrid", recipe_for_images="adapt"),
@@ -32,4 +41,7 @@ MODELS = {
     "features": Model("napari_dps.train.features.task", "features"),
     "sim": Model("napari_dps.train.sim.task", "sim"),
 }
-"""By the name that ``napari-dps train`` takes, which is the folder of its recipes."""
+"""By the name that ``napari-dps train`` takes, which is the folder of its recipes.
+
+A model of one module, ``train/NAME.py`` with ``recipes/NAME/NAME.toml``, needs no line.
+"""

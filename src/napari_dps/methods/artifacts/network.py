@@ -17,7 +17,7 @@ from napari_dps.metrics.snr import noise_std
 from napari_dps.physics.canonical import from_canonical, to_canonical
 
 if TYPE_CHECKING:
-    from napari_dps.nets.artifact_remover import ArtifactRemover
+    from napari_dps.nets.architectures.artifact_remover import ArtifactRemover
 
 TILES = TileNeeds("artefact remover", overlap_px=48, bytes_per_px=250, tile_px=320)
 """In canonical pixels. The network sees 48 px to each side (a test measures it); 210

@@ -25,8 +25,8 @@ from napari_dps.physics.canonical import canonical_zoom, from_canonical, to_cano
 if TYPE_CHECKING:
     import torch
 
+    from napari_dps.nets.architectures.res_u_dbpn import ResUDBPN
     from napari_dps.nets.checkpoint import CheckpointMetadata
-    from napari_dps.nets.res_u_dbpn import ResUDBPN
 
 TILES = TileNeeds("DPS network", overlap_px=32, bytes_per_px=550, tile_px=576)
 """In canonical pixels. The network sees 31 px to each side (a test measures it); 490 to

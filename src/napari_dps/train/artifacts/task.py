@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from napari_dps.core import Progress
 from napari_dps.metrics.reference import psnr_db, ssim
-from napari_dps.nets.artifact_remover import ArtifactRemover
+from napari_dps.nets.architectures.artifact_remover import ArtifactRemover
 from napari_dps.nets.checkpoint import load_checkpoint, shipped_weights
 from napari_dps.nets.vgg import VGG16, Classifier, load_torchvision_vgg16
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL, CANONICAL_OPTICS

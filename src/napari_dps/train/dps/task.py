@@ -10,7 +10,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
-from napari_dps.nets.res_u_dbpn import ResUDBPN
+from napari_dps.nets.architectures.res_u_dbpn import ResUDBPN
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL, CANONICAL_OPTICS
 from napari_dps.train.dps.data import (
     VALIDATION_PHOTONS,

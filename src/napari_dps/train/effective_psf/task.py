@@ -20,7 +20,7 @@ from napari_dps.methods.effective_psf.features import (
     psf_features,
     without_spikes,
 )
-from napari_dps.nets.psf_voters import PsfVoters
+from napari_dps.nets.architectures.psf_voters import PsfVoters
 from napari_dps.train.bank import Arrays, Bank, bank_steps
 from napari_dps.train.effective_psf.images import (
     NEVER_SEEN,

@@ -216,3 +216,6 @@ def _fill(x: Tensor, multiple: int) -> Tensor:
         return x
     mode = "reflect" if min(x.shape[-2:]) >= multiple else "replicate"
     return F.pad(x, (0, right, 0, bottom), mode=mode)
+
+
+NETWORK = ResUDBPN

@@ -84,3 +84,6 @@ class ArtifactRemover(nn.Module):
             align_corners=False,
         )[..., :height, :width]
         return image + gate * residual, gate
+
+
+NETWORK = ArtifactRemover

@@ -86,3 +86,6 @@ class _Convolutions(nn.Module):
             groups=networks,
         )
         return result.view(batch, networks, outputs, length).transpose(0, 1)
+
+
+NETWORK = PsfVoters
