@@ -135,6 +135,28 @@ def throughput(folder: Path, options: argparse.Namespace) -> Rows:
     ]
 
 
+def overhead(folder: Path, options: argparse.Namespace) -> Rows:
+    """Compare the whole command with the seconds that its stages report.
+
+    On two threads; what is more than the stages is imports, opening, hashing, writing,
+    measuring and the picture.
+    """
+    os.environ.update(dict.fromkeys(WORKERS, "2"))
+    rows = []
+    for frames in (1, 20):
+        path = write_lapse(folder / f"{frames}.tif", 512, frames)
+        timed(path, "--out", folder / "warm")  # what lies on the disk is then cached
+        seconds = timed(path, "--out", folder / "out")
+        report = json.loads((folder / "out" / f"{frames}.report.json").read_text())
+        stages = sum(stage["seconds"] for stage in report["stages"])
+        cost = f"{seconds / frames:.2f} s a frame, stages {stages / frames:.2f} s"
+        asked = "3.5 s" if frames == 1 else "1.15 × the stages"
+        what = f"512² × 9 × {frames} frames, all stages, whole command, two threads"
+        rows.append([what, asked, f"{cost}: {seconds / stages:.2f} ×"])
+    os.environ.update(WORKERS)
+    return rows
+
+
 def sources(names: list[Path], out: Path) -> list[batch.Source]:
     """Return the inputs of a batch."""
     return batch.find_sources(map(str, names), out, SETTINGS)
@@ -334,6 +356,7 @@ def files(folder: Path, options: argparse.Namespace) -> Rows:
 PARTS = {
     "memory": memory,
     "throughput": throughput,
+    "overhead": overhead,
     "workers": workers,
     "kill": killed,
     "files": files,

@@ -14,7 +14,7 @@ import tifffile
 from cli_options import OPTICS, RAW_OPTIONS
 
 from napari_dps import io
-from napari_dps.batch import engine, job
+from napari_dps.batch import job, work
 
 GOOD = [f"day {1 + n % 2}/good {n}.tif" for n in range(8)]
 
@@ -186,7 +186,7 @@ def test_one_input_alone_is_resumed_too(napari_dps, tmp_path, images):
 def test_interruption_tells_what_is_done_and_how_to_go_on(
     napari_dps, tmp_path, images, monkeypatch
 ):
-    begin, begun = engine.begin, []
+    begin, begun = work.begin, []
 
     def interrupted(job, source):
         begun.append(source)
@@ -195,7 +195,7 @@ def test_interruption_tells_what_is_done_and_how_to_go_on(
         return begin(job, source)
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "begin", interrupted)
+        patch.setattr(work, "begin", interrupted)
         done = napari_dps("run", "data", "--out", "out")
     assert done.code == 130
     (line,) = done.errors

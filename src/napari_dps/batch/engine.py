@@ -1,44 +1,45 @@
-"""A batch: all inputs through all steps, here, in threads or on a cluster."""
+"""A batch: all inputs through all steps, by an executor of threads or of a cluster."""
 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import closing
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Executor,
+    Future,
+    ThreadPoolExecutor,
+    wait,
+)
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from napari_dps.batch.beside import PATIENCE_S, Cancelled
-from napari_dps.batch.job import Job, Source, blocks, open_source
+from napari_dps.batch.job import Job, Source, blocks, units
 from napari_dps.batch.store import remove_others, stored
-from napari_dps.batch.work import Begun, begin, complete, run_block
-from napari_dps.core import InputError, Progress, finish, one_of, relay
+from napari_dps.batch.work import begin, complete, opened, run_block, whole
+from napari_dps.core import InputError, Progress, finish
 from napari_dps.core.errors import Failure, explain
 from napari_dps.core.progress import PART_TICKS
 from napari_dps.pipeline import read_patterns
 from napari_dps.pipeline.units import Span
-from napari_dps.results import Json, Row, failed_row, finished_row
+from napari_dps.results import Row, failed_row, finished_row
 
 if TYPE_CHECKING:
     import distributed
 
-T = TypeVar("T")
+Put = Callable[[int, Row], None]
+Work = Callable[[], Generator[Progress, None, Any]]
+"""A task that can be sent to another process."""
+Course = Generator[list[Work], list[Any], Row]
 
 _log = logging.getLogger(__name__)
 
 _CONNECT_S = 15
-
-
-@dataclass(frozen=True)
-class Planned:
-    """An input and the blocks of time points that it is cut into."""
-
-    number: int
-    source: Source
-    spans: tuple[Span, ...]
 
 
 def reason_of(problem: BaseException) -> Failure:
@@ -67,7 +68,7 @@ def run_batch(
     sources : sequence of Source
         The inputs.
     jobs : int
-        Tasks at once in threads of this process (dask's threaded scheduler).
+        Tasks at once in threads of this process.
     scheduler : str, optional
         Address of a dask scheduler whose workers do it; they must see the same files.
     tell : callable
@@ -95,232 +96,275 @@ def run_batch(
         rows[number] = row
         tell(row)
 
-    plans = yield from _plan(job, sources, put)
-    if scheduler is not None:
-        running = _on_cluster(job, plans, scheduler, put)
-    elif jobs > 1:
-        running = _in_threads(job, plans, jobs, put)
-    else:
-        running = _here(job, plans, put)
-    yield from running
+    inputs = yield from _plan(job, sources, put)
+    with _workers(jobs, scheduler) as workers:
+        yield from _run(inputs, workers, put)
     return [rows[number] for number in range(len(sources))]
-
-
-Put = Callable[[int, Row], None]
 
 
 def _plan(
     job: Job, sources: Sequence[Source], put: Put
-) -> Generator[Progress, None, list[Planned]]:
+) -> Generator[Progress, None, list[_Input]]:
     """Open each input once: what cannot be read is told before any time is spent."""
-    plans = []
+    inputs = []
     for number, source in enumerate(sources):
         yield Progress(0, 1, f"Opening {source.path.name}")
         try:
-            spans = blocks(open_source(job, source.path))
+            plan = opened(job, source.path)
             if not job.resume:
                 remove_others(source.files)
         except Exception as problem:  # noqa: BLE001 - told; the others go on
             put(number, failed_row(source.path, reason_of(problem)))
         else:
-            plans.append(Planned(number, source, spans))
-    return plans
+            spans = () if units(plan) == 1 else blocks(plan)
+            course = _course(job, source, spans)
+            inputs.append(_Input(number, source, spans, course))
+    return inputs
 
 
-def _here(
-    job: Job, plans: Sequence[Planned], put: Put
-) -> Generator[Progress, None, None]:
-    """Run one task after the other in this thread."""
-    total = len(plans) * PART_TICKS
-    for place, plan in enumerate(plans):
+def _course(job: Job, source: Source, spans: Sequence[Span]) -> Course:
+    """Yield the tasks of an input that may be done at once; is sent their results.
 
-        def change(
-            report: Progress, place: int = place, plan: Planned = plan
-        ) -> Progress:
-            done = PART_TICKS * report.done // max(report.total, 1)
-            name = plan.source.files.name
-            which = f"{place + 1} of {len(plans)}, {name}" if len(plans) > 1 else name
-            message = f"{which}: {report.message}" if report.message else which
-            return Progress(place * PART_TICKS + done, total, message)
+    Without blocks the input is a single unit, and one task.
+    """
+    if spans:
+        (begun,) = yield [partial(begin, job, source)]
+        yield [partial(run_block, job, source, begun, span) for span in spans]
+        (report,) = yield [partial(complete, job, source, begun)]
+    else:
+        ((begun, report),) = yield [partial(whole, job, source)]
+    return finished_row(source.path, report, was_done=begun.report is not None)
 
-        try:
-            begun, report = yield from relay(_all_tasks(job, plan), change)
-        except Exception as problem:  # noqa: BLE001 - told; the others go on
-            put(plan.number, _failed(plan, reason_of(problem)))
+
+@dataclass(eq=False)
+class _Input:
+    """An input on its way.
+
+    Attributes
+    ----------
+    number, source, spans
+        Its place among the inputs, where it lies, its blocks of time points.
+    course : generator
+        As of `_course`.
+    left, ended : int
+        Tasks of the present step that have not ended; tasks of all steps that have.
+    results : list
+        Of the tasks of the present step.
+    failure : Failure or None
+        Of the first task that failed.
+    """
+
+    number: int
+    source: Source
+    spans: tuple[Span, ...]
+    course: Course
+    left: int = 0
+    ended: int = 0
+    results: list[Any] = field(default_factory=list)
+    failure: Failure | None = None
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks it is in all."""
+        return len(self.spans) + 2 if self.spans else 1
+
+    def take(self, found: Any) -> None:
+        """Take the result of a task, or why it has none."""
+        self.left -= 1
+        self.ended += 1
+        if isinstance(found, Failure):
+            self.failure = self.failure or found
         else:
-            done_before = begun.report is not None
-            put(
-                plan.number,
-                finished_row(plan.source.path, report, was_done=done_before),
-            )
+            self.results.append(found)
+
+    def next_works(self, put: Put) -> list[Work]:
+        """Return what comes when a step has ended; without any the row is put."""
+        row = None
+        if self.failure is not None:
+            row = self._failed(self.failure)
+        else:
+            results, self.results = self.results, []
+            try:
+                works = self.course.send(results) if self.ended else next(self.course)
+            except StopIteration as end:
+                row = end.value
+        if row is not None:
+            put(self.number, row)
+            return []
+        self.left = len(works)
+        return works
+
+    def _failed(self, failure: Failure) -> Row:
+        """Return the row of a failure, and keep what is done."""
+        store = stored(self.source.files)
+        kept = sum(store.has(span) for span in self.spans) if store is not None else 0
+        if kept:
+            more = f" ({kept} of {len(self.spans)} blocks are kept to resume from)"
+            failure = replace(failure, detail=failure.detail + more)
+        else:
+            remove_others(self.source.files)
+        return failed_row(self.source.path, failure)
+
+
+def _run(
+    inputs: Sequence[_Input], workers: _Workers, put: Put
+) -> Generator[Progress, None, None]:
+    """Give the tasks to the workers: an input that is begun goes before the next."""
+    ready = deque((one, work) for one in inputs for work in one.next_works(put))
+    waiting: dict[Future[Any], _Input] = {}
+    total, done = len(inputs) * PART_TICKS, 0
+    try:
+        while ready or waiting:
+            # Those who have more than they can do at once no longer take what is next.
+            while ready and len(waiting) < max(workers.count(), 1):
+                one, work = ready.popleft()
+                waiting[workers.submit(work, one.number)] = one
+            ended = workers.ended(waiting)
+            shares = sum((n.ended + workers.share(n.number)) / n.tasks for n in inputs)
+            done = max(done, min(int(shares * PART_TICKS), total))
+            one = next(iter(waiting.values()))
+            place = f"{inputs.index(one) + 1} of {len(inputs)}, " * (len(inputs) > 1)
+            message = workers.message(one.number)
+            yield Progress(done, total, f"{place}{one.source.files.name}{message}")
+            if workers.monitor is not None:
+                workers.monitor.told()
+            for future in ended:
+                one = waiting.pop(future)
+                workers.forget(one.number)
+                one.take(_result_of(future))
+                if one.failure is not None:
+                    rest = deque(task for task in ready if task[0] is not one)
+                    one.left -= len(ready) - len(rest)
+                    ready = rest
+                if not one.left:
+                    works = one.next_works(put)
+                    ready.extendleft((one, work) for work in reversed(works))
+    finally:
+        for future in waiting:
+            future.cancel()
     yield Progress(total, total, "Done")
 
 
-def _all_tasks(
-    job: Job, plan: Planned
-) -> Generator[Progress, None, tuple[Begun, Json]]:
-    """Begin an input, compute its blocks, complete it."""
-    count = len(plan.spans) + 2
-    begun = yield from one_of(begin(job, plan.source), 0, count)
-    for number, span in enumerate(plan.spans, 1):
-        block = run_block(job, plan.source, begun, span)
-        yield from one_of(block, number, count)
-    report = yield from one_of(complete(job, plan.source, begun), count - 1, count)
-    return begun, report
-
-
-def _failed(plan: Planned, failure: Failure) -> Row:
-    """Return the row of an input that failed, and keep what is done of it."""
-    store = stored(plan.source.files)
-    kept = sum(store.has(span) for span in plan.spans) if store is not None else 0
-    if kept:
-        more = f" ({kept} of {len(plan.spans)} blocks are kept to resume from)"
-        failure = replace(failure, detail=failure.detail + more)
-    else:
-        remove_others(plan.source.files)
-    return failed_row(plan.source.path, failure)
+def _result_of(future: Future[Any]) -> Any:
+    try:
+        return future.result()
+    except Exception as problem:  # noqa: BLE001 - told in the table
+        return Failure(f"workers were lost: {problem}", kind="fault")
 
 
 class _Monitor:
-    """What tasks in threads say, and whether they are to stop."""
+    """What tasks in threads of this process say, and whether they are to stop.
+
+    Whoever says something waits until the caller of the batch has heard it: so none
+    goes on after the caller has stopped the batch.
+    """
 
     def __init__(self) -> None:
-        self.stop = threading.Event()
-        self.said: queue.SimpleQueue[tuple[int, int, str]] = queue.SimpleQueue()
-        self.rows: queue.SimpleQueue[tuple[int, Row]] = queue.SimpleQueue()
+        self.said: dict[int, Progress] = {}
+        self._turn = threading.Condition()
+        self._has_news = self._is_stopped = False
+        self._times_told = 0
 
-    def watch(self, steps: Generator[Progress, None, T], plan: Planned) -> T:
-        """Run a task to its end, or until it is to stop."""
-        with closing(steps):
-            while True:
-                if self.stop.is_set():
-                    raise Cancelled
+    def watch(self, work: Work, number: int) -> Any:
+        """Do a task of an input to its end, or until it is to stop."""
+        with closing(work()) as steps:
+            while not self._is_stopped:
                 try:
                     report = next(steps)
                 except StopIteration as end:
-                    result: T = end.value
-                    return result
-                self.said.put((plan.number, 0, report.message))
+                    return end.value
+                with self._turn:
+                    self.said[number], before = report, self._times_told
+                    self.wake()
+                    while self._times_told == before and not self._is_stopped:
+                        self._turn.wait()
+            raise Cancelled
+
+    def wake(self) -> None:
+        """Say that there is news."""
+        with self._turn:
+            self._has_news = True
+            self._turn.notify_all()
+
+    def wait(self) -> None:
+        """Wait a little for news."""
+        with self._turn:
+            self._turn.wait_for(lambda: self._has_news, PATIENCE_S)
+            self._has_news = False
+
+    def told(self, *, stop: bool = False) -> None:
+        """Let all go on, or stop."""
+        with self._turn:
+            self._times_told += 1
+            self._is_stopped = stop
+            self._turn.notify_all()
 
 
-def _watched(
-    steps: Generator[Progress, None, T], plan: Planned, monitor: _Monitor | None
-) -> T:
-    return finish(steps) if monitor is None else monitor.watch(steps, plan)
-
-
-def _begin(job: Job, plan: Planned, monitor: _Monitor | None) -> Begun | Failure:
+def _do(work: Work, number: int, monitor: _Monitor | None) -> Any:
+    """Do a task, wherever that is."""
     try:
-        return _watched(begin(job, plan.source), plan, monitor)
-    except Exception as problem:  # noqa: BLE001 - told by `_complete`
+        return finish(work()) if monitor is None else monitor.watch(work, number)
+    except Exception as problem:  # noqa: BLE001 - told in the table
         return reason_of(problem)
 
 
-def _block(
-    job: Job,
-    plan: Planned,
-    begun: Begun | Failure,
-    span: Span,
-    monitor: _Monitor | None,
-) -> Failure | None:
-    if isinstance(begun, Failure):
-        return begun
-    try:
-        _watched(run_block(job, plan.source, begun, span), plan, monitor)
-    except Exception as problem:  # noqa: BLE001 - told by `_complete`
-        return reason_of(problem)
-    if monitor is not None:
-        monitor.said.put((plan.number, 1, ""))
-    return None
+@dataclass(frozen=True)
+class _Workers:
+    """Who does the tasks: an executor, how many it does at once, what is heard of it.
+
+    Only threads of this process can be listened to.
+    """
+
+    executor: Executor
+    count: Callable[[], int]
+    monitor: _Monitor | None = None
+
+    def submit(self, work: Work, number: int) -> Future[Any]:
+        """Give a task of an input to one of them."""
+        future = self.executor.submit(_do, work, number, self.monitor)
+        if (monitor := self.monitor) is not None:
+            future.add_done_callback(lambda _: monitor.wake())
+        return future
+
+    def ended(self, waiting: Iterable[Future[Any]]) -> set[Future[Any]]:
+        """Wait a little for news; return the tasks that have ended."""
+        if self.monitor is not None:
+            self.monitor.wait()
+            return wait(waiting, 0).done
+        return wait(waiting, PATIENCE_S, return_when=FIRST_COMPLETED).done
+
+    def share(self, number: int) -> float:
+        """Return how much of the running task of an input is done."""
+        report = self.monitor.said.get(number) if self.monitor is not None else None
+        return 0.0 if report is None else report.done / max(report.total, 1)
+
+    def message(self, number: int) -> str:
+        """Return what is going on, to follow the name of an input."""
+        if self.monitor is None:
+            return f", {self.count()} workers"
+        report = self.monitor.said.get(number)
+        return f": {report.message}" if report is not None and report.message else ""
+
+    def forget(self, number: int) -> None:
+        """Forget what was said of a task that has ended."""
+        if self.monitor is not None:
+            self.monitor.said.pop(number, None)
 
 
-def _complete(
-    job: Job,
-    plan: Planned,
-    begun: Begun | Failure,
-    blocks: Sequence[Failure | None],
-    monitor: _Monitor | None,
-) -> Row:
-    failures = [part for part in (begun, *blocks) if isinstance(part, Failure)]
-    if failures or isinstance(begun, Failure):
-        row = _failed(plan, failures[0])
-    else:
-        try:
-            report = _watched(complete(job, plan.source, begun), plan, monitor)
-        except Exception as problem:  # noqa: BLE001 - told in the table
-            row = _failed(plan, reason_of(problem))
-        else:
-            was_done = begun.report is not None
-            row = finished_row(plan.source.path, report, was_done=was_done)
-    if monitor is not None:
-        monitor.rows.put((plan.number, row))
-    return row
-
-
-def _graph(job: Job, plan: Planned, monitor: _Monitor | None = None) -> Any:
-    """Return the tasks of an input: one begins, one a block, one completes."""
-    from dask.delayed import delayed
-
-    begun = delayed(_begin, pure=False)(job, plan, monitor)
-    block = delayed(_block, pure=False)
-    blocks = [block(job, plan, begun, span, monitor) for span in plan.spans]
-    return delayed(_complete, pure=False)(job, plan, begun, blocks, monitor)
-
-
-def _in_threads(
-    job: Job, plans: Sequence[Planned], jobs: int, put: Put
-) -> Generator[Progress, None, None]:
-    """Run tasks in threads of this process."""
-    from dask.base import compute
-
+@contextmanager
+def _workers(jobs: int, scheduler: str | None) -> Iterator[_Workers]:
+    """Lend threads of this process, or the workers of a dask scheduler."""
+    if scheduler is not None:
+        with _client(scheduler) as client:
+            executor = client.get_executor(pure=False)
+            yield _Workers(executor, lambda: sum(client.nthreads().values()))
+        return
     monitor = _Monitor()
-    graphs = [_graph(job, plan, monitor) for plan in plans]
-    names = {plan.number: plan.source.files.name for plan in plans}
-    total, done = sum(len(plan.spans) for plan in plans), 0
-    with ThreadPoolExecutor(1) as runner:
-        running = runner.submit(compute, *graphs, scheduler="threads", num_workers=jobs)
+    with ThreadPoolExecutor(jobs) as executor:
         try:
-            yield Progress(0, total, f"{len(plans)} inputs, {jobs} at once")
-            while not (running.done() and monitor.rows.empty()):
-                for number, blocks, message in _drained(monitor.said):
-                    done += blocks
-                    name = names[number]
-                    yield Progress(min(done, total), total, f"{name}: {message}")
-                for number, row in _drained(monitor.rows):
-                    put(number, row)
-                wait([running], timeout=PATIENCE_S)
-            running.result()
+            yield _Workers(executor, lambda: jobs, monitor)
         finally:
-            monitor.stop.set()
-    yield Progress(total, total, "Done")
-
-
-def _on_cluster(
-    job: Job, plans: Sequence[Planned], scheduler: str, put: Put
-) -> Generator[Progress, None, None]:
-    """Run tasks on the workers of a dask scheduler."""
-    with _client(scheduler) as client:
-        waiting = {client.compute(_graph(job, plan)): plan for plan in plans}
-        total = len(waiting)
-        try:
-            while waiting:
-                done = total - len(waiting)
-                workers = len(client.scheduler_info(n_workers=-1)["workers"])
-                yield Progress(done, total, f"{done} of {total}, {workers} workers")
-                for future in _finished(waiting):
-                    # Let go of at once, or it were done again with a worker's loss.
-                    plan = waiting.pop(future)
-                    if future.status == "finished":
-                        put(plan.number, future.result())
-                    else:
-                        is_known = future.status == "error"
-                        why = future.exception() if is_known else future.status
-                        lost = Failure(f"workers were lost: {why}", kind="fault")
-                        put(plan.number, _failed(plan, lost))
-                    future.release()
-        finally:
-            client.cancel(list(waiting))
-    yield Progress(total, total, "Done")
+            monitor.told(stop=True)
 
 
 def _client(scheduler: str) -> distributed.Client:
@@ -338,24 +382,3 @@ def _client(scheduler: str) -> distributed.Client:
             got=scheduler,
             allowed="the address of one, tcp://HOST:PORT",
         ) from error
-
-
-def _finished(
-    waiting: Collection[distributed.Future[Any]],
-) -> set[distributed.Future[Any]]:
-    """Wait a little for futures, and return those that have come to their end."""
-    from distributed import wait
-
-    try:
-        ended: set[distributed.Future[Any]] = wait(
-            list(waiting), timeout=PATIENCE_S, return_when="FIRST_COMPLETED"
-        ).done
-    except TimeoutError:
-        return set()
-    return ended
-
-
-def _drained(said: queue.SimpleQueue[T]) -> Iterator[T]:
-    """Return what has been said so far."""
-    while not said.empty():
-        yield said.get()

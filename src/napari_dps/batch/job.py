@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -134,6 +135,11 @@ def open_source(job: Job, path: Path, *, check_order: bool = False) -> Plan:
             field="self_check",
         )
     return plan
+
+
+def units(plan: Plan) -> int:
+    """Return how many planes or raw sets an input is."""
+    return math.prod(plan.leading_shape)
 
 
 def blocks(plan: Plan) -> tuple[Span, ...]:

@@ -126,11 +126,14 @@ class Store:
         with replacing(self.root / _SHARED) as temporary:
             temporary.write_bytes(_SHARED_LIST.dump_json(tuple(shared)))
 
-    def first(self, number: int) -> NDArray[np.float32]:
-        """Return the pixels of a step's result for the first unit."""
-        path = self.block((0, 0)) / f"first-{number}.npy"
-        pixels: NDArray[np.float32] = np.load(path, allow_pickle=False)
-        return pixels
+    def first(self, number: int, axes: str) -> NDArray[np.float32]:
+        """Return the pixels of a step's result for the first unit, of these axes."""
+        folder = self.block((0, 0))
+        path = folder / f"first-{number}.npy"
+        if not path.exists():
+            path = folder / _file(number)
+        pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.array(pixels[(0,) * (pixels.ndim - len(axes))])
 
     def array(
         self,
@@ -269,7 +272,8 @@ class BlockWriter:
                 self._firsts.setdefault(number, []).append(
                     Description(image.axes, image.info, tuple(image.maps))
                 )
-                if self.first_units[index] == 0:
+                is_kept = number in self.kept and not self.as_zarr
+                if self.first_units[index] == 0 and not is_kept:
                     np.save(self._folder / f"first-{number}.npy", image.data)
             if number in self.kept:
                 self._put(_file(number), index, image.data, image.axes)
@@ -325,17 +329,11 @@ class BlockWriter:
         path = self._folder / name
         self._axes[path] = axes
         pixels = np.ascontiguousarray(data, dtype="<f4")
-        if not path.exists():
-            header = {
-                "descr": "<f4",
-                "fortran_order": False,
-                "shape": shape + pixels.shape,
-            }
-            with path.open("wb") as file:
-                np.lib.format.write_array_header_1_0(file, header)
+        whole = np.lib.format.open_memmap(
+            path, "r+" if path.exists() else "w+", "<f4", shape + pixels.shape
+        )
         flat = int(np.ravel_multi_index(place, shape)) if shape else 0
         with path.open("r+b") as file:
-            np.lib.format.read_magic(file)
-            np.lib.format.read_array_header_1_0(file)
-            file.seek(flat * pixels.nbytes, os.SEEK_CUR)
+            # Through the map a full disk would end the process, without an error.
+            file.seek(whole.offset + flat * pixels.nbytes)
             file.write(pixels.tobytes())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,11 +21,11 @@ from napari_dps.batch.store import (
     Store,
     remove_others,
 )
-from napari_dps.core import ImageStack, Progress
+from napari_dps.core import ImageStack, Progress, one_of
 from napari_dps.core.context import Context
 from napari_dps.core.device import resolve_device
 from napari_dps.io import ResultFiles
-from napari_dps.pipeline import PipelineResult, Plan, first_plane
+from napari_dps.pipeline import PipelineResult, Plan, first_plane, run_plan
 from napari_dps.pipeline.result import assemble
 from napari_dps.pipeline.shared import Shared
 from napari_dps.pipeline.stream import shared_by_blocks, stream
@@ -31,6 +33,8 @@ from napari_dps.pipeline.units import Span
 from napari_dps.results import Json, write_images, write_report
 
 _local = threading.local()
+_opened: deque[tuple[Any, bool, Plan]] = deque(maxlen=8)
+"""Inputs that were opened last; of no thread in particular, as plans do not change."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ def begin(job: Job, source: Source) -> Generator[Progress, None, Begun]:
     if job.resume and (report := finished_report(source.files, key)) is not None:
         remove_others(source.files)  # left by a run that ended right after the report
         return Begun(key, sha256, report=report)
-    plan = open_source(job, source.path, check_order=True)
+    plan = opened(job, source.path, check_order=True)
     _check_targets(plan, source)
     # A lost worker's tasks come twice: what this batch has done of the input stays.
     remove_others(source.files, store)
@@ -97,7 +101,7 @@ def run_block(
     store = Store.of(source.files, begun.key)
     if begun.report is not None or store.has(span):
         return
-    plan = _reopened(job, source.path)
+    plan = opened(job, source.path)
     writer = BlockWriter(
         store,
         span,
@@ -115,8 +119,40 @@ def run_block(
         writer.remove()
 
 
-def complete(job: Job, source: Source, begun: Begun) -> Generator[Progress, None, Json]:
+def whole(job: Job, source: Source) -> Generator[Progress, None, tuple[Begun, Json]]:
+    """Do all of an input that is a single unit; nothing of it waits on the disk.
+
+    Raises
+    ------
+    InputError
+        As `begin`, `run_block` and `complete`.
+    """
+    begun = yield from one_of(begin(job, source), 0, 3)
+    result = None
+    if begun.report is None:
+        running = run_plan(opened(job, source.path, check_order=True), _context(job))
+        result = yield from one_of(running, 1, 3)
+        kept = job.kept(len(result.outputs))
+        outputs = tuple(
+            output if number in kept else replace(output, image=None)
+            for number, output in enumerate(result.outputs)
+        )
+        result = replace(result, outputs=outputs)
+    report = yield from one_of(complete(job, source, begun, result), 2, 3)
+    return begun, report
+
+
+def complete(
+    job: Job, source: Source, begun: Begun, result: PipelineResult | None = None
+) -> Generator[Progress, None, Json]:
     """Put the blocks of an input together: its images, picture and report.
+
+    Parameters
+    ----------
+    job, source, begun
+        As for `run_block`.
+    result : PipelineResult, optional
+        Of an input without blocks.
 
     Returns
     -------
@@ -138,14 +174,15 @@ def complete(job: Job, source: Source, begun: Begun) -> Generator[Progress, None
     def put_images(
         check: Callable[[], None],
     ) -> tuple[PipelineResult, dict[str, str]]:
-        plan = _reopened(job, source.path)
-        result = _result(plan, store, context, check)
+        found = result
+        if found is None:
+            found = _result(opened(job, source.path), store, context, check)
         # While files of this run and of an earlier one mix no report vouches.
         with io.writing(source.files.report):
             source.files.report.unlink(missing_ok=True)
-        if job.settings.output.format == "zarr":
-            return result, _put_zarrs(job, result, store, source.files)
-        return result, write_images(result, source.files)
+        if job.settings.output.format == "zarr" and result is None:
+            return found, _put_zarrs(job, found, store, source.files)
+        return found, write_images(found, source.files)
 
     result, names = yield from beside(put_images, "Writing the images")
     checked = None
@@ -209,7 +246,9 @@ def _result(
     outputs = []
     for number in range(len(plan.steps)):
         firsts = [
-            ImageStack(store.first(number), found.axes, **found.info.to_dict())
+            ImageStack(
+                store.first(number, found.axes), found.axes, **found.info.to_dict()
+            )
             for found in records[0].firsts[number]
         ]
         maps = {
@@ -263,16 +302,18 @@ def _self_check(
     return found
 
 
-def _reopened(job: Job, path: Path) -> Plan:
-    """Return an input that has been looked at; the last one of this thread is kept.
+def opened(job: Job, path: Path, *, check_order: bool = False) -> Plan:
+    """Open an input, or return the plan of one that was opened a moment ago.
 
-    Headers of long files take seconds to read, and each block needs them.
+    Headers of long files take seconds to read, and each task needs them.
     """
     status = path.stat()
     key = job, path, status.st_mtime_ns, status.st_size
-    if getattr(_local, "key", None) != key:
-        _local.plan, _local.key = open_source(job, path), key
-    plan: Plan = _local.plan
+    for known, was_checked, plan in list(_opened):
+        if known == key and (was_checked or not check_order):
+            return plan
+    plan = open_source(job, path, check_order=check_order)
+    _opened.append((key, check_order, plan))
     return plan
 
 

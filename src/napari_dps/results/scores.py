@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from napari_dps.core import ImageStack, InputError
@@ -11,6 +12,9 @@ from napari_dps.metrics.measure import measure
 from napari_dps.pipeline import PipelineResult, first_plane
 
 Json = dict[str, Any]
+
+MEASURED_AT_ONCE = 2
+"""Images of a run that are measured side by side."""
 
 
 def measure_result(
@@ -34,13 +38,16 @@ def measure_result(
     dict
         Keys ``input`` (of raw frames their mean, the widefield image) and stage ids.
     """
-    measured = {"input": measure(result.first, truth)}
+    images, truths = {"input": result.first}, [truth]
     for output in result.outputs:
         stage = output.step.stage
         is_finer = stage.resolves_more and finer_truth is not None
-        known = finer_truth if is_finer else truth
-        measured[stage.id] = measure(output.first, known)
-    return measured
+        images[stage.id] = output.first
+        truths.append(finer_truth if is_finer else truth)
+    # The transforms that take most of the time leave other threads of Python alone.
+    with ThreadPoolExecutor(MEASURED_AT_ONCE) as pool:
+        found = pool.map(measure, images.values(), truths)
+        return dict(zip(images, found, strict=True))
 
 
 def error_maps(result: PipelineResult) -> dict[str, ErrorMap]:

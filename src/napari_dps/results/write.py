@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from napari_dps import io
@@ -76,7 +77,10 @@ def write_report(
     dict
         The report.
     """
-    metrics = measure_result(result, truth, finer_truth)
+    with ThreadPoolExecutor(1) as pool:
+        errors = pool.submit(_write_error_maps, result, files)
+        metrics = measure_result(result, truth, finer_truth)
+        save_figure(picture(result, metrics, files.name, truth), files.picture)
     report = build_report(
         result,
         path=source,
@@ -85,10 +89,9 @@ def write_report(
         device=device,
         files=names,
         metrics=metrics,
-        errors=_write_error_maps(result, files),
+        errors=errors.result(),
         self_check=self_check,
     )
-    save_figure(picture(result, metrics, files.name, truth), files.picture)
     write_json(report, files.report)
     return report
 
