@@ -100,6 +100,7 @@ def test_killed_worker_is_made_good_for(
     _check(folder, tmp_path, rows)
 
 
+@pytest.mark.slow
 def test_scheduler_that_is_not_there_is_named(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -140,6 +140,7 @@ def test_zarr_by_chunk_holds_what_the_tiff_holds(tmp_path: Path, leading: str) -
     assert not list((tmp_path / "zarr").glob("*.ome.tif"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("form", ["tiff", "zarr"])
 def test_last_image_alone_is_kept_where_that_is_asked(

@@ -112,6 +112,7 @@ def test_check_takes_auto_too(napari_dps, image):
     assert auto["lines"]["input_nm"] < stated["lines"]["input_nm"]
 
 
+@pytest.mark.slow
 def test_uncertainty_is_written_beside_the_result(napari_dps, image, tmp_path):
     done = napari_dps(
         "run", image, *PLAIN, *OPTICS, "--out", "o", "--dps.uncertainty", "true"

@@ -91,6 +91,7 @@ def test_psf_writes_image_and_plot(napari_dps, tmp_path):
     assert "under-sampled" in done.warnings[0]
 
 
+@pytest.mark.slow
 def test_psf_chooses_pixels_and_size_that_show_it(napari_dps, tmp_path):
     done = napari_dps("psf", "--na", "1.4", "--emission-nm", "525", "--out", "p.tif")
     assert done.code == 0

@@ -70,6 +70,11 @@ def _table(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+SLOW_NAMES = [
+    pytest.param(name, marks=pytest.mark.slow) for name in ("data", "data/**")
+]
+
+
 @pytest.fixture
 def twenty(tmp_path, files):
     """Eight good files in two folders, twelve bad ones beside them."""
@@ -131,7 +136,7 @@ def images(tmp_path, files):
     return tmp_path / "data"
 
 
-@pytest.mark.parametrize("name", ["data", "data/**/*.tif", "data/**"])
+@pytest.mark.parametrize("name", ["data/**/*.tif", *SLOW_NAMES])
 def test_folders_of_the_inputs_are_those_of_the_results(
     napari_dps, tmp_path, images, name
 ):
@@ -158,6 +163,7 @@ def test_one_file_named_twice_is_run_once(napari_dps, tmp_path, images):
     assert len(_table(tmp_path / "o")) == 2
 
 
+@pytest.mark.slow
 def test_resume_skips_what_is_done_and_tries_what_failed(
     napari_dps, tmp_path, images, monkeypatch
 ):

@@ -40,6 +40,7 @@ def pages_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return numbers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -155,6 +156,7 @@ def test_lazy_stack_can_be_sent_to_another_process(tmp_path: Path) -> None:
     assert_array_equal(pickle.loads(sent), STACK)
 
 
+@pytest.mark.slow
 def test_threads_read_one_file_at_once(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, STACK, compression="zlib")
@@ -236,6 +238,7 @@ def test_own_file_is_restored_when_lazy(tmp_path: Path, name: str) -> None:
     assert_array_equal(back.data, data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("chunks", "expected"),
     [
@@ -282,6 +285,7 @@ def test_read_gives_planes_when_lazy(tmp_path: Path) -> None:
     assert isinstance(read(path, lazy=True).data, Planes)
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=40, deadline=None)
 def test_planes_are_indexed_like_the_array_they_come_from(data: st.DataObject) -> None:

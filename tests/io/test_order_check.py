@@ -83,6 +83,7 @@ def test_swapped_counts_are_found() -> None:
     assert "order, angles and phases" in check.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("true", [f"{''.join(p)}yx" for p in permutations("zap")])
 def test_place_of_z_is_found(true: str) -> None:
     planes = np.stack([frames(seed) for seed in (3, 4, 5)])
@@ -93,6 +94,7 @@ def test_place_of_z_is_found(true: str) -> None:
         assert check.status == ("confirmed" if true == claimed else "wrong")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize(
     "options",

@@ -172,6 +172,7 @@ def test_first_scene_is_read_with_a_warning(tmp_path: Path) -> None:
     assert messages == ["2 scenes in the file: the first one, Series1, is read"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lazy", [False, True])
 @pytest.mark.parametrize("writer", [write_czi, write_lif])
 def test_truncated_real_file_is_refused(

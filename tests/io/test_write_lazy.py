@@ -17,6 +17,7 @@ from napari_dps.io import lazy, load, save
 DATA = np.arange(4 * 2 * 3 * 3 * 8 * 6, dtype=np.uint16).reshape(4, 2, 3, 3, 8, 6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.ome.tif", "a.ome.zarr"])
 @pytest.mark.parametrize(
     "chunks",

@@ -41,6 +41,7 @@ def test_no_iterations_return_the_result_itself() -> None:
     assert finish(steps) is sharp
 
 
+@pytest.mark.slow
 def test_even_light_is_unchanged() -> None:
     even = torch.full((90, 104), 130.0)
     steps = consistency_steps(even, given(torch.full(SHAPE, 130.0), 5), SEEN_WIDTH, 6)

@@ -150,6 +150,7 @@ def test_stated_optics_that_fit_give_the_factor_without_a_warning() -> None:
     assert found.warning == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("structure", ["microtubules", "er", "clathrin", "actin"])
 def test_widefield_mean_of_simulated_raw_frames_shows_its_optics(
     structure: str,

@@ -84,6 +84,7 @@ def test_odd_images_give_json_with_a_note_for_each_none(name):
     check_values(values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ODD)
 @pytest.mark.parametrize("register", [False, True])
 def test_odd_pairs_give_json_with_a_note_for_each_none(name, register):

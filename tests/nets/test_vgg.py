@@ -51,6 +51,7 @@ def weights() -> dict[str, torch.Tensor]:
     return torchvision_weights()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_torchvision_file_is_read_by_its_keys(
     tmp_path: Path, weights: dict[str, torch.Tensor], suffix: str

@@ -57,6 +57,7 @@ def test_zoom_falls_with_the_wavelength_and_rises_with_na_and_pixel() -> None:
     assert canonical_zoom(sim) == pytest.approx(2 * base)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first_nm", "second_nm", "na"), [(488, 640, 1.2), (520, 700, 0.9)]
 )

@@ -50,18 +50,33 @@ def phase_error_deg(found: Pattern, truth: Pattern, field_nm, order=0) -> float:
     return float(np.degrees(np.abs(np.angle(np.exp(1j * difference)))).mean())
 
 
+SLOW_LAYOUTS = {
+    "at-0-deg": {"structure": "er", "first_angle_deg": 0.0},
+    "odd-non-square": {"structure": "actin", "height_px": 211, "width_px": 290},
+    "5x3": {"structure": "microtubules", "angles": 5},
+    "1x3": {"structure": "microtubules", "angles": 1},
+    "3x5": {"structure": "er", "phases": 5},
+}
+
+
 @pytest.mark.parametrize(
     "layout",
     [
-        {"structure": "microtubules"},
-        {"structure": "er", "first_angle_deg": 0.0},
-        {"structure": "actin", "height_px": 211, "width_px": 290},
-        {"structure": "microtubules", "angles": 5},
-        {"structure": "microtubules", "angles": 1},
-        {"structure": "er", "phases": 5},
-        {"structure": "microtubules", "pattern": "hexagonal", "angles": 1, "phases": 7},
+        pytest.param({"structure": "microtubules"}, id="3x3"),
+        pytest.param(
+            {
+                "structure": "microtubules",
+                "pattern": "hexagonal",
+                "angles": 1,
+                "phases": 7,
+            },
+            id="hexagonal",
+        ),
+        *(
+            pytest.param(layout, id=name, marks=pytest.mark.slow)
+            for name, layout in SLOW_LAYOUTS.items()
+        ),
     ],
-    ids=["3x3", "at-0-deg", "odd-non-square", "5x3", "1x3", "3x5", "hexagonal"],
 )
 def test_patterns_are_recovered_from_a_bright_stack(layout):
     simulation = simulated(phase_error_deg=4, bleaching=0.01, **layout)

@@ -91,6 +91,7 @@ def test_sample_is_the_same_every_time() -> None:
     assert np.array_equal(data(), data())
 
 
+@pytest.mark.slow
 def test_dock_loads_no_torch() -> None:
     import subprocess
     import sys

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SCREEN = "-screen 0 1700x1100x24"
 STAGES = ("denoise", "reconstruct", "artifacts", "background", "dps")
 SHOTS = (*STAGES, "spectrum", "psf", "compare", "split", "pipeline", "batch")

@@ -223,6 +223,7 @@ else:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_loop", [True, False])
 def test_program_that_ends_during_a_run_closes_it_and_begins_no_other(
     with_loop: bool,

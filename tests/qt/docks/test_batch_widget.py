@@ -69,6 +69,7 @@ def test_a_folder_is_run_and_each_file_has_its_row(
     assert dock.batch.bar.run_button.isEnabled()
 
 
+@pytest.mark.slow
 def test_pixels_are_those_of_the_command_line(
     qtbot: Any, dock: PipelineWidget, folder: Path, tmp_path: Path
 ) -> None:
@@ -84,6 +85,7 @@ def test_pixels_are_those_of_the_command_line(
     np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_a_second_batch_goes_on_where_the_first_has_stopped(
     qtbot: Any, dock: PipelineWidget, folder: Path, tmp_path: Path
 ) -> None:
@@ -92,6 +94,7 @@ def test_a_second_batch_goes_on_where_the_first_has_stopped(
         assert [row[1] for row in _rows(dock.batch)] == [status, status]
 
 
+@pytest.mark.slow
 def test_cancel_keeps_what_is_done(
     qtbot: Any, dock: PipelineWidget, folder: Path, tmp_path: Path
 ) -> None:

@@ -138,6 +138,7 @@ def test_region_is_the_same_field_in_every_layer(
     assert stacks["coarse"].origin_nm == pytest.approx((341.25, 666.25))
 
 
+@pytest.mark.slow
 def test_line_profiles_agree_between_grids(
     qtbot: Any, dock: CompareWidget, viewer: ViewerModel, layers: dict[str, Image]
 ) -> None:
@@ -256,6 +257,7 @@ def _left_edge_nm(layer: Image) -> float:
     return place_in_nm(layer)[1] - (pixel_size_nm(layer) or 0) / 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("upper", ["bad", "coarse"])  # another unit, another grid
 @pytest.mark.parametrize("position", [0, 250, 500, 980, 1000])
 def test_border_of_the_split_view_stands_where_the_slider_does(

@@ -149,6 +149,7 @@ def test_dock_follows_layers_only_while_it_is_seen(
     assert dock.panel.combo.value() is None
 
 
+@pytest.mark.slow
 @EVERY_DOCK
 def test_opening_and_closing_leaves_no_widget(
     qtbot: Any, viewer: ViewerModel, microscope: Microscope, cls: type[StageWidget]

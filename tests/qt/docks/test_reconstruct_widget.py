@@ -198,6 +198,7 @@ def test_spectrum_hides_the_others_and_leaves_all_as_it_was(
     assert viewer.scene.camera.center[-2:] != pytest.approx((0, 0), abs=0.1)
 
 
+@pytest.mark.slow
 def test_angle_set_by_hand_moves_its_mark_and_not_the_view(
     shown: ReconstructWidget, viewer: ViewerModel
 ) -> None:
@@ -210,6 +211,7 @@ def test_angle_set_by_hand_moves_its_mark_and_not_the_view(
     assert viewer.scene.camera.zoom == 7.0
 
 
+@pytest.mark.slow
 def test_spectrum_without_any_pattern_has_no_marks(
     shown: ReconstructWidget, viewer: ViewerModel
 ) -> None:
@@ -220,6 +222,7 @@ def test_spectrum_without_any_pattern_has_no_marks(
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", ["close", "delete", "other"])
 def test_spectrum_leaves_with_what_it_shows(
     shown: ReconstructWidget, viewer: ViewerModel, action: str
