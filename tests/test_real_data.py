@@ -40,6 +40,7 @@ def test_hela_patterns_agree_with_those_of_the_authors(data_dir):
         assert abs(pattern.angle_deg - angle_deg) < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("time", [0, 1, 2])
 def test_er_time_points_agree_with_the_sim_image_of_the_authors(data_dir, time):
     folder = data_dir / "sim9_er_timelapse"

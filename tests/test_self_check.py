@@ -28,6 +28,7 @@ def checked(image: ImageStack, **options: float) -> tuple[Resolved, Resolved]:
     return finish(self_check(image, parameters, Context("cpu"), **options))
 
 
+@pytest.mark.slow
 def test_input_resolves_what_rayleigh_says() -> None:
     lines, points = checked(image_of(4000))
     assert lines.kind == "lines"
@@ -38,6 +39,7 @@ def test_input_resolves_what_rayleigh_says() -> None:
         assert answer.pairs >= 4
 
 
+@pytest.mark.slow
 def test_result_resolves_more_with_more_light_and_more_strength() -> None:
     dim, bright = checked(image_of(60))[1], checked(image_of(4000))[1]
     sharp = checked(image_of(4000), strength=0.9)[1]
@@ -49,6 +51,7 @@ def test_result_resolves_more_with_more_light_and_more_strength() -> None:
     assert sharp.result_nm < bright.result_nm < dim.result_nm
 
 
+@pytest.mark.slow
 def test_image_is_not_changed_and_the_answer_repeats() -> None:
     image = image_of(500)
     before = image.data.copy()

@@ -121,6 +121,7 @@ def test_parameters_out_of_limits_are_refused(values: dict[str, float]) -> None:
         parse(BackgroundParameters, values, "background")
 
 
+@pytest.mark.slow
 def test_real_confocal_image_matches_skimage(data_dir: Path) -> None:
     image = tifffile.imread(data_dir / "confocal_microtubules" / "cell5.tif")
     image = image[200:400, 100:350]

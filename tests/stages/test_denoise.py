@@ -345,6 +345,7 @@ def test_rest_of_noise_is_dropped_and_a_line_is_kept():
     assert float((kept * line).mean() / (line * line).mean()) > 0.9
 
 
+@pytest.mark.slow
 def test_rest_is_kept_whole_where_the_model_holds_the_noise():
     y, x = torch.meshgrid(torch.arange(40.0), torch.arange(52.0), indexing="ij")
     # Ends abruptly at all edges.

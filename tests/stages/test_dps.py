@@ -60,6 +60,7 @@ def likeness(result: np.ndarray, truth: ImageStack) -> float:
     return float(np.corrcoef(result.ravel(), target.ravel())[0, 1])
 
 
+@pytest.mark.slow
 @every_method
 @pytest.mark.parametrize("photons", [40, 2000])
 def test_result_is_more_like_the_truth_than_the_input(
@@ -99,6 +100,7 @@ def test_intensity_ratio_of_far_objects_is_kept_by_richardson_lucy() -> None:
     assert 20 * light[0] / light[1] == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.slow
 @every_method
 def test_brightness_of_a_bleaching_series_is_followed(method: str) -> None:
     clean = scene(1000)[0].data.astype(float)
@@ -109,6 +111,7 @@ def test_brightness_of_a_bleaching_series_is_followed(method: str) -> None:
         assert result.data.mean() == pytest.approx(share * clean.mean(), rel=0.02)
 
 
+@pytest.mark.slow
 @every_method
 def test_strength_goes_from_cautious_to_sharp(method: str) -> None:
     image, _ = scene(200)

@@ -40,6 +40,7 @@ def expected() -> np.ndarray:
     return 180 * clean / np.percentile(clean, 99.9) + 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gain", [1.0, 12.0])
 def test_predicted_deviation_is_that_of_new_recordings(
     expected: np.ndarray, gain: float

@@ -91,6 +91,7 @@ def test_likelihood_is_best_at_the_truth_and_its_scale() -> None:
     assert nll[0] < nll[2] < nll[1]
 
 
+@pytest.mark.slow
 def test_resumed_training_ends_with_identical_weights_that_inference_reads(
     task: EffectivePsfTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
