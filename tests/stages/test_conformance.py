@@ -126,6 +126,16 @@ def test_type_of_the_input_does_not_matter(stage: Stage[Any], dtype: type) -> No
 
 
 @every_stage
+@pytest.mark.parametrize("factor", [1e-6, 1e6])
+def test_unit_of_the_counts_does_not_matter(stage: Stage[Any], factor: float) -> None:
+    image = make(stage)
+    expected = run(stage, image).data
+    scaled = run(stage, image.derive(image.data * np.float32(factor))).data / factor
+    atol = 1e-3 * float(np.ptp(expected))
+    np.testing.assert_allclose(scaled, expected, rtol=0, atol=atol)
+
+
+@every_stage
 @pytest.mark.parametrize("shape", [(64, 64), (37, 31)])
 def test_geometry_covers_the_same_area(
     stage: Stage[Any], shape: tuple[int, int]

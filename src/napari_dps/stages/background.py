@@ -23,6 +23,15 @@ class BackgroundParameters(StageParameters):
         description="Larger than the largest structure to keep.",
         json_schema_extra={"unit": "px"},
     )
+    smoothing_px: float = Field(
+        default=2.0,
+        ge=0,
+        le=20,
+        title="Smoothing",
+        description="Width (sigma) of the Gaussian that the image is smoothed by for "
+        "the ball, so that this does not follow the lowest noise; 0: none.",
+        json_schema_extra={"unit": "px"},
+    )
     tolerance: float = Field(
         default=0.005,
         ge=0,
@@ -43,10 +52,9 @@ def run(
     image : ImageStack
         Axes "YX", any unit.
     parameters : BackgroundParameters
-        Radius and tolerance.
+        Radius, smoothing and tolerance.
     context : Context
-        Receives a warning when the image's range is so small against the radius that
-        the ball follows structures of less than half the radius.
+        Not used.
 
     Yields
     ------
@@ -55,24 +63,19 @@ def run(
     Returns
     -------
     ImageStack
-        float32, in the unit of the input, nowhere negative.
+        float32, in the unit of the input: the image less a background that is nowhere
+        negative. Noise of dark places scatters about zero.
     """
-    from napari_dps.physics.ball import ball_reach_px
-    from napari_dps.physics.rolling_ball import rolling_ball_steps
+    from napari_dps.physics.background import background_steps
 
-    background = yield from rolling_ball_steps(
-        image.data, parameters.radius_px, tolerance=parameters.tolerance
+    background = yield from background_steps(
+        image.data,
+        parameters.radius_px,
+        smoothing_px=parameters.smoothing_px,
+        tolerance=parameters.tolerance,
     )
-    span = float(image.data.max()) - float(image.data.min())
-    reach_px = ball_reach_px(parameters.radius_px, span)
-    if 0 < reach_px < parameters.radius_px / 2:
-        context.warn(
-            f"the values span only {span:.3g}: a ball of {parameters.radius_px:g} px "
-            f"reaches {reach_px:.1f} px far and takes wider structures for background; "
-            "give the image in counts"
-        )
     # Subtracted before rounding to float32, so that large offsets cost no precision.
-    return image.derive((image.data - background).astype(np.float32, copy=False))
+    return image.derive((image.data - background).astype(np.float32))
 
 
 STAGE = Stage(
