@@ -7,8 +7,11 @@ import math
 import numpy as np
 import pytest
 
+from napari_dps.metrics.snr import noise_std
 from napari_dps.physics.hot_pixels import without_hot_pixels
 from napari_dps.physics.psf import airy_intensity
+from napari_dps.physics.simulate import simulate
+from napari_dps.physics.simulate_settings import SimulationSettings
 
 NOISE = 5.0
 PLACES = [(y, x) for y in (0.0, 0.17, 0.33, 0.5) for x in (0.0, 0.5)]
@@ -52,6 +55,31 @@ def test_hot_pixels_far_apart_are_all_counted() -> None:
     cleaned, count = without_hot_pixels(image, 0.4, NOISE)
     assert count == 15
     assert cleaned.max() < 100 + 6 * NOISE
+
+
+@pytest.mark.parametrize("second", [(20, 31), (21, 31), (21, 30)])
+def test_hot_pixels_that_touch_are_replaced(second: tuple[int, int]) -> None:
+    image = noise_image()
+    hot = image.copy()
+    hot[20, 30], hot[second] = 3000, 2000
+    cleaned, count = without_hot_pixels(hot, 0.4, NOISE)
+    assert count == 2
+    assert np.abs(cleaned - image).max() < 8 * NOISE
+
+
+@pytest.mark.parametrize("photons", [5, 30, 300])
+@pytest.mark.parametrize("structure", ["microtubules", "beads", "clathrin"])
+def test_structures_in_photon_noise_are_never_touched(
+    structure: str, photons: float
+) -> None:
+    settings = SimulationSettings(
+        structure=structure, photons=photons, height_px=128, width_px=128, seed=3
+    )
+    raw = simulate(settings).raw
+    frame = raw.data[0, 0].astype(np.float32) - settings.offset_counts
+    assert raw.optics is not None
+    cutoff = raw.optics.cutoff_per_pixel
+    assert without_hot_pixels(frame, cutoff, noise_std(frame, cutoff))[1] == 0
 
 
 @pytest.mark.parametrize("cutoff", [0.3, 0.4, 0.5])

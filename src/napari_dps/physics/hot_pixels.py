@@ -1,8 +1,7 @@
-"""Hot pixels: single pixels brighter than any object seen through the PSF can be."""
+"""Hot pixels: pixels brighter than any object seen through the PSF can be."""
 
 from __future__ import annotations
 
-from functools import reduce
 from itertools import product
 
 import numpy as np
@@ -11,13 +10,18 @@ from numpy.typing import NDArray
 
 _NOISES = 8.0
 """Standard deviations above its neighbours that a hot pixel has at least."""
-_SHARE = 0.4
-"""What the brightest neighbour has at most of a hot pixel's light. Of a point source
-sampled at the Nyquist limit it has 0.4 or more, wherever the point lies in its pixel
-(0.66 at 0.4 cycles per pixel)."""
 _NYQUIST = 0.5
+_CUTOFFS = (0.0, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5)
+_BRIGHTEST = (1.0, 0.906, 0.802, 0.741, 0.678, 0.613, 0.548)
+_THIRD = (1.0, 0.888, 0.766, 0.696, 0.623, 0.55, 0.48)
+"""Least light of the brightest and of the third of a pixel's eight neighbours over its
+own, of a point source wherever it lies in the pixel, by the cut-off of the OTF in
+cycles per pixel: the Airy pattern integrated over the pixels."""
+_MARGIN = 0.65
+"""With less than that of the least share no lens can have made a pixel."""
 _REACH = 2
 _RING = [step for step in product((-1, 0, 1), repeat=2) if step != (0, 0)]
+_INNER = np.pad(np.ones((3, 3), bool), _REACH - 1)
 
 
 def without_hot_pixels(
@@ -33,7 +37,8 @@ def without_hot_pixels(
         Cut-off of the effective OTF, in cycles per pixel. Beyond 0.5 a point may fill a
         single pixel: then nothing is replaced.
     noise : float
-        Standard deviation of the noise, in counts.
+        Standard deviation of the noise, in counts, its mean over the image; where the
+        image is brighter it is taken to be larger, as shot noise.
 
     Returns
     -------
@@ -50,25 +55,78 @@ def without_hot_pixels(
     >>> float(cleaned.max()), count
     (10.0, 1)
     """
+    hot = hot_pixels(image, cutoff_per_pixel, noise)
+    count = int(hot.sum())
+    return (replaced(image, hot), count) if count else (image, 0)
+
+
+def hot_pixels(
+    image: NDArray[np.float32], cutoff_per_pixel: float, noise: float
+) -> NDArray[np.bool_]:
+    """Return where an image has hot pixels, alone or two or three together.
+
+    Parameters are those of `without_hot_pixels`.
+
+    Returns
+    -------
+    array (Y, X), bool
+        None in images below 5 × 5.
+    """
+    hot = np.zeros(image.shape, bool)
     if cutoff_per_pixel > _NYQUIST or min(image.shape) < 2 * _REACH + 1:
-        return image, 0
+        return hot
     padded = np.pad(image, _REACH, mode="reflect")
-    around = reduce(np.maximum, (_shifted(padded, *step) for step in _RING))
-    places = np.argwhere(image > around + _NOISES * noise)
-    if not len(places):
-        return image, 0
+    around = np.sort(np.stack([_shifted(padded, *step) for step in _RING]), axis=0)
+    row, column = np.nonzero(image > around[-3] + _NOISES * noise)
+    if not len(row):
+        return hot
     # Each with its 5 × 5 neighbourhood; its own light hardly reaches their median.
-    windows = sliding_window_view(padded, (2 * _REACH + 1,) * 2)[tuple(places.T)]
+    windows = sliding_window_view(padded, (2 * _REACH + 1,) * 2)[row, column]
     level = np.median(windows, axis=(1, 2))
-    row, column = places.T
+    rim = np.where(_INNER, -np.inf, windows).max(axis=(1, 2))
+    brightest, third = around[-1][row, column], around[-3][row, column]
     height = image[row, column] - level
-    hot = around[row, column] - level < _SHARE * height
-    if not hot.any():
-        return image, 0
-    near = np.stack([_shifted(padded, *step)[row[hot], column[hot]] for step in _RING])
+    mean = max(float(np.maximum(image, 0).mean()), np.finfo(np.float32).tiny)
+    least = _NOISES * noise * np.sqrt(np.maximum(third / mean, 1))
+    # At the image's edge nothing tells a hot pair from a spot that is cut off.
+    height_px, width_px = image.shape
+    inside = (row >= _REACH) & (row < height_px - _REACH)
+    inside &= (column >= _REACH) & (column < width_px - _REACH)
+    for neighbour, shares, where in (
+        (brightest, _BRIGHTEST, True),
+        (np.maximum(third, rim), _THIRD, inside),  # ripples of a bright spot have a rim
+    ):
+        share = _MARGIN * np.interp(cutoff_per_pixel, _CUTOFFS, shares)
+        rise = neighbour - level
+        hot[row, column] |= where & (rise < share * height) & (height - rise > least)
+    return hot
+
+
+def replaced(image: NDArray[np.float32], hot: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return an image with some pixels replaced by the median of the others around.
+
+    Parameters
+    ----------
+    image : array (Y, X), float32
+        Counts.
+    hot : array (Y, X), bool
+        Which.
+
+    Returns
+    -------
+    array (Y, X), float32
+    """
+    row, column = np.nonzero(hot)
+    values = np.pad(image, _REACH, mode="reflect").astype(np.float32)
+    values[np.pad(hot, _REACH, mode="reflect")] = np.nan
+    windows = sliding_window_view(values, (2 * _REACH + 1,) * 2)[row, column]
+    near = windows[:, 1:-1, 1:-1].reshape(len(row), -1).copy()
+    wide = windows.reshape(len(row), -1)
+    alone = np.isnan(near).all(axis=1)
+    near[alone] = np.nanmedian(wide[alone], axis=1)[:, np.newaxis]
     cleaned = image.copy()
-    cleaned[row[hot], column[hot]] = np.median(near, axis=0)
-    return cleaned, int(hot.sum())
+    cleaned[row, column] = np.nanmedian(near, axis=1)
+    return cleaned
 
 
 def _shifted(padded: NDArray[np.float32], y: int, x: int) -> NDArray[np.float32]:
