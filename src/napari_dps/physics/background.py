@@ -74,7 +74,11 @@ def background_steps(
     level = (bright - dark) / GREY_LEVELS or (smooth.max() - dark) / GREY_LEVELS
     if level <= np.finfo(np.float64).eps * abs(dark):  # one value everywhere
         yield Progress(1, 1, "Rolling the ball")
-        return np.maximum(smooth, 0)
+        return _not_negative(smooth)
     levels = ((smooth - dark) / level).astype(np.float32)
     found = yield from rolling_ball_steps(levels, radius_px, tolerance=tolerance)
-    return np.maximum(found * level + dark, 0)
+    return _not_negative(found * level + dark)
+
+
+def _not_negative(background: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.clip(background, 0, None)
