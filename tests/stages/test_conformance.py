@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from napari_dps.core import ImageStack, InputError, Optics, Progress, finish
+from napari_dps.core import (
+    ImageStack,
+    InputError,
+    NapariDpsError,
+    Optics,
+    Progress,
+    finish,
+)
 from napari_dps.core.context import Context
 from napari_dps.core.params import describe, parse
 from napari_dps.physics.simulate import SimulationSettings, simulate
@@ -207,6 +215,35 @@ def test_values_that_are_not_finite_are_refused(
     data[..., 5, 7] = value
     with pytest.raises(InputError, match="not finite"):
         run(stage, image.derive(data))
+
+
+@every_stage
+def test_values_too_large_for_float32_are_refused(stage: Stage[Any]) -> None:
+    image = make(stage)
+    data = image.data.astype(np.float32)
+    data[..., 5, 7] = 1e25
+    with pytest.raises(InputError, match="largest value"):
+        run(stage, image.derive(data))
+
+
+@every_stage
+@pytest.mark.parametrize("lower", [0, 1])
+def test_values_that_the_stage_makes_are_told_from_those_of_the_input(
+    stage: Stage[Any], lower: int
+) -> None:
+    def broken(
+        image: ImageStack, parameters: Any, context: Context
+    ) -> Generator[Progress, None, ImageStack]:
+        yield Progress(0, 1)
+        shape = (8, 8) if stage.gives == "YX" else image.shape
+        made = np.full(shape, np.nan, np.float32)
+        if lower:
+            made = np.zeros(shape, np.float32)
+            return ImageStack(made, stage.gives, maps={"uncertainty": made + np.nan})
+        return ImageStack(made, stage.gives)
+
+    with pytest.raises(NapariDpsError, match=f"'{stage.id}' made"):
+        run(replace(stage, function=broken), make(stage))
 
 
 @every_stage

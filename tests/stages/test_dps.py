@@ -247,3 +247,16 @@ def test_reconstruction_becomes_more_like_the_truth(method: str) -> None:
     before = np.corrcoef(image.data.ravel(), target.ravel())[0, 1]
     after = np.corrcoef(binned.ravel(), target.ravel())[0, 1]
     assert 1 - after < 0.7 * (1 - before)
+
+
+@pytest.mark.parametrize("shape", [(200, 1), (1, 64), (64, 2), (3, 200)])
+@pytest.mark.parametrize("light", [0.3, 3.0])
+def test_thin_images_of_few_photons_stay_finite(
+    shape: tuple[int, int], light: float
+) -> None:
+    counts = np.random.default_rng(0).poisson(light, shape).astype(np.float32)
+    optics = Optics(na=1.3, emission_nm=600, pixel_size_nm=65)
+    image = ImageStack(counts, "YX", pixel_size_nm=65, optics=optics)
+    result = finish(STAGE.run(image, DpsParameters(strength=1)))
+    assert np.isfinite(result.data).all()
+    assert result.data.mean() == pytest.approx(counts.mean(), rel=1e-3, abs=1e-3)

@@ -10,10 +10,20 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from napari_dps import __version__
-from napari_dps.core import HistoryEntry, ImageStack, InputError, Progress, is_raw
+from napari_dps.core import (
+    HistoryEntry,
+    ImageStack,
+    InputError,
+    NapariDpsError,
+    Progress,
+    is_raw,
+)
 from napari_dps.core.context import Context
 from napari_dps.core.errors import is_out_of_memory
 from napari_dps.core.params import StageParameters
+
+LARGEST_VALUE = 1e15
+"""Of a pixel, positive or negative."""
 
 P = TypeVar("P", bound=StageParameters)
 Run = Callable[[ImageStack, P, Context], Generator[Progress, None, ImageStack]]
@@ -122,16 +132,17 @@ class Stage(Generic[P]):
         Raises
         ------
         InputError
-            If the axes do not fit, values are not finite, or memory runs out where no
-            smaller tiles help.
+            If the axes do not fit, values are not finite or above `LARGEST_VALUE`, or
+            memory runs out where no smaller tiles help.
+        NapariDpsError
+            If the stage makes values that are not finite of finite ones.
         """
         context = Context() if context is None else context
         if image.axes != self.takes:
             raise InputError(
                 f"axes of the input of '{self.id}'", got=image.axes, allowed=self.takes
             )
-        if not np.isfinite(image.data).all():
-            raise InputError("the image holds values that are not finite (NaN or inf)")
+        _check_values(image)
         started = time.perf_counter()
         before = len(context.warnings)
         context.weights_sha256 = None
@@ -145,6 +156,12 @@ class Stage(Generic[P]):
                 f"not enough memory for '{self.id}' of a plane of {height} × {width} "
                 "px: crop the image, close other programs or choose another device"
             ) from error
+        for name, values in (("image", result.data), *result.maps.items()):
+            if not np.isfinite(values).all():
+                raise NapariDpsError(
+                    f"the {name} that '{self.id}' made holds values that are not "
+                    "finite (NaN or inf), though its input holds none"
+                )
         entry = HistoryEntry(
             stage=self.id,
             parameters=parameters.model_dump(mode="json"),
@@ -154,3 +171,16 @@ class Stage(Generic[P]):
             weights_sha256=context.weights_sha256,
         )
         return replace(result, history=(*image.history, entry))
+
+
+def _check_values(image: ImageStack) -> None:
+    """Refuse values that no stage can compute with."""
+    if not np.isfinite(image.data).all():
+        raise InputError("the image holds values that are not finite (NaN or inf)")
+    largest = max(float(image.data.max()), -float(image.data.min()))
+    if largest > LARGEST_VALUE:
+        raise InputError(
+            "largest value of the image",
+            got=f"{largest:.3g}",
+            allowed=f"up to {LARGEST_VALUE:g}: sums of squares must fit into float32",
+        )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from napari_dps.core import InputError, Optics, Progress
 from napari_dps.core.context import Context
 from napari_dps.core.tiling import require_memory
+from napari_dps.methods.dps.noise import LEAST_SIDE_PX
 from napari_dps.methods.networks import load_network
 
 if TYPE_CHECKING:
@@ -128,8 +129,11 @@ def signal_to_noise(image: NDArray[np.float32], noise: float) -> float:
     """Return the brightest structure over the noise.
 
     The 99.9th percentile over the median, of the image smoothed by a Gaussian of one
-    pixel, so that noise is not taken for structure. 1 to `BEST_SIGNAL_TO_NOISE`.
+    pixel, so that noise is not taken for structure. 1 to `BEST_SIGNAL_TO_NOISE`; 1 for
+    images too small to measure the noise in.
     """
+    if min(image.shape) < LEAST_SIDE_PX:
+        return 1.0
     if noise <= 0:
         return BEST_SIGNAL_TO_NOISE
     return min(max(_signal(image) / noise, 1.0), BEST_SIGNAL_TO_NOISE)

@@ -11,7 +11,8 @@ COLOURED_NOISE = 5.0
 """Noise of a reconstruction at low frequencies over what is measured after binning 2×2
 (2 for the binning; 2.5 on simulated reconstructions, where it was 2 to 8)."""
 
-_LEAST_SIDE_PX = 4
+LEAST_SIDE_PX = 4
+"""Images with a shorter side are too small to measure noise in."""
 _LEAST_WHITE_PX = 16
 
 
@@ -44,7 +45,7 @@ def measured_noise(
         In the unit of the image; of coloured noise that of white noise as strong at
         low frequencies. 0 for images too small to tell.
     """
-    if min(image.shape) < _LEAST_SIDE_PX:
+    if min(image.shape) < LEAST_SIDE_PX:
         return 0.0
     if white:
         return noise_std(image, cutoff_per_pixel)
