@@ -92,6 +92,20 @@ def test_frames_and_reconstruction_are_nearer_the_truth(layout):
     assert 1 - after < 0.85 * (1 - before)
 
 
+@pytest.mark.parametrize("photons", [2000, 20_000])
+def test_bright_frames_do_not_lose(photons: float) -> None:
+    simulation = simulated(photons=photons, gain_counts_per_e=0.5)
+    stack = replace(raw_of(simulation), patterns=simulation.patterns)
+    clean = stack.derive(clean_counts(simulation).astype(np.float32))
+    wanted = reconstructed(clean)
+    result, _ = run(stack)
+    without, after = (
+        float(np.sqrt(np.mean((reconstructed(s) - wanted) ** 2)))
+        for s in (stack, result)
+    )
+    assert after <= 1.005 * without
+
+
 def test_patterns_are_found_on_the_noisy_frames_and_travel_on():
     simulation = simulated(photons=300)
     stack = raw_of(simulation)

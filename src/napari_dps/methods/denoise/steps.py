@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 LARGEST_GAIN = 1.5
 """Amplitude of an order in the frames over that of the model: more is a wrong fit."""
+CLEAN_LEVEL = 0.0025
+"""Noise of order 0, full scale 1, at which half of what is taken for noise is taken away:
+with less noise what the network gets wrong counts for more than what it takes away.
+Chosen on simulated microtubules, ER and clathrin pits at 300 to 50 000 photons."""
 
 
 def denoise_steps(
@@ -40,7 +44,8 @@ def denoise_steps(
     one object that they show, and the object seen through the patterns gives the
     orders back, each with the amplitude and phase that the frames themselves show: a
     pattern that is not in them is not drawn. What the frames hold beyond this model
-    and beyond noise is added.
+    and beyond noise is added. The cleaner the frames are, the more they stay as they
+    are.
 
     Parameters
     ----------
@@ -99,7 +104,9 @@ def denoise_steps(
         yield replace(report, message="What the orders leave")
     result = yield from resampled_steps(clean, (height, width), done, total)
     result /= factors
-    return result
+    result -= frames
+    result *= level**4 / (level**4 + CLEAN_LEVEL**4)
+    return result.add_(frames)
 
 
 def noise_left(noise: float, orders: int, angles: int, phases: int) -> float:
