@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LARGEST_GAIN = 1.5
 """Amplitude of an order in the frames over that of the model: more is a wrong fit."""
 CLEAN_LEVEL = 0.0025
-"""Noise of order 0, full scale 1, at which half of what is taken for noise is taken away:
+"""Noise of order 0, full scale 1, at which half of what is taken for noise is removed:
 with less noise what the network gets wrong counts for more than what it takes away.
 Chosen on simulated microtubules, ER and clathrin pits at 300 to 50 000 photons."""
 
