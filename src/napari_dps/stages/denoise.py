@@ -69,7 +69,11 @@ def prepare(
     context: Context,
 ) -> Generator[Progress, None, ImageStack]:
     """Find the patterns and the noise that all units of a stack share."""
+    from napari_dps.methods.sim.raw import with_hot_pixels_replaced
+
     _require_patterns(average, parameters)
+    average = with_hot_pixels_replaced(average, context)
+    sample = with_hot_pixels_replaced(sample, context)
     noise = _noise(raw_frames(sample, context), sample)
     if parameters.patterns == "none" or are_fitted(average):
         return average.derive(average.data, noise=noise)
@@ -89,7 +93,8 @@ def run(
     parameters : DenoiseParameters
         Which patterns, and how much.
     context : Context
-        Receives a warning when patterns are missing, and which.
+        Receives a warning when patterns are missing, and which, when hot pixels were
+        replaced, and when motion of the sample was undone.
 
     Yields
     ------
@@ -109,9 +114,11 @@ def run(
     """
     from napari_dps.methods.denoise.steps import denoise_steps
     from napari_dps.methods.sim.network import shipped_denoiser
+    from napari_dps.methods.sim.raw import corrected_frames
 
     image.require_optics("denoise")
     _require_patterns(image, parameters)
+    image = corrected_frames(image, context)
     frames = raw_frames(image, context)
     patterns = yield from _as_part(_patterns(image, parameters, context), 0, PATTERNS)
     network = shipped_denoiser(context, frames.device)

@@ -136,8 +136,12 @@ def prepare(
     context: Context,
 ) -> Generator[Progress, None, ImageStack]:
     """Find the patterns and the noise that all units of a stack share."""
+    from napari_dps.methods.sim.raw import with_hot_pixels_replaced
+
     if are_fitted(average):
         return average
+    average = with_hot_pixels_replaced(average, context)
+    sample = with_hot_pixels_replaced(sample, context)
     frames = raw_frames(average, context)
     settings = _estimation(parameters)
     patterns = yield from find_patterns(frames, average, settings, context)
@@ -170,7 +174,10 @@ def reconstruct(
     image: ImageStack, parameters: ReconstructParameters, context: Context
 ) -> Generator[Progress, None, ImageStack]:
     """Reconstruct one raw stack on a grid of half its pixel size."""
+    from napari_dps.methods.sim.raw import corrected_frames
+
     image.require_optics("reconstruct")
+    image = corrected_frames(image, context)
     frames = raw_frames(image, context)
     angles = image.size("A")
     if parameters.method == "network":

@@ -1,0 +1,225 @@
+"""Raw frames made fit for everything else: hot pixels replaced, motion undone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.ndimage
+from numpy.typing import NDArray
+
+from napari_dps.core import OFFSET_STEP, ImageStack, InputError, Optics, Pattern
+from napari_dps.core.context import Context
+from napari_dps.metrics.registration import find_shift
+from napari_dps.metrics.snr import noise_std
+from napari_dps.physics.hot_pixels import hot_pixels, replaced
+
+LEAST_MOTION_PX = 0.25
+"""Displacement between angles that is undone: less costs a reconstruction nothing that
+can be seen."""
+MOST_MOTION_PX = 8.0
+"""More is no motion of a sample during a recording, but another mistake."""
+_SMOOTH_OF_PERIOD = 0.3
+"""Width (sigma) of the Gaussian before displacements are measured, over the finest
+period that the lens passes."""
+_LEAST_GAIN = 0.1
+"""Share of the difference between two angles that a displacement must explain."""
+_LEAST_SIDE_PX = 32
+
+
+def with_hot_pixels_replaced(image: ImageStack, context: Context) -> ImageStack:
+    """Return raw frames without the hot pixels of the camera.
+
+    Those of the sensor are the same in all frames and are sought in their mean; what is
+    hot in a single frame, in that.
+
+    Parameters
+    ----------
+    image : ImageStack
+        Axes "APYX"; counts above the camera's offset, as they were recorded.
+    context : Context
+        Told how many were replaced.
+
+    Returns
+    -------
+    ImageStack
+        The image itself where there are none, no optics are known, or the frames were
+        processed before.
+    """
+    if image.optics is None or _is_processed(image):
+        return image
+    cutoff = image.optics.cutoff_per_pixel
+    frames = np.asarray(image.data, dtype=np.float32)
+    frames = frames.reshape(-1, *frames.shape[-2:])
+    if min(frames.shape[-2:]) < _LEAST_SIDE_PX:
+        return image
+    # Less the brightest: an event in a single frame is no pixel of the sensor.
+    mean = (frames.sum(axis=0) - frames.max(axis=0)) / max(len(frames) - 1, 1)
+    noise = noise_std(mean, cutoff)
+    hot = hot_pixels(mean, cutoff, noise)
+    of_frame = noise * np.sqrt(len(frames))
+    masks = [hot | hot_pixels(frame, cutoff, of_frame) for frame in frames]
+    count = int(np.any(masks, axis=0).sum())
+    if not count:
+        return image
+    context.warn(
+        f"{count} hot pixels of the raw frames were replaced by the median of their "
+        "neighbours"
+    )
+    cleaned = [
+        replaced(frame, mask) if mask.any() else frame
+        for frame, mask in zip(frames, masks, strict=True)
+    ]
+    return image.derive(np.reshape(cleaned, image.shape))
+
+
+def corrected_frames(image: ImageStack, context: Context) -> ImageStack:
+    """Return raw frames with hot pixels replaced and the motion of the sample undone.
+
+    What every stage that takes raw frames does first; frames that another has processed
+    are left alone.
+    """
+    return with_motion_undone(with_hot_pixels_replaced(image, context), context)
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """How far the sample lies displaced at one angle from the middle one.
+
+    Attributes
+    ----------
+    angle : int
+        Index along A.
+    shift_px : (float, float)
+        Along (y, x), in pixels of the frames.
+    """
+
+    angle: int
+    shift_px: tuple[float, float]
+
+    @property
+    def length_px(self) -> float:
+        """Length of the displacement."""
+        return float(np.hypot(*self.shift_px))
+
+
+def motion_between_angles(frames: NDArray[np.float32], optics: Optics) -> list[Motion]:
+    """Measure how the sample moved from angle to angle.
+
+    The mean of the phases of an angle is its widefield image, without stripes. A
+    displacement counts if undoing it makes the two images clearly more alike.
+
+    Parameters
+    ----------
+    frames : array (A, P, Y, X), float32
+        Counts above the camera's offset.
+    optics : Optics
+        Of the frames.
+
+    Returns
+    -------
+    list of Motion
+        Of the angles that are displaced by `LEAST_MOTION_PX` or more.
+    """
+    if len(frames) == 1 or min(frames.shape[-2:]) < _LEAST_SIDE_PX:
+        return []
+    sigma = _SMOOTH_OF_PERIOD / optics.cutoff_per_pixel
+    fields = [
+        scipy.ndimage.gaussian_filter(angle.mean(axis=0), sigma) for angle in frames
+    ]
+    middle = fields[len(fields) // 2]
+    found = []
+    for number, field in enumerate(fields):
+        try:
+            shift = find_shift(field, middle)
+        except InputError:  # an even field tells nothing
+            continue
+        motion = Motion(number, shift)
+        if LEAST_MOTION_PX <= motion.length_px <= MOST_MOTION_PX:
+            before, after = (
+                _unlikeness(f, middle) for f in (field, moved(field, shift))
+            )
+            if after < (1 - _LEAST_GAIN) * before:
+                found.append(motion)
+    return found
+
+
+def with_motion_undone(image: ImageStack, context: Context) -> ImageStack:
+    """Return raw frames with the sample of all angles in one place.
+
+    Frames of a displaced angle are moved back with their stripes; patterns that are
+    known already are moved with them.
+
+    Parameters
+    ----------
+    image : ImageStack
+        Axes "APYX"; counts above the camera's offset, as they were recorded.
+    context : Context
+        Told which angles were moved, and how far.
+
+    Returns
+    -------
+    ImageStack
+        The image itself where nothing moved.
+    """
+    if image.optics is None or _is_processed(image):
+        return image
+    frames = np.array(image.data, dtype=np.float32)
+    motions = motion_between_angles(frames, image.optics)
+    if not motions:
+        return image
+    patterns = image.patterns
+    for motion in motions:
+        frames[motion.angle] = [
+            moved(frame, motion.shift_px) for frame in frames[motion.angle]
+        ]
+        patterns = tuple(
+            _pattern_moved(p, motion, image.optics)
+            if p.angle_index == motion.angle
+            else p
+            for p in patterns
+        )
+        length_nm = motion.length_px * image.optics.pixel_size_nm
+        context.warn(
+            f"the sample lies {motion.length_px:.1f} px ({length_nm:.0f} nm) displaced "
+            f"at angle {motion.angle + 1}: the frames were moved back; motion that is "
+            "not the same everywhere leaves artefacts"
+        )
+    return image.derive(frames, patterns=patterns)
+
+
+def moved(
+    image: NDArray[np.float32], shift_px: tuple[float, float]
+) -> NDArray[np.float32]:
+    """Return what lies displaced by (y, x) pixels where it would lie otherwise.
+
+    Cubic splines; the image is mirrored beyond its edge.
+    """
+    back = (-shift_px[0], -shift_px[1])
+    result: NDArray[np.float32] = scipy.ndimage.shift(
+        image, back, order=3, mode="reflect"
+    )
+    return result
+
+
+def _pattern_moved(pattern: Pattern, motion: Motion, optics: Optics) -> Pattern:
+    """Return a pattern as frames show it that were moved back."""
+    wave = pattern.orders[0].wavevector_per_nm
+    turns = sum(
+        k * optics.pixel_size_nm * s for k, s in zip(wave, motion.shift_px, strict=True)
+    )
+    phases = tuple(phase + 360 * turns for phase in pattern.phases_deg)
+    return pattern.model_copy(update={"phases_deg": phases})
+
+
+def _unlikeness(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """Return the squared difference of two images of one brightness, rim left out."""
+    rim = int(MOST_MOTION_PX)
+    inner = (slice(rim, -rim), slice(rim, -rim))
+    x, y = (image[inner] - image[inner].mean() for image in (a, b))
+    scale = float((x * y).sum()) / max(float((x * x).sum()), np.finfo(np.float32).tiny)
+    return float(((scale * x - y) ** 2).sum())
+
+
+def _is_processed(image: ImageStack) -> bool:
+    return any(entry.stage != OFFSET_STEP for entry in image.history)

@@ -1,0 +1,128 @@
+"""Raw frames before anything else: hot pixels of the camera, motion of the sample."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_dps.core import ImageStack, finish
+from napari_dps.core.context import Context
+from napari_dps.methods.sim.raw import (
+    motion_between_angles,
+    with_hot_pixels_replaced,
+    with_motion_undone,
+)
+from napari_dps.physics.simulate import blur_truth, simulate
+from napari_dps.physics.simulate_settings import SimulationSettings
+from napari_dps.pipeline import choose_steps, run
+from napari_dps.stages.reconstruct import STAGE
+
+
+def raw(**changes) -> ImageStack:
+    values = {"height_px": 128, "width_px": 128, "seed": 5, "photons": 200, **changes}
+    settings = SimulationSettings(**values)
+    stack = simulate(settings).raw
+    return stack.derive(stack.data.astype(np.float32) - settings.offset_counts)
+
+
+def with_hot(stack: ImageStack, count: int, seed: int = 0) -> ImageStack:
+    """Raise pixels of all frames by 4 times the brightest."""
+    places = np.random.default_rng(seed).integers(3, 125, (2, count))
+    data = stack.data.copy()
+    data[..., places[0], places[1]] += 4 * stack.data.max()
+    return stack.derive(data)
+
+
+def reconstructed(stack: ImageStack, context: Context | None = None) -> ImageStack:
+    return finish(STAGE.run(stack, STAGE.parameters(), context or Context("cpu")))
+
+
+def likeness(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+
+
+def test_hot_pixels_of_the_sensor_are_replaced_and_told() -> None:
+    clean = raw()
+    context = Context("cpu")
+    result = with_hot_pixels_replaced(with_hot(clean, 12), context)
+    assert "12 hot pixels" in context.warnings[0]
+    assert np.abs(result.data - clean.data).max() < 0.5 * clean.data.max()
+
+
+def test_event_in_a_single_frame_is_replaced() -> None:
+    stack = raw()
+    data = stack.data.copy()
+    data[1, 2, 60, 70] += 5 * data.max()
+    context = Context("cpu")
+    result = with_hot_pixels_replaced(stack.derive(data), context)
+    assert "1 hot pixels" in context.warnings[0]
+    others = np.ones(data.shape, bool)
+    others[1, 2, 60, 70] = False
+    np.testing.assert_array_equal(result.data[others], stack.data[others])
+
+
+@pytest.mark.parametrize("photons", [5, 50, 500])
+def test_frames_without_hot_pixels_are_the_same_object(photons: float) -> None:
+    stack = raw(photons=photons, structure="beads")
+    context = Context("cpu")
+    assert with_hot_pixels_replaced(stack, context) is stack
+    assert context.warnings == []
+
+
+def test_hot_pixels_leave_the_chain_of_stages_as_it_is() -> None:
+    clean = raw()
+    wanted, found = (
+        finish(run(s, choose_steps(s))).images[-1].data
+        for s in (clean, with_hot(clean, 6))
+    )
+    assert likeness(found, wanted) > 0.97
+
+
+@pytest.mark.parametrize("photons", [5, 50])
+@pytest.mark.parametrize("structure", ["microtubules", "clathrin"])
+def test_sample_at_rest_is_left_alone(structure: str, photons: float) -> None:
+    stack = raw(structure=structure, photons=photons, haze_fraction=0.3)
+    context = Context("cpu")
+    assert with_motion_undone(stack, context) is stack
+    assert context.warnings == []
+
+
+def test_motion_between_angles_is_measured() -> None:
+    # 20 nm a frame: 0.92 px from angle to angle.
+    stack = raw(motion_nm=20)
+    assert stack.optics is not None
+    found = motion_between_angles(np.asarray(stack.data), stack.optics)
+    assert [motion.angle for motion in found] == [0, 2]
+    for motion in found:
+        assert motion.length_px == pytest.approx(3 * 20 / 65, abs=0.07)
+
+
+def test_motion_between_angles_is_undone_and_told() -> None:
+    simulation = simulate(
+        SimulationSettings(height_px=128, width_px=128, seed=5, motion_nm=15)
+    )
+    stack = simulation.raw.derive(simulation.raw.data.astype(np.float32) - 100)
+    context = Context("cpu")
+    result = reconstructed(stack, context).data
+    assert any("displaced" in text for text in context.warnings)
+    truth = blur_truth(simulation.truth, modulation_factor=1.9).data
+    # Frames that no longer look recorded are not corrected: that is the comparison.
+    left = stack.derive(stack.data, history=reconstructed(stack).history[-1:])
+    assert 1 - likeness(result, truth) < 0.7 * (
+        1 - likeness(reconstructed(left).data, truth)
+    )
+
+
+def test_patterns_that_are_known_move_with_their_frames() -> None:
+    """Phases of the lamp are those of all sets of frames, wherever the sample is."""
+    still, moving = raw(photons=500), raw(photons=500, motion_nm=20)
+    patterns = reconstructed(still).patterns
+    context = Context("cpu")
+    moved = with_motion_undone(
+        moving.derive(moving.data, patterns=patterns), context
+    ).patterns
+    own = reconstructed(moving).patterns
+    assert moved[1].phases_deg == patterns[1].phases_deg
+    for known, found in zip(moved, own, strict=True):
+        error = np.subtract(known.phases_deg, found.phases_deg)
+        assert np.abs((error + 180) % 360 - 180).max() < 30
