@@ -217,7 +217,8 @@ def _unlikeness(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     rim = int(MOST_MOTION_PX)
     inner = (slice(rim, -rim), slice(rim, -rim))
     x, y = (image[inner] - image[inner].mean() for image in (a, b))
-    scale = float((x * y).sum()) / max(float((x * x).sum()), np.finfo(np.float32).tiny)
+    power = float((x * x).sum())
+    scale = float((x * y).sum()) / power if power else 0.0
     return float(((scale * x - y) ** 2).sum())
 
 
