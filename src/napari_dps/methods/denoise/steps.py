@@ -103,10 +103,20 @@ def denoise_steps(
         angle += rest_of_angle(rest, noise, left if has_stripes else None)
         yield replace(report, message="What the orders leave")
     result = yield from resampled_steps(clean, (height, width), done, total)
-    result /= factors
-    result -= frames
-    result *= level**4 / (level**4 + CLEAN_LEVEL**4)
-    return result.add_(frames)
+    return faded(result / factors, frames, level)
+
+
+def faded(clean: torch.Tensor, frames: torch.Tensor, level: float) -> torch.Tensor:
+    """Return denoised frames that stay the closer to the frames the cleaner these are.
+
+    Parameters
+    ----------
+    clean, frames : tensor (A, P, Y, X)
+        Counts.
+    level : float
+        Standard deviation of the noise of order 0, full scale 1; see `CLEAN_LEVEL`.
+    """
+    return frames + (clean - frames) * (level**4 / (level**4 + CLEAN_LEVEL**4))
 
 
 def noise_left(noise: float, orders: int, angles: int, phases: int) -> float:
