@@ -139,7 +139,7 @@ def test_a_plain_image_starts_at_the_image_stages(napari_dps, files, tmp_path):
     assert len(report["warnings"]) == len(left_out)
     for stage_id, warning in zip(left_out, report["warnings"], strict=True):
         assert f"'{stage_id}' is left out" in warning
-        assert "--na" in warning
+        assert "NA" in warning
     assert report["optics"] is None
     assert report["patterns"] == []
 
