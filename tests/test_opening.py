@@ -198,3 +198,82 @@ def raw_frames_by_phase() -> np.ndarray:
 
     settings = SimulationSettings(height_px=128, width_px=115, photons=2000, seed=3)
     return simulate(settings).raw.data.swapaxes(0, 1).reshape(9, 128, 115)
+
+
+def _ome(path: Path, waves: list[float], **metadata) -> Path:
+    """Write raw frames of some channels that tell wavelengths and no NA."""
+    frames = np.random.default_rng(0).poisson(100, (len(waves), 9, 64, 64))
+    channel = {
+        "Name": [f"dye {wave:g}" for wave in waves],
+        "EmissionWavelength": waves,
+        "EmissionWavelengthUnit": ["nm"] * len(waves),
+    }
+    sizes = {"PhysicalSizeX": 0.065, "PhysicalSizeY": 0.065} | metadata
+    tifffile.imwrite(
+        path,
+        frames.astype("u2"),
+        metadata={"axes": "CZYX", "Channel": channel, **sizes},
+    )
+    return path
+
+
+def _asked(optics: dict[str, float], **tables) -> Settings:
+    frames = {"angles": 3, "phases": 3}
+    chosen = {"pipeline": {"stages": ["reconstruct"]}, "input": frames}
+    return Settings.from_tables({**chosen, "optics": optics, **tables})
+
+
+def test_optics_that_a_file_tells_in_part_are_completed(tmp_path):
+    path = _ome(tmp_path / "one.ome.tif", [525])
+    plan = open_input(path, _asked({"na": 1.4}), check_order=False)
+    optics = plan.stack.optics
+    assert (optics.na, optics.emission_nm, optics.pixel_size_nm) == (1.4, 525, 65)
+    assert plan.warnings == ()
+
+
+def test_wavelengths_of_channels_stay_with_one_na(tmp_path):
+    path = _ome(tmp_path / "two.ome.tif", [525, 610])
+    for source in (path, io.read(path)):
+        plan = open_input(source, _asked({"na": 1.4}), check_order=False)
+        each = [channel.stack.optics for channel in plan.channels]
+        assert [(o.na, o.emission_nm) for o in each] == [(1.4, 525), (1.4, 610)]
+
+
+def test_value_that_contradicts_the_file_is_used_and_told(tmp_path):
+    path = _ome(tmp_path / "two.ome.tif", [525, 610])
+    near = {"na": 1.4, "emission_nm": 612}
+    plan = open_input(path, _asked(near), check_order=False)
+    assert plan.stack.channel_optics == ()
+    assert plan.stack.optics.emission_nm == 612
+    assert plan.warnings == (
+        "channel 0: Emission wavelength 612 nm is used; the file says 525 nm",
+    )
+
+
+def test_only_what_the_file_does_not_tell_is_called_missing(tmp_path):
+    path = _ome(tmp_path / "one.ome.tif", [525])
+    with pytest.raises(InputError, match="na is missing, and the file does not"):
+        open_input(path, _asked({"emission_nm": 525}))
+    image = io.read(path)
+    plane = io.RawImage(image.data[0], "YX", image.metadata)
+    plan = open_input(plane, Settings())
+    assert [w.split(";")[-1] for w in plan.warnings] == [" missing: NA"]
+
+
+def test_pixel_size_with_an_odd_unit_is_understood_or_said(tmp_path):
+    for unit in ("MICRONS", "Micron", "\\u00B5m", "um"):
+        frame = np.ones((9, 16, 16), np.uint16)
+        tifffile.imwrite(
+            tmp_path / "unit.tif", frame, imagej=True,
+            resolution=(1 / 0.065, 1 / 0.065), metadata={"unit": unit},
+        )  # fmt: skip
+        assert io.load(tmp_path / "unit.tif").pixel_size_nm == pytest.approx(65)
+    for unit, words in ((" ", "without a unit"), ("furlong", "furlong")):
+        tifffile.imwrite(
+            tmp_path / "unit.tif", frame, imagej=True,
+            resolution=(1 / 0.065, 1 / 0.065), metadata={"unit": unit},
+        )  # fmt: skip
+        warnings: list[str] = []
+        stack = io.load(tmp_path / "unit.tif", warn=warnings.append)
+        assert stack.pixel_size_nm is None
+        assert [words in warning for warning in warnings] == [True]

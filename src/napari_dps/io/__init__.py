@@ -1,6 +1,7 @@
 """Files in and out: TIFF of every kind, DeltaVision, OME-Zarr, patterns, JSON, CSV."""
 
 from napari_dps.io.content import content_hash
+from napari_dps.io.file_optics import optics_told
 from napari_dps.io.inputs import find_inputs
 from napari_dps.io.json_csv import strict_json, write_csv, write_json
 from napari_dps.io.lazy import Planes, fetch, mapped
@@ -31,6 +32,7 @@ __all__ = [
     "load",
     "load_patterns",
     "mapped",
+    "optics_told",
     "parse_patterns",
     "patterns_json",
     "read",

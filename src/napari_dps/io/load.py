@@ -12,12 +12,13 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_dps.core import ImageStack, InputError, Optics
+from napari_dps.core import ImageStack, InputError
+from napari_dps.io.file_optics import with_stored_optics
 from napari_dps.io.lazy import Planes, mapped
 from napari_dps.io.montage import MONTAGES, untile
 from napari_dps.io.order import FrameOrder, plain_order, sim_order
 from napari_dps.io.order_check import check_frame_order
-from napari_dps.io.raw import Metadata, RawImage
+from napari_dps.io.raw import RawImage
 from napari_dps.io.read import read
 
 Warn = Callable[[str], None]
@@ -129,7 +130,7 @@ def arrange(
         frame_order.axes,
         **info.to_dict(),
     )
-    return _with_optics(stack, metadata, warn)
+    return with_stored_optics(stack, metadata, warn)
 
 
 def _wrong(
@@ -231,43 +232,3 @@ def _pixel_size(stored: float | None, wanted: float | None, warn: Warn) -> float
             f"pixel size {wanted:g} nm is used; the file's metadata says {stored:g} nm"
         )
     return wanted
-
-
-def _with_optics(stack: ImageStack, metadata: Metadata, warn: Warn) -> ImageStack:
-    """Attach the stored optics, else those that the metadata are enough for."""
-    if stack.pixel_size_nm is None:
-        return stack
-    count = stack.size("C")
-    try:
-        if metadata.optics is not None:
-            optics, each = metadata.optics, metadata.channel_optics
-        else:
-            emissions = metadata.channel_emission_nm
-            if len(emissions) != count:
-                emissions = (metadata.emission_nm,) * count
-            every = (_optics(metadata, e, stack.pixel_size_nm) for e in emissions)
-            found = tuple(optics for optics in every if optics is not None)
-            if len(found) < count:
-                return stack
-            optics, each = found[0], found if len(set(emissions)) > 1 else ()
-        return stack.derive(
-            stack.data, optics=optics, channel_optics=each if len(each) == count else ()
-        )
-    except ValueError:
-        warn("the optics in the file's metadata are impossible: ignored")
-        return stack
-
-
-def _optics(
-    metadata: Metadata, emission_nm: float | None, pixel_size_nm: float
-) -> Optics | None:
-    if metadata.na is None or emission_nm is None:
-        return None
-    values = {
-        "na": metadata.na,
-        "emission_nm": emission_nm,
-        "pixel_size_nm": pixel_size_nm,
-    }
-    if metadata.refractive_index is not None:
-        values["refractive_index"] = metadata.refractive_index
-    return Optics(**values)

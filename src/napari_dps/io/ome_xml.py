@@ -11,7 +11,14 @@ import numpy as np
 
 from napari_dps.core import ImageStack, InputError
 from napari_dps.io import stored
-from napari_dps.io.raw import Metadata, length_nm, positive, seconds, square_pixel
+from napari_dps.io.raw import (
+    Metadata,
+    doubted_length,
+    length_nm,
+    positive,
+    seconds,
+    square_pixel,
+)
 
 SCHEMA = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 MODULO = "openmicroscopy.org/omero/dimension/modulo"
@@ -200,6 +207,9 @@ def parse(xml: str) -> Metadata:
         return Metadata()
     pixel_size_nm, doubt = square_pixel(
         _length(pixels, "PhysicalSizeX"), _length(pixels, "PhysicalSizeY")
+    )
+    doubt = doubt or doubted_length(
+        pixels.get("PhysicalSizeX"), pixels.get("PhysicalSizeXUnit", "µm"), "pixel size"
     )
     channels = pixels.findall("{*}Channel")
     names = tuple(channel.get("Name", "") for channel in channels)

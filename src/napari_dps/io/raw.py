@@ -23,7 +23,6 @@ NM_PER_UNIT = {
     "µm": 1e3,
     "um": 1e3,
     "micron": 1e3,
-    "microns": 1e3,
     "micrometer": 1e3,
     "micrometre": 1e3,
     "mm": 1e6,
@@ -37,7 +36,8 @@ NM_PER_UNIT = {
     "meter": 1e9,
     "metre": 1e9,
 }
-"""Lengths as OME, ImageJ and NGFF spell them; a name that is absent is no length."""
+"""Lengths as OME, ImageJ and NGFF spell them; a name that is absent is no length. Case
+and a plural s make no difference."""
 
 SECONDS_PER_UNIT = {
     "ns": 1e-9,
@@ -50,12 +50,14 @@ SECONDS_PER_UNIT = {
     "s": 1.0,
     "sec": 1.0,
     "second": 1.0,
-    "seconds": 1.0,
     "min": 60.0,
     "minute": 60.0,
     "h": 3600.0,
     "hour": 3600.0,
 }
+
+_PIXELS = ("pixel", "pixels", "px", "reference frame")
+"""Names in place of a unit where no length is known; the last one is OME's."""
 
 PIXEL_RANGE_NM = (1.0, 10000.0)
 """Pixel sizes that a microscope can have; a printer's 72 to 2400 dpi are coarser."""
@@ -143,9 +145,17 @@ class Format:
 
 
 def positive(value: object) -> float | None:
-    """Return a number above 0, or None for anything else."""
+    """Return a number above 0, or None for anything else.
+
+    Examples
+    --------
+    >>> positive("0,065"), positive(0), positive("1,000,000")
+    (0.065, None, None)
+    """
     if not isinstance(value, (int, float, str)):
         return None
+    if isinstance(value, str) and "." not in value:
+        value = value.replace(",", ".", 1)  # as some languages write decimals
     try:
         number = float(value)
     except ValueError:
@@ -158,24 +168,56 @@ def length_nm(value: object, unit: str) -> float | None:
 
     Examples
     --------
-    >>> length_nm("0.065", "µm")
-    65.0
+    >>> length_nm("0.065", "µm"), length_nm("0,065", "MICRONS")
+    (65.0, 65.0)
     >>> length_nm(1, "pixel") is None
     True
     """
-    number, factor = positive(value), NM_PER_UNIT.get(_plain(unit))
-    return None if number is None or factor is None else number * factor
+    return _in_units(value, unit, NM_PER_UNIT)
+
+
+def doubted_length(value: object, unit: str, what: str) -> str:
+    """Say that a length is left out whose unit is missing or not understood.
+
+    Empty for what is understood, for pixels and where there is no number but 1, which
+    programs write that know no length.
+
+    Examples
+    --------
+    >>> doubted_length(0.065, " ", "pixel size")
+    'the metadata give a pixel size of 0.065 without a unit: ignored'
+    >>> doubted_length(0.065, "furlong", "pixel size")
+    'the metadata give a pixel size of 0.065 furlong, which is no unit: ignored'
+    >>> doubted_length(1, "", "pixel size"), doubted_length(2, "pixels", "pixel size")
+    ('', '')
+    """
+    number, name = positive(value), _plain(unit)
+    if number is None or number == 1 or name.casefold() in _PIXELS:
+        return ""
+    if length_nm(value, unit) is not None:
+        return ""
+    unit_in_words = f" {name}, which is no unit" if name else " without a unit"
+    return f"the metadata give a {what} of {number:g}{unit_in_words}: ignored"
 
 
 def seconds(value: object, unit: str) -> float | None:
     """Convert a time to seconds; None when it is no positive time."""
-    number, factor = positive(value), SECONDS_PER_UNIT.get(_plain(unit))
+    return _in_units(value, unit, SECONDS_PER_UNIT)
+
+
+def _in_units(value: object, unit: str, factors: dict[str, float]) -> float | None:
+    """Convert a positive number by the name of its unit, in any case and plural."""
+    number, name = positive(value), _plain(unit)
+    small = _plain(name.casefold())
+    names = (name, small, small.removesuffix("s"))
+    factor = next((factors[n] for n in names if n in factors), None)
     return None if number is None or factor is None else number * factor
 
 
 def _plain(unit: str) -> str:
     """One spelling for the two Unicode micro signs and ImageJ's escape of one."""
-    return unit.strip().strip('"').replace("\\u00B5", "µ").replace("\u03bc", "µ")
+    name = unit.strip().strip('"').strip()
+    return name.replace("\\u00B5", "µ").replace("\u03bc", "µ")
 
 
 def square_pixel(x_nm: float | None, y_nm: float | None) -> tuple[float | None, str]:

@@ -23,6 +23,7 @@ from napari_dps.io.raw import (
     Format,
     Metadata,
     RawImage,
+    doubted_length,
     length_nm,
     positive,
     seconds,
@@ -321,11 +322,10 @@ def _plain_metadata(tif: tifffile.TiffFile) -> Metadata:
     unit = str(imagej.get("unit", ""))
     if not imagej:
         unit = _RESOLUTION_UNITS.get(int(tags.valueof(296, 0)), "")
-    x_nm, y_nm = (_pixel_nm(tags.valueof(code), unit) for code in (282, 283))
-    y_unit = str(imagej.get("yunit", unit))
-    if y_unit != unit:
-        y_nm = _pixel_nm(tags.valueof(283), y_unit)
-    pixel_size_nm, doubt = square_pixel(x_nm, y_nm)
+    x, y = (_edge(tags.valueof(code)) for code in (282, 283))
+    y_nm = length_nm(y, str(imagej.get("yunit", unit)))
+    pixel_size_nm, doubt = square_pixel(length_nm(x, unit), y_nm)
+    doubt = doubt or doubted_length(x, unit, "pixel size")
     # A printer's resolution (72 to 2400 dpi) is everywhere and deserves no warning.
     warnings = (doubt,) if doubt and imagej else ()
     return Metadata(
@@ -338,12 +338,11 @@ def _plain_metadata(tif: tifffile.TiffFile) -> Metadata:
     )
 
 
-def _pixel_nm(resolution: object, unit: str) -> float | None:
-    """Pixel size from a resolution tag: a fraction of pixels a unit."""
+def _edge(resolution: object) -> float | None:
+    """Edge of a pixel from a resolution tag: a fraction of pixels a unit."""
     if not isinstance(resolution, tuple) or len(resolution) != 2 or not resolution[0]:
         return None
-    size = positive(resolution[1] / resolution[0])
-    return length_nm(size, unit)
+    return positive(resolution[1] / resolution[0])
 
 
 def _is_tiff(path: Path, head: bytes) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from napari_dps.core.context import Context
 from napari_dps.io.raw import RawImage
 from napari_dps.pipeline.plan import Plan
 from napari_dps.pipeline.settings import Settings
+from napari_dps.pipeline.stack_optics import missing
 from napari_dps.pipeline.steps import Step, choose_steps, left_out
 from napari_dps.pipeline.wave_vectors import read_patterns, with_wave_vectors
 from napari_dps.stages import STAGES
@@ -76,6 +77,7 @@ def open_input(
     "'dps' is left out"
     """
     settings, notes = read_patterns(settings), Context()
+    told = None
     if isinstance(source, ImageStack):
         stack = _with_pixel_size(source, settings.pixel_size_nm)
     else:
@@ -90,13 +92,14 @@ def open_input(
             check=check_order,
             warn=notes.warn,
         )
-    stack = settings.with_optics(stack)
+        told = io.optics_told(raw.metadata, stack.size("C"))
+    stack = settings.with_optics(stack, told, notes.warn)
     if isinstance(settings.input.patterns, tuple):
         stack = with_wave_vectors(stack, settings.input.patterns)
     steps = choose_steps(stack, settings.stages, settings.parameters, stages=stages)
     _refuse_idle(steps, must_run)
     if settings.stages is None:
-        _tell_left_out(stack, stages, notes)
+        _tell_left_out(stack, stages, told, notes)
     offset = settings.input.camera_offset
     return Plan.of(stack, steps, camera_offset=offset, warnings=notes.warnings)
 
@@ -128,10 +131,15 @@ def _refuse_idle(steps: Sequence[Step], must_run: Collection[str]) -> None:
 
 
 def _tell_left_out(
-    stack: ImageStack, stages: Sequence[Stage[Any]], notes: Context
+    stack: ImageStack,
+    stages: Sequence[Stage[Any]],
+    told: Sequence[Mapping[str, float]] | None,
+    notes: Context,
 ) -> None:
     """Warn of stages that would run by default if the optics were known."""
+    lacking = ", ".join(missing(told or [{}], stack.pixel_size_nm))
     for stage in left_out(stack, stages):
         notes.warn(
-            f"'{stage.id}' is left out: it needs NA, emission wavelength and pixel size"
+            f"'{stage.id}' is left out: it needs NA, emission wavelength and pixel "
+            f"size; missing: {lacking}"
         )

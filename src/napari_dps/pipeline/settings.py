@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from napari_dps.core import ImageStack, InputError, Optics, Pattern, StageParameters
 from napari_dps.core.params import parse
 from napari_dps.io import parse_patterns, replacing
+from napari_dps.pipeline.stack_optics import with_optics
 from napari_dps.pipeline.steps import find_stage
 from napari_dps.stages import STAGES
 from napari_dps.stages.base import Stage
@@ -204,64 +205,18 @@ class Settings:
             tables[name] = parameters.model_dump(mode="json", exclude_none=True)
         return tables
 
-    def with_optics(self, stack: ImageStack) -> ImageStack:
+    def with_optics(
+        self,
+        stack: ImageStack,
+        told: Sequence[Mapping[str, float]] | None = None,
+        warn: Callable[[str], None] = lambda _: None,
+    ) -> ImageStack:
         """Return the stack with its optics, values of these settings going first.
 
-        Parameters
-        ----------
-        stack : ImageStack
-            Its own optics and pixel size, from the file, fill what is not set here.
-
-        Returns
-        -------
-        ImageStack
-            Without optics if neither knows NA or wavelength.
-
-        Raises
-        ------
-        InputError
-            If a value is missing or impossible, or there is not one a channel.
+        Parameters, result and errors are those of
+        `napari_dps.pipeline.stack_optics.with_optics`.
         """
-        channels = stack.size("C")
-        for name, value in self.optics.items():
-            if isinstance(value, tuple) and len(value) != channels:
-                raise InputError(
-                    f"values of optics.{name}, one a channel",
-                    got=len(value),
-                    allowed=f"{channels}, or one for all",
-                    field=f"optics.{name}",
-                )
-        found = [self._optics_of(stack, channel) for channel in range(channels)]
-        first = found[0]
-        if first is None:
-            return stack
-        same = all(optics == first for optics in found)
-        return stack.derive(
-            stack.data,
-            optics=first,
-            channel_optics=() if same else tuple(o for o in found if o is not None),
-            pixel_size_nm=first.pixel_size_nm,
-        )
-
-    def _optics_of(self, stack: ImageStack, channel: int) -> Optics | None:
-        """Return the optics of a channel; None if nothing is known of them."""
-        stored = stack.optics_of(channel)
-        values = {"pixel_size_nm": stack.pixel_size_nm}
-        values |= {} if stored is None else stored.model_dump()
-        values |= {
-            name: value[channel] if isinstance(value, tuple) else value
-            for name, value in self.optics.items()
-        }
-        if not values.keys() - {"pixel_size_nm"}:
-            return None
-        for name in ("na", "emission_nm", "pixel_size_nm"):
-            if values.get(name) is None:
-                raise InputError(
-                    f"the optics are incomplete: {name} is missing, and the file does "
-                    "not tell it",
-                    field=f"optics.{name}",
-                )
-        return parse(Optics, values, "optics")
+        return with_optics(stack, self.optics, told, warn)
 
 
 def _checked_optics(table: Mapping[str, Any]) -> dict[str, float | tuple[float, ...]]:
