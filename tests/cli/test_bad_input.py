@@ -178,11 +178,12 @@ def test_a_folder_that_nobody_may_write_to_is_found_before_any_work(
 
 
 def _break(monkeypatch, problem):
-    def begin(job, source):
+    def work(*arguments):
         raise problem
         yield
 
-    monkeypatch.setattr(engine, "begin", begin)
+    for name in ("begin", "whole"):
+        monkeypatch.setattr(engine, name, work)
 
 
 def test_an_unexpected_error_is_one_line_and_code_1(
