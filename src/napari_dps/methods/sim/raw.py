@@ -19,6 +19,8 @@ LEAST_MOTION_PX = 0.25
 can be seen."""
 MOST_MOTION_PX = 8.0
 """More is no motion of a sample during a recording, but another mistake."""
+_TOLD_MOTION_PX = (LEAST_MOTION_PX, 0.5, 1.0, 2.0, 4.0)
+"""Steps in which it is told, so that a time-lapse is not warned of at every point."""
 _SMOOTH_OF_PERIOD = 0.3
 """Width (sigma) of the Gaussian before displacements are measured, over the finest
 period that the lens passes."""
@@ -38,7 +40,7 @@ def with_hot_pixels_replaced(image: ImageStack, context: Context) -> ImageStack:
     image : ImageStack
         Axes "APYX"; counts above the camera's offset, as they were recorded.
     context : Context
-        Told how many were replaced.
+        Told that some were replaced.
 
     Returns
     -------
@@ -59,12 +61,11 @@ def with_hot_pixels_replaced(image: ImageStack, context: Context) -> ImageStack:
     hot = hot_pixels(mean, cutoff, noise)
     of_frame = noise * np.sqrt(len(frames))
     masks = [hot | hot_pixels(frame, cutoff, of_frame) for frame in frames]
-    count = int(np.any(masks, axis=0).sum())
-    if not count:
+    if not np.any(masks):
         return image
+    # Without their number: it would differ from one time point to the next.
     context.warn(
-        f"{count} hot pixels of the raw frames were replaced by the median of their "
-        "neighbours"
+        "hot pixels of the raw frames were replaced by the median of their neighbours"
     )
     cleaned = [
         replaced(frame, mask) if mask.any() else frame
@@ -179,11 +180,12 @@ def with_motion_undone(image: ImageStack, context: Context) -> ImageStack:
             else p
             for p in patterns
         )
-        length_nm = motion.length_px * image.optics.pixel_size_nm
+        least_px = max(px for px in _TOLD_MOTION_PX if px <= motion.length_px)
         context.warn(
-            f"the sample lies {motion.length_px:.1f} px ({length_nm:.0f} nm) displaced "
-            f"at angle {motion.angle + 1}: the frames were moved back; motion that is "
-            "not the same everywhere leaves artefacts"
+            f"the sample lies displaced by more than {least_px:g} px "
+            f"({least_px * image.optics.pixel_size_nm:.0f} nm) at angle "
+            f"{motion.angle + 1}: its frames were moved back; motion that is not the "
+            "same everywhere leaves artefacts"
         )
     return image.derive(frames, patterns=patterns)
 
