@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from napari_dps import __version__
-from napari_dps.cli import console
+from napari_dps.cli import console, stopping
 
 COMMANDS = {
     "run": "run the stages on raw SIM stacks or plain images",
@@ -47,12 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0: all is well; 1: an error of napari-dps itself; 2: a mistake of the user;
-        130: interrupted.
+        0: all is well; 1: some of several inputs failed; 2: a mistake of the user;
+        3: a fault of napari-dps itself; 130, 143: stopped by Ctrl-C, by SIGTERM.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _run_command(words)
+        with stopping.stoppable():
+            return _run_command(words)
     except SystemExit as stop:
         return int(stop.code or 0)
     except BrokenPipeError:
@@ -60,8 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the rest of the process
         return 0
     except KeyboardInterrupt as stop:
-        console.error(str(stop) or "interrupted; no half-written file is left")
-        return console.INTERRUPTED
+        is_terminated = isinstance(stop, stopping.Terminated)
+        word = "terminated" if is_terminated else "interrupted"
+        console.error(str(stop) or f"{word}; no half-written file is left")
+        return console.TERMINATED if is_terminated else console.INTERRUPTED
     except Exception as problem:  # noqa: BLE001 - the last resort: told to the user
         return console.tell(problem, debug="--debug" in words)
 

@@ -64,10 +64,10 @@ def execute(options: argparse.Namespace) -> int:
         console.warning(warning)
     if options.json:
         values = resolved_json(answers)
-        console.say(json.dumps(strict_json(values), indent=2, allow_nan=False))
+        console.show(json.dumps(strict_json(values), indent=2, allow_nan=False))
         return 0
     rows = [["pairs", "input", "result"], *map(_row, answers)]
-    console.say(console.table(rows))
+    console.show(console.table(rows))
     console.say(
         f"Least separation with a dip of {DIP:.0%}, of pairs planted into the image "
         "through the PSF that is assumed."

@@ -5,20 +5,29 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
 if TYPE_CHECKING:
     from napari_dps.core import Progress
+    from napari_dps.core.errors import Failure
 
 T = TypeVar("T")
 
-OWN_ERROR = 1
+SOME_FAILED = 1
+"""Of several inputs some have no results; or the machine could not: too little memory,
+no cluster."""
 USER_MISTAKE = 2
+OUR_FAULT = 3
 INTERRUPTED = 130
+TERMINATED = 143
+"""Exit codes; docs/cli.md lists them."""
 
 _BAR_FORMAT = "{desc:<56.56} {percentage:3.0f}% |{bar}| {elapsed}<{remaining}"
+
+
+_LONGEST = 1500
 
 
 def one_line(text: str) -> str:
@@ -30,10 +39,11 @@ def one_line(text: str) -> str:
     Examples
     --------
     >>> one_line("two\nlines \x1b[2J")
-    'two lines [2J'
+    'two lines \\x1b[2J'
     """
-    words = " ".join(text.split())
-    return "".join(letter for letter in words if letter.isprintable())
+    from napari_dps.core.text import shortened, shown
+
+    return shown(shortened(" ".join(text.split()), _LONGEST))
 
 
 def error(message: str) -> None:
@@ -47,13 +57,21 @@ def warning(message: str) -> None:
 
 
 def say(text: str) -> None:
-    """Print a line of results, as well as the terminal's character set can."""
-    encoding = sys.stdout.encoding or "utf-8"
-    _write(sys.stdout, f"{text}\n".encode(encoding, "replace").decode(encoding))
+    """Print a line of results, control characters of names in it as escapes."""
+    from napari_dps.core.text import shown
+
+    show(shown(text))
+
+
+def show(text: str) -> None:
+    """Print text of several lines as it is: tables, JSON."""
+    _write(sys.stdout, f"{text}\n")
 
 
 def _write(stream: TextIO, text: str) -> None:
-    """Write beside a progress bar, if there is one."""
+    """Write beside a progress bar, if there is one; as the character set can."""
+    encoding = stream.encoding or "utf-8"
+    text = text.encode(encoding, "backslashreplace").decode(encoding)
     bars = sys.modules.get("tqdm")
     if bars is None:
         stream.write(text)
@@ -77,8 +95,7 @@ def tell(problem: Exception, *, debug: bool, about: str = "") -> int:
     Returns
     -------
     int
-        2 for what the user can mend (wrong input, files that cannot be read or
-        written), else 1.
+        As `exit_code`.
     """
     from napari_dps.cli.arguments import in_options
     from napari_dps.core.errors import explain
@@ -88,7 +105,34 @@ def tell(problem: Exception, *, debug: bool, about: str = "") -> int:
     failure = explain(problem)
     text = in_options(failure)
     error(f"{about}: {text}" if about else text)
-    return USER_MISTAKE if failure.kind == "input" else OWN_ERROR
+    return exit_code([failure])
+
+
+def exit_code(failures: Sequence[Failure], inputs: int = 1) -> int:
+    """Return the exit code: the same for a fault wherever it occurs.
+
+    Parameters
+    ----------
+    failures : sequence of Failure
+        All that failed.
+    inputs : int
+        Of how many.
+
+    Examples
+    --------
+    >>> from napari_dps.core.errors import Failure
+    >>> mistake, fault = Failure("too dark"), Failure("oh", kind="fault")
+    >>> exit_code([]), exit_code([mistake]), exit_code([mistake], 2)
+    (0, 2, 1)
+    >>> exit_code([fault]), exit_code([mistake, fault], 9)
+    (3, 3)
+    """
+    kinds = {failure.kind for failure in failures}
+    if not kinds:
+        return 0
+    if "fault" in kinds:
+        return OUR_FAULT
+    return USER_MISTAKE if inputs == 1 and kinds == {"input"} else SOME_FAILED
 
 
 @contextmanager

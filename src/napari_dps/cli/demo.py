@@ -71,7 +71,7 @@ def execute(options: argparse.Namespace) -> int:
         )
     for warning in result.warnings:
         console.warning(warning)
-    console.say(console.table(_rows(report)))
+    console.show(console.table(_rows(report)))
     maps = {step.stage.id: step.stage.maps for step in steps}
     for file in (raw_file, truth_file, *files.all(maps)):
         if file.exists():

@@ -38,11 +38,11 @@ def execute(options: argparse.Namespace) -> int:
         reference = _plane(options.reference, None)
     values = measure(image, reference)
     if options.json:
-        console.say(json.dumps(strict_json(values), indent=2, allow_nan=False))
+        console.show(json.dumps(strict_json(values), indent=2, allow_nan=False))
         return 0
     notes = values.pop("notes", {})
     rows = [[name, _in_words(value)] for name, value in values.items()]
-    console.say(console.table(rows))
+    console.show(console.table(rows))
     for name, note in notes.items():
         console.say(f"{name}: {note}")
     return 0

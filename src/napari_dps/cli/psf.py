@@ -56,7 +56,7 @@ def execute(options: argparse.Namespace) -> int:
         ["cut-off period", f"{_cutoff_period_nm(optics):.1f} nm"],
         ["pixel size", f"{optics.pixel_size_nm:g} nm"],
     ]
-    console.say(console.table(rows))
+    console.show(console.table(rows))
     for file in (target, picture):
         console.say(str(file))
     return 0

@@ -95,8 +95,7 @@ def execute(options: argparse.Namespace) -> int:
     Returns
     -------
     int
-        0 if every input has its results. Of several inputs 1 if any failed; of one
-        alone 1 for a fault of napari-dps itself, else 2.
+        As `console.exit_code`.
     """
     job = _job(options)
     folder = Path(options.out)
@@ -108,14 +107,10 @@ def execute(options: argparse.Namespace) -> int:
         rows = _run(options, job, sources, is_batch=is_batch)
         if is_batch:
             console.say(str(batch.write_table(rows, folder)))
-    failed = [row for row in rows if row["status"] in (batch.FAILED, batch.FAULT)]
-    if not failed:
-        return 0
-    if is_batch:
-        console.error(f"{len(failed)} of {len(rows)} inputs failed: see above")
-    if is_batch or failed[0]["status"] == batch.FAULT:
-        return console.OWN_ERROR
-    return console.USER_MISTAKE
+    failures = [row["failure"] for row in rows if "failure" in row]
+    if failures and is_batch:
+        console.error(f"{len(failures)} of {len(rows)} inputs failed: see above")
+    return console.exit_code(failures, len(rows))
 
 
 def _job(options: argparse.Namespace) -> Job:
@@ -176,7 +171,7 @@ def _run(
     )
     try:
         return console.track(running, "")
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         if is_batch:
             known = {row["file"] for row in rows}
             left = [
@@ -186,8 +181,8 @@ def _run(
             ]
             batch.write_table([*rows, *left], Path(options.out))
         done = sum(row["status"] in (batch.DONE, batch.WAS_DONE) for row in rows)
-        raise KeyboardInterrupt(
-            f"interrupted: {done} of {len(sources)} inputs are done, no half-written "
+        raise type(stop)(
+            f"{stop or 'interrupted'}: {done} of {len(sources)} inputs are done, no half-written "
             "file is left; the same command with --resume goes on"
         ) from None
 
@@ -195,7 +190,7 @@ def _run(
 def _tell(row: Row, files: ResultFiles, *, is_batch: bool) -> None:
     """Say what became of an input."""
     name = row["file"]
-    if row["status"] in (batch.FAILED, batch.FAULT):
+    if "failure" in row:
         about = f"{name}: " if is_batch else ""
         console.error(about + arguments.in_options(row["failure"]))
         return
@@ -205,22 +200,28 @@ def _tell(row: Row, files: ResultFiles, *, is_batch: bool) -> None:
     if is_batch:
         console.say(f"{name}: {row['status']} ({row['seconds']:.2f} s)")
         return
-    for line in _summary(report, files):
+    _tell_patterns(report)
+    for line in _written(report, files):
         console.say(line)
 
 
-def _summary(report: Json, files: ResultFiles) -> list[str]:
-    """Say what was made and which patterns were used."""
+def _tell_patterns(report: Json) -> None:
+    """Say which patterns were used."""
+    rows = [_PATTERN_HEADINGS]
+    patterns = [Pattern.model_validate(values) for values in report["patterns"]]
+    rows += [_pattern_row(p, o) for p in patterns for o in p.orders]
+    if len(rows) > 1:
+        console.show(console.table(rows))
+
+
+def _written(report: Json, files: ResultFiles) -> list[str]:
+    """Return what was made, a line a file."""
     lines = [
         f"{files.folder / stage['output']}  ({stage['seconds']:.2f} s)"
         for stage in report["stages"]
         if stage["output"]
     ]
-    rows = [_PATTERN_HEADINGS]
-    patterns = [Pattern.model_validate(values) for values in report["patterns"]]
-    rows += [_pattern_row(p, o) for p in patterns for o in p.orders]
-    table = [console.table(rows)] if len(rows) > 1 else []
-    return [*table, *lines, str(files.report), str(files.picture)]
+    return [*lines, str(files.report), str(files.picture)]
 
 
 def _pattern_row(pattern: Pattern, order: PatternOrder) -> list[str]:

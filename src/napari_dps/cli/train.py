@@ -125,7 +125,7 @@ def execute(options: argparse.Namespace) -> int:
     scores = console.track(steps, task.recipe.name)
     rows = [["held-out", "best"]]
     rows += [[name, f"{value:.4g}"] for name, value in scores.items()]
-    console.say(console.table(rows))
+    console.show(console.table(rows))
     console.say(str(folder / f"{task.recipe.name}.safetensors"))
     return 0
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from napari_dps.core.text import shortened
+
 _SIGNS = (
     "out of memory",
     "can't allocate memory",
@@ -68,7 +70,7 @@ class InputError(NapariDpsError, ValueError):
     ) -> None:
         self.fields = (field,) if isinstance(field, str) else tuple(field)
         self.what = what or ", ".join(self.fields)
-        self.detail = "" if got is None else f": got {got}"
+        self.detail = "" if got is None else f": got {shortened(got)}"
         if allowed:
             self.detail += f"; allowed: {allowed}"
         super().__init__(self.what + self.detail)
@@ -115,16 +117,16 @@ class Failure:
     ----------
     what, detail : str
         The two halves of a sentence; between them a front end names the parameters.
-    kind : {"input", "memory", "fault"}
+    kind : {"input", "memory", "cluster", "fault"}
         What the user can mend (a wrong input, a file that cannot be read or written);
-        a lack of memory; a fault of napari-dps itself.
+        a lack of memory; a cluster that is gone; a fault of napari-dps itself.
     fields : tuple of str
         Paths of the parameters to mend, such as "optics.na".
     """
 
     what: str
     detail: str = ""
-    kind: Literal["input", "memory", "fault"] = "input"
+    kind: Literal["input", "memory", "cluster", "fault"] = "input"
     fields: tuple[str, ...] = ()
 
     @property

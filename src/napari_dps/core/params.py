@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from napari_dps.core.errors import InputError
+from napari_dps.core.text import quoted
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -135,6 +136,5 @@ def parse(model: type[M], values: Mapping[str, Any], where: str) -> M:
             raise InputError(f"{name}: {reason}", field=name) from error
         info = {info.name: info for info in describe(model)}.get(name.split(".")[-1])
         allowed = info.allowed if info else reason
-        raise InputError(
-            got=repr(first["input"]), allowed=allowed, field=name
-        ) from error
+        got = quoted(first["input"])
+        raise InputError(got=got, allowed=allowed, field=name) from error

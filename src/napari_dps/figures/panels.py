@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_dps.core import ImageStack
 from napari_dps.figures.layout import EDGE_PX, HEADING_PX, Layout
+from napari_dps.figures.names import write_name
 from napari_dps.figures.theme import FAINT, INK, MARK, new_figure
 
 if TYPE_CHECKING:
@@ -111,8 +112,14 @@ def side_by_side(panels: Sequence[Panel], heading: str = "") -> Figure:
     figure = new_figure(layout.width, layout.height)
     if heading:
         top = 1 - (EDGE_PX + HEADING_PX / 2) / layout.height
-        figure.text(
-            0.5, top, heading, color=FAINT, fontsize=18, ha="center", va="center"
+        write_name(
+            figure,
+            (0.5, top),
+            heading,
+            fontsize=18,
+            width_px=layout.width,
+            color=FAINT,
+            va="center",
         )
     window = _detailed_window(panels[-1], layout)
     for number, panel in enumerate(panels):
@@ -228,14 +235,14 @@ def _write_title(axes: Axes, panel: Panel, layout: Layout) -> None:
         (panel.title, 26, INK, 42),
         (panel.caption, 18, FAINT, 8),
     ):
-        axes.text(
-            0.5,
-            1 + lift_px / height,
+        write_name(
+            axes,
+            (0.5, 1 + lift_px / height),
             text,
+            fontsize=size,
+            width_px=layout.column,
             transform=axes.transAxes,
             color=color,
-            fontsize=size,
-            ha="center",
             va="bottom",
         )
 

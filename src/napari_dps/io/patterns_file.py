@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from napari_dps.core import InputError, Pattern
 from napari_dps.core.params import parse
+from napari_dps.io.text_files import read_json, read_toml
 
 _LARGEST_BYTES = 10_000_000
 _SHAPE = "a list 'patterns' of tables with angle_deg and period_nm"
@@ -38,7 +37,8 @@ def load_patterns(path: str | os.PathLike[str]) -> tuple[Pattern, ...]:
         If the file cannot be read or holds no valid patterns.
     """
     path = Path(path)
-    entries = _find(_parse(path))
+    is_toml = path.suffix.lower() == ".toml"
+    entries = _find(read_toml(path) if is_toml else read_json(path, _LARGEST_BYTES))
     if not isinstance(entries, list) or not entries:
         raise InputError(f"{path.name} holds no patterns", allowed=_SHAPE)
     return parse_patterns(entries, f"{path.name}: patterns")
@@ -65,19 +65,6 @@ def parse_patterns(entries: Sequence[Any], where: str) -> tuple[Pattern, ...]:
         Naming the first entry that is wrong.
     """
     return tuple(_pattern(entry, f"{where}[{i}]", i) for i, entry in enumerate(entries))
-
-
-def _parse(path: Path) -> Any:
-    try:
-        if path.stat().st_size > _LARGEST_BYTES:
-            raise InputError(f"{path.name} is too large for a pattern file")
-        text = path.read_text("utf-8")
-        return tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        kind = "TOML" if path.suffix == ".toml" else "JSON"
-        raise InputError(f"{path.name} is not valid {kind}: {error}") from error
 
 
 def patterns_json(patterns: tuple[Pattern, ...]) -> list[dict[str, Any]]:

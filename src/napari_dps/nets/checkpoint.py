@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from napari_dps.core import InputError
+from napari_dps.core.files import read_bytes
 from napari_dps.nets import architectures
 
 if TYPE_CHECKING:
     import torch
 
 _LARGEST_BYTES = 64 * 2**20
+_LARGEST_DESCRIPTION = 2**20
 
 ARCHITECTURES = tuple(module.name for module in iter_modules(architectures.__path__))
 """Name of each architecture: its module in `napari_dps.nets.architectures`."""
@@ -189,7 +191,7 @@ def read_checked(path: Path) -> tuple[CheckpointMetadata, bytes]:
         If a file is missing, too large, or not what it should be, or was changed.
     """
     metadata = _read_metadata(_metadata_path(path))
-    content = _read(path)
+    content = _read(path, _LARGEST_BYTES)
     digest = hashlib.sha256(content).hexdigest()
     if digest != metadata.sha256:
         raise InputError(
@@ -230,11 +232,9 @@ def _metadata_path(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, largest: int) -> bytes:
     try:
-        if path.stat().st_size > _LARGEST_BYTES:
-            raise InputError(f"{path.name} is too large", allowed="up to 64 MiB")
-        return path.read_bytes()
+        return read_bytes(path, largest)
     except OSError as problem:
         reason = problem.strerror or str(problem)
         raise InputError(f"cannot read {path.name}: {reason}") from problem
@@ -242,7 +242,8 @@ def _read(path: Path) -> bytes:
 
 def _read_metadata(path: Path) -> CheckpointMetadata:
     try:
-        return CheckpointMetadata.model_validate_json(_read(path))
+        content = _read(path, _LARGEST_DESCRIPTION)
+        return CheckpointMetadata.model_validate_json(content)
     except ValidationError as problem:
         first = problem.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import tomli_w
@@ -14,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from napari_dps.core import ImageStack, InputError, Optics, Pattern, StageParameters
 from napari_dps.core.params import parse
+from napari_dps.core.text import quoted
 from napari_dps.io import parse_patterns, replacing
+from napari_dps.io.text_files import read_toml
 from napari_dps.pipeline.stack_optics import with_optics
 from napari_dps.pipeline.steps import find_stage
 from napari_dps.stages import STAGES
@@ -172,7 +172,7 @@ class Settings:
                 )
             if not isinstance(table, Mapping):
                 raise InputError(
-                    f"'{name}' of the settings", got=repr(table), allowed="a table"
+                    f"'{name}' of the settings", got=quoted(table), allowed="a table"
                 )
         chosen = parse(_PipelineTable, tables.get("pipeline", {}), "pipeline").stages
         for name in chosen or ():
@@ -225,7 +225,7 @@ def _checked_optics(table: Mapping[str, Any]) -> dict[str, float | tuple[float, 
     if len(listed.get("pixel_size_nm", [0])) > 1:
         raise InputError(
             field="optics.pixel_size_nm",
-            got=repr(table["pixel_size_nm"]),
+            got=quoted(table["pixel_size_nm"]),
             allowed="one value for all channels",
         )
     count = max(map(len, listed.values()), default=1)
@@ -263,13 +263,7 @@ def read_tables(path: str | os.PathLike[str]) -> dict[str, Any]:
     InputError
         If it cannot be read or is no TOML; the message names line and column.
     """
-    try:
-        with Path(path).open("rb") as file:
-            return tomllib.load(file)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no valid TOML: {error}") from error
+    return read_toml(path)
 
 
 def merge_tables(base: Tables, over: Tables) -> dict[str, Any]:

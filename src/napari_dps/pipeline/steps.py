@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from napari_dps.core import ImageStack, InputError, StageParameters, is_raw
+from napari_dps.core.text import quoted
 from napari_dps.stages import STAGES
 from napari_dps.stages.base import Stage
 
@@ -32,7 +33,7 @@ def find_stage(stage_id: str, stages: Sequence[Stage[Any]] = STAGES) -> Stage[An
             return stage
     raise InputError(
         "stage",
-        got=repr(stage_id),
+        got=quoted(stage_id),
         allowed=", ".join(stage.id for stage in stages),
         field="pipeline.stages",
     )

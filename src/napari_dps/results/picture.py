@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from napari_dps.core import ImageStack
+from napari_dps.core.text import shown
 from napari_dps.figures import Panel, side_by_side
 from napari_dps.pipeline import PipelineResult, first_plane
 from napari_dps.results.scores import Json
@@ -69,4 +70,4 @@ def _heading(result: PipelineResult, name: str) -> str:
     of_many = [
         f"{axis} 1 of {image.size(axis)}" for axis in "TCZ" if image.size(axis) > 1
     ]
-    return "   ".join([name, *of_many])
+    return "   ".join([shown(name), *of_many])

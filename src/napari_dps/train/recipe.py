@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from importlib.resources import files
-from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_dps.core import InputError
 from napari_dps.core.params import parse
+from napari_dps.io.text_files import parse_toml, read_toml
 
 
 class Recipe(BaseModel):
@@ -96,18 +95,11 @@ def load_recipe(kind: type[R], name: str) -> R:
         if entry.name.endswith(".toml")
     )
     if name in shipped:
-        text = (folder / f"{name}.toml").read_text(encoding="utf-8")
+        values = parse_toml((folder / f"{name}.toml").read_text("utf-8"), name)
     elif name.endswith(".toml"):
-        try:
-            text = Path(name).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as problem:
-            raise InputError(f"cannot read the recipe {name}: {problem}") from problem
+        values = read_toml(name)
     else:
         raise InputError(
             "recipe", got=name, allowed=f"{', '.join(shipped)}, or a .toml file"
         )
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as problem:
-        raise InputError(f"the recipe {name} is not TOML: {problem}") from problem
     return parse(kind, values, "recipe")

@@ -1,12 +1,15 @@
 """What a layer tells: axes, sizes, optics, history, and whether a stage can take it."""
 
+import math
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
 
-from napari_dps.core import InputError, Optics, is_raw
+from napari_dps.core import InputError, Optics, StackInfo, is_raw
 
 METADATA = "napari-dps"
 """Key of a layer's metadata: optics, patterns, history, as objects of the core."""
@@ -21,6 +24,8 @@ _AXIS_NAMES = {
     "A": ("a", "angle"),
     "P": ("p", "phase"),
 }
+_ALL_AXES = re.compile("(?!.*([TCZAP]).*\\1)[TCZAPQ]*YX")
+"""No letter twice but Q."""
 _LETTERS = {name: letter for letter, names in _AXIS_NAMES.items() for name in names}
 
 
@@ -32,9 +37,9 @@ def axes_of(layer: Image) -> str:
     >>> axes_of(Image(np.zeros((9, 8, 8)), axis_labels=("time", "y", "x")))
     'TYX'
     """
-    axes = layer.metadata.get(METADATA, {}).get("axes", "")
-    if len(axes) == layer.ndim:
-        return str(axes)
+    axes = _entry(layer, "axes")
+    if isinstance(axes, str) and len(axes) == layer.ndim and _ALL_AXES.fullmatch(axes):
+        return axes
     labels = [str(label).lower() for label in layer.axis_labels[:-2]]
     letters = [_LETTERS.get(label, "Q") for label in labels]
     if any(letters.count(letter) > 1 for letter in _AXIS_NAMES):
@@ -104,13 +109,15 @@ def shown_point(viewer: ViewerModel, layer: Image) -> tuple[float, ...]:
 
 def optics_of(layer: Image) -> Optics | None:
     """Return the optics that a layer carries."""
-    optics = layer.metadata.get(METADATA, {}).get("optics")
-    return optics if isinstance(optics, Optics) else None
+    optics: Optics | None = carried_by(layer, "optics").get("optics")
+    return optics
 
 
 def camera_offset_of(layer: Image, otherwise: float) -> float:
     """Return the camera's offset in counts that a layer carries."""
-    return float(layer.metadata.get(METADATA, {}).get("camera_offset", otherwise))
+    offset = _entry(layer, "camera_offset")
+    is_number = isinstance(offset, int | float) and math.isfinite(offset)
+    return float(offset) if is_number else otherwise
 
 
 def is_zero_based(layer: Image) -> bool:
@@ -120,13 +127,38 @@ def is_zero_based(layer: Image) -> bool:
 
 def stages_behind(layer: Any) -> set[str]:
     """Return the ids of the stages that made a layer."""
-    history = layer.metadata.get(METADATA, {}).get("history", ())
+    history = carried_by(layer, "history").get("history", ())
     return {entry.stage for entry in history}
 
 
 def part_of(layer: Any) -> str:
     """Return what a layer helps to show for a while; empty for others."""
-    return str(layer.metadata.get(METADATA, {}).get(PART, ""))
+    part = _entry(layer, PART)
+    return part if isinstance(part, str) else ""
+
+
+def carried_by(layer: Any, *names: str) -> dict[str, Any]:
+    """Return what a layer carries of its stack, as far as it is right.
+
+    Anybody may put anything into a layer's metadata: other plugins, or a round trip
+    through JSON, which leaves no objects.
+
+    Parameters
+    ----------
+    layer : napari layer
+        Of any kind.
+    *names : str
+        Fields of `StackInfo`.
+    """
+    return StackInfo.read_json(
+        {name: value for name in names if (value := _entry(layer, name)) is not None}
+    )[0]
+
+
+def _entry(layer: Any, name: str) -> Any:
+    """Return an entry that nobody has checked; None where there is none."""
+    carried = layer.metadata.get(METADATA)
+    return carried.get(name) if isinstance(carried, Mapping) else None
 
 
 def has_frames(layer: Image) -> bool:

@@ -8,8 +8,8 @@ import numpy as np
 from napari.layers import Image
 
 from napari_dps._qt.bridge.layers import (
-    METADATA,
     axes_of,
+    carried_by,
     frame_interval_s,
     pixel_size_nm,
     z_step_nm,
@@ -126,8 +126,7 @@ class LayerSnapshot:
 
 def _metadata_of(layer: Image) -> Metadata:
     """Return what a layer carries of its stack; its scale and place as shown now."""
-    carried = layer.metadata.get(METADATA, {})
-    info = StackInfo(**{n: carried[n] for n in StackInfo().to_dict() if n in carried})
+    info = StackInfo(**carried_by(layer, *StackInfo().to_dict()))
     shown = {
         "pixel_size_nm": pixel_size_nm(layer),
         "z_step_nm": z_step_nm(layer),
