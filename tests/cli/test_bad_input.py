@@ -186,13 +186,13 @@ def _break(monkeypatch, problem):
         monkeypatch.setattr(engine, name, work)
 
 
-def test_an_unexpected_error_is_one_line_and_code_1(
+def test_an_unexpected_error_is_one_line_and_code_3(
     napari_dps, tmp_path, files, monkeypatch
 ):
     _break(monkeypatch, RuntimeError("shapes\ndo not match"))
     command = ["run", files / "raw.tif", "--out", "out", *RAW_OPTIONS]
     done = napari_dps(*command)
-    assert done.code == 1
+    assert done.code == 3
     assert len(done.err.splitlines()) == 1
     assert "shapes do not match" in done.errors[0]
     assert "report it" in done.errors[0]
@@ -206,7 +206,7 @@ def test_an_unexpected_error_outweighs_a_mistake(
     _break(monkeypatch, RuntimeError())
     done = napari_dps("run", files / "raw.tif", tmp_path / "none.tif", "--out", "out",
                       *RAW_OPTIONS)  # fmt: skip
-    assert done.code == 1
+    assert done.code == 3
     assert len(done.errors) == 3  # one an input, and how many failed
 
 

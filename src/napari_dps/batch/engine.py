@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from napari_dps.batch.beside import PATIENCE_S, Cancelled
 from napari_dps.batch.job import Job, Source, blocks, units
 from napari_dps.batch.store import remove_others, stored
-from napari_dps.batch.work import begin, complete, opened, run_block, whole
+from napari_dps.batch.work import begin, check_names, complete, opened, run_block, whole
 from napari_dps.core import InputError, Progress, finish
 from napari_dps.core.errors import Failure, explain
 from napari_dps.core.progress import PART_TICKS
@@ -111,6 +111,7 @@ def _plan(
         yield Progress(0, 1, f"Opening {source.path.name}")
         try:
             plan = opened(job, source.path)
+            check_names(plan, source)
             if not job.resume:
                 remove_others(source.files)
         except Exception as problem:  # noqa: BLE001 - told; the others go on

@@ -218,10 +218,24 @@ def finished_report(files: ResultFiles, key: str) -> Json | None:
     return report if is_whole else None
 
 
+def check_names(plan: Plan, source: Source) -> None:
+    """Refuse an input whose results would have names too long for a file system.
+
+    Raises
+    ------
+    InputError
+        Saying so.
+    """
+    source.files.require_short(_maps(plan))
+
+
+def _maps(plan: Plan) -> dict[str, tuple[str, ...]]:
+    return {step.stage.id: step.stage.maps for step in plan.steps}
+
+
 def _check_targets(plan: Plan, source: Source) -> None:
     """Refuse results that could not be written, before any time is spent."""
-    maps = {step.stage.id: step.stage.maps for step in plan.steps}
-    for path in source.files.all(maps):
+    for path in source.files.all(_maps(plan)):
         io.check_target(path, [source.path])
     with io.writing(source.files.folder):
         source.files.folder.mkdir(parents=True, exist_ok=True)

@@ -182,8 +182,8 @@ def _run(
             batch.write_table([*rows, *left], Path(options.out))
         done = sum(row["status"] in (batch.DONE, batch.WAS_DONE) for row in rows)
         raise type(stop)(
-            f"{stop or 'interrupted'}: {done} of {len(sources)} inputs are done, no half-written "
-            "file is left; the same command with --resume goes on"
+            f"{stop or 'interrupted'}: {done} of {len(sources)} inputs are done, no "
+            "half-written file is left; the same command with --resume goes on"
         ) from None
 
 

@@ -7,6 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from napari_dps.core import InputError
+
+_LONGEST_NAME = 255
+"""Bytes; of most file systems."""
 _DOUBLE_SUFFIXES = (".ome.tiff", ".ome.tif", ".ome.tf8", ".ome.btf", ".ome.zarr")
 
 
@@ -49,6 +53,22 @@ class ResultFiles:
     def picture(self) -> Path:
         """The picture of all images side by side."""
         return self.folder / f"{self.name}.png"
+
+    def require_short(self, maps: Mapping[str, Iterable[str]]) -> None:
+        """Refuse names that are too long for a file system; ``maps`` as for `all`.
+
+        Raises
+        ------
+        InputError
+            Saying by how much.
+        """
+        longest = max((os.fsencode(path.name) for path in self.all(maps)), key=len)
+        if len(longest) > _LONGEST_NAME:
+            raise InputError(
+                "the name is too long: a result would have a name of "
+                f"{len(longest)} bytes, and file systems take {_LONGEST_NAME}: rename "
+                "the input"
+            )
 
     def all(self, maps: Mapping[str, Iterable[str]]) -> list[Path]:
         """Return every file that a run may write.

@@ -19,7 +19,7 @@ from napari_dps._qt.bridge.layers import (
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps._qt.dock_widgets import BackgroundWidget
 from napari_dps._qt.widgets.layer_combo import LayerCombo
-from napari_dps.core import HistoryEntry, ImageStack, Optics
+from napari_dps.core import HistoryEntry, Optics, StackInfo
 
 FOREIGN = [
     None,
@@ -63,7 +63,7 @@ def test_foreign_metadata_count_for_nothing(carried: object) -> None:
 def test_what_went_through_json_is_read_again() -> None:
     optics = Optics(na=1.4, emission_nm=525, pixel_size_nm=65)
     history = (HistoryEntry("background", {}, "1", 0.5),)
-    record = ImageStack(np.ones((4, 4)), "YX", optics=optics, history=history).to_json()
+    record = StackInfo(65.0, optics=optics, history=history).to_json()
     layer = _layer(json.loads(json.dumps(record)))
     assert optics_of(layer) == optics
     assert stages_behind(layer) == {"background"}
