@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +23,7 @@ from napari_dps.core import ImageStack, InputError
 from napari_dps.io import RawImage, arrange, load, read, save
 from napari_dps.io.lazy import Planes
 from napari_dps.io.raw import Metadata
-from napari_dps.io.tiff import _Pages
+from napari_dps.io.tiff_pages import Pages
 
 STACK = np.random.default_rng(0).integers(0, 1000, (36, 32, 40)).astype(np.uint16)
 
@@ -30,13 +32,13 @@ STACK = np.random.default_rng(0).integers(0, 1000, (36, 32, 40)).astype(np.uint1
 def pages_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Numbers of the TIFF pages that were read."""
     numbers: list[int] = []
-    original = _Pages.__call__
+    original = Pages.__call__
 
-    def counted(self: _Pages, block: int) -> np.ndarray:
+    def counted(self: Pages, block: int) -> np.ndarray:
         numbers.append(block)
         return original(self, block)
 
-    monkeypatch.setattr(_Pages, "__call__", counted)
+    monkeypatch.setattr(Pages, "__call__", counted)
     return numbers
 
 
@@ -81,16 +83,43 @@ def test_separate_pages_that_are_not_compressed_are_read(tmp_path: Path) -> None
     assert_array_equal(stack.data, STACK)
 
 
-def test_contiguous_file_stays_a_memory_map(tmp_path: Path) -> None:
+def test_contiguous_file_stays_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, STACK)
-    for options in ({}, {"order": "tpayx", "angles": 3, "phases": 3}):
+    for options in (
+        {},
+        {"order": "tpayx", "angles": 3, "phases": 3},
+        {"angles": 2, "phases": 4, "order": "montage"},
+    ):
         data = load(path, lazy=True, **options).data
-        assert isinstance(data, np.memmap)
-        assert not data.flags.owndata
-    tiles = load(path, lazy=True, angles=2, phases=4, order="montage").data
-    assert isinstance(tiles, np.memmap)
-    assert np.shares_memory(tiles, tiles.base)
+        assert isinstance(data, da.Array)
+        assert set(data.chunks[0]) == {1}
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_file_that_shrinks_is_an_error_and_does_not_end_the_process(
+    tmp_path: Path, lazy: bool
+) -> None:
+    # A map of the file would end it with SIGBUS.
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, STACK)
+    code = f"""
+import os
+from napari_dps.core import InputError
+from napari_dps.io import fetch, load
+data = load({str(path)!r}, lazy={lazy}).data
+os.truncate({str(path)!r}, 4096)
+try:
+    print(int(fetch(data[-1]).max()))
+except InputError as error:
+    print("refused", error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    expected = "refused a.tif: plane 36" if lazy else str(STACK[-1].max())
+    assert done.stdout.startswith(expected)
 
 
 def test_ome_tiff_of_several_files_is_read(tmp_path: Path) -> None:

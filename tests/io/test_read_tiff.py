@@ -338,3 +338,129 @@ def test_tifffile_logs_nothing_while_reading(
         with pytest.raises(InputError):
             read(path)
     assert [r for r in caplog.records if r.name == "tifffile"] == []
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize(
+    ("lead", "angles", "phases", "axes"),
+    [
+        ((3,), 1, 3, "APYX"),
+        ((4,), 2, 2, "APYX"),
+        ((3, 3), 3, 3, "APYX"),
+        ((5, 3), 1, 3, "TAPYX"),
+    ],
+)
+def test_planes_that_are_called_colours_are_frames_where_the_counts_say_so(
+    tmp_path: Path,
+    lead: tuple[int, ...],
+    angles: int,
+    phases: int,
+    axes: str,
+    compression: str | None,
+    lazy: bool,
+) -> None:
+    frames = np.random.default_rng(0).integers(0, 99, (*lead, 16, 20)).astype(np.uint8)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(
+        path,
+        frames,
+        photometric="rgb",
+        planarconfig="separate",
+        compression=compression,
+    )
+    with pytest.raises(InputError, match=r"RGB.*how many angles and phases"):
+        load(path, lazy=lazy)
+    with pytest.raises(InputError, match="RGB"):
+        load(path, angles=5, phases=5, lazy=lazy)
+    stack = load(path, angles=angles, phases=phases, lazy=lazy, warn=lambda _: None)
+    assert stack.axes == axes
+    assert_array_equal(np.asarray(stack.data).reshape(frames.shape), frames)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_nine_samples_a_pixel_are_nine_frames(
+    tmp_path: Path, planar: str, lazy: bool
+) -> None:
+    frames = np.random.default_rng(0).integers(0, 99, (9, 16, 20)).astype(np.uint8)
+    data = frames if planar == "separate" else np.moveaxis(frames, 0, -1)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, data, photometric="minisblack", planarconfig=planar)
+    stack = load(path, angles=3, phases=3, lazy=lazy, warn=lambda _: None)
+    assert_array_equal(np.asarray(stack.data).reshape(frames.shape), frames)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_frames_written_one_by_one_are_one_stack(
+    tmp_path: Path, compression: str | None, lazy: bool
+) -> None:
+    frames = np.random.default_rng(0).integers(0, 99, (9, 16, 20)).astype(np.uint16)
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for frame in frames:
+            writer.write(frame, compression=compression)
+    messages: list[str] = []
+    stack = load(path, angles=3, phases=3, lazy=lazy, warn=messages.append)
+    assert_array_equal(np.asarray(stack.data).reshape(frames.shape), frames)
+    assert "9 images of one plane each: read as one stack" in messages
+
+
+def test_thumbnails_are_no_images(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(STACK, photometric="minisblack")
+        writer.write(STACK[0, ::4, ::4], subfiletype=1)
+    messages: list[str] = []
+    assert_array_equal(load(path, warn=messages.append).data, STACK)
+    assert messages == []
+
+
+def write_lsm(path: Path, frames: np.ndarray) -> None:
+    """Write a z stack as Zeiss LSM does: a thumbnail after each plane."""
+    info = bytearray(500)
+    z, y, x = frames.shape
+    struct.pack_into("<6i", info, 0, 0x0400494C, 500, x, y, z, 1)
+    struct.pack_into("<2i", info, 24, 1, 2)
+    struct.pack_into("<3d", info, 40, 65e-9, 65e-9, 2e-7)
+    tags = [(34412, "B", 500, bytes(info), True)]
+    with tifffile.TiffWriter(path, byteorder="<") as writer:
+        for i, frame in enumerate(frames):
+            writer.write(
+                frame,
+                photometric="minisblack",
+                metadata=None,
+                extratags=tags if i == 0 else (),
+                contiguous=False,
+            )
+            writer.write(
+                frame[::4, ::4], subfiletype=1, metadata=None, contiguous=False
+            )
+
+
+def test_voxel_size_of_lsm_is_read_and_its_thumbnails_are_not(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 99, (5, 16, 20)).astype(np.uint16)
+    path = tmp_path / "a.lsm"
+    write_lsm(path, frames)
+    messages: list[str] = []
+    stack = load(path, warn=messages.append)
+    assert stack.axes == "ZYX"
+    assert_array_equal(stack.data, frames)
+    assert stack.pixel_size_nm == pytest.approx(65)
+    assert stack.z_step_nm == pytest.approx(200)
+    assert messages == []
+
+
+def test_imagej_stack_that_promises_more_frames_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    text = "ImageJ=1.54f\nimages=2000000000\nframes=2000000000\n"
+    tifffile.imwrite(
+        path,
+        np.zeros((16, 20), np.uint8),
+        photometric="minisblack",
+        description=text,
+        metadata=None,
+    )
+    with pytest.raises(InputError, match="truncated: 2000000000 planes promised"):
+        load(path)

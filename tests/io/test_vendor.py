@@ -297,3 +297,73 @@ def test_failure_of_a_reader_is_one_line_that_names_the_file(
     with pytest.raises(InputError) as caught:
         load(path)
     assert str(caught.value) == "a.nd2 is not a readable Nikon ND2 file: no map"
+
+
+def write_plain_lif(path: Path, images: dict[str, dict[int, int]]) -> Path:
+    """Write a LIF file of 8-bit images: names, and sizes by the number of the axis."""
+    pytest.importorskip("bioio_lif", reason="the extra formats is not installed")
+    elements, blocks = "", b""
+    for i, (name, sizes) in enumerate(images.items()):
+        axes, step = "", 1
+        for number, size in sizes.items():
+            axes += (
+                f'<DimensionDescription DimID="{number}" NumberOfElements="{size}" '
+                f'Origin="0" Length="1e-05" Unit="m" BitInc="0" BytesInc="{step}"/>'
+            )
+            step *= size
+        elements += (
+            f'<Element Name="{name}" Visibility="1" UniqueID="{i}"><Data><Image>'
+            '<ImageDescription><Channels><ChannelDescription DataType="0" '
+            'ChannelTag="0" Resolution="8" NameOfMeasuredQuantity="" Min="0" Max="255" '
+            'Unit="" LUTName="Gray" IsLUTInverted="0" BytesInc="0" BitInc="0"/>'
+            f"</Channels><Dimensions>{axes}</Dimensions></ImageDescription></Image>"
+            f'</Data><Memory Size="{step}" MemoryBlockID="MemBlock_{i}"/></Element>'
+        )
+        memory = f"MemBlock_{i}".encode("utf-16-le")
+        held = min(step, 100_000)
+        blocks += struct.pack("<IIBQB", 0x70, 14 + len(memory), 0x2A, held, 0x2A)
+        blocks += struct.pack("<I", len(memory) // 2) + memory + bytes(held)
+    xml = (
+        '<LMSDataContainerHeader Version="2"><Element Name="p" Visibility="1" '
+        f'UniqueID="p"><Children>{elements}</Children></Element>'
+        "</LMSDataContainerHeader>"
+    ).encode("utf-16-le")
+    head = struct.pack("<IIBI", 0x70, len(xml) + 5, 0x2A, len(xml) // 2)
+    path.write_bytes(head + xml + blocks)
+    return path
+
+
+XYZ, LAMBDA, XZT = {1: 32, 2: 32, 3: 5}, {1: 32, 2: 32, 5: 10}, {1: 32, 3: 32, 4: 5}
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        ({"scan": LAMBDA}, r"scan, has an axis that is not read: wavelength.* 10 "),
+        ({"scan": {1: 8, 2: 8, 9: 3}}, "excitation wavelength"),
+        ({"scan": {1: 8, 2: 8, 6: 3}}, "rotation"),
+        ({"scan": XZT}, "has the axes T, Z, X, and no Y"),
+        ({"scan": LAMBDA, "z": XYZ, "xz": XZT}, r"can be: (p/)?z; export"),
+        ({"scan": {1: 32, 2: 32, 4: 2_000_000_000}}, "2000000000 planes"),
+    ],
+)
+def test_lif_file_of_other_axes_names_them(
+    tmp_path: Path, images: dict[str, dict[int, int]], message: str
+) -> None:
+    path = write_plain_lif(tmp_path / "a.lif", images)
+    with pytest.raises(InputError, match=rf"a\.lif: .*{message}"):
+        read(path)
+
+
+def test_lif_axis_of_one_entry_does_not_matter(tmp_path: Path) -> None:
+    path = write_plain_lif(tmp_path / "a.lif", {"scan": {1: 32, 2: 30, 5: 1}})
+    assert read(path).data.shape == (30, 32)
+
+
+def test_file_of_an_instrument_that_shrinks_is_an_error(tmp_path: Path) -> None:
+    path = write_plain_lif(tmp_path / "a.lif", {"scan": XYZ})
+    data = read(path, lazy=True).data
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 1)
+    with pytest.raises(InputError, match="the file has become shorter"):
+        data[0]

@@ -167,10 +167,13 @@ def test_save_stores_float32_unless_small_integers(tmp_path: Path, dtype: str) -
     assert_array_equal(back.data, data)
 
 
-def test_load_maps_the_file_when_it_is_not_compressed(tmp_path: Path) -> None:
+def test_load_keeps_no_hold_of_the_file(tmp_path: Path) -> None:
     stack = ImageStack(np.ones((3, 3, 8, 8), np.float32), "APYX")
-    data = load(save(stack, tmp_path / "a.tif")).data
-    assert isinstance(data, np.memmap)
+    path = save(stack, tmp_path / "a.tif")
+    data = load(path).data
+    assert not isinstance(data, np.memmap)
+    path.write_bytes(b"")
+    assert data.min() == 1
 
 
 def test_load_keeps_the_files_own_axes_when_it_was_cropped_elsewhere(

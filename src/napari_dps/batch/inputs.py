@@ -37,7 +37,7 @@ def find_sources(
     Returns
     -------
     list of Source
-        A file that is there twice comes once.
+        A file that is there twice comes once, an image in several files too.
 
     Raises
     ------
@@ -55,10 +55,14 @@ def find_sources(
             found.setdefault(os.path.abspath(path), (path, below))
     if settings.output.format == "zarr":
         require_zarr(folder)
+    once = {
+        os.path.abspath(p) for p in io.first_of_each_set(p for p, _ in found.values())
+    }
     suffix = _SUFFIXES[settings.output.format]
     sources = [
         Source(path, ResultFiles(folder / below, stem(path), suffix))
-        for path, below in found.values()
+        for place, (path, below) in found.items()
+        if place in once
     ]
     _check_collisions(sources, settings)
     return sources

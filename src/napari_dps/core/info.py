@@ -17,6 +17,7 @@ OFFSET_STEP = "camera offset"
 """Name in the history of the subtraction of the camera's offset, which is no stage."""
 
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Position = Annotated[float, Field(ge=-1e12, le=1e12, allow_inf_nan=False)]  # 1 km
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Names = Annotated[tuple[str, ...], Field(max_length=10_000)]
@@ -85,7 +86,7 @@ class StackInfo:
     """
 
     pixel_size_nm: _Positive | None = None
-    origin_nm: tuple[_Finite, _Finite] = (0.0, 0.0)
+    origin_nm: tuple[_Position, _Position] = (0.0, 0.0)
     optics: Optics | None = None
     patterns: tuple[Pattern, ...] = ()
     noise: NoiseToSignal | None = None

@@ -7,6 +7,7 @@ from napari_dps.io.json_csv import strict_json, write_csv, write_json
 from napari_dps.io.lazy import Planes, fetch, mapped
 from napari_dps.io.load import arrange, load
 from napari_dps.io.ngff_write import ZarrBlocks
+from napari_dps.io.ome_files import first_of_each_set
 from napari_dps.io.order import usual_counts
 from napari_dps.io.order_check import OrderCheck, check_order
 from napari_dps.io.patterns_file import load_patterns, parse_patterns, patterns_json
@@ -29,6 +30,7 @@ __all__ = [
     "content_hash",
     "fetch",
     "find_inputs",
+    "first_of_each_set",
     "load",
     "load_patterns",
     "mapped",

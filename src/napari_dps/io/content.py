@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from napari_dps.core import InputError
+from napari_dps.core.files import open_regular
 from napari_dps.io.ngff import is_zarr
+from napari_dps.io.ome_files import companions
 
 _PART_BYTES = 2**22
 
@@ -16,7 +18,10 @@ _PART_BYTES = 2**22
 def content_hash(
     path: str | os.PathLike[str], check: Callable[[], None] = lambda: None
 ) -> str:
-    """Return the SHA-256 of a file, or of all names and bytes of an OME-Zarr folder.
+    """Return the SHA-256 of all that reading a file reads.
+
+    That is the file; of an OME-TIFF in several files all of them; of an OME-Zarr all
+    names and bytes in the folder.
 
     Parameters
     ----------
@@ -33,7 +38,8 @@ def content_hash(
     Raises
     ------
     InputError
-        If it cannot be read, or is a folder that is no OME-Zarr.
+        If it cannot be read, is a folder that is no OME-Zarr, or lacks one of its
+        files.
 
     Examples
     --------
@@ -47,7 +53,11 @@ def content_hash(
     path = Path(path)
     try:
         if not path.is_dir():
-            return _file_hash(path, check).hex()
+            files = companions(path)
+            hashes = [_file_hash(file, check) for file in files]
+            if len(files) == 1:
+                return hashes[0].hex()
+            return hashlib.sha256(b"".join(hashes)).hexdigest()
         if not is_zarr(path):
             raise InputError(f"{path} is a folder", allowed="a file or an OME-Zarr")
         total = hashlib.sha256()
@@ -65,7 +75,7 @@ def content_hash(
 
 def _file_hash(path: Path, check: Callable[[], None]) -> bytes:
     digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
+    with open_regular(path) as file:
         while part := file.read(_PART_BYTES):
             check()
             digest.update(part)
@@ -74,8 +84,14 @@ def _file_hash(path: Path, check: Callable[[], None]) -> bytes:
 
 def _files(folder: Path) -> list[tuple[str, Path]]:
     """Return names below the folder, with ``/`` on every system, and the files."""
-    found = []
-    for root, _, names in os.walk(folder, onerror=_raise):
+    found, seen = [], set()
+    for root, below, names in os.walk(folder, onerror=_raise, followlinks=True):
+        # Chunks may be linked from elsewhere, and links may lead in a circle.
+        real = os.path.realpath(root)
+        if real in seen:
+            below.clear()
+            continue
+        seen.add(real)
         for name in names:
             file = Path(root, name)
             found.append((file.relative_to(folder).as_posix(), file))

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_dps.core import InputError
+from napari_dps.io.lazy import MappedPlanes, Planes
 from napari_dps.io.raw import (
     Format,
     Metadata,
@@ -24,17 +30,19 @@ _COMPLEX_TYPES = (3, 4)
 
 
 def read_dv(path: Path, lazy: bool = False) -> RawImage:
-    """Map a DeltaVision file into memory.
+    """Read a DeltaVision file.
 
-    OMX instruments store angle, z, phase (phase fastest) in the file's Z axis, as the
-    SIMcheck manual's page "SI microscopy systems" says.
+    Rows are stored from the lower left corner of the image; they are turned over, so
+    that y points down, as Bio-Formats shows them. OMX instruments store angle, z, phase
+    (phase fastest) in the file's Z axis, as the SIMcheck manual's page "SI microscopy
+    systems" says.
 
     Parameters
     ----------
     path : Path
         The file; its identification number has been seen.
     lazy : bool
-        Makes no difference: the file is mapped.
+        Leave the pixels unread.
 
     Returns
     -------
@@ -70,14 +78,35 @@ def read_dv(path: Path, lazy: bool = False) -> RawImage:
         )
     if header.pixel_type in _COMPLEX_TYPES:
         raise InputError("pixel type", got="complex", allowed="integers or floats")
-    data = file.data
-    keep = [i for i, size in enumerate(data.shape) if size > 1 or axes[i] in "YX"]
+    shape, stored = file.shape, np.dtype(file.dtype)
+    start = _HEADER_BYTES + header.ext_hdr_len
+    file.close()
+    plane = (shape[-2], shape[-1])
+    lead = tuple(n for n in shape[:-2] if n > 1)
+    planes = Planes(
+        _Flipped(MappedPlanes(path, start, plane, stored)),
+        np.arange(math.prod(lead)).reshape(lead),
+        plane,
+        stored.newbyteorder("="),
+    )
+    letters = (a for a, n in zip(axes, shape[:-2], strict=False) if n > 1)
     return RawImage(
-        data=data.reshape([data.shape[i] for i in keep]),
-        axes="".join(axes[i] for i in keep),
+        data=planes if lazy else planes[()],
+        axes=f"{''.join(letters)}YX",
         metadata=_metadata(header),
         z_holds="azp",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Flipped:
+    """Reads planes and turns their rows over."""
+
+    read: MappedPlanes
+
+    def __call__(self, block: int) -> NDArray[Any]:
+        """Read one plane, (1, Y, X)."""
+        return self.read(block)[:, ::-1]
 
 
 def _metadata(header: Any) -> Metadata:

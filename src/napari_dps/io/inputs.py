@@ -9,6 +9,7 @@ from pathlib import Path
 
 from napari_dps.core import InputError
 from napari_dps.io.ngff import is_zarr
+from napari_dps.io.ome_files import first_of_each_set
 from napari_dps.io.read import FORMATS
 
 IMAGE_SUFFIXES = tuple(
@@ -38,7 +39,8 @@ def find_inputs(
     -------
     list of (Path, Path)
         The images, sorted, and the folder of each relative to the part of the pattern
-        that is fixed. Hidden files and folders are left out.
+        that is fixed. Hidden files and folders are left out; an image in several files
+        comes once, by the first of them.
 
     Raises
     ------
@@ -58,7 +60,9 @@ def find_inputs(
     path = Path(pattern_or_path)
     excluded = None if exclude is None else Path(exclude).resolve()
     try:
-        if path.is_file() or (path.is_dir() and is_zarr(path)):
+        # What is no file (a pipe, a link in a circle) fails by itself when it is read.
+        is_there = path.exists() or path.is_symlink()
+        if is_there and (not path.is_dir() or is_zarr(path)):
             return [(path, Path("."))]
         fixed, pattern = (path, ("**",)) if path.is_dir() else _split(path)
         depth = 1000 if "**" in pattern else len(pattern)
@@ -74,7 +78,8 @@ def find_inputs(
         raise InputError(f"cannot read {path}: {reason}") from error
     if not found:
         raise InputError(_nothing(path, fixed, excluded))
-    return [(image, image.parent.relative_to(fixed)) for image in sorted(found)]
+    images = first_of_each_set(sorted(found))
+    return [(image, image.parent.relative_to(fixed)) for image in images]
 
 
 def _nothing(path: Path, fixed: Path, excluded: Path | None) -> str:

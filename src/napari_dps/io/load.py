@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_dps.core import ImageStack, InputError
 from napari_dps.io.file_optics import with_stored_optics
-from napari_dps.io.lazy import Planes, mapped
+from napari_dps.io.lazy import Planes
 from napari_dps.io.montage import MONTAGES, untile
 from napari_dps.io.order import FrameOrder, plain_order, sim_order
 from napari_dps.io.order_check import check_frame_order
@@ -35,6 +35,7 @@ def load(
     pixel_size_nm: float | None = None,
     lazy: bool = False,
     refuse_wrong_order: bool = False,
+    allow_missing: bool = False,
     warn: Warn = _log.warning,
 ) -> ImageStack:
     """Read a file into a stack with canonical axes: T, C, Z, A, P, Y, X.
@@ -58,22 +59,23 @@ def load(
         frames by their headers alone. They are not searched for NaN and inf.
     refuse_wrong_order : bool
         Whether frames that contradict the order are an error, and no warning.
+    allow_missing : bool
+        Fill chunks that an OME-Zarr lacks, with a warning; else they are an error.
     warn : callable, optional
         Called with each warning: metadata not believed, frame order in doubt.
 
     Returns
     -------
     ImageStack
-        Data of the file's type in native byte order; memory-mapped where possible,
-        else, if ``lazy``, a dask array in chunks of one plane, or of the planes that
-        the file stores together.
+        Data of the file's type in native byte order, in memory; if ``lazy``, a dask
+        array in chunks of one plane, or of the planes that the file stores together.
 
     Raises
     ------
     InputError
         If the file cannot be read, holds NaN or inf, or does not fit the counts.
     """
-    raw = read(path, lazy=lazy)
+    raw = read(path, lazy=lazy, allow_missing=allow_missing)
     return arrange(
         raw,
         angles=angles,
@@ -104,11 +106,11 @@ def arrange(
     Without ``check`` the frames are not asked whether the order fits them; without
     ``as_dask`` lazy data are `Planes`, which need no import of dask to be read.
     """
-    raw = replace(raw, data=_native(raw.data, lazy))
+    raw = replace(raw, data=_native(raw.data))
     data, frame_order, hint = _frames(raw, angles, phases, order)
     if isinstance(data, np.ndarray) and not lazy:
         _require_finite(data)
-    for message in (*raw.metadata.warnings, hint):
+    for message in (*raw.metadata.warnings, raw.missing, hint):
         if message:
             warn(message)
     if check and angles is not None and (wrong := _wrong(data, frame_order, order)):
@@ -144,7 +146,7 @@ def _wrong(
     return found.message + (tiles if order in MONTAGES else "")
 
 
-def _native(data: NDArray[Any] | Planes, lazy: bool) -> NDArray[Any] | Planes:
+def _native(data: NDArray[Any] | Planes) -> NDArray[Any] | Planes:
     """Native byte order; array-likes that are no NumPy arrays become planes."""
     if isinstance(data, Planes):
         return data
@@ -152,8 +154,6 @@ def _native(data: NDArray[Any] | Planes, lazy: bool) -> NDArray[Any] | Planes:
         return Planes.of(data)
     if data.dtype.isnative:
         return data
-    if lazy and isinstance(data, np.memmap) and data.flags.c_contiguous:
-        return mapped(data)
     return data.astype(data.dtype.newbyteorder("="))
 
 
@@ -163,6 +163,8 @@ def _frames(
     """Frames in the file's order (…, Y, X), what they are, and a hint."""
     data, letters = _restored(raw)
     dims = list(zip(letters.lower(), data.shape[:-2], strict=True))
+    if raw.colours:
+        _refuse_colours(raw.colours, math.prod(data.shape[:-2]), angles, phases)
     if (angles is None) != (phases is None):
         raise InputError(
             "angles and phases belong together", field=("input.angles", "input.phases")
@@ -188,6 +190,26 @@ def _frames(
     else:
         frame_order, hint = sim_order(dims, angles, phases, order, raw.z_holds)
     return data, frame_order, hint
+
+
+def _refuse_colours(
+    colours: int, planes: int, angles: int | None, phases: int | None
+) -> None:
+    """Refuse a picture of colours, unless the counts say that its planes are frames.
+
+    Stacks of three or four planes are stored as colours by the defaults of several
+    programs.
+    """
+    frames = (angles or 0) * (phases or 0)
+    are_frames = colours == frames or planes == frames
+    are_phases = colours == phases and frames > 0 and planes % frames == 0
+    if not (are_frames or are_phases):
+        raise InputError(
+            f"colour image (RGB) of {colours} planes",
+            allowed="one channel a plane; split the channels. If the planes are raw "
+            "frames, say how many angles and phases they are",
+            field=("input.angles", "input.phases"),
+        )
 
 
 def _restored(raw: RawImage) -> tuple[NDArray[Any] | Planes, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ import numpy as np
 from napari_dps.core import InputError
 from napari_dps.io import stored
 from napari_dps.io.lazy import Planes
+from napari_dps.io.ngff_chunks import opened
+from napari_dps.io.ngff_layout import first_image, ome_of
 from napari_dps.io.raw import (
     Format,
     Metadata,
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 
 KINDS = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
 """Type of each axis, as NGFF names it."""
+
+_OLD_AXES = ("t", "c", "z", "y", "x")
+"""Axes of every image before version 0.3, which does not name them."""
 
 
 def require_zarr(path: Path) -> ModuleType:
@@ -45,60 +51,91 @@ def require_zarr(path: Path) -> ModuleType:
 
 
 def is_zarr(path: Path) -> bool:
-    """Whether a folder looks like a Zarr group."""
-    return any((path / name).is_file() for name in ("zarr.json", ".zgroup", ".zattrs"))
+    """Whether a folder looks like a Zarr group or array."""
+    names = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
+    return any((path / name).is_file() for name in names)
 
 
 def read_zarr(path: Path, lazy: bool = False) -> RawImage:
-    """Read the full-resolution level of the first image of an OME-Zarr group.
+    """Read the full-resolution level of the first image of a Zarr folder.
 
     Parameters
     ----------
     path : Path
-        The group's folder.
+        OME-Zarr; also with several images in it, as bioformats2raw writes them, a plate
+        or a well of one, or a bare array.
     lazy : bool
         Leave the pixels unread.
 
     Returns
     -------
     RawImage
+        Chunks that are missing are filled with the array's fill value, and counted in
+        ``missing``.
 
     Raises
     ------
     InputError
-        If the extra ``zarr`` is not installed, or the group holds no image or is
+        If the extra ``zarr`` is not installed, or the folder holds no image or is
         damaged.
     """
     zarr = require_zarr(path)
     try:
-        group = zarr.open_group(path, mode="r")
-        attributes = dict(group.attrs)
-        ome = attributes.get("ome", attributes)
-        multiscales = ome["multiscales"][0]
-        level = multiscales["datasets"][0]
-        axes = [_axis(entry) for entry in multiscales["axes"]]
-        array = group[str(level["path"])]
-        letters = "".join(letter for letter, _ in axes)
-        if not letters.endswith("YX") or array.ndim != len(axes):
-            raise InputError(
-                f"axes of {array.ndim} dimensions", got=letters, allowed="…YX"
-            )
+        node, others = first_image(zarr.open(path, mode="r"))
+        if hasattr(node, "shape"):
+            array, metadata = node, Metadata()
+            letters = _bare_letters(node)
+        else:
+            array, letters, metadata = _described(node)
         if array.dtype.kind not in "iuf":
             raise InputError(
                 "pixel type", got=array.dtype, allowed="integers or floating point"
             )
-        metadata = _metadata(axes, _scales(multiscales, level), ome)
-        data = Planes.of(array) if lazy else np.asarray(array[...])
+        stored_array, missing = opened(array, path / array.path)
+        planes = Planes.of(stored_array)
+        data = planes if lazy else planes[()]
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from error
     except Exception as error:
         # Whatever a parser of untrusted bytes raises means: not readable.
         reason = f"{type(error).__name__}: {error}"
+        if isinstance(error, KeyError):
+            reason = f"its metadata lack {error}"
         raise InputError(f"{path.name} is not a readable OME-Zarr: {reason}") from error
-    texts = attributes.get(stored.NAMESPACE)
+    if others:
+        metadata = replace(metadata, warnings=(*metadata.warnings, others))
+    return RawImage(data=data, axes=letters, metadata=metadata, missing=missing)
+
+
+def _described(group: Any) -> tuple[Any, str, Metadata]:
+    """Array of the finest level of an image, its axes, and what is said of it."""
+    ome = ome_of(group)
+    multiscales = ome["multiscales"][0]
+    level = multiscales["datasets"][0]
+    axes = [_axis(entry) for entry in multiscales.get("axes", _OLD_AXES)]
+    array = group[str(level["path"])]
+    letters = "".join(letter for letter, _ in axes)
+    if not letters.endswith("YX") or getattr(array, "ndim", None) != len(axes):
+        dimensions = getattr(array, "ndim", "no")
+        raise InputError(f"axes of {dimensions} dimensions", got=letters, allowed="…YX")
+    metadata = _metadata(axes, _scales(multiscales, level), ome)
+    texts = group.attrs.get(stored.NAMESPACE)
     if isinstance(texts, Mapping):
         metadata = stored.decode(texts, metadata)
-    return RawImage(data=data, axes=letters, metadata=metadata)
+    return array, letters, metadata
+
+
+def _bare_letters(array: Any) -> str:
+    """Axes of an array without metadata: its names of dimensions, else Y and X last."""
+    if array.ndim < 2:
+        raise InputError(
+            "array",
+            got=f"of {array.ndim} dimension(s)",
+            allowed="2 or more, Y and X last",
+        )
+    names = getattr(array.metadata, "dimension_names", None) or ("",) * array.ndim
+    letters = "".join(_axis(str(name))[0] for name in names)
+    return letters if letters.endswith("YX") else "Q" * (array.ndim - 2) + "YX"
 
 
 def _axis(entry: Any) -> tuple[str, str]:

@@ -214,6 +214,8 @@ def _make(
         dtype=stored_type(dtype),
         chunks=(1,) * (len(folded) - 2) + folded[-2:],
         compressors="auto" if compressed else None,
+        # A chunk that is not there is one that was lost.
+        config={"write_empty_chunks": True},
         dimension_names=[letter.lower() for letter in letters],
     )
     return array
@@ -237,7 +239,9 @@ def _settle(mine: Path, folder: Path) -> None:
 def _open(folder: Path) -> Array[Any]:
     zarr = require_zarr(folder)
     try:
-        array: Array[Any] = zarr.open_array(folder / _ARRAY, mode="r+")
+        array: Array[Any] = zarr.open_array(
+            folder / _ARRAY, mode="r+", config={"write_empty_chunks": True}
+        )
     except FileNotFoundError as error:
         raise InputError(f"{folder} holds no blocks") from error
     return array

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
@@ -31,6 +32,13 @@ PIXEL_TYPES = {
     "int16": "int16",
     "float32": "float",
 }
+
+
+_PLANES_A_PAGE = 4096
+"""A page can hold the samples of several channels, or tiles of a volume."""
+
+_LARGEST_MODULO = 1_000_000
+"""Entries of an axis that is folded into another one."""
 
 
 def stored_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -177,17 +185,8 @@ def _legal(text: str) -> str:
     )
 
 
-def parse(xml: str) -> Metadata:
-    """Read the first image's metadata.
-
-    Parameters
-    ----------
-    xml : str
-        Untrusted OME-XML of any schema version.
-
-    Returns
-    -------
-    Metadata
+def tree(xml: str) -> Element:
+    """Read untrusted OME-XML of any schema version.
 
     Raises
     ------
@@ -198,13 +197,90 @@ def parse(xml: str) -> Metadata:
     if "<!ENTITY" in xml or "<!DOCTYPE" in xml:
         raise InputError("the OME-XML of the file defines entities: refused")
     try:
-        root = ElementTree.fromstring(xml)
+        return ElementTree.fromstring(xml)
     except (ElementTree.ParseError, ValueError) as error:
         raise InputError(f"the OME-XML of the file is damaged: {error}") from error
-    image = root.find("{*}Image")
-    pixels = None if image is None else image.find("{*}Pixels")
-    if image is None or pixels is None:
+
+
+def images(root: Element) -> list[tuple[Element, Element]]:
+    """Return each image and its pixels, in the order of the file."""
+    found = [(image, image.find("{*}Pixels")) for image in root.findall("{*}Image")]
+    return [(image, pixels) for image, pixels in found if pixels is not None]
+
+
+def check_promises(xml: str, pages: int) -> None:
+    """Refuse numbers for which a reader would make long tables before it looks.
+
+    Parameters
+    ----------
+    xml : str
+        Untrusted OME-XML.
+    pages : int
+        Pages that the file holds.
+
+    Raises
+    ------
+    InputError
+        If more planes are promised than there can be.
+    """
+    limit = _PLANES_A_PAGE * pages
+    # Elements are told by the end of their names, as tifffile does.
+    for element in tree(xml).iter():
+        tag = str(element.tag)
+        counts = [element.get(name, "0") for name in ("PlaneCount", "NumPlanes")]
+        if tag.endswith("TiffData") and any(_above(n, pages) for n in counts):
+            raise InputError(
+                f"truncated: {max(counts)} planes promised, {pages} present"
+            )
+        if tag.endswith("Pixels"):
+            sizes = [element.get(f"Size{axis}", "1") for axis in "ZCT"]
+            if any(_above(n, limit) for n in sizes) or _product(sizes) > limit:
+                text = " × ".join(sizes)
+                raise InputError(
+                    f"truncated: {text} planes promised, {pages} pages present"
+                )
+        if tag[:-1].endswith("Along") and "Start" in element.attrib:
+            start, end = positive(element.get("Start")), positive(element.get("End"))
+            step = positive(element.get("Step", "1"))
+            if step is None or ((end or 0) - (start or 0)) / step > _LARGEST_MODULO:
+                raise InputError("the OME-XML of the file is damaged: modulo axis")
+
+
+def _product(texts: list[str]) -> int:
+    return math.prod(int(text) for text in texts if text.strip().isdecimal())
+
+
+def _above(text: str, limit: int) -> bool:
+    try:
+        return int(text) > limit
+    except ValueError:
+        return False  # the reader will say so
+
+
+def parse(xml: str, number: int = 0) -> Metadata:
+    """Read the metadata of an image.
+
+    Parameters
+    ----------
+    xml : str
+        Untrusted OME-XML of any schema version.
+    number : int
+        Of the images, from 0.
+
+    Returns
+    -------
+    Metadata
+
+    Raises
+    ------
+    InputError
+        If it is not well-formed, or defines entities.
+    """
+    root = tree(xml)
+    described = images(root)[number : number + 1]
+    if not described:
         return Metadata()
+    image, pixels = described[0]
     pixel_size_nm, doubt = square_pixel(
         _length(pixels, "PhysicalSizeX"), _length(pixels, "PhysicalSizeY")
     )

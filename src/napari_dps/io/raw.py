@@ -111,12 +111,20 @@ class RawImage:
     z_holds : str
         How raw SIM frames sit inside the Z axis when it holds angles and phases too,
         slowest first; the convention of the instrument that writes the format.
+    colours : int
+        Planes along the innermost axis that the file calls red, green, blue (and
+        alpha): a picture, unless the user's counts of angles and phases say that they
+        are frames. 0 for any other image.
+    missing : str
+        Which pixels are not in the file and were filled in; refused unless allowed.
     """
 
     data: NDArray[Any] | Planes
     axes: str
     metadata: Metadata
     z_holds: str = "zap"
+    colours: int = 0
+    missing: str = ""
 
 
 @dataclass(frozen=True, slots=True)

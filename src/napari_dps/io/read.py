@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from napari_dps.core import InputError
+from napari_dps.core.files import open_regular
 from napari_dps.io import dv, ngff, tiff, vendor
 from napari_dps.io.raw import Format, RawImage
 
@@ -26,7 +27,9 @@ _FOREIGN = {
 }
 
 
-def read(path: str | os.PathLike[str], *, lazy: bool = False) -> RawImage:
+def read(
+    path: str | os.PathLike[str], *, lazy: bool = False, allow_missing: bool = False
+) -> RawImage:
     """Read a file as it is; see `load` for a stack with SIM axes.
 
     Parameters
@@ -34,7 +37,10 @@ def read(path: str | os.PathLike[str], *, lazy: bool = False) -> RawImage:
     path : path-like
         A file, or the folder of an OME-Zarr; see `FORMATS`.
     lazy : bool
-        Leave the pixels of compressed files unread too.
+        Leave the pixels unread.
+    allow_missing : bool
+        Fill pixels that the file lacks where its format tells which (chunks of an
+        OME-Zarr); `RawImage.missing` says how many.
 
     Returns
     -------
@@ -43,22 +49,31 @@ def read(path: str | os.PathLike[str], *, lazy: bool = False) -> RawImage:
     Raises
     ------
     InputError
-        If the file is missing, empty, damaged or of another format.
+        If the file is missing, empty, damaged, incomplete, of another format, or no
+        file but a pipe, a device or a socket.
     """
     path = Path(path)
     try:
         head = b"" if path.is_dir() else _head(path)
         for file_format in FORMATS:
             if file_format.recognises(path, head):
-                return file_format.read(path, lazy)
-        raise _refusal(path, head)
+                raw = file_format.read(path, lazy)
+                break
+        else:
+            raise _refusal(path, head)
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"cannot read {path}: {reason}") from error
+    if raw.missing and not allow_missing:
+        raise InputError(
+            f"{path.name}: {raw.missing}; filled in only if that is allowed",
+            field="input.allow_missing",
+        )
+    return raw
 
 
 def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         head = file.read(_HEAD_BYTES)
     if not head:
         raise InputError(f"{path.name} is empty (0 bytes)")

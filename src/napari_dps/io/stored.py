@@ -66,7 +66,7 @@ def decode(texts: Mapping[str, object], metadata: Metadata) -> Metadata:
         if name in texts:
             try:
                 values[name] = from_json(str(texts[name]), allow_inf_nan=False)
-            except ValueError:
+            except (ValueError, TypeError):  # TypeError: half a character
                 invalid.append(name)
     found, wrong = metadata.read_json(values)
     for name, adapter in _LAYOUT.items():

@@ -1,16 +1,11 @@
-"""TIFF in: OME, ImageJ and plain ones, checked before a byte is allocated."""
+"""TIFF in: OME, ImageJ, LSM and plain ones, checked before a byte is allocated."""
 
 from __future__ import annotations
 
-import logging
 import math
-import struct
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -18,41 +13,36 @@ from numpy.typing import NDArray
 
 from napari_dps.core import InputError
 from napari_dps.io import ome_xml
-from napari_dps.io.lazy import Planes, one_line, unreadable
-from napari_dps.io.raw import (
-    Format,
-    Metadata,
-    RawImage,
-    doubted_length,
-    length_nm,
-    positive,
-    seconds,
-    square_pixel,
+from napari_dps.io.lazy import MappedPlanes, Planes, one_line
+from napari_dps.io.ome_files import OmeImage, ome_image
+from napari_dps.io.raw import Format, Metadata, RawImage
+from napari_dps.io.tiff_metadata import lsm_metadata, plain_metadata
+from napari_dps.io.tiff_pages import (
+    TIFF_MARKS,
+    Pages,
+    check_pages,
+    page_offsets,
+    planes_of_pages,
+    silence,
 )
 
-_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-"""First bytes, of either order; with a plus sign those of BigTIFF."""
-
-_EXPANSION = {1: 8, 5: 1500, 8: 1100, 32946: 1100, 32773: 130}
-"""Bytes that one stored byte can become: none (packed bits), LZW, deflate, PackBits."""
-
-_EXPANSION_OTHER = 100_000
-
-_RESOLUTION_UNITS = {2: "inch", 3: "cm"}
+_COLOURS = (3, 4)
+"""Samples a pixel that a picture has, without and with transparency."""
 
 
 def read_tiff(path: Path, lazy: bool = False) -> RawImage:
-    """Read the first image series of a TIFF file.
+    """Read the first image of a TIFF file.
 
-    Uncompressed files whose planes lie in one block are memory-mapped.
+    Pixels are read, never mapped: a file that shrinks meanwhile is an error, and does
+    not end the process.
 
     Parameters
     ----------
     path : Path
         OME-TIFF, ImageJ TIFF, BigTIFF, LSM or plain TIFF; any compression that
-        imagecodecs decodes.
+        imagecodecs decodes. Of OME-TIFF in several files any one.
     lazy : bool
-        Leave the pixels of other files unread too; not those of LSM files.
+        Leave the pixels unread; not those of compressed LSM files.
 
     Returns
     -------
@@ -61,14 +51,26 @@ def read_tiff(path: Path, lazy: bool = False) -> RawImage:
     Raises
     ------
     InputError
-        If the file is damaged, truncated, of several samples a pixel, or promises
-        more pixels than it can hold.
+        If the file is damaged, truncated, of several samples a pixel, promises
+        more pixels than it can hold, or needs another file that is missing.
     """
-    _check_chain(path)
+    offsets = page_offsets(path)
     try:
-        with _silence(), tifffile.TiffFile(path) as tif:
-            xml = tif.ome_metadata
-            metadata = ome_xml.parse(xml) if xml else _plain_metadata(tif)
+        image = ome_image(path)
+        # Neither kind is read as such: both name other files.
+        with (
+            silence(),
+            tifffile.TiffFile(path, is_mmstack=False, is_ndtiff=False) as tif,
+        ):
+            if image is not None:
+                return _read_files(image, path, lazy)
+            if xml := tif.ome_metadata:
+                ome_xml.check_promises(xml, len(offsets))
+                metadata = ome_xml.parse(xml)
+            elif tif.is_lsm:
+                metadata = lsm_metadata(tif)
+            else:
+                metadata = plain_metadata(tif)
             return _read_series(tif, metadata, lazy)
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from error
@@ -78,30 +80,22 @@ def read_tiff(path: Path, lazy: bool = False) -> RawImage:
         raise InputError(f"{path.name} is not a readable TIFF: {reason}") from error
 
 
-class _Silence(logging.Filter):
-    """Keeps tifffile's log off the terminal; `_check_pages` finds what it reports."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.readers = 0
-        self.lock = threading.Lock()
-        logging.getLogger("tifffile").addFilter(self)
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return not self.readers
-
-    @contextmanager
-    def __call__(self) -> Iterator[None]:
-        with self.lock:
-            self.readers += 1
-        try:
-            yield
-        finally:
-            with self.lock:
-                self.readers -= 1
-
-
-_silence = _Silence()
+def _read_files(image: OmeImage, path: Path, lazy: bool) -> RawImage:
+    """Read an image of an OME-TIFF whose planes lie in several files."""
+    offsets = [page_offsets(file) for file in image.files]
+    places = zip(image.file_of, image.page_of, strict=True)
+    at = [offsets[file][page] for file, page in places]
+    planes = planes_of_pages(image.files, image.file_of.tolist(), at)
+    planes = planes.reshape(*image.sizes, *planes.plane)
+    metadata = ome_xml.parse(image.xml, image.number)
+    if image.count > 1:
+        text = (
+            f"{image.count} images in the metadata: number {image.number + 1}, which "
+            f"{path.name} holds, is read"
+        )
+        metadata = replace(metadata, warnings=(*metadata.warnings, text))
+    data = planes if lazy else planes[()]
+    return RawImage(data=data, axes=f"{image.axes}YX", metadata=metadata)
 
 
 def _read_series(tif: tifffile.TiffFile, metadata: Metadata, lazy: bool) -> RawImage:
@@ -109,117 +103,149 @@ def _read_series(tif: tifffile.TiffFile, metadata: Metadata, lazy: bool) -> RawI
     if 0 in (page.imagewidth, page.imagelength):
         size = f"{page.imagelength} × {page.imagewidth}"
         raise InputError(f"the image is empty: {size} pixels")
-    if not tif.series:
+    listed = [series for series in tif.series if series.pages]
+    if not listed:
         raise InputError("the file holds no image")
-    series = tif.series[0]
+    # Thumbnails and the coarser levels of a pyramid are no images of their own.
+    full = [series for series in listed if not series.keyframe.is_reduced] or listed
+    series = full[0]
     warnings = list(metadata.warnings)
-    if len(tif.series) > 1:
-        warnings.append(f"{len(tif.series)} images in the file: the first one is read")
-    axes, shape = str(series.axes), tuple(series.shape)
-    if "S" in axes and shape[axes.index("S")] > 1:
-        raise InputError(
-            "colour image (RGB)", allowed="one channel a plane; split the channels"
-        )
+    _check_series(tif, series)
+    if len(full) > 1 and _are_frames(full):
+        warnings.append(f"{len(full)} images of one plane each: read as one stack")
+        joined = _joined(tif, full)
+        data, axes = joined if lazy else joined[()], "QYX"
+        metadata = replace(metadata, warnings=tuple(warnings))
+        return RawImage(data=data, axes=axes, metadata=metadata)
+    if len(full) > 1:
+        warnings.append(f"{len(full)} images in the file: the first one is read")
+    check_pages(series)
+    data, axes = _pixels(tif, series, lazy)
+    return RawImage(
+        data=data,
+        axes=axes,
+        metadata=replace(metadata, warnings=tuple(warnings)),
+        colours=_colours(series),
+    )
+
+
+def _check_series(tif: tifffile.TiffFile, series: Any) -> None:
+    """Refuse pixels that are no intensities, and metadata that promise more frames."""
+    if {page.parent for page in series.pages if page is not None} != {tif}:
+        raise InputError("its pages lie in another file")
     if np.dtype(series.dtype).kind not in "iuf":
         raise InputError(
             "pixel type", got=series.dtype, allowed="integers or floating point"
         )
-    _check_pages(series)
-    axes = "".join(axis if axis in "TCZAPYXS" else "Q" for axis in axes)
-    data: NDArray[Any] | Planes
-    planes = _unread(tif, series, axes) if lazy else None
-    if planes is not None:
-        data, axes = planes, axes.replace("S", "")
-    else:
-        data, axes = _planes_last(_map_or_load(tif, series).reshape(shape), axes)
-    metadata = replace(metadata, warnings=tuple(warnings))
-    return RawImage(data=data, axes=axes, metadata=metadata)
+    if series.keyframe.photometric == 2 and "YXS" in str(series.axes):
+        raise InputError(
+            "colour image (RGB)", allowed="one channel a plane; split the channels"
+        )
+    if tif.imagej_metadata and series.kind != "imagej" and not tif.is_ome:
+        sizes = [
+            tif.imagej_metadata.get(k, 1) for k in ("frames", "slices", "channels")
+        ]
+        planes = math.prod(series.shape) // max(math.prod(series.keyframe.shape), 1)
+        if all(isinstance(n, int) for n in sizes) and math.prod(sizes) > planes:
+            raise InputError(
+                f"truncated: {math.prod(sizes)} planes promised, {planes} present"
+            )
 
 
-def _map_or_load(tif: tifffile.TiffFile, series: Any) -> NDArray[Any]:
-    if series.dataoffset is None:
-        return np.asarray(series.asarray())
-    dtype = np.dtype(series.dtype).newbyteorder(tif.byteorder)
-    path = Path(tif.filehandle.path)
-    return np.memmap(
-        path, dtype=dtype, mode="r", offset=series.dataoffset, shape=series.shape
+def _colours(series: Any) -> int:
+    """Planes of a pixel that the file calls red, green, blue (and alpha); else 0."""
+    axes, shape = str(series.axes), series.shape
+    count = shape[axes.index("S")] if "S" in axes else 1
+    return int(count) if count in _COLOURS and series.keyframe.photometric == 2 else 0
+
+
+def _are_frames(listed: list[Any]) -> bool:
+    """Whether the images of a file are frames that were written one by one."""
+    return len({(s.shape, np.dtype(s.dtype)) for s in listed}) == 1 and all(
+        len(s.pages) == 1 and len(s.shape) == 2 and s.keyframe.samplesperpixel == 1
+        for s in listed
     )
 
 
-def _unread(tif: tifffile.TiffFile, series: Any, axes: str) -> Planes | None:
-    """Planes of a series that cannot be mapped; None where pages are no whole planes.
+def _joined(tif: tifffile.TiffFile, listed: list[Any]) -> Planes:
+    path = Path(tif.filehandle.path)
+    offsets = [series.keyframe.offset for series in listed]
+    return planes_of_pages([path], [0] * len(offsets), offsets)
+
+
+def _pixels(
+    tif: tifffile.TiffFile, series: Any, lazy: bool
+) -> tuple[NDArray[Any] | Planes, str]:
+    """Pixels with Y and X last, and their axes."""
+    letters = "TCZAYXS" if tif.is_lsm else "TCZAPYXS"  # P is the position in LSM
+    axes = "".join(axis if axis in letters else "Q" for axis in str(series.axes))
+    shape = tuple(series.shape)
+    if "S" in axes and axes[-1] != "S":  # planes of samples are frames
+        axes = axes.replace("S", "Q")
+    planes = _in_one_block(tif, series, axes, shape)
+    if planes is None and lazy:
+        planes = _unread(tif, series, axes, shape)
+    if planes is not None:
+        return (planes if lazy else planes[()]), axes.replace("S", "")
+    return _planes_last(np.asarray(series.asarray()).reshape(shape), axes)
+
+
+def _in_one_block(
+    tif: tifffile.TiffFile, series: Any, axes: str, shape: tuple[int, ...]
+) -> Planes | None:
+    """Planes of a series that lies in the file as it is; None for any other."""
+    kept, sizes = _without_samples(axes, shape)
+    if series.dataoffset is None or sizes is None or not kept.endswith("YX"):
+        return None
+    stored = np.dtype(series.dtype).newbyteorder(tif.byteorder)
+    plane = (sizes[-2], sizes[-1])
+    path = Path(tif.filehandle.path)
+    read = MappedPlanes(path, int(series.dataoffset), plane, stored)
+    index = np.arange(math.prod(sizes[:-2])).reshape(sizes[:-2])
+    return Planes(read, index, plane, stored.newbyteorder("="))
+
+
+def _without_samples(
+    axes: str, shape: tuple[int, ...]
+) -> tuple[str, tuple[int, ...] | None]:
+    """Leave out an axis of one sample; None as the shape where there are several."""
+    pairs = list(zip(axes, shape, strict=True))
+    if any(axis == "S" and size > 1 for axis, size in pairs):
+        return axes, None
+    return axes.replace("S", ""), tuple(size for axis, size in pairs if axis != "S")
+
+
+def _unread(
+    tif: tifffile.TiffFile, series: Any, axes: str, shape: tuple[int, ...]
+) -> Planes | None:
+    """Planes of a compressed series; None where pages are no whole planes.
 
     That is so where channels are interleaved, and in LSM files, whose headers
     tifffile must repair together.
     """
-    keyframe, kept = series.keyframe, axes.replace("S", "")
-    if series.dataoffset is not None or tif.is_lsm or not kept.endswith("YX"):
+    kept, sizes = _without_samples(axes, shape)
+    if tif.is_lsm or sizes is None or not kept.endswith("YX"):
         return None
-    shape = tuple(n for n, a in zip(series.shape, axes, strict=True) if a != "S")
-    files = [page.parent.filehandle.path for page in series.pages]
-    paths = list(dict.fromkeys(files))
-    pages = _Pages(
-        paths=tuple(Path(path) for path in paths),
-        numbers=np.array([paths.index(file) for file in files]),
+    path, keyframe = Path(tif.filehandle.path), series.keyframe
+    pages = Pages(
+        paths=(path,),
+        numbers=np.zeros(len(series.pages), np.intp),
         offsets=np.array([page.offset for page in series.pages], dtype=np.int64),
-        plane=(shape[-2], shape[-1]),
-        first=(Path(keyframe.parent.filehandle.path), keyframe.offset),
+        plane=(sizes[-2], sizes[-1]),
+        first=(path, keyframe.offset),
     )
-    per_page = math.prod(keyframe.shape) // math.prod(shape[-2:])
+    per_page = math.prod(keyframe.shape) // math.prod(sizes[-2:])
     count = per_page * len(pages.offsets)
-    if count != math.prod(shape[:-2]) or not pages.offsets.all():
+    if count != math.prod(sizes[:-2]) or not pages.offsets.all():
         return None
-    index = np.arange(count).reshape(shape[:-2])
+    index = np.arange(count).reshape(sizes[:-2])
     dtype = np.dtype(series.dtype).newbyteorder("=")
     return Planes(pages, index, pages.plane, dtype, per_page)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Pages:
-    """Reads pages of a series by their number; opens the file each time.
-
-    Attributes
-    ----------
-    paths : tuple of Path
-        The files of the series; OME-TIFF may spread it over several.
-    numbers, offsets : array of int
-        File of each page, and position of its header.
-    plane : (int, int)
-        Height and width.
-    first : (Path, int)
-        File and position of the header that describes all pages.
-    """
-
-    paths: tuple[Path, ...]
-    numbers: NDArray[np.intp]
-    offsets: NDArray[np.int64]
-    plane: tuple[int, int]
-    first: tuple[Path, int]
-
-    def __call__(self, block: int) -> NDArray[Any]:
-        path = self.paths[self.numbers[block]]
-        try:
-            with (
-                _silence(),
-                tifffile.TiffFile(self.first[0]) as described,
-                tifffile.TiffFile(path) as tif,
-            ):
-                described.filehandle.seek(self.first[1])
-                keyframe = tifffile.TiffPage(described, 0)
-                offset = int(self.offsets[block])
-                page = tifffile.TiffFrame(tif, 0, offset=offset, keyframe=keyframe)
-                if not _is_whole(page, math.prod(keyframe.chunked)):
-                    raise InputError("its pixels are missing")
-                return page.asarray(maxworkers=1).reshape(-1, *self.plane)
-        except Exception as error:
-            # Whatever a decoder of untrusted bytes raises means: not readable.
-            raise unreadable(path.name, block, error) from error
-
-
 def _planes_last(data: NDArray[Any], axes: str) -> tuple[NDArray[Any], str]:
-    """Drop a single sample axis and move Y and X to the end."""
-    if "S" in axes:
-        data, axes = data.squeeze(axes.index("S")), axes.replace("S", "")
+    """Move Y and X to the end; samples of one pixel, no colours, become frames."""
+    axes = axes.replace("S", "Q") if "S" in axes else axes
     if "Y" not in axes or "X" not in axes:
         raise InputError("axes of the image", got=axes, allowed="with Y and X")
     others = axes.replace("Y", "").replace("X", "")
@@ -228,125 +254,8 @@ def _planes_last(data: NDArray[Any], axes: str) -> tuple[NDArray[Any], str]:
     return data, f"{others}YX"
 
 
-def _check_pages(series: Any) -> None:
-    """Refuse what would be filled with zeros, or allocated without being there.
-
-    Raises
-    ------
-    InputError
-        If pixel data are missing, lie beyond the end, or could not expand to the
-        size that the header promises.
-    """
-    needed = math.prod(series.shape) * np.dtype(series.dtype).itemsize
-    if series.dataoffset is not None:
-        present = series.parent.filehandle.size - series.dataoffset
-        if present < needed:
-            raise InputError(
-                f"truncated: {needed} bytes of pixels promised, "
-                f"{max(present, 0)} present"
-            )
-        return
-    keyframe = series.keyframe
-    chunks = math.prod(keyframe.chunked)
-    factor = _EXPANSION.get(int(keyframe.compression), _EXPANSION_OTHER)
-    capacity, missing, frames = 0, 0, 0
-    for page in series.pages:
-        frames += 1
-        if page is None or not _is_whole(page, chunks):
-            missing += 1
-        else:
-            capacity += sum(page.databytecounts) * factor
-    if missing:
-        raise InputError(f"truncated: pixels of {missing} of {frames} planes missing")
-    if capacity < needed:
-        raise InputError(
-            f"damaged: the header promises {needed} bytes of pixels, far more than "
-            "the file can hold"
-        )
-
-
-def _is_whole(page: Any, chunks: int) -> bool:
-    offsets, counts = page.dataoffsets, page.databytecounts
-    if len(offsets) < chunks or len(counts) < chunks:
-        return False
-    size = page.parent.filehandle.size
-    return all(
-        offset > 0 and count > 0 and offset + count <= size
-        for offset, count in zip(offsets, counts, strict=True)
-    )
-
-
-def _check_chain(path: Path) -> None:
-    """Follow the chain of page headers to its end.
-
-    tifffile stops at a broken link and returns the pages before it, so that a
-    truncated stack would look like a shorter one.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        order = "<" if file.read(2) == b"II" else ">"
-        is_big = struct.unpack(f"{order}H", _take(file, 2, path))[0] == 43
-        word, count, entry = ("Q", "Q", 20) if is_big else ("I", "H", 12)
-        file.seek(8 if is_big else 4)
-        seen: set[int] = set()
-        while True:
-            width = struct.calcsize(f"{order}{word}")
-            offset = struct.unpack(f"{order}{word}", _take(file, width, path))[0]
-            if offset == 0:
-                break
-            if offset >= size or offset in seen:
-                raise InputError(f"{path.name} is truncated or damaged")
-            seen.add(offset)
-            file.seek(offset)
-            width = struct.calcsize(f"{order}{count}")
-            tags = struct.unpack(f"{order}{count}", _take(file, width, path))[0]
-            following = offset + width + tags * entry
-            if following >= size:
-                raise InputError(f"{path.name} is truncated or damaged")
-            file.seek(following)
-    if not seen:
-        raise InputError(f"{path.name} holds no image")
-
-
-def _take(file: BinaryIO, count: int, path: Path) -> bytes:
-    found = file.read(count)
-    if len(found) < count:
-        raise InputError(f"{path.name} is truncated or damaged")
-    return found
-
-
-def _plain_metadata(tif: tifffile.TiffFile) -> Metadata:
-    """ImageJ's description, else the resolution tags."""
-    tags = tif.pages.first.tags
-    imagej = tif.imagej_metadata or {}
-    unit = str(imagej.get("unit", ""))
-    if not imagej:
-        unit = _RESOLUTION_UNITS.get(int(tags.valueof(296, 0)), "")
-    x, y = (_edge(tags.valueof(code)) for code in (282, 283))
-    y_nm = length_nm(y, str(imagej.get("yunit", unit)))
-    pixel_size_nm, doubt = square_pixel(length_nm(x, unit), y_nm)
-    doubt = doubt or doubted_length(x, unit, "pixel size")
-    # A printer's resolution (72 to 2400 dpi) is everywhere and deserves no warning.
-    warnings = (doubt,) if doubt and imagej else ()
-    return Metadata(
-        pixel_size_nm=pixel_size_nm,
-        z_step_nm=length_nm(imagej.get("spacing"), unit),
-        frame_interval_s=seconds(
-            imagej.get("finterval"), str(imagej.get("tunit", "s"))
-        ),
-        warnings=warnings,
-    )
-
-
-def _edge(resolution: object) -> float | None:
-    """Edge of a pixel from a resolution tag: a fraction of pixels a unit."""
-    if not isinstance(resolution, tuple) or len(resolution) != 2 or not resolution[0]:
-        return None
-    return positive(resolution[1] / resolution[0])
-
-
 def _is_tiff(path: Path, head: bytes) -> bool:
-    return head[:4] in _MARKS
+    return head[:4] in TIFF_MARKS
 
 
 FORMAT = Format(

@@ -27,6 +27,8 @@ from napari_dps.io.raw import (
     positive,
     square_pixel,
 )
+from napari_dps.io.time_limit import limited
+from napari_dps.io.vendor_promises import check_promises
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -71,10 +73,7 @@ def read_vendor(kind: str, path: Path, lazy: bool = False) -> RawImage:
     """
     _module(kind, path)
     try:
-        with _quiet():
-            reader = _reader(kind, path)
-            planes, axes = _planes(kind, path, reader)
-            metadata = _metadata(kind, reader, axes)
+        planes, axes, metadata = limited(path, partial(_opened, kind, path))
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from error
     except Exception as error:
@@ -85,6 +84,15 @@ def read_vendor(kind: str, path: Path, lazy: bool = False) -> RawImage:
     if lazy:  # a truncated file is found by its last plane
         planes.read(planes.index.size - 1)
     return RawImage(data=planes if lazy else planes[()], axes=axes, metadata=metadata)
+
+
+def _opened(kind: str, path: Path) -> tuple[Planes, str, Metadata]:
+    """Planes of the first scene, their axes, and what is said of them."""
+    with _quiet():
+        check_promises(kind, path)
+        reader = _reader(kind, path)
+        planes, axes = _planes(kind, path, reader)
+        return planes, axes, _metadata(kind, reader, axes)
 
 
 def _module(kind: str, path: Path) -> ModuleType:
@@ -139,7 +147,7 @@ def _planes(kind: str, path: Path, reader: Any) -> tuple[Planes, str]:
         names |= _CZI_ANGLE_PHASE
     letters = "".join(names.get(axis, "Q") for axis in kept)
     planes = Planes(
-        _Scene(kind, path, "".join(sizes), lead),
+        _Scene(kind, path, "".join(sizes), lead, path.stat().st_size),
         np.arange(math.prod(lead)).reshape(tuple(kept.values())),
         plane,
         np.dtype(reader.dtype).newbyteorder("="),
@@ -155,19 +163,26 @@ class _Scene:
     path: Path
     axes: str
     sizes: tuple[int, ...]
+    bytes: int
 
     def __call__(self, block: int) -> NDArray[Any]:
         """Read one plane, (1, Y, X)."""
         place = np.unravel_index(block, self.sizes) if self.sizes else ()
         where = {a: int(i) for a, i in zip(self.axes, place, strict=True)}
         try:
-            if self.kind == "lif":
-                return self._leica(where)
-            reader = _reader(self.kind, self.path)
-            return np.asarray(reader.get_image_data("YX", **where))[None]
+            # Some readers map the file, which would end the process.
+            if self.path.stat().st_size < self.bytes:
+                raise InputError("the file has become shorter")
+            return limited(self.path, partial(self._plane, where))
         except Exception as error:
             # Whatever a decoder of untrusted bytes raises means: not readable.
             raise unreadable(self.path.name, block, error) from error
+
+    def _plane(self, where: dict[str, int]) -> NDArray[Any]:
+        if self.kind == "lif":
+            return self._leica(where)
+        reader = _reader(self.kind, self.path)
+        return np.asarray(reader.get_image_data("YX", **where))[None]
 
     def _leica(self, where: dict[str, int]) -> NDArray[Any]:
         """One plane by the library below BioIO, which itself would read them all."""

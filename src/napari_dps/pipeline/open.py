@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from napari_dps import io
 from napari_dps.core import ImageStack, InputError
@@ -69,6 +66,7 @@ def open_input(
 
     Examples
     --------
+    >>> import numpy as np
     >>> image = ImageStack(np.ones((2, 8, 8)), "TYX")
     >>> plan = open_input(image, Settings())
     >>> [step.stage.id for step in plan.steps]
@@ -81,7 +79,12 @@ def open_input(
     if isinstance(source, ImageStack):
         stack = _with_pixel_size(source, settings.pixel_size_nm)
     else:
-        raw = source if isinstance(source, RawImage) else _read(source, lazy=lazy)
+        missing = settings.input.allow_missing
+        raw = (
+            source
+            if isinstance(source, RawImage)
+            else io.read(source, lazy=lazy, allow_missing=missing)
+        )
         stack = io.arrange(
             raw,
             **settings.input.model_dump(include={"angles", "phases", "order"}),
@@ -102,15 +105,6 @@ def open_input(
         _tell_left_out(stack, stages, told, notes)
     offset = settings.input.camera_offset
     return Plan.of(stack, steps, camera_offset=offset, warnings=notes.warnings)
-
-
-def _read(path: str | os.PathLike[str], *, lazy: bool) -> RawImage:
-    """Read a file as it is."""
-    raw = io.read(path, lazy=lazy)
-    if lazy and isinstance(raw.data, np.memmap):
-        # Pages of a map that were read count as memory of ours, more with each frame.
-        return replace(raw, data=io.mapped(raw.data))
-    return raw
 
 
 def _with_pixel_size(stack: ImageStack, pixel_size_nm: float | None) -> ImageStack:

@@ -73,6 +73,12 @@ class InputSettings(BaseModel):
         json_schema_extra={"file": "*.json *.toml", "words": ["auto"]},
     )
 
+    allow_missing: bool = Field(
+        default=False,
+        title="Fill missing chunks",
+        description="Fill chunks that an OME-Zarr lacks, and warn; else it is refused.",
+    )
+
     @field_validator("patterns", mode="before")
     @classmethod
     def _auto_or_listed(cls, value: Any) -> Any:
