@@ -78,23 +78,28 @@ def read_dv(path: Path, lazy: bool = False) -> RawImage:
         )
     if header.pixel_type in _COMPLEX_TYPES:
         raise InputError("pixel type", got="complex", allowed="integers or floats")
-    shape, stored = file.shape, np.dtype(file.dtype)
-    start = _HEADER_BYTES + header.ext_hdr_len
+    planes = _planes(path, file)
+    letters = (a for a, n in zip(axes, file.shape[:-2], strict=False) if n > 1)
     file.close()
-    plane = (shape[-2], shape[-1])
-    lead = tuple(n for n in shape[:-2] if n > 1)
-    planes = Planes(
-        _Flipped(MappedPlanes(path, start, plane, stored)),
-        np.arange(math.prod(lead)).reshape(lead),
-        plane,
-        stored.newbyteorder("="),
-    )
-    letters = (a for a, n in zip(axes, shape[:-2], strict=False) if n > 1)
     return RawImage(
         data=planes if lazy else planes[()],
         axes=f"{''.join(letters)}YX",
         metadata=_metadata(header),
         z_holds="azp",
+    )
+
+
+def _planes(path: Path, file: Any) -> Planes:
+    """Planes of an open file, without the axes of one entry."""
+    shape, stored = file.shape, np.dtype(file.dtype)
+    plane = (shape[-2], shape[-1])
+    lead = tuple(n for n in shape[:-2] if n > 1)
+    start = _HEADER_BYTES + file.hdr.ext_hdr_len
+    return Planes(
+        _Flipped(MappedPlanes(path, start, plane, stored)),
+        np.arange(math.prod(lead)).reshape(lead),
+        plane,
+        stored.newbyteorder("="),
     )
 
 

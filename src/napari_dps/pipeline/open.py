@@ -79,12 +79,7 @@ def open_input(
     if isinstance(source, ImageStack):
         stack = _with_pixel_size(source, settings.pixel_size_nm)
     else:
-        missing = settings.input.allow_missing
-        raw = (
-            source
-            if isinstance(source, RawImage)
-            else io.read(source, lazy=lazy, allow_missing=missing)
-        )
+        raw = _raw(source, settings.input.allow_missing, lazy=lazy)
         stack = io.arrange(
             raw,
             **settings.input.model_dump(include={"angles", "phases", "order"}),
@@ -105,6 +100,15 @@ def open_input(
         _tell_left_out(stack, stages, told, notes)
     offset = settings.input.camera_offset
     return Plan.of(stack, steps, camera_offset=offset, warnings=notes.warnings)
+
+
+def _raw(
+    source: str | os.PathLike[str] | RawImage, allow_missing: bool, *, lazy: bool
+) -> RawImage:
+    """Return pixels as they are, of a file or of a layer."""
+    if isinstance(source, RawImage):
+        return source
+    return io.read(source, lazy=lazy, allow_missing=allow_missing)
 
 
 def _with_pixel_size(stack: ImageStack, pixel_size_nm: float | None) -> ImageStack:

@@ -205,6 +205,8 @@ class Settings:
                 for name, value in self.optics.items()
             },
         }
+        if not self.input.allow_missing:
+            del tables["input"]["allow_missing"]
         if self.output != OutputSettings():
             tables["output"] = self.output.model_dump()
         for name, parameters in self.parameters.items():
