@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 EDGE = 0.03
 """Part of the field along its edges that the lower row avoids."""
+SEARCHED_PX = 1024
+"""Longest side of what that region is searched in: a larger image is averaged to it."""
+SEARCHED_PX = 1024
+"""Longest side of the image that the region of the lower row is looked for in; pixels
+of a larger one are averaged before, as its panel shows no more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +64,7 @@ class Panel:
         left, top = x - step / 2, y - step / 2
         return left, left + width * step, top + height * step, top
 
-    @property
+    @cached_property
     def limits(self) -> tuple[float, float]:
         """Black and white of the display."""
         return display_limits(self.image.data)
@@ -132,11 +138,7 @@ def side_by_side(panels: Sequence[Panel], heading: str = "") -> Figure:
 
 
 def _detailed_window(panel: Panel, layout: Layout) -> tuple[float, float, float, float]:
-    """Return the extent of the region with the most structure in it.
-
-    Structure is the gradient of the image, clipped to its percentiles so that one
-    bright spot does not draw the window.
-    """
+    """Return the extent of the region with the most structure in it."""
     unit = layout.zoom_step * panel.pixel_size / layout.finest_pixel
     rows, columns = panel.image.shape
     size = (
@@ -145,30 +147,48 @@ def _detailed_window(panel: Panel, layout: Layout) -> tuple[float, float, float,
     )
     from scipy import ndimage  # not needed by docks, which import this module
 
-    clipped = np.clip(panel.image.data, *panel.limits)
-    gradient = ndimage.gaussian_gradient_magnitude(clipped, 2.0)
-    density = ndimage.uniform_filter(gradient, size)
+    step = -(-max(rows, columns) // SEARCHED_PX)
+    structure = _structure(panel, step)
+    lengths = structure.shape
+    windows = [min(n, -(-w // step)) for n, w in zip(lengths, size, strict=True)]
+    density = ndimage.uniform_filter(structure, windows)
     margins = [
         min(round(EDGE * n), (n - w) // 2)
-        for n, w in zip((rows, columns), size, strict=True)
+        for n, w in zip(lengths, windows, strict=True)
     ]
     # The filter's value at c belongs to the window that begins at c − w // 2.
     inside = density[
         tuple(
             slice(margin + w // 2, n - w - margin + w // 2 + 1)
-            for n, w, margin in zip((rows, columns), size, margins, strict=True)
+            for n, w, margin in zip(lengths, windows, margins, strict=True)
         )
     ]
     best = np.unravel_index(int(inside.argmax()), inside.shape)
-    top, left = (int(i) + margin for i, margin in zip(best, margins, strict=True))
-    x0, _, _, y0 = panel.extent
-    step = panel.pixel_size
-    return (
-        x0 + left * step,
-        x0 + (left + size[1]) * step,
-        y0 + (top + size[0]) * step,
-        y0 + top * step,
+    top, left = (
+        step * (int(i) + margin) for i, margin in zip(best, margins, strict=True)
     )
+    x0, _, _, y0 = panel.extent
+    edge = panel.pixel_size
+    return (
+        x0 + left * edge,
+        x0 + (left + size[1]) * edge,
+        y0 + (top + size[0]) * edge,
+        y0 + top * edge,
+    )
+
+
+def _structure(panel: Panel, step: int) -> NDArray[Any]:
+    """Return the gradient of an image at 2 of its pixels, every ``step`` pixels.
+
+    It is clipped to its percentiles so that one bright spot does not draw the window.
+    """
+    from scipy import ndimage
+
+    rows, columns = (n // step for n in panel.image.shape)
+    whole = np.clip(panel.image.data[: rows * step, : columns * step], *panel.limits)
+    coarse = sum(whole[y::step, x::step] for y, x in np.ndindex(step, step))
+    gradient: NDArray[Any] = ndimage.gaussian_gradient_magnitude(coarse, 2 / step)
+    return gradient
 
 
 def _draw(axes: Axes, panel: Panel, window: tuple[float, float, float, float]) -> None:
