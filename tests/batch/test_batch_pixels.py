@@ -182,13 +182,19 @@ def test_compressed_input_is_read_where_it_is_needed(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("inspects", [False, True])
 def test_every_unit_is_run_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inspects: bool
 ) -> None:
     calls = Calls(monkeypatch)
     io.save(images("TCZ"), tmp_path / "a.ome.tif")
-    run([tmp_path / "a.ome.tif"], tmp_path / "out", settings("background"))
-    assert len(calls) == 5 * 2 * 2
+    asked = settings("background")
+    if inspects:  # what the steps have made for that is used
+        asked = settings(
+            "background,dps", dps={"method": "rl"}, optics=OPTICS_OF_IMAGES
+        )
+    run([tmp_path / "a.ome.tif"], tmp_path / "out", asked)
+    assert len(calls) == 5 * 2 * 2 * (1 + inspects)
 
 
 def test_time_and_channels_keep_their_metadata(tmp_path: Path) -> None:

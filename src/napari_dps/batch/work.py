@@ -28,13 +28,15 @@ from napari_dps.io import ResultFiles
 from napari_dps.pipeline import PipelineResult, Plan, first_plane, run_plan
 from napari_dps.pipeline.result import assemble
 from napari_dps.pipeline.shared import Shared
-from napari_dps.pipeline.stream import shared_by_blocks, stream
+from napari_dps.pipeline.stream import Ahead, shared_by_blocks, stream
 from napari_dps.pipeline.units import Span
 from napari_dps.results import Json, write_images, write_report
 
 _local = threading.local()
 _opened: deque[tuple[Any, bool, Plan]] = deque(maxlen=8)
 """Inputs that were opened last; of no thread in particular, as plans do not change."""
+_ahead: deque[tuple[str, Ahead]] = deque(maxlen=1)
+"""What was computed of the input begun last, by its key, until a block takes it."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ def begin(job: Job, source: Source) -> Generator[Progress, None, Begun]:
         return begun
     shared = store.shared()
     if shared is None:
-        shared = yield from shared_by_blocks(plan, _context(job))
+        shared, ahead = yield from shared_by_blocks(plan, _context(job))
+        _ahead.append((key, ahead))
         store.put_shared(shared)
     return replace(begun, shared=shared)
 
@@ -112,11 +115,25 @@ def run_block(
     )
     try:
         tallies = yield from stream(
-            plan, _context(job), writer.keep, span=span, shared=begun.shared
+            plan,
+            _context(job),
+            writer.keep,
+            span=span,
+            shared=begun.shared,
+            ahead=_take_ahead(begun) if span[0] == 0 else None,
         )
         writer.finish(tallies)
     finally:
         writer.remove()
+
+
+def _take_ahead(begun: Begun) -> Ahead | None:
+    """Return what `begin` has computed of an input, if it was here and just now."""
+    try:
+        key, ahead = _ahead.pop()
+    except IndexError:
+        return None
+    return ahead if key == begun.key else None
 
 
 def whole(job: Job, source: Source) -> Generator[Progress, None, tuple[Begun, Json]]:

@@ -6,6 +6,7 @@ import importlib
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from napari_dps.core import ImageStack, InputError, Optics, Progress, within
 from napari_dps.core.context import Context
@@ -17,6 +18,8 @@ from napari_dps.pipeline.units import Channel, Index, Span, Unit
 
 Keep = Callable[[int, Index, ImageStack], None]
 """Takes the number of a step, the place of a unit, and the step's result for it."""
+Ahead = dict[Index, "list[tuple[ImageStack, Tally]]"]
+"""By the place of a unit, what its first steps have given and taken already."""
 
 
 @dataclass
@@ -48,6 +51,7 @@ def stream(
     *,
     span: Span | None = None,
     shared: Sequence[Shared] | None = None,
+    ahead: Ahead | None = None,
 ) -> Generator[Progress, None, list[Tally]]:
     """Run all steps on each unit of a stack; nothing of a unit stays in memory.
 
@@ -64,6 +68,9 @@ def stream(
     shared : sequence of Shared, optional
         What was found for more time points than these, by `shared_by_blocks`; else it
         is found here, for each of the plan's `pattern_spans`.
+    ahead : dict, optional
+        From `shared_by_blocks` with ``shared``: these steps are not run again. Emptied
+        of the units that are run.
 
     Yields
     ------
@@ -99,7 +106,8 @@ def stream(
             run = _ChannelRun.of(channel, found, plan.steps, context)
             _add(tallies, {n: Tally(0.0, w) for n, w in found.warnings.items()})
             for unit in channel.units_middle_first(part):
-                ran = yield from within(run.unit(unit, keep), done, total)
+                begun = (ahead or {}).pop(unit.index, ())
+                ran = yield from within(run.unit(unit, keep, begun), done, total)
                 _add(tallies, dict(enumerate(ran)))
                 done += len(plan.steps) * PART_TICKS
     yield Progress(total, total)
@@ -108,13 +116,20 @@ def stream(
 
 def shared_by_blocks(
     plan: Plan, context: Context
-) -> Generator[Progress, None, tuple[Shared, ...]]:
+) -> Generator[Progress, None, tuple[tuple[Shared, ...], Ahead]]:
     """Find all that blocks of a stack share which are computed apart from each other.
 
     Beside the patterns that is what steps find out by inspecting an image that the
     steps before them have made; so those run on one unit of each channel.
 
-    Parameters and result are those of `find_shared`, for all time points.
+    Parameters are those of `find_shared`.
+
+    Returns
+    -------
+    tuple of Shared
+        One a channel, for all time points.
+    dict
+        What those steps gave, so that the block of these units need not run them.
     """
     last = max(
         (n for n, step in enumerate(plan.steps) if step.stage.inspect), default=-1
@@ -123,20 +138,27 @@ def shared_by_blocks(
     total = done + len(plan.channels) * (last + 1) * PART_TICKS
     findings = yield from within(find_shared(plan, context, plan.span), 0, total)
     complete = []
+    ahead: Ahead = {}
     for channel, found in zip(plan.channels, findings, strict=True):
         run = _ChannelRun.of(channel, found, plan.steps[: last + 1], context.part())
         unit = channel.middle(plan.span)
-        ran = yield from within(run.unit(unit, _forget), done, total)
+        images: list[ImageStack] = []
+        keep = partial(_append, images)
+        ran = yield from within(run.unit(unit, keep), done, total)
+        ahead[unit.index] = list(zip(images, ran, strict=True))
         done += (last + 1) * PART_TICKS
         warnings = {n: list(found.warnings.get(n, ())) for n in range(len(plan.steps))}
         for number, tally in enumerate(ran):
             warnings[number] += tally.warnings
         complete.append(replace(found, optics=run.optics, warnings=warnings))
-    return tuple(complete)
+    return tuple(complete), ahead
 
 
-def _forget(number: int, index: Index, image: ImageStack) -> None:
-    """Keep nothing."""
+def _append(
+    images: list[ImageStack], number: int, index: Index, image: ImageStack
+) -> None:
+    """Keep the result of a step after those of the steps before it."""
+    images.append(image)
 
 
 def _add(tallies: Sequence[Tally], more: Mapping[int, Tally]) -> None:
@@ -174,11 +196,16 @@ class _ChannelRun:
         """Begin with what the units share."""
         return cls(shared.attached_to(channel), steps, context, dict(shared.optics))
 
-    def unit(self, unit: Unit, keep: Keep) -> Generator[Progress, None, list[Tally]]:
-        """Run all steps on one unit."""
-        image, tallies = self.channel.image(unit), []
+    def unit(
+        self, unit: Unit, keep: Keep, ahead: Sequence[tuple[ImageStack, Tally]] = ()
+    ) -> Generator[Progress, None, list[Tally]]:
+        """Run all steps on one unit, but the first of them where those ran ahead."""
+        for number, (image, _) in enumerate(ahead):
+            keep(number, unit.index, image)
+        image = ahead[-1][0] if ahead else self.channel.image(unit)
+        tallies = [tally for _, tally in ahead]
         total = len(self.steps) * PART_TICKS
-        for number, step in enumerate(self.steps):
+        for number, step in list(enumerate(self.steps))[len(ahead) :]:
             started, part = time.perf_counter(), self.context.part()
             running = in_ticks(
                 self._step(number, image, part), step.stage.title + unit.where
