@@ -25,9 +25,10 @@ from batch_scenes import (
 )
 
 from napari_dps import io
-from napari_dps.batch import Job, job, store, work
+from napari_dps.batch import Job, Source, job, store, work
 from napari_dps.batch.job import open_source
 from napari_dps.core import ImageStack
+from napari_dps.io import ResultFiles
 from napari_dps.results import write as result_files
 
 ASKED = settings("background")
@@ -398,6 +399,6 @@ def test_report_of_a_resumed_run_tells_what_an_undisturbed_one_tells(
 
 
 def test_pixels_stay_in_the_file_until_they_are_needed(path: Path) -> None:
-    plan = open_source(Job(ASKED), path)
+    plan = open_source(Job(ASKED), Source(path, ResultFiles(path.parent, "a")))
     assert not isinstance(plan.stack.data, np.ndarray)
     assert job.blocks(plan) == tuple((n, n + 1) for n in range(UNITS))

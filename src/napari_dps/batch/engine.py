@@ -110,7 +110,7 @@ def _plan(
     for number, source in enumerate(sources):
         yield Progress(0, 1, f"Opening {source.path.name}")
         try:
-            plan = opened(job, source.path)
+            plan = opened(job, source)
             check_names(plan, source)
             if not job.resume:
                 remove_others(source.files)

@@ -59,13 +59,25 @@ def find_sources(
         os.path.abspath(p) for p in io.first_of_each_set(p for p, _ in found.values())
     }
     suffix = _SUFFIXES[settings.output.format]
-    sources = [
-        Source(path, ResultFiles(folder / below, stem(path), suffix))
-        for place, (path, below) in found.items()
-        if place in once
-    ]
+    if settings.input.join:
+        sources = [_joined([path for path, _ in found.values()], folder, suffix)]
+    else:
+        sources = [
+            Source(path, ResultFiles(folder / below, stem(path), suffix))
+            for place, (path, below) in found.items()
+            if place in once
+        ]
     _check_collisions(sources, settings)
     return sources
+
+
+def _joined(paths: Sequence[Path], folder: Path, suffix: str) -> Source:
+    """Return one input made of some files, in the natural order of their names."""
+    paths = io.in_natural_order(paths)
+    if len(paths) == 1:
+        raise InputError(f"{paths[0]} is one file: nothing to join", field="input.join")
+    files = ResultFiles(folder, io.stem_of_all(paths), suffix)
+    return Source(io.name_of_all(paths), files, tuple(paths))
 
 
 def _check_collisions(sources: Sequence[Source], settings: Settings) -> None:
@@ -83,7 +95,7 @@ def _check_collisions(sources: Sequence[Source], settings: Settings) -> None:
             )
     stages = [find_stage(name) for name in settings.stages or ()] or STAGES
     maps = {stage.id: stage.maps for stage in stages}
-    read = {source.path.resolve() for source in sources}
+    read = {path.resolve() for source in sources for path in source.reads}
     for output in chain.from_iterable(source.files.all(maps) for source in sources):
         if output.resolve() in read:
             raise InputError(f"the results would overwrite the input {output}")

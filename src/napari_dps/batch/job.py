@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,10 +32,24 @@ class Source:
         The file, or the folder of an OME-Zarr.
     files : ResultFiles
         Names of its results.
+    joined : tuple of Path
+        Files that are joined to one stack, which the path stands for; else empty.
     """
 
     path: Path
     files: ResultFiles
+    joined: tuple[Path, ...] = ()
+
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """The files that are read."""
+        return self.joined or (self.path,)
+
+    def content(self, check: Callable[[], None]) -> str:
+        """Return the SHA-256 of what is read; `check` may raise to stop."""
+        if self.joined:
+            return io.content_of_all(self.joined, check)
+        return io.content_hash(self.path, check)
 
 
 @dataclass(frozen=True)
@@ -103,14 +118,14 @@ class Job:
         return [io.content_hash(name) for name in names if Path(name).is_file()]
 
 
-def open_source(job: Job, path: Path, *, check_order: bool = False) -> Plan:
+def open_source(job: Job, source: Source, *, check_order: bool = False) -> Plan:
     """Open an input and choose its steps; no pixels but a few are read.
 
     Parameters
     ----------
     job : Job
         Of the batch.
-    path : Path
+    source : Source
         The input.
     check_order : bool
         Whether the frames are asked if the order fits them.
@@ -121,7 +136,7 @@ def open_source(job: Job, path: Path, *, check_order: bool = False) -> Plan:
         If it cannot be read, or does not fit what is asked.
     """
     plan = open_input(
-        path,
+        source.joined or source.path,
         job.settings,
         must_run=job.must_run,
         lazy=True,

@@ -7,7 +7,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +69,13 @@ def begin(job: Job, source: Source) -> Generator[Progress, None, Begun]:
     InputError
         If it cannot be read, or its results cannot be written.
     """
-    sha256 = yield from beside(partial(io.content_hash, source.path), "Reading")
+    sha256 = yield from beside(source.content, "Reading")
     key = job.key(sha256)
     store = Store.of(source.files, key)
     if job.resume and (report := finished_report(source.files, key)) is not None:
         remove_others(source.files)  # left by a run that ended right after the report
         return Begun(key, sha256, report=report)
-    plan = opened(job, source.path, check_order=True)
+    plan = opened(job, source, check_order=True)
     _check_targets(plan, source)
     # A lost worker's tasks come twice: what this batch has done of the input stays.
     remove_others(source.files, store)
@@ -104,7 +103,7 @@ def run_block(
     store = Store.of(source.files, begun.key)
     if begun.report is not None or store.has(span):
         return
-    plan = opened(job, source.path)
+    plan = opened(job, source)
     writer = BlockWriter(
         store,
         span,
@@ -147,7 +146,7 @@ def whole(job: Job, source: Source) -> Generator[Progress, None, tuple[Begun, Js
     begun = yield from one_of(begin(job, source), 0, 3)
     result = None
     if begun.report is None:
-        running = run_plan(opened(job, source.path, check_order=True), _context(job))
+        running = run_plan(opened(job, source, check_order=True), _context(job))
         result = yield from one_of(running, 1, 3)
         kept = job.kept(len(result.outputs))
         outputs = tuple(
@@ -193,7 +192,7 @@ def complete(
     ) -> tuple[PipelineResult, dict[str, str]]:
         found = result
         if found is None:
-            found = _result(opened(job, source.path), store, context, check)
+            found = _result(opened(job, source), store, context, check)
         # While files of this run and of an earlier one mix no report vouches.
         with io.writing(source.files.report):
             source.files.report.unlink(missing_ok=True)
@@ -253,7 +252,7 @@ def _maps(plan: Plan) -> dict[str, tuple[str, ...]]:
 def _check_targets(plan: Plan, source: Source) -> None:
     """Refuse results that could not be written, before any time is spent."""
     for path in source.files.all(_maps(plan)):
-        io.check_target(path, [source.path])
+        io.check_target(path, source.reads)
     with io.writing(source.files.folder):
         source.files.folder.mkdir(parents=True, exist_ok=True)
 
@@ -333,17 +332,17 @@ def _self_check(
     return found
 
 
-def opened(job: Job, path: Path, *, check_order: bool = False) -> Plan:
+def opened(job: Job, source: Source, *, check_order: bool = False) -> Plan:
     """Open an input, or return the plan of one that was opened a moment ago.
 
     Headers of long files take seconds to read, and each task needs them.
     """
-    status = path.stat()
-    key = job, path, status.st_mtime_ns, status.st_size
+    states = tuple(path.stat() for path in source.reads)
+    key = job, source, tuple((s.st_mtime_ns, s.st_size) for s in states)
     for known, was_checked, plan in list(_opened):
         if known == key and (was_checked or not check_order):
             return plan
-    plan = open_source(job, path, check_order=check_order)
+    plan = open_source(job, source, check_order=check_order)
     _opened.append((key, check_order, plan))
     return plan
 

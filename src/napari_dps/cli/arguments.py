@@ -49,12 +49,15 @@ def add_model(
     """
     group = parser.add_argument_group(title or table)
     for info in describe(model):
+        # A box to tick may be named alone.
+        alone: dict[str, Any] = {"nargs": "?", "const": "true"}
         group.add_argument(
             _option(table if dotted else "", info.name),
             dest=f"{table}.{info.name}",
             metavar=_placeholder(info),
             default=argparse.SUPPRESS,
             help=_help(info).replace("%", "%%"),
+            **(alone if info.kind is bool else {}),
         )
 
 

@@ -169,4 +169,6 @@ def _images(options: argparse.Namespace) -> Iterator[ImageStack]:
         plan = open_input(path, settings)
         for warning in plan.warnings:
             console.warning(f"{path}: {warning}")
-        yield plan.stack.derive(plan.stack.data - np.float32(plan.camera_offset))
+        yield plan.stack.derive(
+            plan.camera.correct(np.array(plan.stack.data, np.float32))
+        )

@@ -18,6 +18,7 @@ from napari_dps.io.lazy import Planes
 from napari_dps.io.montage import MONTAGES, untile
 from napari_dps.io.order import FrameOrder, plain_order, sim_order
 from napari_dps.io.order_check import check_frame_order
+from napari_dps.io.picking import unfolded
 from napari_dps.io.raw import RawImage
 from napari_dps.io.read import read
 
@@ -106,20 +107,20 @@ def arrange(
     Without ``check`` the frames are not asked whether the order fits them; without
     ``as_dask`` lazy data are `Planes`, which need no import of dask to be read.
     """
-    raw = replace(raw, data=_native(raw.data))
+    raw = unfolded(replace(raw, data=_native(raw.data)))
     data, frame_order, hint = _frames(raw, angles, phases, order)
     if isinstance(data, np.ndarray) and not lazy:
         _require_finite(data)
     for message in (*raw.metadata.warnings, raw.missing, hint):
         if message:
             warn(message)
+    metadata = raw.metadata
     if check and angles is not None and (wrong := _wrong(data, frame_order, order)):
         if refuse_wrong_order:
             raise InputError(
                 f"{wrong}; an order that is named is believed", field="input.order"
             )
         warn(wrong)
-    metadata = raw.metadata
     pixel_size_nm = _pixel_size(metadata.pixel_size_nm, pixel_size_nm, warn)
     arranged = frame_order.arrange(data)
     info = replace(
@@ -146,6 +147,33 @@ def _wrong(
     return found.message + (tiles if order in MONTAGES else "")
 
 
+def _suggest_montage(
+    shape: tuple[int, ...],
+    dims: list[tuple[str, int]],
+    angles: int,
+    phases: int,
+    order: str | None,
+) -> None:
+    """Refuse planes that are too few for the counts, but can be cut into tiles."""
+    total, (height, width) = math.prod(size for _, size in dims), shape[-2:]
+    if (
+        order is None
+        and total < angles * phases
+        and not height % angles + width % phases
+    ):
+        raise InputError(
+            f"{total} planes of {height} × {width} pixels do not fit {angles} angles × "
+            f"{phases} phases; if each plane is tiled, say order montage: "
+            f"tiles of {height // angles} × {width // phases} pixels",
+            field=("input.order", "input.angles", "input.phases"),
+        )
+
+
+def _dims(raw: RawImage) -> list[tuple[str, int]]:
+    """Letters and sizes of the leading dimensions."""
+    return list(zip(raw.axes[:-2].lower(), raw.data.shape[:-2], strict=True))
+
+
 def _native(data: NDArray[Any] | Planes) -> NDArray[Any] | Planes:
     """Native byte order; array-likes that are no NumPy arrays become planes."""
     if isinstance(data, Planes):
@@ -161,8 +189,7 @@ def _frames(
     raw: RawImage, angles: int | None, phases: int | None, order: str | None
 ) -> tuple[NDArray[Any] | Planes, FrameOrder, str]:
     """Frames in the file's order (…, Y, X), what they are, and a hint."""
-    data, letters = _restored(raw)
-    dims = list(zip(letters.lower(), data.shape[:-2], strict=True))
+    data, dims = raw.data, _dims(raw)
     if raw.colours:
         _refuse_colours(raw.colours, math.prod(data.shape[:-2]), angles, phases)
     if (angles is None) != (phases is None):
@@ -188,6 +215,7 @@ def _frames(
         data, tiles = untile(data, angles, phases, order)
         frame_order = plain_order([*dims, *tiles])
     else:
+        _suggest_montage(data.shape, dims, angles, phases, order)
         frame_order, hint = sim_order(dims, angles, phases, order, raw.z_holds)
     return data, frame_order, hint
 
@@ -210,22 +238,6 @@ def _refuse_colours(
             "frames, say how many angles and phases they are",
             field=("input.angles", "input.phases"),
         )
-
-
-def _restored(raw: RawImage) -> tuple[NDArray[Any] | Planes, str]:
-    """Undo the folding of `save`; a file changed since then keeps its own axes."""
-    metadata = raw.metadata
-    axes, shape = metadata.stored_axes, metadata.stored_shape
-    if (
-        axes.endswith("YX")
-        and len(axes) == len(shape)
-        and shape[-2:] == raw.data.shape[-2:]
-        and math.prod(shape) == raw.data.size
-    ):
-        return raw.data.reshape(*shape), axes[:-2]
-    keep = [i for i, n in enumerate(raw.data.shape[:-2]) if n > 1]
-    shape = tuple(raw.data.shape[i] for i in keep) + raw.data.shape[-2:]
-    return raw.data.reshape(*shape), "".join(raw.axes[i] for i in keep)
 
 
 def _require_finite(data: NDArray[Any]) -> None:

@@ -152,7 +152,8 @@ def sim_order(
     if total % (angles * phases):
         raise InputError(
             f"{total} frames do not fit {angles} angles × {phases} phases "
-            f"= {angles * phases} frames an image{_alternatives(total)}",
+            f"= {angles * phases} frames an image{_alternatives(total)}"
+            f"{_surplus(total, angles * phases)}",
             field=("input.angles", "input.phases"),
         )
     if order is None:
@@ -219,6 +220,16 @@ def _alternatives(total: int) -> str:
     """Name the usual angles and phases that fit a number of frames."""
     fits = [f"{a}×{p}" for a, p in _USUAL if total % (a * p) == 0]
     return f"; {total} frames fit {', '.join(fits)}" if fits else ""
+
+
+def _surplus(total: int, unit: int) -> str:
+    """Say how frames beside the raw ones, a widefield image perhaps, are left out."""
+    if total <= unit:
+        return ""
+    every = next((n for n in (unit + 1, unit + 2) if total % n == 0), 0)
+    return f"; to leave out frames say which to read, as 0-{unit - 1}" + (
+        f"/{every}" if every and every < total else ""
+    )
 
 
 def usual_counts(total: int) -> tuple[int, int] | None:

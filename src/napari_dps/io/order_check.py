@@ -10,7 +10,7 @@ pattern need be known.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any, Literal
@@ -120,6 +120,50 @@ def check_frame_order(frames: NDArray[Any] | Planes, claimed: FrameOrder) -> Ord
     if best.split()[1] != name.split()[1]:
         text += ", angles and phases"
     return OrderCheck("wrong", best, scores, text)
+
+
+def plainest_stripes(
+    frames: NDArray[Any] | Planes,
+    claims: Iterable[FrameOrder],
+    repeated: Iterable[FrameOrder] = (),
+) -> tuple[FrameOrder, str] | None:
+    """Return those of some counts whose stripes the frames show best; a quick look.
+
+    Leading axes stay where the claims have them, and no more than three images of each
+    are read.
+
+    Parameters
+    ----------
+    frames : array or Planes
+        (…, Y, X) in the order of the file.
+    claims : iterable of FrameOrder
+        Counts to try, each with a guess of the order.
+    repeated : iterable of FrameOrder
+        Counts of one angle, with sets of frames in place of angles; looked at if
+        nothing else is seen.
+
+    Returns
+    -------
+    (FrameOrder, str) or None
+        The claim, and the order that fits: letters, then angles × phases.
+    """
+    if min(frames.shape[-2:]) < SMALLEST_PX:
+        return None
+    found: list[tuple[float, FrameOrder, str]] = []
+    spectra = None
+    for claim in claims:
+        spectra = spectra or _Spectra(frames, 3)
+        fits = {_name(rival): _fit(spectra, rival) for rival in _rivals(claim, "")}
+        best, scores, is_sure = _rank(fits)
+        if is_sure:
+            found.append((-sorted(scores.values())[-2], claim, best))
+    for claim in () if found else repeated:
+        spectra = spectra or _Spectra(frames, 3)
+        fit = _fit(spectra, claim)
+        # A sample that drifts sets one set apart from the next, never frames in a set.
+        if (gap := float(fit.gain.sum() - fit.ungrouped.sum())) > MINIMUM_GAP:
+            found.append((gap, claim, _name(claim)))
+    return max(found, key=lambda one: one[0])[1:] if found else None
 
 
 def _cannot_tell(frames: NDArray[Any] | Planes, claimed: FrameOrder) -> str:
@@ -254,9 +298,10 @@ class _Spectra:
 
 @dataclass(frozen=True, slots=True)
 class _Fit:
-    """Per ring: log-likelihood gained by grouping, and between over total variance."""
+    """Per ring: log-likelihood with groups and without, between over total variance."""
 
     gain: NDArray[np.float64]
+    ungrouped: NDArray[np.float64]
     share: NDArray[np.float64]
 
 
@@ -285,8 +330,9 @@ def _fit(spectra: _Spectra, order: FrameOrder) -> _Fit:
     is_grouped = between < within
     grouped = free_between * np.log(between) + (free - free_between) * np.log(within)
     values = spectra.independent * len(images)
-    gain = np.where(is_grouped, -grouped, -free * np.log(total)) * values
-    return _Fit(gain=gain, share=between / total)
+    ungrouped = -free * np.log(total) * values
+    gain = np.where(is_grouped, -grouped * values, ungrouped)
+    return _Fit(gain=gain, ungrouped=ungrouped, share=between / total)
 
 
 def _residuals(spectra: _Spectra, index: NDArray[np.intp]) -> NDArray[np.complex128]:

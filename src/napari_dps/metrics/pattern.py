@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_dps.core import InputError
+from napari_dps.metrics.saturation import full_scales, saturation
 from napari_dps.metrics.snr import noise_std
 from napari_dps.metrics.spectrum import Floats
 
 _RAYLEIGH_STD = float(np.sqrt(1 - np.pi / 4))
-_CAMERA_BITS = (8, 10, 11, 12, 14, 16)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,8 +132,8 @@ def raw_checks(
         Raw counts less the camera offset.
     saturation_counts : float, optional
         Level at which the camera saturates, less the offset. By default known for
-        integers alone: the full scale of 8, 10, 11, 12, 14 or 16 bits, if that is the
-        greatest value in the frames.
+        integers alone: the greatest value in the frames, if that is the full scale of
+        8, 10, 11, 12, 14 or 16 bits or pixels pile up at it, as for `saturation`.
 
     Returns
     -------
@@ -156,15 +156,14 @@ def raw_checks(
     >>> raw_checks(frames).angle_variation_percent
     20.0
     """
-    is_integer = np.asarray(frames).dtype.kind in "iu"
+    given = np.asarray(frames)
     frames = _as_frames(frames)
     means = frames.mean(axis=(2, 3), dtype=np.float64)
     by_phase = [_variation_percent(angle) for angle in means]
     found = [v for v in by_phase if v is not None]
     level = saturation_counts
-    if level is None and is_integer:
-        top = float(frames.max())
-        level = top if top in [2.0**bits - 1 for bits in _CAMERA_BITS] else np.inf
+    if level is None and given.dtype.kind in "iu":
+        level = _end_of_range(given)
     return RawChecks(
         angle_variation_percent=_variation_percent(means.mean(axis=1)),
         phase_variation_percent=max(found) if len(found) == len(by_phase) else None,
@@ -172,6 +171,15 @@ def raw_checks(
         if level is None
         else float(100 * np.mean(frames >= level)),
     )
+
+
+def _end_of_range(counts: NDArray[Any]) -> float:
+    """Return the level at which counts are saturated; infinite where none are."""
+    top = int(counts.max())
+    if top in full_scales():
+        return top
+    found = saturation(counts)
+    return np.inf if found is None else found.level
 
 
 def _variation_percent(means: NDArray[np.float64]) -> float | None:

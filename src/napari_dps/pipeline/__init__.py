@@ -4,13 +4,13 @@ To read in this order: `open` (a file and settings), `plan` (stack, steps, units
 (in memory) or `stream` (unit by unit, with what `shared` finds first), `result`.
 """
 
+from napari_dps.pipeline.input_settings import InputSettings
 from napari_dps.pipeline.open import open_input
 from napari_dps.pipeline.plan import Plan
 from napari_dps.pipeline.planes import first_plane, first_unit
 from napari_dps.pipeline.result import PipelineResult, StageOutput
 from napari_dps.pipeline.run import run, run_plan
 from napari_dps.pipeline.settings import (
-    InputSettings,
     OutputSettings,
     Settings,
     merge_tables,

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from napari_dps import io
 from napari_dps.core import ImageStack, InputError
 from napari_dps.core.context import Context
 from napari_dps.io.raw import RawImage
+from napari_dps.pipeline.camera import Camera
+from napari_dps.pipeline.inspection import inspected
 from napari_dps.pipeline.plan import Plan
 from napari_dps.pipeline.settings import Settings
 from napari_dps.pipeline.stack_optics import missing
@@ -18,9 +22,14 @@ from napari_dps.pipeline.wave_vectors import read_patterns, with_wave_vectors
 from napari_dps.stages import STAGES
 from napari_dps.stages.base import Stage
 
+Source = (
+    str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | RawImage | ImageStack
+)
+"""What can be opened."""
+
 
 def open_input(
-    source: str | os.PathLike[str] | RawImage | ImageStack,
+    source: Source,
     settings: Settings,
     *,
     stages: Sequence[Stage[Any]] = STAGES,
@@ -36,9 +45,9 @@ def open_input(
 
     Parameters
     ----------
-    source : path-like, RawImage or ImageStack
-        A file; the pixels of a layer with the names of its axes; or a stack that is
-        arranged already.
+    source : path-like, sequence of path-like, RawImage or ImageStack
+        A file; files that are joined to one stack, in their order; the pixels of a
+        layer with the names of its axes; or a stack that is arranged already.
     settings : Settings
         Stages, parameters, optics, and how to read the input.
     stages : sequence of Stage, optional
@@ -49,7 +58,8 @@ def open_input(
     lazy : bool
         Leave the pixels in the file, as for `napari_dps.io.load`.
     check_order : bool
-        Whether the frames are asked if their order fits them.
+        Whether the frames are looked at: order, stripes of raw frames that nobody has
+        named, camera offset, saturation.
     refuse_wrong_order : bool
         Whether frames that contradict an order that nobody has named are an error, and
         no warning.
@@ -79,17 +89,14 @@ def open_input(
     if isinstance(source, ImageStack):
         stack = _with_pixel_size(source, settings.pixel_size_nm)
     else:
-        raw = _raw(source, settings.input.allow_missing, lazy=lazy)
-        stack = io.arrange(
-            raw,
-            **settings.input.model_dump(include={"angles", "phases", "order"}),
-            pixel_size_nm=settings.pixel_size_nm,
-            lazy=lazy,
-            as_dask=False,
-            refuse_wrong_order=refuse_wrong_order and settings.input.order is None,
-            check=check_order,
-            warn=notes.warn,
+        raw = (
+            source
+            if isinstance(source, RawImage)
+            else _read(source, settings, lazy=lazy)
         )
+        raw = io.pick(raw, channel=settings.input.channel, frames=settings.input.frames)
+        refuse = refuse_wrong_order and settings.input.order is None
+        stack = _arranged(raw, settings, lazy, check_order, refuse, notes)
         told = io.optics_told(raw.metadata, stack.size("C"))
     stack = settings.with_optics(stack, told, notes.warn)
     if isinstance(settings.input.patterns, tuple):
@@ -98,17 +105,61 @@ def open_input(
     _refuse_idle(steps, must_run)
     if settings.stages is None:
         _tell_left_out(stack, stages, told, notes)
-    offset = settings.input.camera_offset
-    return Plan.of(stack, steps, camera_offset=offset, warnings=notes.warnings)
+    camera = Camera.of(settings.input)
+    plan = Plan.of(stack, steps, camera=camera, warnings=notes.warnings)
+    return replace(plan, warnings=inspected(plan)) if check_order else plan
 
 
-def _raw(
-    source: str | os.PathLike[str] | RawImage, allow_missing: bool, *, lazy: bool
+def _arranged(
+    raw: RawImage,
+    settings: Settings,
+    lazy: bool,
+    check: bool,
+    refuse: bool,
+    notes: Context,
+) -> ImageStack:
+    """Arrange frames as settings, instrument and file say, and look at them."""
+    asked = settings.input
+    angles, phases, order = io.layout_of(
+        asked.instrument, raw, asked.angles, asked.phases, asked.order
+    )
+    if check and angles is None and order is None:
+        _ask_if_raw(raw, refuse, notes)
+    return io.arrange(
+        raw,
+        angles=angles,
+        phases=phases,
+        order=order,
+        pixel_size_nm=settings.pixel_size_nm,
+        lazy=lazy,
+        as_dask=False,
+        refuse_wrong_order=refuse,
+        check=check,
+        warn=notes.warn,
+    )
+
+
+def _ask_if_raw(raw: RawImage, refuse: bool, notes: Context) -> None:
+    """Ask about a plain stack that looks like raw frames; refuse one that shows it."""
+    found = io.suspect_raw(raw)
+    if found is not None and refuse and found.is_plain_to_see:
+        raise InputError(
+            found.message, field=("input.angles", "input.phases", "input.order")
+        )
+    if found is not None:
+        notes.warn(found.message)
+
+
+def _read(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    settings: Settings,
+    *,
+    lazy: bool,
 ) -> RawImage:
-    """Return pixels as they are, of a file or of a layer."""
-    if isinstance(source, RawImage):
-        return source
-    return io.read(source, lazy=lazy, allow_missing=allow_missing)
+    """Read a file as it is, or several as one stack."""
+    if not isinstance(path, str | os.PathLike):
+        return io.read_joined([Path(name) for name in path], lazy=lazy)
+    return io.read(path, lazy=lazy, allow_missing=settings.input.allow_missing)
 
 
 def _with_pixel_size(stack: ImageStack, pixel_size_nm: float | None) -> ImageStack:

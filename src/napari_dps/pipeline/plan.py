@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from napari_dps import __version__
-from napari_dps.core import OFFSET_STEP, HistoryEntry, ImageStack
+from napari_dps.core import ImageStack
 from napari_dps.core.context import Context
 from napari_dps.core.progress import PART_TICKS
+from napari_dps.pipeline.camera import Camera
 from napari_dps.pipeline.steps import Step
 from napari_dps.pipeline.units import Channel, Index, Span, channels, spans
 from napari_dps.pipeline.wave_vectors import with_files_of_steps
@@ -26,15 +26,15 @@ class Plan:
         camera's offset, which is still in the data; these may be lazy.
     steps : tuple of Step
         In the order of the run.
-    camera_offset : float
-        Counts that are subtracted from every unit before the first step.
+    camera : Camera
+        What is corrected of every unit before the first step.
     warnings : tuple of str
         What opening the input has led to.
     """
 
     stack: ImageStack
     steps: tuple[Step, ...]
-    camera_offset: float = 0.0
+    camera: Camera = field(default_factory=Camera)
     warnings: tuple[str, ...] = ()
 
     @classmethod
@@ -43,13 +43,13 @@ class Plan:
         stack: ImageStack,
         steps: Sequence[Step],
         *,
-        camera_offset: float = 0.0,
+        camera: Camera | None = None,
         warnings: Iterable[str] = (),
     ) -> Plan:
         """Plan a run of steps on a stack that has its optics.
 
-        The camera's offset is noted in the history, patterns of files that parameters
-        name are attached, and pixels too coarse for the optics are warned of.
+        What is corrected of the camera is noted in the history, patterns of files that
+        parameters name are attached, and pixels too coarse for the optics are told.
 
         Parameters
         ----------
@@ -57,27 +57,22 @@ class Plan:
             Any leading axes of T, C, Z before what the first step takes.
         steps : sequence of Step
             As `choose_steps` returns them.
-        camera_offset : float
-            Counts that the camera adds to every pixel.
+        camera : Camera, optional
+            Its offset, and maps of its pixels.
         warnings : iterable of str
             Known so far.
 
         Raises
         ------
         InputError
-            If a file of patterns cannot be used.
+            If a file of patterns cannot be used, or maps of the camera do not fit.
         """
         stack, notes = with_files_of_steps(stack, steps), Context(warnings=[*warnings])
         _check_sampling(stack, notes)
-        if camera_offset:
-            entry = HistoryEntry(
-                stage=OFFSET_STEP,
-                parameters={"camera_offset": camera_offset},
-                version=__version__,
-                seconds=0.0,
-            )
-            stack = replace(stack, history=(*stack.history, entry))
-        return cls(stack, tuple(steps), camera_offset, tuple(notes.warnings))
+        camera = Camera() if camera is None else camera
+        camera.require_shape(stack.shape[-2:])
+        stack = replace(stack, history=(*stack.history, *camera.noted()))
+        return cls(stack, tuple(steps), camera, tuple(notes.warnings))
 
     @property
     def leading(self) -> str:
@@ -98,7 +93,7 @@ class Plan:
     def channels(self) -> tuple[Channel, ...]:
         """The channels, each with its optics, its patterns and its units."""
         takes = self.steps[0].stage.takes
-        return tuple(channels(self.stack, takes, self.camera_offset))
+        return tuple(channels(self.stack, takes, self.camera))
 
     @property
     def first(self) -> ImageStack:

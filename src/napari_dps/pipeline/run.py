@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_dps import io
 from napari_dps.core import ImageStack, InputError, Progress
 from napari_dps.core.context import Context
+from napari_dps.pipeline.camera import Camera
 from napari_dps.pipeline.plan import Plan
 from napari_dps.pipeline.result import PipelineResult, assemble
 from napari_dps.pipeline.steps import Step
@@ -64,7 +65,7 @@ def run(
     >>> result.images[0].shape
     (2, 64, 64)
     """
-    plan = Plan.of(stack, steps, camera_offset=camera_offset)
+    plan = Plan.of(stack, steps, camera=Camera(camera_offset))
     return (yield from run_plan(plan, context))
 
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from napari_dps.core import ImageStack, InputError, Optics, Pattern, StageParameters
+from napari_dps.core import ImageStack, InputError, Optics, StageParameters
 from napari_dps.core.params import parse
 from napari_dps.core.text import quoted
-from napari_dps.io import parse_patterns, replacing
+from napari_dps.io import replacing
 from napari_dps.io.text_files import read_toml
+from napari_dps.pipeline.input_settings import InputSettings
 from napari_dps.pipeline.stack_optics import with_optics
 from napari_dps.pipeline.steps import find_stage
 from napari_dps.stages import STAGES
@@ -24,68 +25,6 @@ Tables = Mapping[str, Mapping[str, Any]]
 """What a TOML file of settings holds: tables of names and values."""
 
 _TABLES = ("pipeline", "input", "optics", "output")
-
-
-class InputSettings(BaseModel):
-    """How to read the input.
-
-    Examples
-    --------
-    >>> InputSettings(angles=3, phases=5).camera_offset
-    0.0
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    angles: int | None = Field(
-        default=None,
-        ge=1,
-        le=36,
-        title="Angles",
-        description="Directions of the stripes of raw SIM; none for a plain image.",
-    )
-    phases: int | None = Field(
-        default=None,
-        ge=1,
-        le=36,
-        title="Phases",
-        description="Positions of the stripes at each angle.",
-    )
-    order: str | None = Field(
-        default=None,
-        title="Order of the frames",
-        description="As stored in the file, slowest first (apyx: angle by angle).",
-    )
-    camera_offset: float = Field(
-        default=0.0,
-        ge=-1e6,
-        le=1e6,
-        title="Camera offset",
-        description="Counts that the camera adds to every pixel; subtracted first.",
-        json_schema_extra={"unit": "counts"},
-    )
-    patterns: str | tuple[Pattern, ...] | None = Field(
-        default=None,
-        title="Known patterns",
-        description="auto: found in the frames, or as the input carries them. Else a "
-        "file of patterns (TOML or JSON), or the report of another run: its wave "
-        "vectors are taken.",
-        json_schema_extra={"file": "*.json *.toml", "words": ["auto"]},
-    )
-
-    allow_missing: bool = Field(
-        default=False,
-        title="Fill missing chunks",
-        description="Fill chunks that an OME-Zarr lacks, and warn; else it is refused.",
-    )
-
-    @field_validator("patterns", mode="before")
-    @classmethod
-    def _auto_or_listed(cls, value: Any) -> Any:
-        """Read the word, and patterns that are listed in the settings themselves."""
-        if isinstance(value, list):
-            return parse_patterns(value, "patterns")
-        return None if value in ("auto", "") else value
 
 
 class OutputSettings(BaseModel):
@@ -199,14 +138,12 @@ class Settings:
         """Return the tables that `from_tables` reads; what is unset is left out."""
         tables: dict[str, dict[str, Any]] = {
             "pipeline": {} if self.stages is None else {"stages": list(self.stages)},
-            "input": self.input.model_dump(mode="json", exclude_none=True),
+            "input": _set_values(self.input),
             "optics": {
                 name: list(value) if isinstance(value, tuple) else value
                 for name, value in self.optics.items()
             },
         }
-        if not self.input.allow_missing:
-            del tables["input"]["allow_missing"]
         if self.output != OutputSettings():
             tables["output"] = self.output.model_dump()
         for name, parameters in self.parameters.items():
@@ -225,6 +162,19 @@ class Settings:
         `napari_dps.pipeline.stack_optics.with_optics`.
         """
         return with_optics(stack, self.optics, told, warn)
+
+
+def _set_values(model: BaseModel) -> dict[str, Any]:
+    """Return the values of a model that differ from their defaults, as TOML holds them.
+
+    Examples
+    --------
+    >>> _set_values(InputSettings(angles=3, camera_offset=0))
+    {'angles': 3}
+    """
+    usual = type(model)().model_dump(mode="json", exclude_none=True)
+    values = model.model_dump(mode="json", exclude_none=True)
+    return {n: v for n, v in values.items() if n not in usual or v != usual[n]}
 
 
 def _checked_optics(table: Mapping[str, Any]) -> dict[str, float | tuple[float, ...]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from napari_dps import io
 from napari_dps.core import ImageStack
+from napari_dps.pipeline.camera import Camera
 
 Index = tuple[int, ...]
 """Place of a unit along the leading axes of a stack, in their order."""
@@ -44,14 +45,14 @@ class Channel:
         The whole stack with this channel's attributes; the data may be lazy.
     takes : str
         Axes of a unit.
-    camera_offset : float
-        Counts that are subtracted from every unit.
+    camera : Camera
+        What is corrected of every unit.
     """
 
     number: int
     stack: ImageStack
     takes: str
-    camera_offset: float = 0.0
+    camera: Camera = field(default_factory=Camera)
 
     @property
     def label(self) -> str:
@@ -94,15 +95,13 @@ class Channel:
         return [middle, *(unit for unit in self.units(span) if unit != middle)]
 
     def image(self, unit: Unit) -> ImageStack:
-        """Read a unit: float32, the camera's offset subtracted."""
+        """Read a unit: float32, corrected for the camera."""
         data = io.fetch(self.stack.data[unit.index]).astype(np.float32)
-        if self.camera_offset:
-            data -= np.float32(self.camera_offset)
-        return self.stack.derive(data, axes=self.takes)
+        return self.stack.derive(self.camera.correct(data), axes=self.takes)
 
 
 def channels(
-    stack: ImageStack, takes: str, camera_offset: float = 0.0
+    stack: ImageStack, takes: str, camera: Camera | None = None
 ) -> Iterator[Channel]:
     """Return the channels of a stack, each with its own patterns and optics.
 
@@ -112,8 +111,8 @@ def channels(
         Any leading axes of T, C, Z.
     takes : str
         Axes of a unit.
-    camera_offset : float
-        Counts that are subtracted from every unit.
+    camera : Camera, optional
+        What is corrected of every unit.
 
     Examples
     --------
@@ -121,8 +120,9 @@ def channels(
     >>> [unit.index for unit in list(channels(stack, "YX"))[1].units((0, 2))]
     [(0, 1), (1, 1)]
     """
+    camera = Camera() if camera is None else camera
     if "C" not in stack.axes:
-        yield Channel(0, stack, takes, camera_offset)
+        yield Channel(0, stack, takes, camera)
         return
     for number in range(stack.size("C")):
         of_channel = replace(
@@ -132,7 +132,7 @@ def channels(
             channel_optics=(),
             channel_names=(),
         )
-        yield Channel(number, of_channel, takes, camera_offset)
+        yield Channel(number, of_channel, takes, camera)
 
 
 def spans(length: int, step: int) -> list[Span]:

@@ -1,0 +1,122 @@
+"""The table ``[input]`` of the settings: how to read the input."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+
+from napari_dps.core import Pattern
+from napari_dps.io import frame_numbers, parse_patterns
+
+_MAP: dict[str, JsonValue] = {"file": "*.tif *.tiff"}
+
+
+class InputSettings(BaseModel):
+    """How to read the input.
+
+    Examples
+    --------
+    >>> InputSettings(angles=3, phases=5).camera_offset
+    0.0
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    instrument: Literal[
+        "auto", "omx", "n-sim", "n-sim-3d", "elyra", "elyra-lattice", "3i", "custom"
+    ] = Field(
+        default="auto",
+        title="Instrument",
+        description="Gives angles, phases and order where they are not set. auto: what "
+        "the file itself tells.",
+    )
+    angles: int | None = Field(
+        default=None,
+        ge=1,
+        le=36,
+        title="Angles",
+        description="Directions of the stripes of raw SIM; none for a plain image.",
+    )
+    phases: int | None = Field(
+        default=None,
+        ge=1,
+        le=36,
+        title="Phases",
+        description="Positions of the stripes at each angle.",
+    )
+    order: str | None = Field(
+        default=None,
+        title="Order of the frames",
+        description="As stored in the file, slowest first (apyx: angle by angle).",
+    )
+    frames: str | None = Field(
+        default=None,
+        title="Frames to read",
+        description="Numbers from 0, in the order of the file: 0-8 or 0,2,4-8; 0-8/10 "
+        "for the first nine of every ten. Default: all.",
+    )
+    channel: int | None = Field(
+        default=None,
+        ge=0,
+        le=1000,
+        title="Channel to read",
+        description="From 0. Default: all.",
+    )
+    join: bool = Field(
+        default=False,
+        title="Join files",
+        description="The files are the frames of one stack, in the natural order of "
+        "their names.",
+    )
+    allow_missing: bool = Field(
+        default=False,
+        title="Fill missing chunks",
+        description="Fill chunks that an OME-Zarr lacks, and warn; else it is refused.",
+    )
+    camera_offset: float = Field(
+        default=0.0,
+        ge=-1e6,
+        le=1e6,
+        title="Camera offset",
+        description="Counts that the camera adds to every pixel; subtracted first.",
+        json_schema_extra={"unit": "counts"},
+    )
+    offset_map: str | None = Field(
+        default=None,
+        title="Map of the offset",
+        description="Image of the offset of each pixel, in counts; subtracted in place "
+        "of the camera offset.",
+        json_schema_extra=_MAP,
+    )
+    gain_map: str | None = Field(
+        default=None,
+        title="Map of the gain",
+        description="Image of the gain of each pixel: frames are divided by it and "
+        "multiplied by its mean.",
+        json_schema_extra=_MAP,
+    )
+    patterns: str | tuple[Pattern, ...] | None = Field(
+        default=None,
+        title="Known patterns",
+        description="auto: found in the frames, or as the input carries them. Else a "
+        "file of patterns (TOML or JSON), or the report of another run: its wave "
+        "vectors are taken.",
+        json_schema_extra={"file": "*.json *.toml", "words": ["auto"]},
+    )
+
+    @field_validator("patterns", mode="before")
+    @classmethod
+    def _auto_or_listed(cls, value: Any) -> Any:
+        """Read the word, and patterns that are listed in the settings themselves."""
+        if isinstance(value, list):
+            return parse_patterns(value, "patterns")
+        return None if value in ("auto", "") else value
+
+    @field_validator("frames", mode="after")
+    @classmethod
+    def _numbers(cls, value: str | None) -> str | None:
+        """Refuse what names no frames."""
+        if value:
+            frame_numbers(value)
+        return value or None
