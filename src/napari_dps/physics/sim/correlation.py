@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 from scipy.ndimage import uniform_filter
 
+from napari_dps.physics.sim.pixel_weights import balancing, capping
 from napari_dps.physics.sim.spectrum import FloatArray
 
 if TYPE_CHECKING:
@@ -138,7 +139,9 @@ class Correlation:
     Parameters
     ----------
     product : tensor (Y', X'), complex64
-        Its Fourier transform at p is X(p).
+        Of band and template; its Fourier transform at p is X(p) without weights.
+    power : array (Y', X'), float32
+        Of the band around each cell: what decides over the weights.
     variance : array, float64
         V on a coarse grid, p = 0 in its middle cell.
     coarse : (int, int)
@@ -162,15 +165,21 @@ class Correlation:
         self,
         product: torch.Tensor,
         *,
+        power: NDArray[np.float32],
         variance: FloatArray,
         coarse: tuple[int, int],
         grid: SearchGrid,
         whitening: FloatArray,
         noise: float,
     ) -> None:
+        import torch
+
         self.whitening, self.noise = whitening, noise
         self.grid = grid
-        self._product = product
+        self._product, self._robust = (
+            product * torch.from_numpy(weights).to(product.device)
+            for weights in (balancing(power), capping(power))
+        )
         # Unjudged cells get an energy so large that their T vanishes: all of them
         # when nothing in the mean frame rose above the noise.
         floor = max(MIN_RELATIVE_VARIANCE * float(variance.max()), 1e-30)
@@ -178,12 +187,12 @@ class Correlation:
             np.float32
         )
         self._coarse = coarse
-        power = self._power_map()
+        statistic = self._power_map()
         thin = (slice(None, None, THIN), slice(None, None, THIN))
-        self._level_out(power[thin], grid.inside[thin])
-        power /= self._interpolate(*grid.frequencies)
-        power *= grid.inside
-        self.statistic = power
+        self._level_out(statistic[thin], grid.inside[thin])
+        statistic /= self._interpolate(*grid.frequencies)
+        statistic *= grid.inside
+        self.statistic = statistic
 
     def _power_map(self) -> NDArray[np.float32]:
         """|X|² on the map, from a zero-padded transform, pruned."""
@@ -266,18 +275,23 @@ class Correlation:
 
     def at(self, fy: FloatArray, fx: FloatArray) -> FloatArray:
         """Return T on the outer grid of two short lists of frequencies."""
+        power = self._power_at(self._product, fy, fx)
+        return np.asarray(power / self._interpolate(fy, fx))
+
+    def _power_at(
+        self, product: torch.Tensor, fy: FloatArray, fx: FloatArray
+    ) -> NDArray[np.float32]:
         import torch
 
-        product, size = self._product, self.grid.size
         factors = [
             np.exp(-2j * np.pi * np.outer(f, np.arange(cells)) * n / cells).astype(
                 np.complex64
             )
-            for f, n, cells in zip((fy, fx), size, product.shape, strict=True)
+            for f, n, cells in zip((fy, fx), self.grid.size, product.shape, strict=True)
         ]
         rows, columns = (torch.from_numpy(f).to(product.device) for f in factors)
-        power = squared(rows @ (product @ columns.T)).cpu().numpy()
-        return np.asarray(power / self._interpolate(fy, fx))
+        power: NDArray[np.float32] = squared(rows @ (product @ columns.T)).cpu().numpy()
+        return power
 
     def refine(self, start: tuple[float, float]) -> tuple[tuple[float, float], float]:
         """Climb from a wave vector to the nearest maximum of T.
@@ -290,25 +304,37 @@ class Correlation:
         Returns
         -------
         wavevector : (float, float)
-            (y, x) in cycles per pixel, to about 1/100 bin.
+            (y, x) in cycles per pixel, to about 1/100 bin; that of the highest |X|²
+            without weights, outliers apart, which errs half as much.
         statistic : float
-            T there.
+            T at its maximum.
         """
-        centre, best, size = start, 0.0, self.grid.size
+        centre, best = start, 0.0
         for step in (1 / 6, 1 / 24):
-            offsets = np.arange(-4, 5) * step
-            fy, fx = (c + offsets / n for c, n in zip(centre, size, strict=True))
-            values = self.at(fy, fx)
-            peak = np.unravel_index(np.argmax(values), values.shape)
-            i, j = (int(np.clip(k, 1, 7)) for k in peak)
-            dy = _vertex(values[i - 1 : i + 2, j])
-            dx = _vertex(values[i, j - 1 : j + 2])
-            centre = (
-                float(fy[i] + dy * step / size[0]),
-                float(fx[j] + dx * step / size[1]),
-            )
-            best = float(values.max())
+            centre, best = self._climb(self._product, centre, step)
+        for step in (1 / 10, 1 / 40):
+            centre, _ = self._climb(self._robust, centre, step)
         return centre, best
+
+    def _climb(
+        self, product: torch.Tensor, start: tuple[float, float], step: float
+    ) -> tuple[tuple[float, float], float]:
+        """Return the vertex of |X|²/V among 9 × 9 wave vectors, and the highest.
+
+        ``step`` is in bins.
+        """
+        size, offsets = self.grid.size, np.arange(-4, 5) * step
+        fy, fx = (c + offsets / n for c, n in zip(start, size, strict=True))
+        values = self._power_at(product, fy, fx) / self._interpolate(fy, fx)
+        peak = np.unravel_index(np.argmax(values), values.shape)
+        i, j = (int(np.clip(k, 1, 7)) for k in peak)
+        dy = _vertex(values[i - 1 : i + 2, j])
+        dx = _vertex(values[i, j - 1 : j + 2])
+        centre = (
+            float(fy[i] + dy * step / size[0]),
+            float(fx[j] + dx * step / size[1]),
+        )
+        return centre, float(values.max())
 
     def runner_up(self, wavevector: tuple[float, float]) -> float:
         """Return the largest T more than `PEAK_BINS` bins away from a wave vector."""

@@ -8,7 +8,8 @@ the matched filter (Turin 1960, doi:10.1109/TIT.1960.1057571) is
 
     X(p) = Σ_f D_n(f) O(f) Ŝ*(f − p) / P_n(f),    V(p) = Σ_f O²(f) |Ŝ(f − p)|² / P_n(f)
 
-and T(p) = |X|²/V is exponential with mean 1 wherever there are no stripes, so that
+summed in space with the weights of `pixel_weights`, which V takes over when it is
+levelled, and T(p) = |X|²/V is exponential with mean 1 wherever there are no stripes, so that
 T − ln(number of independent p) is the natural logarithm of one over a p-value.
 """
 
@@ -28,6 +29,7 @@ from napari_dps.physics.sim.correlation import (
     search_grid,
     squared,
 )
+from napari_dps.physics.sim.pixel_weights import local_power
 from napari_dps.physics.sim.spectrum import (
     FloatArray,
     axis_excess,
@@ -102,6 +104,12 @@ class Template:
         return 1.05 * self.search.cutoff * self.scale
 
     @property
+    def _steps(self) -> tuple[float, float]:
+        """Size (y, x) of a cell of the correlation grid, in pixels."""
+        y, x = (n / cells for n, cells in zip(self.size, self.grid, strict=True))
+        return y, x
+
+    @property
     def _coarse(self) -> tuple[int, int]:
         """Odd block sizes (y, x) of the coarse grid, in cells."""
         y, x = (2 * (n // (2 * COARSE_CELLS)) + 1 for n in self.grid)
@@ -171,6 +179,7 @@ class Template:
         variance /= math.prod(self.grid) ** 2
         return Correlation(
             product=filtered * self.image.conj(),
+            power=local_power(filtered, self.search.cutoff, self._steps),
             variance=variance,
             coarse=self._coarse,
             grid=search_grid(self.size, self.grid, self.search),

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_dps.physics.sim.matched_filter import Template
+from napari_dps.physics.sim.pixel_weights import capping, local_power
 from napari_dps.physics.sim.spectrum import FloatArray, inverse_fft2
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ class BandRegression:
 
     Each frame less the mean is modelled as Σ_n Re[x_n* u_n], where
     u_n = (Ŝ-image · e^{2πi k_n·r}) ⊗ h is what full modulation would show, and x_n =
-    m_n e^{iψ_n}: weighted linear least squares, the weights those of the matched
-    filter.
+    m_n e^{iψ_n}: weighted linear least squares, the weights of frequencies those of
+    the matched filter, those of pixels 1 but for outliers.
 
     Parameters
     ----------
@@ -83,6 +84,8 @@ class BandRegression:
             plain += [u.real, -u.imag]
             weighted += [w.real, -w.imag]
         basis, probe = (torch.stack(p).flatten(1) for p in (plain, weighted))
+        power = local_power(template.object_image, template.search.cutoff)
+        probe = probe * torch.from_numpy(capping(power)).to(probe).flatten()
         self._cells = math.prod(template.size)
         # The frames are not windowed: the probe is, which comes to the same.
         self._probe = probe * window.flatten()

@@ -1,0 +1,70 @@
+"""How much each place of the field says about the stripes.
+
+The matched filter adds up the separated band a times the object's template b over the
+field. A place where b is right adds m |b|² if the wave vector is right; if it is not,
+its random phase adds a power of |b|² E|a|²: its noise and itself. The sum that stands
+out most weighs each place with the quotient 1/E|a|² (Cauchy–Schwarz). Without weights
+one bright speck is all that is heard, and it says nothing, since a point overlaps with
+itself at every wave vector. Shot noise, read noise, haze and neighbours are all in
+E|a|², measured around each place; where noise rules it is even, and so are the weights.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+if TYPE_CHECKING:
+    import torch
+
+SURROUNDINGS = 1.0
+"""Over the cut-off: width (sigma), in pixels, of what counts as around a place."""
+LEAST_POWER = 0.1
+"""Of the median: power that is added everywhere, lest faded edges count for much."""
+OUTLIERS = 98
+"""Percentile of the power above which a place counts as if it were that bright."""
+
+FloatImage = NDArray[np.float32]
+
+
+def local_power(
+    image: torch.Tensor, cutoff: float, steps: tuple[float, float] = (1.0, 1.0)
+) -> FloatImage:
+    """Return the power around each cell.
+
+    Parameters
+    ----------
+    image : tensor (Y, X)
+        Real or complex, on a periodic grid.
+    cutoff : float
+        Of the OTF, in cycles per pixel.
+    steps : (float, float)
+        Size of a cell, in pixels.
+
+    Returns
+    -------
+    array (Y, X), float32
+    """
+    power = image.abs().square().cpu().numpy()
+    sigma = [SURROUNDINGS / cutoff / step for step in steps]
+    result: FloatImage = gaussian_filter(power, sigma, mode="wrap", truncate=3)
+    return result
+
+
+def balancing(power: FloatImage) -> FloatImage:
+    """Return the weights with which all places have nearly the same power."""
+    level = float(np.median(power))
+    return np.asarray(level / (power + LEAST_POWER * level + 1e-30), dtype=np.float32)
+
+
+def capping(power: FloatImage) -> FloatImage:
+    """Return weights of 1, less where the power is an outlier.
+
+    They move a wave vector or a phase less than `balancing` where bright structures,
+    in focus, are those that fit the template best.
+    """
+    highest = np.percentile(power[::2, ::2], OUTLIERS)
+    return np.asarray(highest / np.maximum(power, highest + 1e-30), dtype=np.float32)
