@@ -7,7 +7,15 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
 
-Status = Literal["found", "tentative", "given", "not found"]
+Status = Literal["found", "tentative", "given", "doubtful", "not found"]
+
+Doubt = Literal["", "outside", "repeats", "object", "contradicts", "phases"]
+"""What speaks against stripes: a wave vector outside the range that was searched, an
+object that repeats itself, a peak of the object's own spectrum, the other angles, or
+phases too close to separate the orders."""
+
+UNUSABLE: tuple[Status, ...] = ("doubtful", "not found")
+"""Stripes that nothing is computed with."""
 
 
 class PatternOrder(BaseModel):
@@ -26,11 +34,12 @@ class PatternOrder(BaseModel):
     offset_deg: float = 0.0
     confidence: float | None = None
     status: Status = "given"
+    doubt: Doubt = ""
 
     @property
     def is_usable(self) -> bool:
         """Whether there is a wave vector to compute with."""
-        return self.status != "not found" and None not in (
+        return self.status not in UNUSABLE and None not in (
             self.period_nm,
             self.angle_deg,
         )
@@ -61,6 +70,10 @@ class Pattern(BaseModel):
         Phase φ_p of the first order in each frame, in degrees, at the centre of the
         first pixel, for the wave vector that points along ``angle_deg``; empty when
         unknown.
+    phase_error_deg : float or None
+        Expected error of a measured phase; None when unknown.
+    phase_steps : {"measured", "equal"}
+        Whether equal steps were taken, because the frames do not show them.
     orders : tuple of PatternOrder
         First order first.
 
@@ -75,6 +88,8 @@ class Pattern(BaseModel):
     angle_index: int = Field(default=0, ge=0)
     channel_index: int = Field(default=0, ge=0)
     phases_deg: tuple[float, ...] = ()
+    phase_error_deg: float | None = None
+    phase_steps: Literal["measured", "equal"] = "measured"
     orders: tuple[PatternOrder, ...] = Field(min_length=1)
 
     def __init__(self, **values: Any) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_dps.core.errors import Failure
+from napari_dps.core.patterns import UNUSABLE
 from napari_dps.io import write_csv
 from napari_dps.metrics.catalogue import metrics_of
 from napari_dps.results.scores import Json
@@ -40,7 +41,7 @@ def finished_row(path: Path, report: Json, *, was_done: bool) -> Row:
         "seconds": round(sum(stage["seconds"] for stage in report["stages"]), 2),
         **{name: shape.get(axis, 1) for axis, name in _SIZES.items()},
         "pixel_size_nm": report["input"]["pixel_size_nm"],
-        "orders_found": sum(o["status"] != "not found" for o in orders),
+        "orders_found": sum(o["status"] not in UNUSABLE for o in orders),
         "orders": len(orders),
     }
     for name, measures in report["metrics"].items():

@@ -13,7 +13,7 @@ from scipy.fft import next_fast_len
 from scipy.ndimage import uniform_filter
 
 from napari_dps.physics.sim.pixel_weights import balancing, capping
-from napari_dps.physics.sim.spectrum import FloatArray
+from napari_dps.physics.sim.spectrum import FloatArray, squared
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +32,10 @@ THIN = 3
 """So many rows and columns of the map stand for one when the level is measured."""
 PEAK_BINS = 4.0
 """Radius of a peak of T: the window's main lobe and first side lobes."""
+MOST_PEAKS = 12
+"""So many peaks are told apart at most."""
+LEAST_OUTSIDE = 0.04
+"""Of the cut-off: shorter wave vectors are uneven light or motion, not stripes."""
 CANDIDATES, CANDIDATE_SHARE = 4, 0.5
 """So many of the highest cells, at least this share of the highest, are climbed."""
 
@@ -67,6 +71,8 @@ class SearchGrid:
 
     Attributes
     ----------
+    cells : (int, int)
+        Of the correlation grid.
     lengths : (int, int)
         Of the zero-padded transforms.
     frequencies : pair of arrays, float64
@@ -78,7 +84,7 @@ class SearchGrid:
     def __init__(
         self, size: tuple[int, int], grid: tuple[int, int], search: SearchRange
     ) -> None:
-        self.size, self.search = size, search
+        self.size, self.cells, self.search = size, grid, search
         self.lengths = tuple(
             int(next_fast_len(math.ceil(OVERSAMPLING * n))) for n in grid
         )
@@ -108,6 +114,11 @@ class SearchGrid:
         )
         return row, column
 
+    def holds(self, row: int, column: int) -> bool:
+        """Whether a cell is on the map."""
+        rows, columns = self.inside.shape
+        return 0 <= row < rows and 0 <= column < columns
+
     def disc(
         self, wavevector: tuple[float, float], bins: float
     ) -> tuple[tuple[slice, slice], NDArray[np.bool_]]:
@@ -131,6 +142,27 @@ def search_grid(
 ) -> SearchGrid:
     """Return a `SearchGrid`, the same for the same arguments."""
     return SearchGrid(size, grid, search)
+
+
+@lru_cache(maxsize=8)
+def outside_search(
+    grid: SearchGrid,
+) -> tuple[NDArray[np.bool_], NDArray[np.int32]]:
+    """Return the cells of the correlation grid outside the range, and their rings."""
+    fy, fx = (
+        np.fft.fftfreq(cells) * cells / pixels
+        for cells, pixels in zip(grid.cells, grid.size, strict=True)
+    )
+    radius = np.hypot(fy[:, np.newaxis], fx)
+    bin_size = 1 / min(grid.size)
+    least = max(LEAST_OUTSIDE * grid.search.cutoff, 3 * bin_size)
+    rim = 1.5 * bin_size
+    outside = (radius > grid.search.longest + rim) | (
+        radius < grid.search.shortest - rim
+    )
+    outside &= radius > least
+    rings = np.rint(radius / (2 * bin_size)).astype(np.int32)
+    return outside, rings
 
 
 class Correlation:
@@ -176,10 +208,9 @@ class Correlation:
 
         self.whitening, self.noise = whitening, noise
         self.grid = grid
-        self._product, self._robust = (
-            product * torch.from_numpy(weights).to(product.device)
-            for weights in (balancing(power), capping(power))
-        )
+        balance = balancing(power)
+        self._product = product * torch.from_numpy(balance).to(product.device)
+        self._capped_over_balanced = capping(power) / balance
         # Unjudged cells get an energy so large that their T vanishes: all of them
         # when nothing in the mean frame rose above the noise.
         floor = max(MIN_RELATIVE_VARIANCE * float(variance.max()), 1e-30)
@@ -304,17 +335,22 @@ class Correlation:
         Returns
         -------
         wavevector : (float, float)
-            (y, x) in cycles per pixel, to about 1/100 bin; that of the highest |X|²
-            without weights, outliers apart, which errs half as much.
+            (y, x) in cycles per pixel, to a small part of a bin.
         statistic : float
-            T at its maximum.
+            T there.
         """
-        centre, best = start, 0.0
-        for step in (1 / 6, 1 / 24):
-            centre, best = self._climb(self._product, centre, step)
-        for step in (1 / 10, 1 / 40):
-            centre, _ = self._climb(self._robust, centre, step)
-        return centre, best
+        return self._climb(self._product, start, 1 / 6)
+
+    def polish(self, start: tuple[float, float]) -> tuple[float, float]:
+        """Return the wave vector near a maximum of T that fits best.
+
+        That of the highest |X|² without weights, outliers apart, errs half as much.
+        """
+        import torch
+
+        weights = torch.from_numpy(self._capped_over_balanced)
+        product = self._product * weights.to(self._product.device)
+        return self._climb(product, start, 1 / 10)[0]
 
     def _climb(
         self, product: torch.Tensor, start: tuple[float, float], step: float
@@ -342,6 +378,54 @@ class Correlation:
         statistic = self.statistic.copy()
         statistic[window][near] = 0
         return float(statistic.max())
+
+    def peaks(self, least: float) -> list[tuple[float, tuple[float, float]]]:
+        """Return the distinct peaks of T, the highest first: T and wave vector.
+
+        Parameters
+        ----------
+        least : float
+            Height of the lowest; `MOST_PEAKS` at most are returned.
+        """
+        statistic = self.statistic.copy()
+        fy, fx = self.grid.frequencies
+        found: list[tuple[float, tuple[float, float]]] = []
+        while len(found) < MOST_PEAKS:
+            i, j = np.unravel_index(int(np.argmax(statistic)), statistic.shape)
+            if statistic[i, j] < least:
+                break
+            wavevector, value = self.refine((float(fy[i]), float(fx[j])))
+            found.append((value, wavevector))
+            window, near = self.grid.disc(wavevector, PEAK_BINS)
+            statistic[window][near] = 0
+            statistic[i, j] = 0
+        return sorted(found, reverse=True)
+
+    def highest_outside(self) -> tuple[tuple[float, float], float]:
+        """Return the highest peak outside the range of the search, and its T.
+
+        Here T is |X|² over what is usual at that length of p, and the longest wave
+        vector is that which the correlation grid holds.
+        """
+        import torch
+
+        power = squared(torch.fft.fft2(self._product)).cpu().numpy()
+        outside, rings = outside_search(self.grid)
+        some = (slice(None, None, THIN), slice(None, None, THIN))
+        few = rings[some].ravel()
+        logs = np.log(power[some] + 1e-12 * float(power.max()) + 1e-30).ravel()
+        counts = np.bincount(few, minlength=rings.max() + 1)
+        sums = np.bincount(few, logs, minlength=rings.max() + 1)
+        level = np.exp(sums / np.maximum(counts, 1) + EULER_GAMMA)
+        statistic = power * (outside / level[rings]).astype(np.float32)
+        i, j = np.unravel_index(int(np.argmax(statistic)), statistic.shape)
+        y, x = (
+            float(np.fft.fftfreq(cells)[n] * cells / pixels)
+            for n, cells, pixels in zip(
+                (i, j), power.shape, self.grid.size, strict=True
+            )
+        )
+        return (y, x), float(statistic[i, j])
 
     def best(
         self, where: NDArray[np.bool_] | None = None
@@ -379,12 +463,7 @@ class Correlation:
             window, near = self.grid.disc((float(fy[i]), float(fx[j])), 1.5)
             statistic[window][near] = 0
         value, wavevector = max(found)
-        return wavevector, value, value - math.log(cells)
-
-
-def squared(values: torch.Tensor) -> torch.Tensor:
-    """Return the squared modulus, without the square root that ``abs`` takes."""
-    return values.real.square().add_(values.imag.square())
+        return self.polish(wavevector), value, value - math.log(cells)
 
 
 def _vertex(values: FloatArray) -> float:

@@ -9,7 +9,7 @@ the matched filter (Turin 1960, doi:10.1109/TIT.1960.1057571) is
     X(p) = Σ_f D_n(f) O(f) Ŝ*(f − p) / P_n(f),    V(p) = Σ_f O²(f) |Ŝ(f − p)|² / P_n(f)
 
 summed in space with the weights of `pixel_weights`, which V takes over when it is
-levelled, and T(p) = |X|²/V is exponential with mean 1 wherever there are no stripes, so that
+levelled. T(p) = |X|²/V is exponential with mean 1 wherever there are no stripes:
 T − ln(number of independent p) is the natural logarithm of one over a p-value.
 """
 
@@ -27,7 +27,6 @@ from napari_dps.physics.sim.correlation import (
     Correlation,
     SearchRange,
     search_grid,
-    squared,
 )
 from napari_dps.physics.sim.pixel_weights import local_power
 from napari_dps.physics.sim.spectrum import (
@@ -39,6 +38,7 @@ from napari_dps.physics.sim.spectrum import (
     resize_spectrum,
     ring_index,
     ring_mean,
+    squared,
 )
 
 if TYPE_CHECKING:
@@ -88,15 +88,25 @@ class Template:
         radius = np.arange(1 + max(self.rings.max(), self.grid_rings.max()))
         self.otf = widefield_otf(radius / self.scale, search.cutoff)
         self.mean_spectrum = mean_spectrum
-        gain = self._gain(radius / self.scale)
-        weights = gain[self.rings].astype(np.float32)
-        device = mean_spectrum.device
-        spectrum = mean_spectrum * torch.from_numpy(weights).to(device)
-        self.object_image = inverse_fft2(spectrum)
-        spectrum = resize_spectrum(spectrum, self.grid)
+        self._radius = radius / self.scale
+        spectrum = resize_spectrum(self._object_spectrum(mean_spectrum), self.grid)
         self.image = inverse_fft2(spectrum)
         power = squared(spectrum).cpu().numpy()
         self._coarse_power = _coarsen(power, self._coarse)
+
+    def object_of(self, mean: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
+        """Return the object (Y, X), complex64, that a mean of frames shows."""
+        import torch
+
+        spectrum = torch.fft.fft2((mean - mean.mean()) * window)
+        return inverse_fft2(self._object_spectrum(spectrum))
+
+    def _object_spectrum(self, spectrum: torch.Tensor) -> torch.Tensor:
+        """Return the object's spectrum by that of a mean of frames."""
+        import torch
+
+        weights = self._gain(spectrum)[self.rings].astype(np.float32)
+        return spectrum * torch.from_numpy(weights).to(spectrum.device)
 
     @property
     def first_noise_ring(self) -> float:
@@ -115,9 +125,10 @@ class Template:
         y, x = (2 * (n // (2 * COARSE_CELLS)) + 1 for n in self.grid)
         return y, x
 
-    def _gain(self, radius: FloatArray) -> FloatArray:
-        """Wiener filter from the mean frame to the object, against the ring."""
-        power = squared(self.mean_spectrum).cpu().numpy()
+    def _gain(self, spectrum: torch.Tensor) -> FloatArray:
+        """Wiener filter from a mean frame to the object, against the ring."""
+        radius = self._radius
+        power = squared(spectrum).cpu().numpy()
         noise = noise_power(power, self.rings, self.first_noise_ring)
         ring_power = _smooth(ring_mean(power, self.rings))[: len(radius)]
         counts = np.bincount(self.rings.ravel())

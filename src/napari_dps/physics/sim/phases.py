@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_dps.physics.sim.matched_filter import Template
-from napari_dps.physics.sim.pixel_weights import capping, local_power
 from napari_dps.physics.sim.spectrum import FloatArray, inverse_fft2
 
 if TYPE_CHECKING:
@@ -26,6 +25,12 @@ SHOT_NOISE = 2.0
 object is bright, as the stripes do (1.0 to 2.7, simulated)."""
 CLUTTER_RAD = math.radians(1.2)
 """Phase error without noise: what the template does not know of the object."""
+LARGEST_ERROR_RAD, SURE = math.radians(8), 9.0
+"""Phases less certain than that are taken for equal steps, unless their deviation is
+three times what the noise explains."""
+LEAST_SHARE = 0.05
+"""Least variance of what all amplitudes of an angle have in common, over that of each:
+angles are not lit alike."""
 FARTHEST_CENTRE = 0.35
 """Of the modulation: phase errors of 20° bring the mean that far from the centre."""
 
@@ -40,10 +45,16 @@ class BandFit:
         Phase in each frame at the centre of the first pixel.
     modulation : float
         Modulation depth m.
+    error_rad : float
+        Expected error of a measured phase.
+    is_assumed : bool
+        Whether the phases are equal steps because theirs cannot be measured.
     """
 
     phases_rad: FloatArray
     modulation: float
+    error_rad: float = 0.0
+    is_assumed: bool = False
 
 
 class BandRegression:
@@ -64,6 +75,10 @@ class BandRegression:
         (y, x) in cycles per pixel of each band.
     whitening : sequence of arrays (R,)
         One over the power of each band by ring, as in `Correlation.whitening`.
+    object_image : tensor (Y, X)
+        Windowed: that of the template, or the mean of the frames if it is even.
+    weights : tensor (Y, X), float32
+        Of the pixels.
     """
 
     def __init__(
@@ -72,20 +87,22 @@ class BandRegression:
         window: torch.Tensor,
         wavevectors: Sequence[tuple[float, float]],
         whitening: Sequence[FloatArray],
+        *,
+        object_image: torch.Tensor,
+        weights: torch.Tensor,
     ) -> None:
         import torch
 
         plain: list[torch.Tensor] = []
         weighted: list[torch.Tensor] = []
         for wavevector, white in zip(wavevectors, whitening, strict=True):
-            shifted = _shifted(template, wavevector)
+            shifted = _shifted(object_image, wavevector)
             u = _filtered(shifted, template, template.otf)
             w = _filtered(shifted, template, template.otf * white)
             plain += [u.real, -u.imag]
             weighted += [w.real, -w.imag]
         basis, probe = (torch.stack(p).flatten(1) for p in (plain, weighted))
-        power = local_power(template.object_image, template.search.cutoff)
-        probe = probe * torch.from_numpy(capping(power)).to(probe).flatten()
+        probe = probe * weights.flatten()
         self._cells = math.prod(template.size)
         # The frames are not windowed: the probe is, which comes to the same.
         self._probe = probe * window.flatten()
@@ -105,6 +122,7 @@ class BandRegression:
         *,
         nominal_rad: Sequence[FloatArray],
         noise: float,
+        reference_noise: float | None = None,
     ) -> list[BandFit]:
         """Return phases and modulation of each band.
 
@@ -114,37 +132,40 @@ class BandRegression:
         Parameters
         ----------
         projections : array (2 N, P)
-            Of equalised frames, from `project`.
+            Of equalised frames less what they have in common, from `project`.
         nominal_rad : sequence of arrays (P,)
             Equal phase steps of each band.
         noise : float
             Mean noise power of the spectrum of a windowed frame.
+        reference_noise : float, optional
+            Noise power of what was taken off, over that of a frame, if it is order 0;
+            left out if it is the mean frame, which may hold stripes.
         """
-        centred = projections - projections.mean(axis=1, keepdims=True)
-        solution = self._inverse @ centred
+        solution = self._inverse @ projections
         spread = np.diag(self._covariance) * noise / self._cells**2
         return [
             _fit_band(
                 solution[n] + 1j * solution[n + 1],
                 nominal,
                 float(spread[n : n + 2].mean()),
+                reference_noise,
             )
             for n, nominal in zip(itertools.count(0, 2), nominal_rad)
         ]
 
 
-def _shifted(template: Template, wavevector: tuple[float, float]) -> torch.Tensor:
+def _shifted(
+    object_image: torch.Tensor, wavevector: tuple[float, float]
+) -> torch.Tensor:
     """Return the spectrum of the object times a plane wave."""
     import torch
 
     waves = [
         torch.from_numpy(np.exp(2j * np.pi * k * np.arange(n)).astype(np.complex64))
-        for k, n in zip(wavevector, template.size, strict=True)
+        for k, n in zip(wavevector, object_image.shape, strict=True)
     ]
-    rows, columns = (wave.to(template.object_image.device) for wave in waves)
-    spectrum: torch.Tensor = torch.fft.fft2(
-        template.object_image * rows[:, None] * columns
-    )
+    rows, columns = (wave.to(object_image.device) for wave in waves)
+    spectrum: torch.Tensor = torch.fft.fft2(object_image * rows[:, None] * columns)
     return spectrum
 
 
@@ -158,7 +179,12 @@ def _filtered(
     return inverse_fft2(spectrum * rings.to(spectrum.device))
 
 
-def _fit_band(amplitude: ComplexArray, nominal: FloatArray, variance: float) -> BandFit:
+def _fit_band(
+    amplitude: ComplexArray,
+    nominal: FloatArray,
+    variance: float,
+    reference_noise: float | None,
+) -> BandFit:
     """Turn the amplitudes of the frames into phases and modulation.
 
     The amplitudes lie on a circle: its radius is the modulation, its centre what the
@@ -167,22 +193,59 @@ def _fit_band(amplitude: ComplexArray, nominal: FloatArray, variance: float) -> 
     """
     radius = float(np.abs(amplitude).mean())
     variance = SHOT_NOISE * variance + (CLUTTER_RAD * radius) ** 2
-    centre = _circle_centre(amplitude)
-    amplitude = amplitude - centre * _believed(abs(centre) ** 2, 4 / 3 * variance)
+    if reference_noise is not None:
+        amplitude = amplitude - _likely_centre(amplitude, reference_noise + LEAST_SHARE)
+    else:
+        centre = _circle_centre(amplitude)
+        amplitude = amplitude - centre * _believed(abs(centre) ** 2, 4 / 3 * variance)
     aligned = amplitude * np.exp(-1j * nominal)
     mean = complex(aligned.mean())
     deviation = np.angle(aligned * np.exp(-1j * np.angle(mean)))
     error = math.sqrt(variance) / max(abs(mean), 1e-12)
     explained = (len(nominal) - 1) * error**2
-    shrink = _believed(float(np.sum(deviation**2)), explained)
+    spread = float(np.sum(deviation**2))
+    is_assumed = error > LARGEST_ERROR_RAD and spread < SURE * explained
+    shrink = 0.0 if is_assumed else _believed(spread, explained)
     phases = nominal + np.angle(mean) + shrink * deviation
     modulation = float(np.mean((amplitude * np.exp(-1j * phases)).real))
-    return BandFit(phases, max(modulation, 0.0))
+    return BandFit(phases, max(modulation, 0.0), error, is_assumed)
 
 
 def _believed(measured: float, explained: float) -> float:
     """Return the share of a squared deviation that noise does not explain."""
     return max(0.0, 1 - explained / max(measured, 1e-300))
+
+
+def _likely_centre(points: ComplexArray, share: float) -> complex:
+    """Return the centre of the circle through points that is likely to be near 0.
+
+    Minimises Σ (|x − c| − m)² + |c|²/share over centre c and radius m (Gauss–Newton).
+
+    Parameters
+    ----------
+    points : array (P,), complex
+        Amplitudes with an error in common.
+    share : float
+        Variance of that error over that of each.
+    """
+    centre, radius = 0j, float(np.abs(points).mean())
+    for _ in range(10):
+        spokes = points - centre
+        lengths = np.maximum(np.abs(spokes), 1e-12)
+        prior = 1 / math.sqrt(share)
+        jacobian = np.zeros((len(points) + 2, 3))
+        jacobian[:-2] = np.stack(
+            [-spokes.real / lengths, -spokes.imag / lengths, -np.ones(len(points))],
+            axis=1,
+        )
+        jacobian[-2, 0] = jacobian[-1, 1] = prior
+        rest = np.concatenate(
+            [lengths - radius, [prior * centre.real, prior * centre.imag]]
+        )
+        step = np.linalg.lstsq(jacobian, -rest, rcond=None)[0]
+        centre += complex(step[0], step[1])
+        radius += float(step[2])
+    return centre
 
 
 def _circle_centre(points: ComplexArray) -> complex:

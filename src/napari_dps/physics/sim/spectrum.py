@@ -164,6 +164,13 @@ def axis_excess(power: NDArray[np.float32], reach: int = 2) -> NDArray[np.float3
     return excess
 
 
+def squared(values: torch.Tensor) -> torch.Tensor:
+    """Return the squared modulus, without the square root that ``abs`` takes."""
+    if not values.is_complex():
+        return values.square()
+    return values.real.square().add_(values.imag.square())
+
+
 def inverse_fft2(spectrum: torch.Tensor) -> torch.Tensor:
     """Return the inverse transform over the last two axes, scaled here.
 

@@ -1,0 +1,266 @@
+"""Phases and modulation of all angles together.
+
+Frames are separated with equal phase steps first. Where the phases that come out are
+uneven, the mean of an angle's frames is not the object without stripes: separation and
+phases are then found in turns, order 0 from all angles with the phases found, the
+phases from every frame less that order 0 (as in Wicker et al. 2013,
+doi:10.1364/OE.21.002032, the phases that make the separated orders fit one object).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_dps.physics.sim.bands import Band
+from napari_dps.physics.sim.correlation import Correlation
+from napari_dps.physics.sim.matched_filter import Template
+from napari_dps.physics.sim.phases import BandFit, BandRegression
+from napari_dps.physics.sim.pixel_weights import capping, local_power
+from napari_dps.physics.sim.search import Key
+from napari_dps.physics.sim.separate import mixing_matrix, separation_matrix
+from napari_dps.physics.sim.spectrum import FloatArray
+
+if TYPE_CHECKING:
+    import torch
+
+LARGEST_MODULATION = 1.5
+"""Three beams of equal strength make a first order of 4/3 (Gustafsson et al. 2008,
+doi:10.1529/biophysj.107.120345); more is a wrong fit."""
+LARGEST_CONDITION = 20.0
+"""Condition number of the mixing matrix up to which frames tell the orders apart: three
+phases 25° apart. Beyond, separation multiplies the noise by more than ten."""
+UNEVEN_RAD = math.radians(6)
+"""Root mean square deviation from equal steps from which the mean of the frames is not
+taken for the object."""
+MOST_TURNS, SETTLED_RAD = 8, math.radians(0.2)
+"""Turns of separation and phases, and the change of the phases that ends them."""
+
+
+@dataclass(frozen=True)
+class FrameData:
+    """The frames, and what was learned of them before the phases are fitted.
+
+    Attributes
+    ----------
+    frames : tensor (A, P, Y · X), float32
+        Raw, camera offset subtracted.
+    equalisation : array (A, P)
+        Factors that make them equally bright.
+    window : tensor (Y, X)
+        That fades the edges.
+    mean : tensor (Y, X)
+        Of all frames, equalised.
+    noise : float
+        Noise power of the spectrum of a windowed frame, where angles tell it.
+    """
+
+    frames: torch.Tensor
+    equalisation: FloatArray
+    window: torch.Tensor
+    mean: torch.Tensor
+    noise: float
+
+    def combine(self, angle: int, rows: FloatArray) -> torch.Tensor:
+        """Return weighted sums (N, Y, X) of the equalised frames of an angle."""
+        import torch
+
+        weights = torch.from_numpy(rows * self.equalisation[angle]).to(self.frames)
+        sums: torch.Tensor = weights @ self.frames[angle]
+        return sums.reshape(-1, *self.window.shape)
+
+
+class PhaseFitter:
+    """Fits phases and modulation of the bands that were found.
+
+    Parameters
+    ----------
+    data : FrameData
+        The frames.
+    template : Template
+        From their mean.
+    correlations : mapping of Key to Correlation
+        Of all angles and harmonics.
+    """
+
+    def __init__(
+        self,
+        data: FrameData,
+        template: Template,
+        correlations: Mapping[Key, Correlation],
+    ) -> None:
+        self._data, self._template = data, template
+        self._correlations = correlations
+        self._phases = int(data.frames.shape[1])
+
+    def fit(self, bands: Mapping[int, Sequence[Band]]) -> dict[int, list[Band]]:
+        """Return the bands of each angle with phases and modulation.
+
+        Parameters
+        ----------
+        bands : mapping of int to sequence of Band
+            Of each angle, usable or not.
+        """
+        usable = {
+            angle: [band for band in some if band.is_usable]
+            for angle, some in bands.items()
+        }
+        usable = {angle: some for angle, some in usable.items() if some}
+        fits = {
+            angle: self._fit(angle, some, self._data.mean)
+            for angle, some in usable.items()
+        }
+        if any(self._unevenness(usable[a], f) > UNEVEN_RAD for a, f in fits.items()):
+            fits = self._settle(usable, fits)
+        return {
+            angle: _judged(some, usable.get(angle, []), fits.get(angle, []))
+            for angle, some in bands.items()
+        }
+
+    def _settle(
+        self,
+        bands: Mapping[int, Sequence[Band]],
+        fits: dict[int, list[BandFit]],
+    ) -> dict[int, list[BandFit]]:
+        """Find order 0 and the phases in turns, until the phases stay."""
+        angles = int(self._data.frames.shape[0])
+        same = np.full((1, self._phases), 1 / self._phases)
+        zeros = {a: self._data.combine(a, same)[0] for a in range(angles)}
+        if angles > 1:
+            # The mean of the other angles has stripes too, but none in this direction.
+            total = sum(zeros.values())
+            noise = 1 / ((angles - 1) * self._phases)
+            references = {a: ((total - zeros[a]) / (angles - 1), noise) for a in bands}
+        else:
+            references = dict.fromkeys(bands, (self._data.mean, 1.0))
+        for _ in range(MOST_TURNS):
+            before = fits
+            fits = {a: self._fit(a, some, *references[a]) for a, some in bands.items()}
+            references = dict.fromkeys(bands, self._order_zero(fits, zeros))
+            if _change(before, fits) < SETTLED_RAD:
+                break
+        return fits
+
+    def _order_zero(
+        self,
+        fits: Mapping[int, Sequence[BandFit]],
+        means: Mapping[int, torch.Tensor],
+    ) -> tuple[torch.Tensor, float]:
+        """Return order 0 of all angles, weighed by its noise, and that noise."""
+        total, weights = 0.0 * means[0], 0.0
+        for angle, mean in means.items():
+            phases = [fit.phases_rad for fit in fits.get(angle, [])]
+            if not phases:
+                weight, zero = float(self._phases), mean
+            elif np.linalg.cond(mixing_matrix(phases)) > LARGEST_CONDITION:
+                continue
+            else:
+                row = separation_matrix(phases)[:1]
+                weight = 1 / float((row**2).sum())
+                zero = self._data.combine(angle, row)[0]
+            total, weights = total + weight * zero, weights + weight
+        if not weights:
+            return self._data.mean, 1.0
+        return total / weights, 1 / weights
+
+    def _fit(
+        self,
+        angle: int,
+        bands: Sequence[Band],
+        mean: torch.Tensor,
+        reference_noise: float | None = None,
+    ) -> list[BandFit]:
+        """Fit the phases of one angle.
+
+        Parameters
+        ----------
+        angle : int
+            Index of the angle.
+        bands : sequence of Band
+            Those that are usable.
+        mean : tensor (Y, X)
+            The object as the microscope shows it.
+        reference_noise : float, optional
+            Noise power of ``mean`` over that of a frame, if it is free of stripes in
+            this direction; then it is taken off each frame, otherwise their mean is.
+        """
+        correlations = [self._correlations[angle, band.harmonic] for band in bands]
+        is_plain = any(band.is_plain for band in bands)
+        image = mean * self._data.window
+        if not is_plain:
+            image = self._template.object_of(mean, self._data.window)
+        power = local_power(image, self._template.search.cutoff)
+        regression = BandRegression(
+            self._template,
+            self._data.window,
+            [band.wavevector for band in bands],
+            [correlation.whitening for correlation in correlations],
+            object_image=image,
+            weights=_like(capping(power), image),
+        )
+        frames = self._data.frames[angle]
+        projections = regression.project(frames) * self._data.equalisation[angle]
+        if reference_noise is None:
+            projections -= projections.mean(axis=1, keepdims=True)
+        else:
+            projections -= regression.project(mean.flatten()[None])
+        return regression.fit(
+            projections,
+            nominal_rad=[self._nominal(band) for band in bands],
+            noise=max(correlations[0].noise * self._phases / 4, self._data.noise),
+            reference_noise=reference_noise,
+        )
+
+    def _nominal(self, band: Band) -> FloatArray:
+        """Equal phase steps of a band, in radians."""
+        steps: FloatArray = 2 * np.pi * np.arange(self._phases) / self._phases
+        return band.harmonic * steps
+
+    def _unevenness(self, bands: Sequence[Band], fits: Sequence[BandFit]) -> float:
+        """Return the largest deviation of a band from equal steps, rms in radians."""
+        values = []
+        for band, fit in zip(bands, fits, strict=True):
+            turned = np.exp(1j * (fit.phases_rad - self._nominal(band)))
+            deviation = np.angle(turned * np.conj(turned.mean()))
+            values.append(float(np.sqrt(np.mean(deviation**2))))
+        return max(values)
+
+
+def _judged(
+    bands: Sequence[Band], usable: Sequence[Band], fits: Sequence[BandFit]
+) -> list[Band]:
+    """Return the bands of an angle with their fits, if stripes can be like that."""
+    if not usable:
+        return list(bands)
+    if max(fit.modulation for fit in fits) > LARGEST_MODULATION:
+        # No microscope makes such stripes: frames in a wrong order do.
+        return [replace(band, status="not found") for band in bands]
+    phases = [fit.phases_rad for fit in fits]
+    if np.linalg.cond(mixing_matrix(phases)) > LARGEST_CONDITION:
+        return [
+            replace(band, status="doubtful", doubt="phases") if band.is_usable else band
+            for band in bands
+        ]
+    fitted = dict(zip((band.harmonic for band in usable), fits, strict=True))
+    return [replace(band, fit=fitted.get(band.harmonic)) for band in bands]
+
+
+def _change(
+    before: Mapping[int, Sequence[BandFit]], after: Mapping[int, Sequence[BandFit]]
+) -> float:
+    """Return the largest change of a phase, in radians."""
+    return max(
+        float(np.abs(np.angle(np.exp(1j * (new.phases_rad - old.phases_rad)))).max())
+        for angle, fits in after.items()
+        for new, old in zip(fits, before[angle], strict=True)
+    )
+
+
+def _like(values: FloatArray, other: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    return torch.from_numpy(values).to(other.device)

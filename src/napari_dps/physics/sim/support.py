@@ -1,0 +1,169 @@
+"""What the angles and orders of one microscope say of one another.
+
+Faint stripes are called when other angles support them: equal |k| and directions
+180°/A apart, which all common SIM microscopes have (Gustafsson 2000,
+doi:10.1046/j.1365-2818.2000.00710.x). Stripes that no other angle agrees with are
+doubtful.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from napari_dps.core.patterns import Status
+from napari_dps.physics.sim.bands import Band
+from napari_dps.physics.sim.correlation import Correlation
+from napari_dps.physics.sim.joint import joint_search, near, turn
+from napari_dps.physics.sim.search import SINGLE_CONFIDENCE, Key
+
+JOINT_CONFIDENCE = 8.0
+"""All angles together above this are tentative."""
+NEAR_CONFIDENCE = 6.0
+"""A peak where another angle's stripes let it be expected is tentative above this."""
+LOOSE_LENGTH, LOOSE_RAD = 0.1, math.radians(6)
+"""Angles that differ by more than this in |k|, or in the spacing of their directions,
+contradict each other…"""
+EQUAL_LENGTH = 0.015
+"""… unless |k| is the same for all within this share: some microscope may have uneven
+directions."""
+LEAST_TURN_RAD = math.radians(10)
+"""Directions of two angles differ by more than this."""
+DOMINANT = 20.0
+"""So many times as sure as all others, an angle stands against them."""
+
+Correlations = Mapping[Key, Correlation]
+Bands = dict[Key, Band]
+
+
+def support_orders(bands: Bands, correlations: Correlations) -> None:
+    """Look for an order where the other order of the same angle expects it."""
+    for (angle, harmonic), band in list(bands.items()):
+        other = bands.get((angle, 3 - harmonic))
+        if other is None or band.is_usable or other.status != "found":
+            continue
+        factor = harmonic / other.harmonic
+        expected = (factor * other.wavevector[0], factor * other.wavevector[1])
+        _look_near(bands, correlations, (angle, harmonic), [expected], 2.0, "found")
+
+
+def doubt_contradictions(bands: Bands, keys: Sequence[Key]) -> None:
+    """Doubt the angles that none of the others agrees with.
+
+    Parameters
+    ----------
+    bands : dict
+        Changed in place.
+    keys : sequence of Key
+        The first order of each direction.
+    """
+    found = [key for key in keys if bands[key].status == "found"]
+    agreeing: dict[Key, int] = dict.fromkeys(found, 0)
+    for one, other in itertools.combinations(found, 2):
+        if _agree(bands[one], bands[other], len(keys)):
+            agreeing[one] += 1
+            agreeing[other] += 1
+    lengths = [bands[key].length for key in found]
+    if len(found) < 2 or (
+        len(found) == len(keys) > 2 and max(lengths) < (1 + EQUAL_LENGTH) * min(lengths)
+    ):
+        return
+    for key in found:
+        others = [bands[k].confidence for k in found if k != key]
+        dominates = bands[key].confidence > DOMINANT * max(others)
+        if not agreeing[key] and not dominates:
+            bands[key] = replace(bands[key], status="doubtful", doubt="contradicts")
+
+
+def _agree(one: Band, other: Band, directions: int) -> bool:
+    """Whether two bands may be those of two angles of one microscope."""
+    difference = abs(math.log(one.length / other.length))
+    spacing = math.pi / directions
+    turned = abs(_direction(one) - _direction(other)) % math.pi
+    turned = min(turned, math.pi - turned)
+    if turned < LEAST_TURN_RAD:
+        return False
+    off = abs(turned - spacing * round(turned / spacing))
+    return difference < LOOSE_LENGTH and off < LOOSE_RAD
+
+
+def _direction(band: Band) -> float:
+    return math.atan2(*band.wavevector)
+
+
+def support_angles(
+    bands: Bands, correlations: Correlations, keys: Sequence[Key]
+) -> None:
+    """Call faint stripes when the angles support one another.
+
+    Parameters
+    ----------
+    bands : dict
+        Changed in place.
+    correlations : mapping
+        Of all angles and harmonics.
+    keys : sequence of Key
+        The first order of each direction.
+    """
+    missing = [key for key in keys if not bands[key].is_usable]
+    found = [bands[key] for key in keys if bands[key].status == "found"]
+    any_given = any(band.status == "given" for band in bands.values())
+    if not missing or len(keys) < 2 or any_given:
+        return
+    doubtful = any(bands[key].status == "doubtful" for key in keys)
+    if len(found) < 2 and not doubtful and _joint(bands, correlations, keys, found):
+        return
+    if found:
+        expected = [
+            turn(*band.wavevector, math.pi * step / len(keys))
+            for band in found
+            for step in range(1, len(keys))
+        ]
+        for key in missing:
+            _look_near(bands, correlations, key, expected, None, "tentative")
+
+
+def _look_near(
+    bands: Bands,
+    correlations: Correlations,
+    key: Key,
+    expected: Sequence[tuple[float, float]],
+    bins: float | None,
+    status: Status,
+) -> None:
+    correlation = correlations[key]
+    where = near(correlation, expected, bins)
+    if not (correlation.statistic[where] > 0).any():
+        return
+    wavevector, _, confidence = correlation.best(where)
+    enough = SINGLE_CONFIDENCE if status == "found" else NEAR_CONFIDENCE
+    if confidence >= enough:
+        bands[key] = Band(key[1], wavevector, confidence, status)
+
+
+def _joint(
+    bands: Bands,
+    correlations: Correlations,
+    keys: Sequence[Key],
+    found: Sequence[Band],
+) -> bool:
+    """Call all angles together if that is surer than what one angle says alone.
+
+    What was found alone stays so where it agrees.
+    """
+    wavevectors, confidence = joint_search([correlations[k] for k in keys])
+    if confidence < max([JOINT_CONFIDENCE, *(b.confidence for b in found)]):
+        return False
+    for key, start in zip(keys, wavevectors, strict=True):
+        wavevector = correlations[key].polish(correlations[key].refine(start)[0])
+        agrees = (
+            bands[key].status == "found"
+            and near(correlations[key], [wavevector], 1.0)[
+                correlations[key].grid.cell(bands[key].wavevector)
+            ]
+        )
+        if not agrees:
+            bands[key] = Band(key[1], wavevector, confidence, "tentative")
+    return True
