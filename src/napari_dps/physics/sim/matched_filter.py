@@ -73,7 +73,6 @@ class Template:
     """
 
     def __init__(self, mean_spectrum: torch.Tensor, search: SearchRange) -> None:
-        import torch
 
         self.search = search
         self.size = (int(mean_spectrum.shape[0]), int(mean_spectrum.shape[1]))
