@@ -8,6 +8,7 @@ from typing import Any
 
 from napari_dps.core import ImageStack, InputError, StageParameters, is_raw
 from napari_dps.core.text import quoted
+from napari_dps.methods.sim.patterns import SEARCH_FIELDS
 from napari_dps.stages import STAGES
 from napari_dps.stages.base import Stage
 
@@ -79,11 +80,39 @@ def choose_steps(
             field="pipeline.stages",
         )
     _check_chain(image.axes, chosen)
-    chosen_values = parameters or {}
+    chosen_values = _with_one_search(parameters or {}, chosen)
     return tuple(
         Step(stage, chosen_values.get(stage.id) or stage.parameters())
         for stage in chosen
     )
+
+
+def _with_one_search(
+    parameters: Mapping[str, StageParameters], chosen: Sequence[Stage[Any]]
+) -> dict[str, StageParameters]:
+    """Return the parameters, those of the search for patterns the same in all stages.
+
+    What one stage is given, chosen or not, counts for all that seek patterns.
+    """
+    result = {**{stage.id: stage.parameters() for stage in chosen}, **parameters}
+    for field in SEARCH_FIELDS:
+        seeking = {key: p for key, p in result.items() if hasattr(p, field)}
+        wanted = {
+            key: getattr(p, field)
+            for key, p in seeking.items()
+            if getattr(p, field) != type(p).model_fields[field].default
+        }
+        if len(set(wanted.values())) > 1:
+            raise InputError(
+                " and ".join(f"{key}.{field}" for key in wanted),
+                got=" and ".join(str(value) for value in wanted.values()),
+                allowed="the same: patterns are sought once for all stages",
+                field=f"{next(iter(wanted))}.{field}",
+            )
+        for value in set(wanted.values()):
+            for key, values in seeking.items():
+                result[key] = values.model_copy(update={field: value})
+    return result
 
 
 def suited_stages(

@@ -20,12 +20,16 @@ from napari_dps.core import (
 )
 from napari_dps.core.context import Context
 from napari_dps.methods.sim.patterns import (
+    LongestWavevector,
+    PatternLayout,
     PatternsEvery,
+    ShortestWavevector,
     are_fitted,
     find_patterns,
     pattern_warnings,
     raw_frames,
     report_patterns,
+    search_settings,
 )
 from napari_dps.stages.base import Stage
 
@@ -59,6 +63,9 @@ class DenoiseParameters(StageParameters):
         title="Strength",
         description="Share of what is taken for noise that is taken away; 0: nothing.",
     )
+    layout: PatternLayout = "auto"
+    shortest_wavevector: ShortestWavevector = 0.2
+    longest_wavevector: LongestWavevector = 1.15
     patterns_every: PatternsEvery = 0
 
 
@@ -77,7 +84,7 @@ def prepare(
     noise = _noise(raw_frames(sample, context), sample)
     if parameters.patterns == "none" or are_fitted(average):
         return average.derive(average.data, noise=noise)
-    patterns = yield from _find(average, context)
+    patterns = yield from _find(average, parameters, context)
     return average.derive(average.data, patterns=patterns, noise=noise)
 
 
@@ -148,7 +155,7 @@ def _patterns(
             context.warn(warning)
         patterns = image.patterns
     else:
-        patterns = yield from _find(image, context)
+        patterns = yield from _find(image, parameters, context)
     if not any(pattern.is_usable for pattern in patterns):
         context.warn(
             "no pattern is known: what the frames have in common is denoised; what "
@@ -185,12 +192,11 @@ def _left(before: NoiseToSignal, share: float) -> NoiseToSignal:
 
 
 def _find(
-    image: ImageStack, context: Context
+    image: ImageStack, parameters: DenoiseParameters, context: Context
 ) -> Generator[Progress, None, tuple[Pattern, ...]]:
-    from napari_dps.physics.sim.estimate import EstimationSettings
-
+    settings = search_settings(parameters)
     frames = raw_frames(image, context)
-    return (yield from find_patterns(frames, image, EstimationSettings(), context))
+    return (yield from find_patterns(frames, image, settings, context))
 
 
 def _require_patterns(image: ImageStack, parameters: DenoiseParameters) -> None:

@@ -20,12 +20,16 @@ from napari_dps.core import (
 )
 from napari_dps.core.context import Context
 from napari_dps.methods.sim.patterns import (
+    LongestWavevector,
+    PatternLayout,
     PatternsEvery,
+    ShortestWavevector,
     are_fitted,
     find_patterns,
     pattern_warnings,
     raw_frames,
     report_patterns,
+    search_settings,
 )
 from napari_dps.methods.sim.wiener_tiles import (
     widefield,
@@ -36,8 +40,6 @@ from napari_dps.stages.base import Stage
 
 if TYPE_CHECKING:
     import torch
-
-    from napari_dps.physics.sim.estimate import EstimationSettings
 
 
 class ReconstructParameters(StageParameters):
@@ -102,30 +104,9 @@ class ReconstructParameters(StageParameters):
         description="Width (sigma) of the notch, over the detection cut-off.",
         json_schema_extra={"unit": "cut-offs"},
     )
-    layout: Literal["auto", "linear", "hexagonal"] = Field(
-        default="auto",
-        title="Pattern layout",
-        description="linear: stripes of one direction an angle. hexagonal: three "
-        "directions at once. auto: hexagonal for 7 phases at one angle.",
-    )
-    shortest_wavevector: float = Field(
-        default=0.2,
-        ge=0.05,
-        le=0.6,
-        title="Shortest wave vector",
-        description="Coarsest stripes looked for, as frequency over the detection "
-        "cut-off.",
-        json_schema_extra={"unit": "cut-offs"},
-    )
-    longest_wavevector: float = Field(
-        default=1.15,
-        ge=0.7,
-        le=1.3,
-        title="Longest wave vector",
-        description="Finest stripes looked for; TIRF-SIM reaches beyond the detection "
-        "cut-off.",
-        json_schema_extra={"unit": "cut-offs"},
-    )
+    layout: PatternLayout = "auto"
+    shortest_wavevector: ShortestWavevector = 0.2
+    longest_wavevector: LongestWavevector = 1.15
     patterns_every: PatternsEvery = 0
 
 
@@ -143,20 +124,10 @@ def prepare(
     average = with_hot_pixels_replaced(average, context)
     sample = with_hot_pixels_replaced(sample, context)
     frames = raw_frames(average, context)
-    settings = _estimation(parameters)
+    settings = search_settings(parameters)
     patterns = yield from find_patterns(frames, average, settings, context)
     noise = _noise(raw_frames(sample, context), sample, parameters)
     return average.derive(average.data, patterns=patterns, noise=noise)
-
-
-def _estimation(parameters: ReconstructParameters) -> EstimationSettings:
-    from napari_dps.physics.sim.estimate import EstimationSettings
-
-    return EstimationSettings(
-        shortest=parameters.shortest_wavevector,
-        longest=parameters.longest_wavevector,
-        layout=parameters.layout,
-    )
 
 
 def _noise(
@@ -187,7 +158,7 @@ def reconstruct(
         for warning in pattern_warnings(patterns, angles):
             context.warn(warning)
     else:
-        settings = _estimation(parameters)
+        settings = search_settings(parameters)
         patterns = yield from find_patterns(frames, image, settings, context)
     yield Progress(steps - 1, steps, "Image")
     if parameters.method == "network" and any(p.is_usable for p in patterns):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -13,8 +13,10 @@ from napari_dps.core import (
     InputError,
     Pattern,
     Progress,
+    StageParameters,
 )
 from napari_dps.core.context import Context
+from napari_dps.core.patterns import UNUSABLE
 from napari_dps.core.tiling import require_memory
 from napari_dps.io import patterns_json
 
@@ -36,6 +38,54 @@ PatternsEvery = Annotated[
 ]
 """Parameter of the stages that find patterns: how long those of a time-lapse last."""
 
+PatternLayout = Annotated[
+    Literal["auto", "linear", "hexagonal"],
+    Field(
+        title="Pattern layout",
+        description="linear: stripes of one direction an angle. hexagonal: three "
+        "directions at once, or two with 5 phases (a square lattice). auto: hexagonal "
+        "for 7 phases at one angle, and for 5 where the frames show a square lattice.",
+    ),
+]
+ShortestWavevector = Annotated[
+    float,
+    Field(
+        ge=0.05,
+        le=0.6,
+        title="Shortest wave vector",
+        description="Coarsest stripes looked for, as frequency over the detection "
+        "cut-off.",
+        json_schema_extra={"unit": "cut-offs"},
+    ),
+]
+LongestWavevector = Annotated[
+    float,
+    Field(
+        ge=0.7,
+        le=1.3,
+        title="Longest wave vector",
+        description="Finest stripes looked for; TIRF-SIM reaches beyond the detection "
+        "cut-off.",
+        json_schema_extra={"unit": "cut-offs"},
+    ),
+]
+"""Parameters of the stages that find patterns: what is looked for. A value that one
+stage is given counts for all stages of a run."""
+
+SEARCH_FIELDS = ("layout", "shortest_wavevector", "longest_wavevector")
+"""The parameters of the search: the same in all stages of a run."""
+
+
+def search_settings(parameters: StageParameters) -> EstimationSettings:
+    """Return how patterns are looked for, by the `SEARCH_FIELDS` of a stage."""
+    from napari_dps.physics.sim.estimate import EstimationSettings
+
+    layout, shortest, longest = (getattr(parameters, name) for name in SEARCH_FIELDS)
+    return EstimationSettings(shortest=shortest, longest=longest, layout=layout)
+
+
+UNCERTAIN_DEG = 8.0
+"""Phases less certain than this are warned of."""
 BYTES_PER_PX, BYTES_PER_FRAME_PX = 140, 7
 """Memory at the peak of finding the patterns, for each pixel and for that of each
 frame: in all 150 for 3, 200 for 9 and 205 to 225 for 15 frames were measured at 1024²
@@ -162,13 +212,16 @@ def pattern_warnings(
                     f"the frames do not show the stripes given for {name}, order "
                     f"{order.order}: not used"
                 )
+        if pattern.status == "doubtful":
+            yield _doubt(pattern, name)
+        yield from _phase_warnings(pattern, name)
         if pattern.status == "tentative":
             yield (
                 f"pattern of {name} is tentative: too faint to be found alone, it was "
                 "found with the support of the other angles (the confidence is that "
                 "of all together)"
             )
-        elif pattern.status == "not found" and pattern.is_usable:
+        elif pattern.status in UNUSABLE and pattern.is_usable:
             yield f"of {name} only the second order was found with confidence"
         elif not pattern.is_usable and not none:
             yield (
@@ -179,5 +232,43 @@ def pattern_warnings(
         yield (
             "no illumination pattern was found with confidence: the result is the "
             "widefield image on the 2x grid (check frame order, camera offset and "
-            "optics, or give the patterns of a brighter stack)"
+            "optics, or give the patterns of a brighter stack with --patterns)"
+        )
+
+
+def _doubt(pattern: Pattern, name: str) -> str:
+    """Say what speaks against stripes that are not used, and what to check."""
+    order = pattern.orders[0]
+    stripes = f"stripes of {name}"
+    if order.period_nm is not None and order.angle_deg is not None:
+        stripes += f" ({order.period_nm:.0f} nm, {order.angle_deg:.0f}°)"
+    reasons = {
+        "outside": "stand out more than any within the range that is searched: check "
+        "NA, emission wavelength and pixel size, or widen the range with "
+        "--reconstruct.shortest-wavevector and --reconstruct.longest-wavevector",
+        "repeats": "are not to be told from the object, which repeats itself (a "
+        "grating, a lattice of dots): give the patterns of another sample with "
+        "--patterns",
+        "contradicts": "agree with no other angle in period and direction: check frame "
+        "order and optics, or give them with --patterns if they are right",
+        "phases": "hardly move from frame to frame, or twice to the same place: their "
+        "phases do not separate the orders (check the phase shifter)",
+    }
+    return f"{stripes} {reasons.get(order.doubt, 'are doubtful')}; not used"
+
+
+def _phase_warnings(pattern: Pattern, name: str) -> Iterator[str]:
+    """Say when the phases of the frames are not known well."""
+    error = pattern.phase_error_deg
+    if not pattern.is_usable or error is None:
+        return
+    if pattern.phase_steps == "equal":
+        yield (
+            f"the phases of {name} cannot be measured in so little light (to "
+            f"{error:.0f}°): equal steps are assumed"
+        )
+    elif error > UNCERTAIN_DEG:
+        yield (
+            f"the phases of {name} step unevenly and are known to {error:.0f}° only: "
+            "stripes may be left in the result"
         )

@@ -116,8 +116,9 @@ class SearchGrid:
 
     def holds(self, row: int, column: int) -> bool:
         """Whether a cell is on the map."""
-        rows, columns = self.inside.shape
-        return 0 <= row < rows and 0 <= column < columns
+        return row in range(self.inside.shape[0]) and column in range(
+            self.inside.shape[1]
+        )
 
     def disc(
         self, wavevector: tuple[float, float], bins: float
@@ -361,7 +362,8 @@ class Correlation:
         """
         size, offsets = self.grid.size, np.arange(-4, 5) * step
         fy, fx = (c + offsets / n for c, n in zip(start, size, strict=True))
-        values = self._power_at(product, fy, fx) / self._interpolate(fy, fx)
+        power = self._power_at(product, fy, fx)
+        values: FloatArray = power / self._interpolate(fy, fx).astype(np.float64)
         peak = np.unravel_index(np.argmax(values), values.shape)
         i, j = (int(np.clip(k, 1, 7)) for k in peak)
         dy = _vertex(values[i - 1 : i + 2, j])

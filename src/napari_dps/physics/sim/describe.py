@@ -60,7 +60,8 @@ def _order(
         "doubt": band.doubt,
     }
     ky, kx = band.wavevector
-    if band.status != "not found" and band.length > 0:
+    # Stripes finer than two pixels look like coarser ones: their period is not known.
+    if band.status != "not found" and 0 < band.length <= 0.5:
         values["period_nm"] = pixel_size_nm / band.length
         values["angle_deg"] = math.degrees(math.atan2(ky, kx)) % 180
     if band.fit is None:

@@ -27,6 +27,7 @@ from napari_dps.physics.sim.search import PERIODIC, AngleSearch, Key
 from napari_dps.physics.sim.separate import separation_matrix
 from napari_dps.physics.sim.spectrum import FloatArray, edge_window
 from napari_dps.physics.sim.support import (
+    agree,
     doubt_contradictions,
     support_angles,
     support_orders,
@@ -52,7 +53,9 @@ class EstimationSettings:
         TIRF-SIM the stripes are finer than the detection resolves: up to 1.15.
     layout : {"auto", "linear", "hexagonal"}
         Whether the harmonics of one angle are orders of one direction, or one
-        direction each (7 phases at a single angle; auto takes that for hexagonal).
+        direction each: three of a hexagonal lattice, two of a square one. Auto takes
+        7 phases at a single angle for hexagonal, and 5 for a square lattice where two
+        equal periods at right angles are found.
     """
 
     shortest: float = 0.2
@@ -141,6 +144,17 @@ class PatternEstimator:
         """Whether each harmonic is a direction of its own."""
         return self.settings.is_hexagonal(self.angles, self.phases)
 
+    @property
+    def _is_square(self) -> bool:
+        """Whether the two harmonics of one angle are those of a square lattice.
+
+        Two orders of one direction are twice as long as one another and parallel.
+        """
+        if self.settings.layout != "auto" or self.angles > 1 or self.phases != 5:
+            return False
+        one, two = (self._bands[0, harmonic] for harmonic in (1, 2))
+        return one.is_usable and two.is_usable and agree(one, two, directions=2)
+
     @cached_property
     def harmonics(self) -> range:
         """Harmonics of the phase that the frames of an angle can separate."""
@@ -175,9 +189,10 @@ class PatternEstimator:
         list of Pattern
             Those not found have no period.
         """
-        if not self.is_hexagonal:
+        is_lattice = self.is_hexagonal or self._is_square
+        if not is_lattice:
             support_orders(self._bands, self._correlations)
-        first = [k for k in self._bands if self.is_hexagonal or k[1] == 1]
+        first = [k for k in self._bands if is_lattice or k[1] == 1]
         doubt_contradictions(self._bands, first)
         support_angles(self._bands, self._correlations, first)
         result = []
@@ -187,7 +202,7 @@ class PatternEstimator:
             {a: [b for (n, _), b in self._bands.items() if n == a] for a in angles}
         )
         for angle, bands in fitted.items():
-            groups = [[b] for b in bands] if self.is_hexagonal else [bands]
+            groups = [[b] for b in bands] if is_lattice else [bands]
             pixel_nm = self.optics.pixel_size_nm
             result += [describe(angle, group, pixel_nm) for group in groups]
         return result

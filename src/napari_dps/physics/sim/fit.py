@@ -188,6 +188,8 @@ class PhaseFitter:
             Noise power of ``mean`` over that of a frame, if it is free of stripes in
             this direction; then it is taken off each frame, otherwise their mean is.
         """
+        import torch
+
         correlations = [self._correlations[angle, band.harmonic] for band in bands]
         is_plain = any(band.is_plain for band in bands)
         image = mean * self._data.window
@@ -200,7 +202,7 @@ class PhaseFitter:
             [band.wavevector for band in bands],
             [correlation.whitening for correlation in correlations],
             object_image=image,
-            weights=_like(capping(power), image),
+            weights=torch.from_numpy(capping(power)).to(image.device),
         )
         frames = self._data.frames[angle]
         projections = regression.project(frames) * self._data.equalisation[angle]
@@ -258,9 +260,3 @@ def _change(
         for angle, fits in after.items()
         for new, old in zip(fits, before[angle], strict=True)
     )
-
-
-def _like(values: FloatArray, other: torch.Tensor) -> torch.Tensor:
-    import torch
-
-    return torch.from_numpy(values).to(other.device)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_dps.core.patterns import Status
 from napari_dps.physics.sim.bands import Band
 from napari_dps.physics.sim.correlation import Correlation
 from napari_dps.physics.sim.joint import near
@@ -127,7 +128,7 @@ class AngleSearch:
         correlation = self._correlations[harmonic]
         wavevector, value, confidence = correlation.best(where)
         if where is not None:
-            status = "found" if confidence >= SINGLE_CONFIDENCE else "not found"
+            status: Status = "found" if confidence >= SINGLE_CONFIDENCE else "not found"
             return Band(harmonic, wavevector, confidence, status)
         outside, beyond = correlation.highest_outside()
         cells, size = math.log(correlation.cells), correlation.grid.size

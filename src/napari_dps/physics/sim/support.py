@@ -62,7 +62,7 @@ def doubt_contradictions(bands: Bands, keys: Sequence[Key]) -> None:
     found = [key for key in keys if bands[key].status == "found"]
     agreeing: dict[Key, int] = dict.fromkeys(found, 0)
     for one, other in itertools.combinations(found, 2):
-        if _agree(bands[one], bands[other], len(keys)):
+        if agree(bands[one], bands[other], len(keys)):
             agreeing[one] += 1
             agreeing[other] += 1
     lengths = [bands[key].length for key in found]
@@ -77,7 +77,7 @@ def doubt_contradictions(bands: Bands, keys: Sequence[Key]) -> None:
             bands[key] = replace(bands[key], status="doubtful", doubt="contradicts")
 
 
-def _agree(one: Band, other: Band, directions: int) -> bool:
+def agree(one: Band, other: Band, directions: int) -> bool:
     """Whether two bands may be those of two angles of one microscope."""
     difference = abs(math.log(one.length / other.length))
     spacing = math.pi / directions
