@@ -161,7 +161,9 @@ def outside_search(
     outside = (radius > grid.search.longest + rim) | (
         radius < grid.search.shortest - rim
     )
-    outside &= radius > least
+    # Where the grid's corners reach, template and band no longer overlap everywhere.
+    reach = min(abs(f).max() for f in (fy, fx))
+    outside &= (radius > least) & (radius < reach - rim)
     rings = np.rint(radius / (2 * bin_size)).astype(np.int32)
     return outside, rings
 
@@ -427,7 +429,8 @@ class Correlation:
                 (i, j), power.shape, self.grid.size, strict=True
             )
         )
-        return (y, x), float(statistic[i, j])
+        is_judged = bool(self._interpolate(np.array([y]), np.array([x])) < UNJUDGED / 2)
+        return (y, x), float(statistic[i, j]) if is_judged else 0.0
 
     def best(
         self, where: NDArray[np.bool_] | None = None

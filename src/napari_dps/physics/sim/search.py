@@ -38,6 +38,8 @@ is usual there (simulated structures: up to 60, gratings and dots: from 4000 on)
 peaks of this share count."""
 SURPASS = 1.25
 """So many times the others must the band's own power be to tell which of them fits."""
+OUTWEIGH = 2.0
+"""A peak outside the range speaks against one within if its T is so much larger."""
 HARMONIC = 0.1
 """Stripes coarser than the range of the search are not told by their harmonics, if
 they themselves have this share of the harmonics' T."""
@@ -133,7 +135,7 @@ class AngleSearch:
         outside, beyond = correlation.highest_outside()
         cells, size = math.log(correlation.cells), correlation.grid.size
         if beyond - cells >= SINGLE_CONFIDENCE and (
-            beyond > value
+            beyond > OUTWEIGH * value
             or (beyond > HARMONIC * value and _is_multiple(wavevector, outside, size))
         ):
             return Band(harmonic, outside, beyond - cells, "doubtful", doubt="outside")

@@ -157,7 +157,7 @@ def _joint(
     if confidence < max([JOINT_CONFIDENCE, *(b.confidence for b in found)]):
         return False
     for key, start in zip(keys, wavevectors, strict=True):
-        wavevector = correlations[key].polish(correlations[key].refine(start)[0])
+        wavevector = correlations[key].polish(start)
         agrees = (
             bands[key].status == "found"
             and near(correlations[key], [wavevector], 1.0)[
