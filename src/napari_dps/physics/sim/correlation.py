@@ -162,8 +162,8 @@ def outside_search(
         radius < grid.search.shortest - rim
     )
     # Where the grid's corners reach, template and band no longer overlap everywhere.
-    reach = min(abs(f).max() for f in (fy, fx))
-    outside &= (radius > least) & (radius < reach - rim)
+    reach = 0.95 * min(abs(f).max() for f in (fy, fx))
+    outside &= (radius > least) & (radius < reach)
     rings = np.rint(radius / (2 * bin_size)).astype(np.int32)
     return outside, rings
 

@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 
 Layout = Literal["auto", "linear", "hexagonal"]
 
+ROUNDING = 1e-5
+"""Differences of frames below this share of their maximum are rounding."""
+SATURATED = 0.4
+"""Share of pixels at the maximum from which the few others make peaks of their own."""
 SMALLEST_FIELD_PX = 24
 """Smaller frames have too few wave vectors for the statistic to keep its word."""
 
@@ -207,6 +211,12 @@ class PatternEstimator:
             result += [describe(angle, group, pixel_nm) for group in groups]
         return result
 
+    @cached_property
+    def _is_saturated(self) -> bool:
+        """Whether a large part of the pixels is at the maximum of all frames."""
+        frames = self._data.frames
+        return float((frames >= frames.max()).float().mean()) > SATURATED
+
     def _keep(self, angle: int, bands: dict[int, Band]) -> None:
         for harmonic, band in sorted(bands.items()):
             self._bands[angle, harmonic] = band
@@ -225,11 +235,17 @@ class PatternEstimator:
         )
 
     def _separated(self, angle: int) -> list[torch.Tensor]:
-        """Return the windowed bands of one angle, with equal phase steps."""
+        """Return the windowed bands of one angle, with equal phase steps.
+
+        All zero where the frames are the same but for rounding, or mostly saturated.
+        """
         import torch
 
         matrix = separation_matrix([self._nominal(h) for h in self.harmonics])
         parts = self._data.combine(angle, matrix[1:]) * self._window
+        level = float(self._data.mean.abs().max())
+        if self._is_saturated or float(parts.abs().max()) < ROUNDING * level:
+            parts = torch.zeros_like(parts)
         return [
             torch.complex(parts[2 * n], parts[2 * n + 1])
             for n in range(len(self.harmonics))

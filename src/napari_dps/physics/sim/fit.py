@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 LARGEST_MODULATION = 1.5
 """Three beams of equal strength make a first order of 4/3 (Gustafsson et al. 2008,
 doi:10.1529/biophysj.107.120345); more is a wrong fit."""
+LEAST_MODULATION = 0.01
+"""No reconstruction gains from less; rounding and intensity errors leave as much."""
 LARGEST_CONDITION = 20.0
 """Condition number of the mixing matrix up to which frames tell the orders apart: three
 phases 25° apart. Beyond, separation multiplies the noise by more than ten."""
@@ -238,7 +240,8 @@ def _judged(
     """Return the bands of an angle with their fits, if stripes can be like that."""
     if not usable:
         return list(bands)
-    if max(fit.modulation for fit in fits) > LARGEST_MODULATION:
+    modulation = max(fit.modulation for fit in fits)
+    if not LEAST_MODULATION <= modulation <= LARGEST_MODULATION:
         # No microscope makes such stripes: frames in a wrong order do.
         return [replace(band, status="not found") for band in bands]
     phases = [fit.phases_rad for fit in fits]

@@ -69,8 +69,9 @@ def local_power(
 
 def balancing(power: FloatImage) -> FloatImage:
     """Return the weights with which all places have nearly the same power."""
-    level = float(np.median(power[::SOME, ::SOME]))
-    return np.asarray(level / (power + LEAST_POWER * level + 1e-30), dtype=np.float32)
+    some = power[::SOME, ::SOME]
+    level = float(max(np.median(some), LEAST_POWER * some.mean())) + 1e-30
+    return np.asarray(level / (power + LEAST_POWER * level), dtype=np.float32)
 
 
 def capping(power: FloatImage) -> FloatImage:
