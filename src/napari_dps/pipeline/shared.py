@@ -100,6 +100,7 @@ def find_shared(
             warnings = {}
             for number, prepare in preparing.items():
                 step, part = plan.steps[number], context.part()
+                part.planes = plan.stack.size("Z")
                 looking = prepare(average, sample, step.parameters, part)
                 average = yield from within(
                     in_ticks(looking, step.stage.title), done, total

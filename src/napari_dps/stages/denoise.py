@@ -194,7 +194,7 @@ def _left(before: NoiseToSignal, share: float) -> NoiseToSignal:
 def _find(
     image: ImageStack, parameters: DenoiseParameters, context: Context
 ) -> Generator[Progress, None, tuple[Pattern, ...]]:
-    settings = search_settings(parameters)
+    settings = search_settings(parameters, planes=context.planes)
     frames = raw_frames(image, context)
     return (yield from find_patterns(frames, image, settings, context))
 

@@ -30,6 +30,7 @@ from napari_dps.methods.sim.patterns import (
     raw_frames,
     report_patterns,
     search_settings,
+    stripe_warnings,
 )
 from napari_dps.methods.sim.wiener_tiles import (
     widefield,
@@ -124,7 +125,7 @@ def prepare(
     average = with_hot_pixels_replaced(average, context)
     sample = with_hot_pixels_replaced(sample, context)
     frames = raw_frames(average, context)
-    settings = search_settings(parameters)
+    settings = search_settings(parameters, planes=context.planes)
     patterns = yield from find_patterns(frames, average, settings, context)
     noise = _noise(raw_frames(sample, context), sample, parameters)
     return average.derive(average.data, patterns=patterns, noise=noise)
@@ -158,7 +159,7 @@ def reconstruct(
         for warning in pattern_warnings(patterns, angles):
             context.warn(warning)
     else:
-        settings = search_settings(parameters)
+        settings = search_settings(parameters, planes=context.planes)
         patterns = yield from find_patterns(frames, image, settings, context)
     yield Progress(steps - 1, steps, "Image")
     if parameters.method == "network" and any(p.is_usable for p in patterns):
@@ -175,6 +176,9 @@ def reconstruct(
         data = yield from relay(found, lambda r: Progress(steps - 1, steps, r.message))
     else:
         data = widefield(image)
+    pixel_nm = image.require_optics("reconstruct").pixel_size_nm / 2
+    for warning in stripe_warnings(data, patterns, pixel_nm):
+        context.warn(warning)
     yield Progress(steps, steps, "reconstructed")
     return image.refine(data, axes="YX", patterns=tuple(patterns), noise=None)
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from napari_dps.core import (
@@ -76,12 +77,19 @@ SEARCH_FIELDS = ("layout", "shortest_wavevector", "longest_wavevector")
 """The parameters of the search: the same in all stages of a run."""
 
 
-def search_settings(parameters: StageParameters) -> EstimationSettings:
-    """Return how patterns are looked for, by the `SEARCH_FIELDS` of a stage."""
+def search_settings(
+    parameters: StageParameters, *, planes: int = 1
+) -> EstimationSettings:
+    """Return how patterns are looked for, by the `SEARCH_FIELDS` of a stage.
+
+    ``planes`` is the number of focal planes that the frames are a mean of.
+    """
     from napari_dps.physics.sim.estimate import EstimationSettings
 
     layout, shortest, longest = (getattr(parameters, name) for name in SEARCH_FIELDS)
-    return EstimationSettings(shortest=shortest, longest=longest, layout=layout)
+    return EstimationSettings(
+        shortest=shortest, longest=longest, layout=layout, is_projection=planes > 1
+    )
 
 
 UNCERTAIN_DEG = 8.0
@@ -236,6 +244,32 @@ def pattern_warnings(
         )
 
 
+def stripe_warnings(
+    image: NDArray[np.floating], patterns: Sequence[Pattern], pixel_size_nm: float
+) -> Iterator[str]:
+    """Say which stripes a reconstruction (Y, X) has kept.
+
+    Parameters
+    ----------
+    image : array (Y, X)
+        The reconstruction.
+    patterns : sequence of Pattern
+        It was made with.
+    pixel_size_nm : float
+        Of the image.
+    """
+    from napari_dps.physics.sim.stripes import RESIDUAL, stripe_indices
+
+    indices = stripe_indices(image, patterns, pixel_size_nm)
+    for (number, order), index in indices.items():
+        if index > RESIDUAL:
+            yield (
+                f"stripes are left in the image: order {order} of angle "
+                f"{patterns[number].angle_index + 1} (its phases or frame order are "
+                "wrong, or the sample moved)"
+            )
+
+
 def _doubt(pattern: Pattern, name: str) -> str:
     """Say what speaks against stripes that are not used, and what to check."""
     order = pattern.orders[0]
@@ -260,7 +294,15 @@ def _doubt(pattern: Pattern, name: str) -> str:
 def _phase_warnings(pattern: Pattern, name: str) -> Iterator[str]:
     """Say when the phases of the frames are not known well."""
     error = pattern.phase_error_deg
-    if not pattern.is_usable or error is None:
+    if not pattern.is_usable:
+        return
+    if error is None:
+        if pattern.phase_steps == "equal":
+            yield (
+                f"equal phase steps are assumed for {name}: those of five phases "
+                "cannot be measured on the mean of focal planes (three-beam SIM is "
+                "reconstructed plane by plane)"
+            )
         return
     if pattern.phase_steps == "equal":
         yield (

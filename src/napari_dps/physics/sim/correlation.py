@@ -162,7 +162,7 @@ def outside_search(
         radius < grid.search.shortest - rim
     )
     # Where the grid's corners reach, template and band no longer overlap everywhere.
-    reach = 0.95 * min(abs(f).max() for f in (fy, fx))
+    reach = 0.98 * min(abs(f).max() for f in (fy, fx))
     outside &= (radius > least) & (radius < reach)
     rings = np.rint(radius / (2 * bin_size)).astype(np.int32)
     return outside, rings

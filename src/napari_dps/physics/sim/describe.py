@@ -41,9 +41,10 @@ def describe(angle: int, bands: Sequence[Band], pixel_size_nm: float) -> Pattern
             order = order.model_copy(update={"offset_deg": math.degrees(offset)})
         orders.append(order)
     fits = [band.fit for band in ranked if band.fit is not None]
+    error = fits[0].error_rad if fits else None
     return Pattern(
         angle_index=angle,
-        phase_error_deg=math.degrees(fits[0].error_rad) if fits else None,
+        phase_error_deg=None if error is None else math.degrees(error),
         phase_steps="equal" if any(fit.is_assumed for fit in fits) else "measured",
         phases_deg=tuple(float(p) for p in np.degrees(phases) % 360),
         orders=tuple(orders),

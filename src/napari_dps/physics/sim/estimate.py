@@ -60,11 +60,16 @@ class EstimationSettings:
         direction each: three of a hexagonal lattice, two of a square one. Auto takes
         7 phases at a single angle for hexagonal, and 5 for a square lattice where two
         equal periods at right angles are found.
+    is_projection : bool
+        Whether the frames are the mean of focal planes. Those of three beams (5 phases)
+        do not show their phase steps: order 1 changes its sign along z, and its mean is
+        not the object's. Equal steps are taken then.
     """
 
     shortest: float = 0.2
     longest: float = 1.15
     layout: Layout = "auto"
+    is_projection: bool = False
 
     def is_hexagonal(self, angles: int, phases: int) -> bool:
         """Whether each harmonic is a direction of its own."""
@@ -203,7 +208,10 @@ class PatternEstimator:
         angles = sorted({a for a, _ in self._bands})
         fitter = PhaseFitter(self._data, self._template, self._correlations)
         fitted = fitter.fit(
-            {a: [b for (n, _), b in self._bands.items() if n == a] for a in angles}
+            {a: [b for (n, _), b in self._bands.items() if n == a] for a in angles},
+            equal_steps=self.settings.is_projection
+            and self.phases >= 5
+            and not is_lattice,
         )
         for angle, bands in fitted.items():
             groups = [[b] for b in bands] if is_lattice else [bands]
@@ -232,6 +240,7 @@ class PatternEstimator:
             {h: self._correlations[angle, h] for h in self.harmonics},
             lambda harmonic: self._separated(angle)[harmonic - 1],
             is_periodic=self._is_periodic,
+            is_even=self._template.is_empty,
         )
 
     def _separated(self, angle: int) -> list[torch.Tensor]:

@@ -99,13 +99,17 @@ class PhaseFitter:
         self._correlations = correlations
         self._phases = int(data.frames.shape[1])
 
-    def fit(self, bands: Mapping[int, Sequence[Band]]) -> dict[int, list[Band]]:
+    def fit(
+        self, bands: Mapping[int, Sequence[Band]], *, equal_steps: bool = False
+    ) -> dict[int, list[Band]]:
         """Return the bands of each angle with phases and modulation.
 
         Parameters
         ----------
         bands : mapping of int to sequence of Band
             Of each angle, usable or not.
+        equal_steps : bool
+            Whether the phases step equally: only that of the first frame is fitted.
         """
         usable = {
             angle: [band for band in some if band.is_usable]
@@ -116,7 +120,15 @@ class PhaseFitter:
             angle: self._fit(angle, some, self._data.mean)
             for angle, some in usable.items()
         }
-        if any(self._unevenness(usable[a], f) > UNEVEN_RAD for a, f in fits.items()):
+        if equal_steps:
+            fits = {
+                angle: [
+                    fit.with_equal_steps(self._nominal(band))
+                    for band, fit in zip(usable[angle], some, strict=True)
+                ]
+                for angle, some in fits.items()
+            }
+        elif any(self._unevenness(usable[a], f) > UNEVEN_RAD for a, f in fits.items()):
             fits = self._settle(usable, fits)
         return {
             angle: _judged(some, usable.get(angle, []), fits.get(angle, []))

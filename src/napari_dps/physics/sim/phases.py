@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,16 +45,23 @@ class BandFit:
         Phase in each frame at the centre of the first pixel.
     modulation : float
         Modulation depth m.
-    error_rad : float
-        Expected error of a measured phase.
+    error_rad : float or None
+        Expected error of a measured phase; None if none is measured.
     is_assumed : bool
         Whether the phases are equal steps because theirs cannot be measured.
     """
 
     phases_rad: FloatArray
     modulation: float
-    error_rad: float = 0.0
+    error_rad: float | None = None
     is_assumed: bool = False
+
+    def with_equal_steps(self, nominal_rad: FloatArray) -> BandFit:
+        """Return the fit with equal steps through the mean of its phases."""
+        first = np.angle(np.exp(1j * (self.phases_rad - nominal_rad)).sum())
+        return replace(
+            self, phases_rad=nominal_rad + first, error_rad=None, is_assumed=True
+        )
 
 
 class BandRegression:
@@ -63,7 +70,8 @@ class BandRegression:
     Each frame less the mean is modelled as Σ_n Re[x_n* u_n], where
     u_n = (Ŝ-image · e^{2πi k_n·r}) ⊗ h is what full modulation would show, and x_n =
     m_n e^{iψ_n}: weighted linear least squares, the weights of frequencies those of
-    the matched filter, those of pixels 1 but for outliers.
+    the matched filter, those of pixels 1 but for outliers. The modulation is fitted
+    without weights of pixels: noise of Ŝ makes it too low where little is to be seen.
 
     Parameters
     ----------
@@ -102,17 +110,24 @@ class BandRegression:
             plain += [u.real, -u.imag]
             weighted += [w.real, -w.imag]
         basis, probe = (torch.stack(p).flatten(1) for p in (plain, weighted))
-        probe = probe * weights.flatten()
         self._cells = math.prod(template.size)
+        probes = torch.cat([probe * weights.flatten(), probe])
         # The frames are not windowed: the probe is, which comes to the same.
-        self._probe = probe * window.flatten()
-        gram = (probe @ basis.T).cpu().double().numpy() / self._cells
+        self._probe = probes * window.flatten()
+        grams = (probes @ basis.T).cpu().double().numpy() / self._cells
+        count = len(basis)
+        self._inverse, self._even_inverse = (
+            np.linalg.inv(gram) for gram in (grams[:count], grams[count:])
+        )
+        probe = probes[:count]
         noise_gram = (probe @ probe.T).cpu().double().numpy() / self._cells
-        self._inverse = np.linalg.inv(gram)
         self._covariance = self._inverse @ noise_gram @ self._inverse.T
 
     def project(self, frames: torch.Tensor) -> FloatArray:
-        """Return the projections (2 N, P) of raw frames (P, Y · X)."""
+        """Return the projections (4 N, P) of raw frames (P, Y · X).
+
+        Those with weights of pixels come first.
+        """
         products = (self._probe @ frames.T).cpu().double().numpy()
         return np.asarray(products / self._cells)
 
@@ -131,7 +146,7 @@ class BandRegression:
 
         Parameters
         ----------
-        projections : array (2 N, P)
+        projections : array (4 N, P)
             Of equalised frames less what they have in common, from `project`.
         nominal_rad : sequence of arrays (P,)
             Equal phase steps of each band.
@@ -141,17 +156,22 @@ class BandRegression:
             Noise power of what was taken off, over that of a frame, if it is order 0;
             left out if it is the mean frame, which may hold stripes.
         """
-        solution = self._inverse @ projections
+        count = len(self._inverse)
+        solution = self._inverse @ projections[:count]
+        even = self._even_inverse @ projections[count:]
         spread = np.diag(self._covariance) * noise / self._cells**2
-        return [
-            _fit_band(
+        fits = []
+        for n, nominal in zip(itertools.count(0, 2), nominal_rad):
+            fit = _fit_band(
                 solution[n] + 1j * solution[n + 1],
                 nominal,
                 float(spread[n : n + 2].mean()),
                 reference_noise,
             )
-            for n, nominal in zip(itertools.count(0, 2), nominal_rad)
-        ]
+            amplitude = even[n] + 1j * even[n + 1]
+            modulation = _modulation(amplitude, fit.phases_rad)
+            fits.append(replace(fit, modulation=modulation))
+        return fits
 
 
 def _shifted(
@@ -207,8 +227,15 @@ def _fit_band(
     is_assumed = error > LARGEST_ERROR_RAD and spread < SURE * explained
     shrink = 0.0 if is_assumed else _believed(spread, explained)
     phases = nominal + np.angle(mean) + shrink * deviation
-    modulation = float(np.mean((amplitude * np.exp(-1j * phases)).real))
-    return BandFit(phases, max(modulation, 0.0), error, is_assumed)
+    return BandFit(phases, _modulation(amplitude, phases), error, is_assumed)
+
+
+def _modulation(amplitude: ComplexArray, phases: FloatArray) -> float:
+    """Return how far amplitudes move with the phases, whatever their centre."""
+    wave = np.exp(1j * phases)
+    wave = wave - wave.mean()
+    moved = np.sum((amplitude - amplitude.mean()) * np.conj(wave)).real
+    return max(float(moved / max(np.sum(np.abs(wave) ** 2), 1e-12)), 0.0)
 
 
 def _believed(measured: float, explained: float) -> float:

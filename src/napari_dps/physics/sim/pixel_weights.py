@@ -23,14 +23,18 @@ from napari_dps.physics.sim.spectrum import squared
 if TYPE_CHECKING:
     import torch
 
-SURROUNDINGS = 1.4
+SURROUNDINGS = 1.0
 """Over the cut-off: width (sigma), in pixels, of what counts as around a place."""
-LEAST_POWER = 0.1
-"""Of the median: power that is added everywhere, lest faded edges count for much."""
+LEAST_POWER = 1.0
+"""Of the median: power that is added everywhere, lest faded edges count for much, and
+the chance of few photons be taken for structure."""
+LEAST_LEVEL = 0.1
+"""Of the mean: the median is taken to be at least that."""
 SOME = 3
 """So many rows and columns stand for one when a level is measured."""
-OUTLIERS = 98
-"""Percentile of the power above which a place counts as if it were that bright."""
+OUTLIERS, EXCESS = 95, 2.0
+"""Percentile of the power; a place of more than so many times that is an outlier, and
+counts as if it had no more."""
 
 FloatImage = NDArray[np.float32]
 
@@ -70,7 +74,7 @@ def local_power(
 def balancing(power: FloatImage) -> FloatImage:
     """Return the weights with which all places have nearly the same power."""
     some = power[::SOME, ::SOME]
-    level = float(max(np.median(some), LEAST_POWER * some.mean())) + 1e-30
+    level = float(max(np.median(some), LEAST_LEVEL * some.mean())) + 1e-30
     return np.asarray(level / (power + LEAST_POWER * level), dtype=np.float32)
 
 
@@ -80,5 +84,6 @@ def capping(power: FloatImage) -> FloatImage:
     They move a wave vector or a phase less than `balancing` where bright structures,
     in focus, are those that fit the template best.
     """
-    highest = float(np.percentile(power[::SOME, ::SOME], OUTLIERS)) + 1e-30
+    usual = float(np.percentile(power[::SOME, ::SOME], OUTLIERS))
+    highest = EXCESS * usual + 1e-30
     return np.asarray(highest / np.maximum(power, highest), dtype=np.float32)

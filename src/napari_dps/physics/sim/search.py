@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SINGLE_CONFIDENCE = 8.0
 """A peak above this is found: p < e^−8 over the whole search."""
+OUTSIDE_CONFIDENCE = 18.0
+"""A peak outside the range of the search above this speaks against those within."""
 PLAIN_CONFIDENCE = 14.0
 """A peak of the band's own spectrum above this is found, where no other is."""
 GIVEN_CONFIDENCE = 4.0
@@ -67,6 +69,8 @@ class AngleSearch:
         Returns the windowed band (Y, X), complex64, of a harmonic: needed now and then.
     is_periodic : bool
         Whether the object is a grating or lattice.
+    is_even : bool
+        Whether the object has no structure.
     """
 
     def __init__(
@@ -75,7 +79,9 @@ class AngleSearch:
         band_image: Callable[[int], torch.Tensor],
         *,
         is_periodic: bool,
+        is_even: bool,
     ) -> None:
+        self._is_even = is_even
         self._share = PERIODIC_SHARE if is_periodic else REPEATS
         self._correlations = correlations
         self._band_image = band_image
@@ -132,9 +138,11 @@ class AngleSearch:
         if where is not None:
             status: Status = "found" if confidence >= SINGLE_CONFIDENCE else "not found"
             return Band(harmonic, wavevector, confidence, status)
+        if self._is_even:
+            return self._search_plain(harmonic, wavevector, confidence)
         outside, beyond = correlation.highest_outside()
         cells, size = math.log(correlation.cells), correlation.grid.size
-        if beyond - cells >= SINGLE_CONFIDENCE and (
+        if beyond - cells >= OUTSIDE_CONFIDENCE and (
             beyond > OUTWEIGH * value
             or (beyond > HARMONIC * value and _is_multiple(wavevector, outside, size))
         ):
@@ -162,6 +170,7 @@ class AngleSearch:
         search = self._correlations[harmonic].grid.search
         plain, surer = plain_peak(self._band_image(harmonic), search)
         if surer < PLAIN_CONFIDENCE:
+            confidence = min(confidence, surer) if self._is_even else confidence
             return Band(harmonic, wavevector, confidence, "not found")
         return Band(harmonic, plain, surer, "found", is_plain=True)
 

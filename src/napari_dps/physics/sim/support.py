@@ -31,6 +31,9 @@ EQUAL_LENGTH = 0.015
 directions."""
 LEAST_TURN_RAD = math.radians(10)
 """Directions of two angles differ by more than this."""
+OUTSIDE = 0.3
+"""Nor is one believed that is less sure than this share of the confidence with which
+another angle has stripes outside the range of the search."""
 DOMINANT = 20.0
 """So many times as sure as all others, an angle stands against them."""
 
@@ -59,6 +62,13 @@ def doubt_contradictions(bands: Bands, keys: Sequence[Key]) -> None:
     keys : sequence of Key
         The first order of each direction.
     """
+    outside = [bands[k].confidence for k in keys if bands[k].doubt == "outside"]
+    for key in keys:
+        band = bands[key]
+        if band.status == "found" and band.confidence < OUTSIDE * max(
+            outside, default=0.0
+        ):
+            bands[key] = replace(band, status="doubtful", doubt="contradicts")
     found = [key for key in keys if bands[key].status == "found"]
     agreeing: dict[Key, int] = dict.fromkeys(found, 0)
     for one, other in itertools.combinations(found, 2):

@@ -1,0 +1,302 @@
+"""Stripes that are hard to find, easily taken for others, or not there."""
+
+import numpy as np
+import pytest
+import torch
+
+from napari_dps.core import Optics, Pattern, PatternOrder
+from napari_dps.physics.phantoms import phantom
+from napari_dps.physics.sim.estimate import EstimationSettings, PatternEstimator
+from napari_dps.physics.sim.stripes import RESIDUAL, stripe_indices
+from napari_dps.physics.sim.wiener import WienerSolver
+from napari_dps.physics.simulate import Simulation, simulate, simulate_object
+from napari_dps.physics.simulate_settings import SimulationSettings
+
+SIDE, MARGIN = 128, 16
+OPTICS = Optics(na=1.4, emission_nm=525, pixel_size_nm=65)
+CUTOFF_NM = OPTICS.cutoff_period_nm
+
+
+def settings(**changes) -> SimulationSettings:
+    values = {
+        "height_px": SIDE,
+        "width_px": SIDE,
+        "photons": 300,
+        "haze_fraction": 0.1,
+        "structure": "er",
+        "seed": 3,
+        **changes,
+    }
+    return SimulationSettings(**values)
+
+
+def frames_of(simulation: Simulation) -> np.ndarray:
+    return simulation.raw.data.astype(np.float32) - simulation.settings.offset_counts
+
+
+def estimate(frames, optics=OPTICS, **options) -> list[Pattern]:
+    tensor = torch.from_numpy(np.ascontiguousarray(frames, dtype=np.float32))
+    estimator = PatternEstimator(tensor, optics, EstimationSettings(**options))
+    for angle in range(estimator.angles):
+        estimator.search(angle)
+    return estimator.patterns()
+
+
+def of_object(emitters, patterns=None, **changes) -> Simulation:
+    return simulate_object(
+        emitters, settings(**changes), patterns=patterns, margin_px=(MARGIN, MARGIN)
+    )
+
+
+def fine_grid() -> tuple[np.ndarray, np.ndarray]:
+    side = (SIDE + 2 * MARGIN) * 4
+    y, x = np.mgrid[:side, :side].astype(np.float32)
+    return y, x
+
+
+def structure(seed: int = 3) -> np.ndarray:
+    side = (SIDE + 2 * MARGIN) * 4
+    return phantom("er", (side, side), pixel_size_nm=65 / 4, seed=seed)
+
+
+def step_error_deg(found: Pattern, truth: Pattern) -> float:
+    """Root mean square error of the phases, less what all have in common."""
+    errors = []
+    for sign in (1, -1):
+        turned = np.exp(
+            1j * np.radians(sign * np.array(found.phases_deg) - truth.phases_deg)
+        )
+        rest = np.degrees(np.angle(turned * np.conj(turned.mean())))
+        errors.append(float(np.sqrt(np.mean(rest**2))))
+    return min(errors)
+
+
+def stepping(steps_deg, *, photons=300.0, period_nm=220.0) -> Simulation:
+    """Three angles whose phases are as listed."""
+    patterns = [
+        Pattern(
+            angle_index=angle,
+            phases_deg=tuple(values),
+            orders=(
+                PatternOrder(
+                    period_nm=period_nm, angle_deg=10 + 60 * angle, modulation=0.6
+                ),
+            ),
+        )
+        for angle, values in enumerate(steps_deg)
+    ]
+    return of_object(structure(), patterns, photons=photons)
+
+
+@pytest.mark.parametrize("ratio", [4, 30])
+def test_a_bright_speck_does_not_hide_the_stripes(ratio):
+    plain = simulate(settings(structure="microtubules", photons=200))
+    y, x = fine_grid()
+    spot = (np.hypot(y - 250, x - 400) < 4).astype(np.float32)
+    added = of_object(
+        spot, plain.patterns, background_photons=0.0, haze_fraction=0.0
+    ).clean
+    bright = np.percentile(plain.clean.mean(axis=(0, 1)), 99)
+    photons = plain.clean + added * (ratio * bright / added.mean(axis=(0, 1)).max())
+    frames = np.random.default_rng(1).poisson(photons)
+    for found, truth in zip(estimate(frames), plain.patterns, strict=True):
+        assert found.status == "found"
+        assert found.period_nm == pytest.approx(truth.period_nm, rel=5e-3)
+        assert found.modulation == pytest.approx(truth.modulation, rel=0.4)
+        assert step_error_deg(found, truth) < 6
+
+
+@pytest.mark.parametrize("frequency", [0.1, 0.17, 1.22, 1.34])
+def test_stripes_outside_the_range_are_not_taken_for_others(frequency):
+    simulation = simulate(settings(period_nm=CUTOFF_NM / frequency, modulation=0.7))
+    patterns = estimate(frames_of(simulation))
+    assert not any(p.is_usable for p in patterns)
+    assert any(p.orders[0].doubt == "outside" for p in patterns)
+
+
+def test_stripes_outside_the_range_are_found_when_it_is_widened():
+    simulation = simulate(settings(period_nm=CUTOFF_NM / 0.15, modulation=0.7))
+    for pattern in estimate(frames_of(simulation), shortest=0.08):
+        assert pattern.status == "found"
+        assert pattern.period_nm == pytest.approx(CUTOFF_NM / 0.15, rel=0.01)
+
+
+def test_wrong_wavelength_is_no_reason_for_wrong_stripes():
+    simulation = simulate(settings(period_nm=CUTOFF_NM / 0.9, modulation=0.7))
+    typed = OPTICS.model_copy(update={"emission_nm": 800.0})
+    assert not any(p.is_usable for p in estimate(frames_of(simulation), typed))
+
+
+def test_harmonics_of_coarse_stripes_are_not_taken_for_the_stripes():
+    patterns = [
+        Pattern(
+            angle_index=angle,
+            phases_deg=(0, 120, 240),
+            orders=tuple(
+                PatternOrder(
+                    order=n,
+                    period_nm=CUTOFF_NM / 0.15 / n,
+                    angle_deg=10 + 60 * angle,
+                    modulation=m,
+                )
+                for n, m in ((1, 0.6), (2, 0.25))
+            ),
+        )
+        for angle in range(3)
+    ]
+    simulation = of_object(structure(), patterns)
+    assert not any(p.is_usable for p in estimate(frames_of(simulation)))
+
+
+@pytest.mark.parametrize("kind", ["film", "grating", "dots"])
+def test_periodic_objects_mislead_no_angle(kind):
+    y, x = fine_grid()
+    u, v = (0.9 * x + 0.44 * y) / 27, (0.9 * y - 0.44 * x) / 27
+    emitters = {
+        "film": np.ones_like(x),
+        "grating": (u % 1 < 0.5).astype(np.float32),
+        "dots": (np.hypot(u % 1 - 0.5, v % 1 - 0.5) < 0.2).astype(np.float32),
+    }[kind]
+    simulation = of_object(emitters, period_nm=CUTOFF_NM / 0.8)
+    found = estimate(frames_of(simulation))
+    for pattern, truth in zip(found, simulation.patterns, strict=True):
+        if kind == "film":
+            assert pattern.status == "found"
+        if pattern.is_usable:
+            assert pattern.period_nm == pytest.approx(truth.period_nm, rel=0.01)
+            turned = abs((pattern.angle_deg - truth.angle_deg + 90) % 180 - 90)
+            assert turned < 0.6
+
+
+def test_film_has_phases_and_modulation():
+    simulation = of_object(
+        np.ones_like(fine_grid()[0]),
+        period_nm=CUTOFF_NM / 0.7,
+        haze_fraction=0.0,
+        background_photons=0.0,
+    )
+    found = estimate(frames_of(simulation))
+    for pattern, truth in zip(found, simulation.patterns, strict=True):
+        # Pixels of 65 nm and the OTF's model take 15 % at this period.
+        assert pattern.modulation == pytest.approx(0.85 * truth.modulation, rel=0.1)
+        assert step_error_deg(pattern, truth) < 3
+
+
+def test_an_angle_that_no_other_agrees_with_is_doubted():
+    patterns = [
+        Pattern(
+            angle_index=n,
+            phases_deg=(0, 120, 240),
+            orders=(PatternOrder(period_nm=p, angle_deg=a, modulation=0.6),),
+        )
+        for n, (p, a) in enumerate(((220, 10), (220, 70), (330, 95)))
+    ]
+    found = estimate(frames_of(of_object(structure(), patterns)))
+    assert [p.status for p in found] == ["found", "found", "doubtful"]
+    assert found[2].orders[0].doubt == "contradicts"
+    assert found[2].period_nm == pytest.approx(330, rel=0.01)
+
+
+@pytest.mark.parametrize("step", [60, 90, 100])
+def test_equal_steps_of_another_size_are_fitted(step):
+    simulation = stepping([np.arange(3) * step + 40.0 * n for n in range(3)])
+    found = estimate(frames_of(simulation))
+    for pattern, truth in zip(found, simulation.patterns, strict=True):
+        assert step_error_deg(pattern, truth) < 4
+        assert pattern.modulation == pytest.approx(0.6, rel=0.15)
+
+
+def test_jittering_steps_are_fitted():
+    rng = np.random.default_rng(4)
+    simulation = stepping(np.arange(3) * 120 + rng.normal(0, 20, (3, 3)))
+    found = estimate(frames_of(simulation))
+    errors = [
+        step_error_deg(pattern, truth)
+        for pattern, truth in zip(found, simulation.patterns, strict=True)
+    ]
+    assert np.sqrt(np.mean(np.square(errors))) < 3
+
+
+@pytest.mark.parametrize("stuck", [(0, 5, 10), (0, 120, 120)])
+def test_an_angle_whose_phases_hardly_move_is_not_used(stuck):
+    simulation = stepping([(0, 120, 240), stuck, (30, 150, 270)])
+    found = estimate(frames_of(simulation))
+    assert [p.is_usable for p in found] == [True, False, True]
+    for pattern, truth in zip(found, simulation.patterns, strict=True):
+        if pattern.is_usable:
+            assert step_error_deg(pattern, truth) < 4
+
+
+def test_phases_without_light_are_equal_steps_and_said():
+    simulation = simulate(
+        settings(structure="microtubules", photons=20, modulation=0.3, seed=1)
+    )
+    uncertain = [
+        p
+        for p in estimate(frames_of(simulation))
+        if p.is_usable and p.phase_error_deg > 8
+    ]
+    assert uncertain
+    for pattern in uncertain:
+        assert pattern.phase_steps == "equal"
+        steps = np.diff(pattern.phases_deg) % 360
+        assert np.allclose(np.minimum(steps, 360 - steps), 120, atol=1e-6)
+
+
+def test_square_lattice_is_told_from_two_orders():
+    rng = np.random.default_rng(0)
+    phases = 72.0 * np.arange(5)
+    patterns = [
+        Pattern(
+            angle_index=0,
+            phases_deg=tuple(harmonic * phases + rng.uniform(0, 360)),
+            orders=(PatternOrder(period_nm=300, angle_deg=angle, modulation=0.35),),
+        )
+        for harmonic, angle in ((1, 20.0), (2, 110.0))
+    ]
+    found = estimate(frames_of(of_object(structure(), patterns)))
+    assert len(found) == 2
+    assert sorted(round(p.angle_deg) for p in found) == [20, 110]
+
+
+@pytest.mark.parametrize("kind", ["constant", "ramp", "noise-free", "saturated"])
+def test_nothing_is_found_where_frames_hold_no_stripes(kind):
+    y, x = np.mgrid[:96, :96]
+    image = {
+        "constant": np.full((96, 96), 65435.0),
+        "ramp": 100 + 0.7 * x + 0.3 * y,
+        "noise-free": 1000 * structure()[:96, :96] + 10,
+        "saturated": np.full((96, 96), 100.0),
+    }[kind]
+    factors = np.array([1, 1.03, 0.95, 1, 0.98, 1, 1.02, 1, 1]).reshape(3, 3, 1, 1)
+    frames = image * factors
+    if kind == "saturated":
+        noise = np.random.default_rng(0).poisson(90, (3, 3, 96, 96))
+        frames = np.minimum(noise, 85.0)
+    assert [p.status for p in estimate(frames)] == ["not found"] * 3
+
+
+@pytest.mark.parametrize("error_deg", [0, 25])
+def test_stripe_index_tells_stripes_that_wrong_phases_leave(error_deg):
+    simulation = simulate(settings(phases=5, seed=5))
+    rng = np.random.default_rng(0)
+    patterns = [
+        p.model_copy(
+            update={"phases_deg": tuple(p.phases_deg + rng.normal(0, error_deg, 5))}
+        )
+        for p in simulation.patterns
+    ]
+    frames = frames_of(simulation)
+    image = WienerSolver(frames.shape[-2:], patterns, OPTICS).solve(frames)
+    indices = stripe_indices(image, patterns, 32.5)
+    assert set(indices) == {(a, n) for a in range(3) for n in (1, 2)}
+    assert (max(indices.values()) > RESIDUAL) == (error_deg > 0)
+
+
+def test_phases_of_three_beams_over_a_projection_are_equal_steps():
+    simulation = simulate(settings(phases=5, phase_error_deg=8))
+    patterns = estimate(frames_of(simulation), is_projection=True)
+    for pattern in patterns:
+        assert pattern.phase_steps == "equal"
+        steps = np.diff(pattern.phases_deg) % 360
+        assert np.allclose(np.minimum(steps, 360 - steps), 72, atol=1e-6)
