@@ -234,7 +234,7 @@ def wrong_optics(rng: np.random.Generator, structure: str) -> Scene:
 
 
 def periodic_object(kind: str, fine_px: float, side: int, rng) -> np.ndarray:
-    """A grating, a lattice of dots, or an even film; ``fine_px`` is the period."""
+    """Return a grating, dots or an even film; ``fine_px`` is the period."""
     y, x = np.mgrid[:side, :side].astype(np.float32)
     turn = rng.uniform(0, math.pi)
     u = (x * math.cos(turn) + y * math.sin(turn)) / fine_px
@@ -252,7 +252,7 @@ def periodic_object(kind: str, fine_px: float, side: int, rng) -> np.ndarray:
 
 
 def periodic(rng: np.random.Generator, kind: str, photons: float = 300.0) -> Scene:
-    """A slide with a periodic sample."""
+    """Simulate a slide with a periodic sample."""
     drawn = settings(rng, photons=photons, frequency=0.8)
     fine, side = drawn.oversampling, SIZE + 2 * MARGIN
     period_nm = rng.uniform(1.2, 5) * drawn.optics.cutoff_period_nm
@@ -347,7 +347,7 @@ def run_misleading(stacks: int, seed: int) -> None:
 
 
 def phase_scene(rng: np.random.Generator, structure: str, kind, photons: float):
-    """A stack whose phase steps jitter by 20° rms, or are 60° or 90°."""
+    """Simulate steps of the phase that jitter by 20° rms, or of 60° or 90°."""
     drawn = settings(rng, structure=structure, photons=photons)
     fine, side = drawn.oversampling, SIZE + 2 * MARGIN
     emitters = phantom(

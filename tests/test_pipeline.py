@@ -21,6 +21,7 @@ from napari_dps.core.context import Context
 from napari_dps.pipeline import (
     Settings,
     choose_steps,
+    find_stage,
     first_plane,
     merge_tables,
     read_tables,
@@ -390,3 +391,25 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path, content):
 def test_a_missing_file_of_settings_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"cannot read .*No such file"):
         read_tables(tmp_path / "none.toml")
+
+
+def test_settings_of_the_search_count_for_all_stages_that_seek_patterns():
+    stack = ImageStack(np.ones((1, 5, 32, 32)), "APYX", pixel_size_nm=65)
+    given = find_stage("reconstruct").parameters(
+        layout="hexagonal", shortest_wavevector=0.05
+    )
+    for names in (["denoise"], ["denoise", "reconstruct"]):
+        for step in choose_steps(stack, names, {"reconstruct": given}):
+            assert step.parameters.layout == "hexagonal"
+            assert step.parameters.shortest_wavevector == 0.05
+            assert step.parameters.longest_wavevector == 1.15
+
+
+def test_settings_of_the_search_that_differ_are_refused():
+    stack = ImageStack(np.ones((1, 5, 32, 32)), "APYX", pixel_size_nm=65)
+    given = {
+        "denoise": find_stage("denoise").parameters(layout="linear"),
+        "reconstruct": find_stage("reconstruct").parameters(layout="hexagonal"),
+    }
+    with pytest.raises(InputError, match="sought once for all stages"):
+        choose_steps(stack, ["denoise"], given)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from napari_dps.core import Optics, Pattern, PatternOrder
+from napari_dps.methods.sim.patterns import pattern_warnings
 from napari_dps.physics.phantoms import phantom
 from napari_dps.physics.sim.estimate import EstimationSettings, PatternEstimator
 from napari_dps.physics.sim.stripes import RESIDUAL, stripe_indices
@@ -300,3 +301,23 @@ def test_phases_of_three_beams_over_a_projection_are_equal_steps():
         assert pattern.phase_steps == "equal"
         steps = np.diff(pattern.phases_deg) % 360
         assert np.allclose(np.minimum(steps, 360 - steps), 72, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("doubt", "advice"),
+    [
+        ("outside", "check NA, emission wavelength and pixel size"),
+        ("repeats", "give the patterns of another sample"),
+        ("contradicts", "agree with no other angle"),
+        ("phases", "check the phase shifter"),
+    ],
+)
+def test_a_doubtful_pattern_says_what_to_check(doubt, advice):
+    order = PatternOrder(
+        status="doubtful", doubt=doubt, period_nm=250, angle_deg=30, confidence=50
+    )
+    pattern = Pattern(orders=(order,))
+    assert not pattern.is_usable
+    warnings = list(pattern_warnings([pattern], angles=1))
+    assert any("angle 1 of 1 (250 nm, 30°)" in text for text in warnings)
+    assert any(advice in text for text in warnings)

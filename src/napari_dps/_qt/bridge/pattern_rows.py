@@ -40,7 +40,8 @@ COLUMNS = (
     ),
     Column(
         "Status",
-        "found, tentative (with the support of the other angles), given, not found",
+        "found, tentative (with the support of the other angles), given, doubtful (not "
+        "used: the warning says what to check), not found",
     ),
 )
 
