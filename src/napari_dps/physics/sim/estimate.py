@@ -16,7 +16,7 @@ from scipy.special import gammaincinv
 
 from napari_dps.core import InputError, Optics, Pattern
 from napari_dps.physics.sim.bands import Band
-from napari_dps.physics.sim.correlation import Correlation, SearchRange
+from napari_dps.physics.sim.correlation import Correlation
 from napari_dps.physics.sim.describe import describe
 from napari_dps.physics.sim.equalise import equalisation
 from napari_dps.physics.sim.fit import FrameData, PhaseFitter
@@ -24,6 +24,7 @@ from napari_dps.physics.sim.matched_filter import Template
 from napari_dps.physics.sim.noise import DIFFERENCE_RINGS
 from napari_dps.physics.sim.plain_peaks import sharpest_peak
 from napari_dps.physics.sim.search import PERIODIC, AngleSearch, Key
+from napari_dps.physics.sim.search_grid import SearchRange
 from napari_dps.physics.sim.separate import separation_matrix
 from napari_dps.physics.sim.spectrum import FloatArray, edge_window
 from napari_dps.physics.sim.support import (
@@ -110,14 +111,7 @@ class PatternEstimator:
         self.settings = settings or EstimationSettings()
         self.optics = optics
         self.angles, self.phases = int(frames.shape[0]), int(frames.shape[1])
-        if self.phases < 3:
-            raise InputError("phases per angle", got=self.phases, allowed="3 or more")
-        if min(frames.shape[-2:]) < SMALLEST_FIELD_PX:
-            raise InputError(
-                "size of the raw frames, px",
-                got=f"{frames.shape[-2]} x {frames.shape[-1]}",
-                allowed=f"{SMALLEST_FIELD_PX} x {SMALLEST_FIELD_PX} or larger",
-            )
+        self._check(frames)
         self._shape = (int(frames.shape[-2]), int(frames.shape[-1]))
         self._window = torch.from_numpy(edge_window(self._shape)).to(frames.device)
         factors = equalisation(frames)
@@ -126,14 +120,7 @@ class PatternEstimator:
         longest = min(self.settings.longest * cutoff, 0.5)
         shortest = min(self.settings.shortest * cutoff, 0.5 * longest)
         self._search = SearchRange(cutoff, shortest, longest)
-        means = torch.stack(
-            [
-                torch.tensordot(
-                    torch.from_numpy(row / self.phases).to(frames), some, dims=1
-                )
-                for row, some in zip(factors, frames, strict=True)
-            ]
-        )
+        means = _angle_means(frames, factors)
         mean = means.mean(dim=0)
         mean_spectrum = torch.fft.fft2((mean - mean.mean()) * self._window)
         self._data = FrameData(
@@ -147,6 +134,17 @@ class PatternEstimator:
         self._is_periodic = sharpest_peak(mean_spectrum, cutoff) > PERIODIC
         self._correlations: dict[Key, Correlation] = {}
         self._bands: dict[Key, Band] = {}
+
+    def _check(self, frames: torch.Tensor) -> None:
+        """Refuse frames that hold too little to search."""
+        if self.phases < 3:
+            raise InputError("phases per angle", got=self.phases, allowed="3 or more")
+        if min(frames.shape[-2:]) < SMALLEST_FIELD_PX:
+            raise InputError(
+                "size of the raw frames, px",
+                got=f"{frames.shape[-2]} x {frames.shape[-1]}",
+                allowed=f"{SMALLEST_FIELD_PX} x {SMALLEST_FIELD_PX} or larger",
+            )
 
     @cached_property
     def is_hexagonal(self) -> bool:
@@ -282,3 +280,17 @@ class PatternEstimator:
         median = float(np.median(power[within])) if within.any() else 0.0
         usual = float(gammaincinv(self.angles - 1, 0.5)) / (self.angles - 1)
         return self.phases * median / usual
+
+
+def _angle_means(frames: torch.Tensor, factors: FloatArray) -> torch.Tensor:
+    """Return the mean of the equalised frames of each angle (A, Y, X)."""
+    import torch
+
+    return torch.stack(
+        [
+            torch.tensordot(
+                torch.from_numpy(row / frames.shape[1]).to(frames), some, dims=1
+            )
+            for row, some in zip(factors, frames, strict=True)
+        ]
+    )

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 from scipy.special import gammaincc
 
-from napari_dps.physics.sim.correlation import OVERSAMPLING, Correlation, SearchGrid
+from napari_dps.physics.sim.correlation import Correlation
+from napari_dps.physics.sim.search_grid import OVERSAMPLING, SearchGrid
 from napari_dps.physics.sim.spectrum import FloatArray
 
 LENGTH_TOLERANCE = 0.04

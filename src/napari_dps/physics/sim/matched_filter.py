@@ -24,12 +24,9 @@ from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 
 from napari_dps.physics.otf import widefield_otf
-from napari_dps.physics.sim.correlation import (
-    Correlation,
-    SearchRange,
-    search_grid,
-)
+from napari_dps.physics.sim.correlation import Correlation
 from napari_dps.physics.sim.pixel_weights import local_power
+from napari_dps.physics.sim.search_grid import SearchRange, search_grid
 from napari_dps.physics.sim.spectrum import (
     FloatArray,
     axis_excess,

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import digamma
 
 from napari_dps.physics.otf import widefield_otf
-from napari_dps.physics.sim.correlation import SearchRange
+from napari_dps.physics.sim.search_grid import SearchRange
 from napari_dps.physics.sim.spectrum import (
     FloatArray,
     axis_excess,
