@@ -240,7 +240,7 @@ def pattern_warnings(
         yield (
             "no illumination pattern was found with confidence: the result is the "
             "widefield image on the 2x grid (check frame order, camera offset and "
-            "optics, or give the patterns of a brighter stack with --patterns)"
+            "optics, or give the patterns of a brighter stack)"
         )
 
 
@@ -278,13 +278,11 @@ def _doubt(pattern: Pattern, name: str) -> str:
         stripes += f" ({order.period_nm:.0f} nm, {order.angle_deg:.0f}°)"
     reasons = {
         "outside": "stand out more than any within the range that is searched: check "
-        "NA, emission wavelength and pixel size, or widen the range with "
-        "--reconstruct.shortest-wavevector and --reconstruct.longest-wavevector",
+        "NA, emission wavelength and pixel size, or widen the range of wave vectors",
         "repeats": "are not to be told from the object, which repeats itself (a "
-        "grating, a lattice of dots): give the patterns of another sample with "
-        "--patterns",
+        "grating, a lattice of dots): give the patterns of another sample",
         "contradicts": "agree with no other angle in period and direction: check frame "
-        "order and optics, or give them with --patterns if they are right",
+        "order and optics, or give them as known patterns if they are right",
         "phases": "hardly move from frame to frame, or twice to the same place: their "
         "phases do not separate the orders (check the phase shifter)",
     }
