@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from napari.layers import Image
 
-from napari_dps._qt.bridge.run_input import RunInput
-from napari_dps._qt.bridge.stage_choice import choose_stages, stages_done
+from napari_dps._qt.bridge.run_input import RunInput, choose_stages, stages_done
 from napari_dps.core import InputError
 from napari_dps.pipeline import find_stage
 from napari_dps.stages import STAGES

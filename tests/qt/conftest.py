@@ -60,7 +60,7 @@ def _fresh_notifications(qapp: Any) -> None:
 @pytest.fixture
 def stage_function(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Put another function in place of what the background stage does."""
-    from napari_dps._qt.bridge import task as task_module
+    from napari_dps._qt.bridge import run_request
     from napari_dps.stages import background
 
     def replace_by(function: Callable[..., Generator[Progress, None, Any]]) -> None:
@@ -72,7 +72,7 @@ def stage_function(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             parameters=background.BackgroundParameters,
             function=function,
         )
-        opening = partial(task_module.open_input, stages=(stage,))
-        monkeypatch.setattr(task_module, "open_input", opening)
+        opening = partial(run_request.open_input, stages=(stage,))
+        monkeypatch.setattr(run_request, "open_input", opening)
 
     return replace_by

@@ -11,9 +11,9 @@ from napari.layers import Image
 
 from napari_dps._qt.bridge.files import get_reader, write_image
 from napari_dps._qt.bridge.layers import METADATA
+from napari_dps._qt.bridge.run_request import RunRequest, work
 from napari_dps._qt.bridge.samples import raw_stack
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
-from napari_dps._qt.bridge.task import Task, work
 from napari_dps.core import finish
 from napari_dps.core.context import Context
 from napari_dps.io import load
@@ -50,7 +50,7 @@ def test_spacings_of_a_volume_survive_a_stage_and_a_file(
         axis_labels=("t", "z", "y", "x"),
     )
     settings = Settings.from_tables({"pipeline": {"stages": ["background"]}})
-    steps = work(Task(LayerSnapshot.of(layer), settings, Context()))
+    steps = work(RunRequest(LayerSnapshot.of(layer), settings, Context()))
     (result,) = finish(steps).layers
     data, attributes, _ = _layer(result).as_layer_data_tuple()
     (path,) = write_image(str(tmp_path / f"result{suffix}"), data, attributes)

@@ -8,8 +8,8 @@ from napari.layers import Image
 from qtpy.QtCore import QObject
 
 from napari_dps._qt.bridge.debounce import debouncer
+from napari_dps._qt.bridge.run_request import Outcome, RunRequest, work
 from napari_dps._qt.bridge.runner import Runner
-from napari_dps._qt.bridge.task import Outcome, Task, work
 
 _DELAY_MS = 120
 PREVIEW = "preview"
@@ -24,7 +24,7 @@ class Preview(QObject):
         Where the layer is added.
     parent : QObject
         Owns this object.
-    make_task : callable
+    make_request : callable
         Returns what to run; None where nothing can be previewed.
     """
 
@@ -32,10 +32,10 @@ class Preview(QObject):
         self,
         viewer: ViewerModel,
         parent: QObject,
-        make_task: Callable[[], Task | None],
+        make_request: Callable[[], RunRequest | None],
     ) -> None:
         super().__init__(parent)
-        self._viewer, self._make_task = viewer, make_task
+        self._viewer, self._make_request = viewer, make_request
         self._layer: Image | None = None
         self.runner = Runner(self)
         self.runner.returned.connect(self._on_returned)
@@ -46,8 +46,8 @@ class Preview(QObject):
         self._waiting.throttle()
 
     def _start(self) -> None:
-        task = self._make_task()
-        if task is not None and not self.runner.start(partial(work, task)):
+        request = self._make_request()
+        if request is not None and not self.runner.start(partial(work, request)):
             self.ask()  # the one that goes on is out of date when it ends
 
     def _on_returned(self, outcome: Outcome) -> None:

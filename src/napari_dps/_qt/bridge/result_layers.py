@@ -1,6 +1,5 @@
 """Stacks of the pipeline as layers, at their place and with all they carry."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from napari_dps._qt.bridge.layers import METADATA
@@ -47,16 +46,12 @@ def result_layer(
         scale.append(step)
         translate.append(start)
         units.append(unit)
-    low, high = display_limits(image.data)
     kwargs = {
-        "name": f"{snapshot.name} · {title}",
+        **_common(image, axes, f"{snapshot.name} · {title}"),
         "scale": scale,
         "translate": translate,
         "units": units,
-        "axis_labels": [_LABELS.get(axis, axis.lower()) for axis in axes],
         "colormap": snapshot.colormap,
-        "contrast_limits": (low, high),
-        "metadata": {METADATA: carried(image, axes)},
     }
     return data, kwargs, "image"
 
@@ -66,18 +61,24 @@ def stack_layer(image: ImageStack, name: str, **extra: Any) -> LayerData:
     data, axes = _arranged(image)
     steps = [_scale_along(image, axis) for axis in axes]
     origin = [0.0 if image.pixel_size_nm is None else nm for nm in image.origin_nm]
-    low, high = display_limits(image.data)
     kwargs = {
-        "name": name,
+        **_common(image, axes, name),
         "scale": [scale for scale, _ in steps],
         "translate": [0.0] * (len(steps) - 2) + origin,
         "units": [unit for _, unit in steps],
-        "axis_labels": [_LABELS.get(axis, axis.lower()) for axis in axes],
-        "contrast_limits": (low, high),
-        "metadata": {METADATA: carried(image, axes)},
         **extra,
     }
     return data, kwargs, "image"
+
+
+def _common(image: ImageStack, axes: str, name: str) -> dict[str, Any]:
+    """Return what all layers of stacks are told: name, labels, contrast, metadata."""
+    return {
+        "name": name,
+        "axis_labels": [_LABELS.get(axis, axis.lower()) for axis in axes],
+        "contrast_limits": display_limits(image.data),
+        "metadata": {METADATA: {"axes": axes, **image.to_dict()}},
+    }
 
 
 def _arranged(image: ImageStack, like: str = "") -> tuple[Any, str]:
@@ -106,11 +107,6 @@ def _scale_along(image: ImageStack, axis: str) -> tuple[float, str]:
     }
     step, unit = steps.get(axis, (None, ""))
     return (1.0, "pixel") if step is None else (step, unit)
-
-
-def carried(image: ImageStack, axes: str) -> Mapping[str, Any]:
-    """Return what a layer of these axes carries of a stack, but for its pixels."""
-    return {"axes": axes, **image.to_dict()}
 
 
 def _places(axes: str, stack: ImageStack, snapshot: LayerSnapshot) -> list[int | None]:

@@ -34,7 +34,7 @@ class LayerSnapshot:
         What the layer tells of optics, patterns, history and pixel size.
     name, colormap : str
         Of the layer.
-    scale, translate, units, axis_labels : tuple
+    scale, translate, units : tuple
         Of the layer, an entry for each dimension.
     """
 
@@ -46,7 +46,6 @@ class LayerSnapshot:
     scale: tuple[float, ...]
     translate: tuple[float, ...]
     units: tuple[Any, ...]
-    axis_labels: tuple[str, ...]
 
     @classmethod
     def of(cls, layer: Image, point: Sequence[float] | None = None) -> "LayerSnapshot":
@@ -68,7 +67,6 @@ class LayerSnapshot:
             scale=tuple(float(s) for s in layer.scale),
             translate=tuple(float(t) for t in layer.translate),
             units=tuple(layer.units),
-            axis_labels=tuple(layer.axis_labels),
         )
         return snapshot if point is None else snapshot._at(layer.world_to_data(point))
 
@@ -92,7 +90,6 @@ class LayerSnapshot:
             scale=pick(self.scale),
             translate=pick(self.translate),
             units=pick(self.units),
-            axis_labels=pick(self.axis_labels),
         )
 
     def raw(self) -> RawImage:

@@ -8,9 +8,8 @@ from napari.layers import Image
 from qtpy.QtWidgets import QFileDialog, QPushButton, QWidget
 
 from napari_dps._qt.bridge.microscope import Microscope, shared_microscope
-from napari_dps._qt.bridge.run_input import RunInput
-from napari_dps._qt.bridge.stage_choice import choose_stages, stages_done
-from napari_dps._qt.bridge.task import Outcome
+from napari_dps._qt.bridge.run_input import RunInput, choose_stages, stages_done
+from napari_dps._qt.bridge.run_request import Outcome
 from napari_dps._qt.bridge.wording import in_docks
 from napari_dps._qt.docks.batch import BatchWidget
 from napari_dps._qt.docks.run_panel import Chosen, RunPanel

@@ -6,9 +6,9 @@ from napari.layers import Image
 from napari_dps._qt.bridge.layers import shown_point
 from napari_dps._qt.bridge.microscope import Microscope
 from napari_dps._qt.bridge.preview import Preview
+from napari_dps._qt.bridge.run_request import Outcome, RunRequest
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps._qt.bridge.spectrum_layers import SpectrumScene
-from napari_dps._qt.bridge.task import Outcome, Task
 from napari_dps._qt.docks.stage import StageWidget
 from napari_dps._qt.widgets.editors import BoolEdit
 from napari_dps._qt.widgets.patterns import PatternsWidget
@@ -43,7 +43,7 @@ class ReconstructWidget(StageWidget):
         )
         self.patterns_widget, self.live = patterns, live
         self.scene = SpectrumScene(napari_viewer)
-        self.preview = Preview(napari_viewer, self, self._preview_task)
+        self.preview = Preview(napari_viewer, self, self._preview_request)
         self._preview_context = Context()
         self._fitted: tuple[Pattern, ...] = ()
         self._fitted_layer: Image | None = None
@@ -60,7 +60,7 @@ class ReconstructWidget(StageWidget):
         self.patterns_widget.valueChanged.connect(self._show_scene)
         self.patterns_widget.spectraChanged.connect(self._show_scene)
 
-    def _preview_task(self) -> Task | None:
+    def _preview_request(self) -> RunRequest | None:
         """Return a run on the current frame with the patterns of the last run."""
         layer = self.panel.combo.value()
         is_fitted = bool(self._fitted) and layer is self._fitted_layer
@@ -68,7 +68,7 @@ class ReconstructWidget(StageWidget):
             return None
         self._preview_context.device = self.panel.shared.device
         try:
-            return Task(
+            return RunRequest(
                 LayerSnapshot.of(layer, shown_point(self.panel.viewer, layer)),
                 self.panel.settings(),
                 self._preview_context,

@@ -12,8 +12,8 @@ from napari_dps._qt.bridge.layer_events import LayerEvents
 from napari_dps._qt.bridge.layers import describe_layer, has_frames, shown_point
 from napari_dps._qt.bridge.microscope import Microscope
 from napari_dps._qt.bridge.run_input import RunInput
+from napari_dps._qt.bridge.run_request import Outcome, RunRequest, work
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
-from napari_dps._qt.bridge.task import Outcome, Task, work
 from napari_dps._qt.bridge.wording import in_docks
 from napari_dps._qt.widgets.device import DeviceEdit
 from napari_dps._qt.widgets.editors import BoolEdit
@@ -134,15 +134,12 @@ class RunPanel(QWidget):
         self.context.device = self.shared.device
         shown = shown_point(self.viewer, layer) if self.frame_only.value() else None
         try:
-            task = Task(
-                LayerSnapshot.of(layer, shown),
-                self.settings(),
-                self.context,
-            )
+            snapshot = LayerSnapshot.of(layer, shown)
+            request = RunRequest(snapshot, self.settings(), self.context)
         except InputError as error:
             self.bar.messages.show_texts([in_docks(error)], "error")
             return
-        self.bar.start(partial(work, task))
+        self.bar.start(partial(work, request))
 
     def show_outcome(self, outcome: Outcome) -> None:
         """Add the layers of a result and show what the stages had to say."""

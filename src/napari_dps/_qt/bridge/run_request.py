@@ -12,7 +12,7 @@ from napari_dps.pipeline import Settings, open_input, run_plan
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class RunRequest:
     """A run of stages on one layer.
 
     Attributes
@@ -74,27 +74,28 @@ class Outcome:
         return replace(self, layers=kept, stages=self.stages[-1:] * len(kept))
 
 
-def work(task: Task) -> Generator[Progress, None, Outcome]:
+def work(request: RunRequest) -> Generator[Progress, None, Outcome]:
     """Run the stages; call it in a worker's thread."""
-    context = task.context
+    context = request.context
     context.warnings.clear()
     yield Progress(0, 1, "reading the layer")
-    plan = open_input(task.snapshot.raw(), task.settings)
-    if task.fitted:
-        plan = replace(plan, stack=replace(plan.stack, patterns=task.fitted))
+    plan = open_input(request.snapshot.raw(), request.settings)
+    if request.fitted:
+        plan = replace(plan, stack=replace(plan.stack, patterns=request.fitted))
     result = yield from run_plan(plan, context)
-    layers, stages = [], []
+    layers: list[LayerData] = []
+    stages: list[str] = []
     for output, image in zip(result.outputs, result.images, strict=True):
-        title = output.step.stage.title
-        layers.append(result_layer(image, task.snapshot, result.input, title))
-        stages.append(output.step.stage.id)
-        for name, values in image.maps.items():
-            shown = image.derive(values)
-            title_of_map = f"{title} · {name}"
-            layers.append(
-                result_layer(shown, task.snapshot, result.input, title_of_map)
-            )
-            stages.append(output.step.stage.id)
+        stage = output.step.stage
+        shown = {stage.title: image} | {
+            f"{stage.title} · {name}": image.derive(values)
+            for name, values in image.maps.items()
+        }
+        layers += [
+            result_layer(stack, request.snapshot, result.input, title)
+            for title, stack in shown.items()
+        ]
+        stages += [stage.id] * len(shown)
     return Outcome(
         layers=tuple(layers),
         stages=tuple(stages),
