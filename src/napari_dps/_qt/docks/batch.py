@@ -6,7 +6,7 @@ from functools import partial
 
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_dps._qt.bridge.batch import BatchForm, notes_of, plan_batch, summary
 from napari_dps._qt.bridge.microscope import Microscope
@@ -15,7 +15,7 @@ from napari_dps._qt.widgets.batch_table import BatchTable
 from napari_dps._qt.widgets.editors import BoolEdit, IntegerEdit, NumberEdit
 from napari_dps._qt.widgets.form import ModelForm
 from napari_dps._qt.widgets.frames import FramesWidget
-from napari_dps._qt.widgets.layout import compact_rows, row_label
+from napari_dps._qt.widgets.layout import column_of, compact_rows, row_label
 from napari_dps._qt.widgets.path_edits import FolderEdit
 from napari_dps._qt.widgets.run_bar import RunBar
 from napari_dps.batch import Row
@@ -103,21 +103,14 @@ class BatchWidget(QWidget):
         self.table.cellDoubleClicked.connect(self._open_folder)
 
     def _lay_out(self) -> None:
-        rows = QFormLayout()
-        compact_rows(rows)
+        rows = compact_rows()
         rows.addRow(row_label("Inputs", self.inputs), self.inputs)
         rows.addRow(row_label("Results", self.results), self.results)
         rows.addRow(self.frames)
         rows.addRow(row_label("Pixel size", self.pixel_size), self.pixel_size)
         rows.addRow(self.output)
         rows.addRow(row_label("At once", self.jobs), self.jobs)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        column.addLayout(rows)
-        column.addWidget(self.resume)
-        column.addWidget(self.bar)
-        column.addWidget(self.table)
+        column_of(rows, self.resume, self.bar, self.table, inside=self)
 
     def _open_folder(self, *_: int) -> None:
         QDesktopServices.openUrl(QUrl.fromLocalFile(self.results.value()))

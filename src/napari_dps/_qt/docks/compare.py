@@ -8,7 +8,7 @@ from typing import Any
 import napari.viewer
 from napari.layers import Image
 from napari.utils.notifications import show_error
-from qtpy.QtWidgets import QFileDialog, QGridLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QPushButton, QWidget
 
 from napari_dps._qt.bridge.compare import (
     Comparison,
@@ -29,7 +29,7 @@ from napari_dps._qt.bridge.wording import in_docks
 from napari_dps._qt.widgets.compare_inputs import CompareInputs
 from napari_dps._qt.widgets.editors import BoolEdit
 from napari_dps._qt.widgets.layer_views import LayerViews
-from napari_dps._qt.widgets.layout import hint_label, scrolled
+from napari_dps._qt.widgets.layout import dock_columns, hint_label, push_button
 from napari_dps._qt.widgets.measure_table import MeasureTable
 from napari_dps._qt.widgets.messages import Messages
 from napari_dps._qt.widgets.plots import Plot
@@ -158,9 +158,7 @@ class CompareWidget(QWidget):
         )
         buttons = {}
         for title, tip, slot in actions:
-            button = buttons[title] = QPushButton(title)
-            button.setToolTip(tip)
-            button.clicked.connect(slot)
+            buttons[title] = push_button(title, tip, slot)
         for button in (self.views.grid_button, self.views.split_button):
             buttons[button.text()] = button
         return buttons
@@ -172,19 +170,13 @@ class CompareWidget(QWidget):
         for row, titles in enumerate((first, second)):
             for column, title in enumerate(titles):
                 grid.addWidget(self.buttons[title], row, column)
-        inside = QWidget()
-        layout = QVBoxLayout(inside)
-        layout.setContentsMargins(4, 4, 8, 4)
-        layout.setSpacing(6)
+        layout, _ = dock_columns(self)
         layout.addWidget(self.inputs)
         layout.addLayout(grid)
         for widget in (self.views.split, self.follow, self.status, self.messages):
             layout.addWidget(widget)
         layout.addWidget(self.table, 1)
         layout.addWidget(self.plot, 1)
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(6, 6, 6, 6)
-        whole.addWidget(scrolled(inside))
         self.setMinimumWidth(_WIDTH_PX)
 
     def _connect(self) -> None:
@@ -257,21 +249,19 @@ class CompareWidget(QWidget):
         if not self.rows:
             self._warn("measure first")
             return
-        name, _ = QFileDialog.getSaveFileName(
-            self, "Export measures", "compare.csv", "Table (*.csv)"
-        )
-        self._try(self.export_csv, name, ".csv")
+        self._export("measures", "compare.csv", "Table (*.csv)", self.export_csv)
 
     def _ask_png(self) -> None:
-        name, _ = QFileDialog.getSaveFileName(
-            self, "Export picture", "compare.png", "Picture (*.png)"
-        )
-        self._try(self.export_png, name, ".png")
+        self._export("picture", "compare.png", "Picture (*.png)", self.export_png)
 
-    def _try(self, action: Callable[[Path], None], name: str, suffix: str) -> None:
-        if not name:
+    def _export(
+        self, what: str, name: str, kind: str, action: Callable[[Path], None]
+    ) -> None:
+        """Ask for a file to write, and write it."""
+        chosen, _ = QFileDialog.getSaveFileName(self, f"Export {what}", name, kind)
+        if not chosen:
             return
         try:
-            action(Path(name).with_suffix(suffix))
+            action(Path(chosen).with_suffix(Path(name).suffix))
         except (InputError, OSError) as error:
             self.messages.show_texts([in_docks(error)], "error")

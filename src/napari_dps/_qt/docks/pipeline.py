@@ -5,7 +5,7 @@ from pathlib import Path
 
 import napari.viewer
 from napari.layers import Image
-from qtpy.QtWidgets import QFileDialog, QPushButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_dps._qt.bridge.microscope import Microscope, shared_microscope
 from napari_dps._qt.bridge.run_input import RunInput, choose_stages, stages_done
@@ -14,7 +14,7 @@ from napari_dps._qt.bridge.wording import in_docks
 from napari_dps._qt.docks.batch import BatchWidget
 from napari_dps._qt.docks.run_panel import Chosen, RunPanel
 from napari_dps._qt.widgets.editors import BoolEdit
-from napari_dps._qt.widgets.layout import fill, row_label, row_of
+from napari_dps._qt.widgets.layout import fill, push_button, row_label, row_of
 from napari_dps._qt.widgets.path_edits import FileEdit
 from napari_dps._qt.widgets.section import Section
 from napari_dps._qt.widgets.stage_list import StageList
@@ -52,9 +52,9 @@ class PipelineWidget(QWidget):
         self.keep_all = BoolEdit("Add the result of every stage")
         self.keep_all.setChecked(True)
         self.keep_all.setToolTip("Otherwise only that of the last.")
-        self.save_button = QPushButton("Save settings …")
-        self.load_button = QPushButton("Load settings …")
-        self.save_button.setToolTip("A TOML file for: napari-dps run RAW --config FILE")
+        tip = "A TOML file for: napari-dps run RAW --config FILE"
+        save = push_button("Save settings …", tip, self._ask_where_to_save)
+        load = push_button("Load settings …", slot=self._ask_what_to_load)
         self.batch = BatchWidget(self._batch_settings, shared)
         self.batch_section = Section(
             "Batch: a folder of files",
@@ -62,7 +62,7 @@ class PipelineWidget(QWidget):
             is_open=False,
             tip="The same stages on files instead of a layer.",
         )
-        files = row_of(self.save_button, self.load_button)
+        files = row_of(save, load)
         self.panel = RunPanel(
             napari_viewer,
             shared,
@@ -79,8 +79,6 @@ class PipelineWidget(QWidget):
         self.stages.valueChanged.connect(self.panel.check)
         self.patterns.valueChanged.connect(self.panel.check)
         self.panel.returned.connect(self._on_outcome)
-        self.save_button.clicked.connect(self._ask_where_to_save)
-        self.load_button.clicked.connect(self._ask_what_to_load)
 
     def settings(self) -> Settings:
         """Return what is set: what Save writes and the command line runs.

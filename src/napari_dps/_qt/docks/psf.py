@@ -3,24 +3,18 @@
 import napari.viewer
 from napari.layers import Image
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QWidget
 
 from napari_dps._qt.bridge.colours import COLOURS
 from napari_dps._qt.bridge.curves import Curve, Mark
 from napari_dps._qt.bridge.microscope import Microscope, shared_microscope
 from napari_dps._qt.bridge.result_layers import stack_layer
 from napari_dps._qt.bridge.wording import in_docks
-from napari_dps._qt.widgets.layout import scrolled
+from napari_dps._qt.widgets.layout import dock_columns, push_button, row_of
 from napari_dps._qt.widgets.messages import Messages
 from napari_dps._qt.widgets.optics_sliders import OpticsSliders
 from napari_dps._qt.widgets.plots import Picture, Plot
-from napari_dps.core import InputError
+from napari_dps.core import InputError, Optics
 from napari_dps.figures.psf_curves import (
     PsfCurves,
     psf_curves,
@@ -68,20 +62,16 @@ class PsfWidget(QWidget):
 
     def use(self) -> None:
         """Hand the values to the docks; each layer keeps its own pixel size."""
-        try:
-            values = self.form.value().model_dump(exclude={"pixel_size_nm"})
-        except InputError as error:
-            self.messages.show_texts([in_docks(error)], "error")
+        optics = self._optics()
+        if optics is None:
             return
-        self._shared.update(values)
+        self._shared.update(optics.model_dump(exclude={"pixel_size_nm"}))
         self.messages.show_texts(["all docks use these values now"], "info")
 
     def add_layer(self) -> None:
         """Add the PSF, with its pixel size, as a layer."""
-        try:
-            optics = self.form.value()
-        except InputError as error:
-            self.messages.show_texts([in_docks(error)], "error")
+        optics = self._optics()
+        if optics is None:
             return
         name = f"srPSF NA {optics.na:g}, {optics.emission_nm:g} nm"
         if optics.modulation_factor != 1:
@@ -89,10 +79,16 @@ class PsfWidget(QWidget):
         data, kwargs, _ = stack_layer(psf_stack(optics), name, colormap="inferno")
         self.viewer.add_layer(Image(data, **kwargs))
 
+    def _optics(self) -> Optics | None:
+        """Return the optics that are set; None, and say why, if they do not fit."""
+        try:
+            return self.form.value()
+        except InputError as error:
+            self.messages.show_texts([in_docks(error)], "error")
+            return None
+
     def _lay_out(self) -> None:
-        inside = QWidget()
-        column = QVBoxLayout(inside)
-        column.setContentsMargins(4, 4, 8, 4)
+        column, whole = dock_columns(self)
         column.addWidget(self.form)
         column.addWidget(self.messages)
         top = QHBoxLayout()
@@ -108,31 +104,18 @@ class PsfWidget(QWidget):
         column.addLayout(top)
         column.addWidget(self.profile, 1)
         column.addWidget(self.otf, 1)
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(6, 6, 6, 6)
-        whole.addWidget(scrolled(inside), 1)
-        whole.addLayout(self._buttons())
-        self.setMinimumWidth(380)
-
-    def _buttons(self) -> QHBoxLayout:
-        line = QHBoxLayout()
-        for text, tip, slot in (
+        actions = (
             ("From the docks", "Take over NA, wavelength and so on.", self.take_over),
             ("Use in all docks", "NA, wavelength, index and factor.", self.use),
             ("Add as layer", "The PSF with its pixel size.", self.add_layer),
-        ):
-            button = QPushButton(text)
-            button.setToolTip(tip)
-            button.clicked.connect(slot)
-            line.addWidget(button)
-        return line
+        )
+        whole.addWidget(row_of(*(push_button(*action) for action in actions)))
+        self.setMinimumWidth(380)
 
     def _show(self) -> None:
         """Show everything anew; a few milliseconds."""
-        try:
-            optics = self.form.value()
-        except InputError as error:
-            self.messages.show_texts([in_docks(error)], "error")
+        optics = self._optics()
+        if optics is None:
             return
         warning = optics.nyquist_warning()
         self.messages.show_texts([warning] if warning else [], "warning")

@@ -6,7 +6,7 @@ from functools import partial
 from napari.components import ViewerModel
 from napari.layers import Image
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_dps._qt.bridge.layer_events import LayerEvents
 from napari_dps._qt.bridge.layers import describe_layer, has_frames, shown_point
@@ -19,7 +19,7 @@ from napari_dps._qt.widgets.device import DeviceEdit
 from napari_dps._qt.widgets.editors import BoolEdit
 from napari_dps._qt.widgets.frames import FramesWidget
 from napari_dps._qt.widgets.layer_combo import LayerCombo
-from napari_dps._qt.widgets.layout import hint_label, scrolled
+from napari_dps._qt.widgets.layout import dock_columns, hint_label, row_of
 from napari_dps._qt.widgets.microscope import MicroscopeWidget
 from napari_dps._qt.widgets.run_bar import RunBar
 from napari_dps._qt.widgets.section import Section
@@ -163,27 +163,17 @@ class RunPanel(QWidget):
         self.check()
 
     def _lay_out(self, body: Sequence[QWidget]) -> None:
-        inside = QWidget()
-        column = QVBoxLayout(inside)
-        column.setContentsMargins(4, 4, 8, 4)
-        column.setSpacing(6)
-        for widget in (self.combo, self.info, self.frames, self.microscope_section):
-            column.addWidget(widget)
-        for widget in body:
+        column, whole = dock_columns(self)
+        head = (self.combo, self.info, self.frames, self.microscope_section)
+        for widget in (*head, *body):
             column.addWidget(widget)
         column.addStretch(1)
         foot = QVBoxLayout()
         foot.setContentsMargins(0, 4, 0, 0)
         foot.setSpacing(4)
-        device = QHBoxLayout()
-        device.addWidget(QLabel("Device"))
-        device.addWidget(self.device, 1)
-        foot.addLayout(device)
-        foot.addWidget(self.frame_only)
-        foot.addWidget(self.bar)
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(6, 6, 6, 6)
-        whole.addWidget(scrolled(inside), 1)
+        device = row_of(QLabel("Device"), self.device)
+        for widget in (device, self.frame_only, self.bar):
+            foot.addWidget(widget)
         whole.addLayout(foot)
 
     def _connect(self) -> None:

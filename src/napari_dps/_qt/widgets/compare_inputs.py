@@ -5,7 +5,7 @@ from functools import partial
 
 from napari.layers import Layer, Shapes
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_dps._qt.bridge.compare import (
     Comparison,
@@ -14,7 +14,13 @@ from napari_dps._qt.bridge.compare import (
 )
 from napari_dps._qt.widgets.layer_checklist import LayerChecklist
 from napari_dps._qt.widgets.layer_combo import LayerCombo
-from napari_dps._qt.widgets.layout import compact_rows, row_label
+from napari_dps._qt.widgets.layout import (
+    column_of,
+    compact_rows,
+    push_button,
+    row_label,
+    row_of,
+)
 
 
 class CompareInputs(QWidget):
@@ -41,19 +47,16 @@ class CompareInputs(QWidget):
         self.reference = LayerCombo(why_not_compared, "none: each alone")
         self.region = LayerCombo(why_no_shapes, "whole image")
         self.line = LayerCombo(why_no_shapes, "none")
-        rows = QFormLayout()
-        compact_rows(rows)
+        rows = compact_rows()
         rows.addRow(row_label("Reference", self.reference), self.reference)
         for title, kind, combo in (
             ("Region", "region", self.region),
             ("Line profile", "line", self.line),
         ):
-            rows.addRow(row_label(title, combo), self._with_draw_button(combo, kind))
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(6)
-        column.addWidget(self.layers)
-        column.addLayout(rows)
+            tip = "Add a layer to draw in; its last shape counts."
+            draw = push_button("Draw", tip, partial(self._on_draw, kind))
+            rows.addRow(row_label(title, combo), row_of(combo, draw))
+        column_of(self.layers, rows, inside=self, spacing=6)
         self.layers.valueChanged.connect(self.valueChanged)
         self.reference.valueChanged.connect(self.valueChanged)
         self.region.valueChanged.connect(self.valueChanged)
@@ -82,17 +85,6 @@ class CompareInputs(QWidget):
         self.region.refresh(shapes)
         self.line.refresh(shapes)
         self.layers.refresh(layers)
-
-    def _with_draw_button(self, combo: LayerCombo, kind: str) -> QWidget:
-        row = QWidget()
-        line = QHBoxLayout(row)
-        line.setContentsMargins(0, 0, 0, 0)
-        button = QPushButton("Draw")
-        button.setToolTip("Add a layer to draw in; its last shape counts.")
-        button.clicked.connect(partial(self._on_draw, kind))
-        line.addWidget(combo, 1)
-        line.addWidget(button)
-        return row
 
     def _on_draw(self, kind: str, _checked: bool = False) -> None:
         self.drawClicked.emit(kind)

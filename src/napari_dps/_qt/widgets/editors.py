@@ -54,7 +54,7 @@ class ChoiceEdit(NarrowCombo):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.currentIndexChanged.connect(self._on_index)
+        self.currentIndexChanged.connect(self.valueChanged)
 
     def value(self) -> str:
         """Return the value of the item chosen."""
@@ -71,9 +71,6 @@ class ChoiceEdit(NarrowCombo):
             index = self.count() - 1
         self.setCurrentIndex(index)
 
-    def _on_index(self, _: int) -> None:
-        self.valueChanged.emit()
-
 
 class BoolEdit(QCheckBox):
     """A box to tick."""
@@ -82,7 +79,7 @@ class BoolEdit(QCheckBox):
 
     def __init__(self, text: str = "", parent: QWidget | None = None) -> None:
         super().__init__(text, parent)
-        self.toggled.connect(self._on_toggled)
+        self.toggled.connect(self.valueChanged)
 
     def value(self) -> bool:
         """Return whether it is ticked."""
@@ -92,9 +89,6 @@ class BoolEdit(QCheckBox):
         """Tick it or not."""
         self.setChecked(value)
 
-    def _on_toggled(self, _: bool) -> None:
-        self.valueChanged.emit()
-
 
 class TextEdit(QLineEdit):
     """A line of text; its value changes when editing is finished."""
@@ -103,7 +97,7 @@ class TextEdit(QLineEdit):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.editingFinished.connect(self._on_finished)
+        self.editingFinished.connect(self.valueChanged)
 
     def value(self) -> str:
         """Return the text, without blanks around it."""
@@ -114,9 +108,6 @@ class TextEdit(QLineEdit):
         if value != self.text():
             self.setText(value)
             self.valueChanged.emit()
-
-    def _on_finished(self) -> None:
-        self.valueChanged.emit()
 
 
 class NumberEdit(_StillWheel, QDoubleSpinBox):

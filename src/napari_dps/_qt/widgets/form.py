@@ -5,12 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import (
-    QAbstractSpinBox,
-    QFormLayout,
-    QLabel,
-    QWidget,
-)
+from qtpy.QtWidgets import QAbstractSpinBox, QLabel, QWidget
 
 from napari_dps._qt.widgets.editors import (
     BoolEdit,
@@ -86,8 +81,7 @@ class ModelForm(QWidget):
         self.editors: dict[str, QWidget] = {}
         self._labels: dict[str, QLabel] = {}
         self._infos = {info.name: info for info in describe(model)}
-        rows = QFormLayout(self)
-        compact_rows(rows)
+        rows = compact_rows(self)
         for info in self._infos.values():
             editor = make_editor(info)
             label = row_label(info.title, editor)

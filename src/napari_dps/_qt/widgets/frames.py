@@ -5,14 +5,7 @@ from functools import partial
 import numpy as np
 from napari.layers import Image
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import (
-    QFormLayout,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QLabel, QWidget
 
 from napari_dps._qt.bridge.frame_order import best_reading, check_frames
 from napari_dps._qt.bridge.layers import axes_of, is_zero_based
@@ -20,7 +13,14 @@ from napari_dps._qt.bridge.runner import Runner
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps._qt.bridge.wording import in_docks
 from napari_dps._qt.widgets.editors import BoolEdit, ChoiceEdit, IntegerEdit
-from napari_dps._qt.widgets.layout import compact_rows, hint_label, row_label
+from napari_dps._qt.widgets.layout import (
+    column_of,
+    compact_rows,
+    hint_label,
+    push_button,
+    row_label,
+    row_of,
+)
 from napari_dps.core import is_raw
 from napari_dps.core.errors import Failure
 from napari_dps.io import OrderCheck, usual_counts
@@ -67,35 +67,28 @@ class FramesWidget(QWidget):
         for order, words in ORDERS.items():
             self.order.addItem(f"{order}  ({words})", order)
         self.order.setToolTip("Order of the frames in the layer, slowest first.")
-        self.detect_button = QPushButton("Detect order")
-        self.detect_button.setToolTip(
-            "Compares the frames: the phases of one angle add up to the same image."
+        self.detect_button = push_button(
+            "Detect order",
+            "Compares the frames: the phases of one angle add up to the same image.",
+            self.detect,
         )
         self._note = hint_label()
-        counts = QHBoxLayout()
-        counts.addWidget(self.angles)
-        counts.addWidget(QLabel("×"))
-        counts.addWidget(self.phases)
+        counts = row_of(self.angles, QLabel("×"), self.phases)
         self._details = QWidget()
-        rows = QFormLayout(self._details)
-        compact_rows(rows)
+        rows = compact_rows(self._details)
         rows.addRow(row_label("Angles × phases", self.angles), counts)
         rows.addRow(row_label("Frame order", self.order), self.order)
         if not is_of_files:
             rows.addRow(self.detect_button, self._note)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.is_raw)
-        column.addWidget(self._details)
+        column_of(self.is_raw, self._details, inside=self, spacing=6)
         self.is_raw.toggled.connect(self._details.setVisible)
         self.is_raw.valueChanged.connect(self.valueChanged)
         self._runner = Runner(self, lane="measures")
         self._runner.returned.connect(self._on_detected)
         self._runner.failed.connect(self._on_failed)
         self._runner.finished.connect(self._on_finished)
-        self.detect_button.clicked.connect(self.detect)
         for signal in (self.angles.valueChanged, self.phases.valueChanged):
-            signal.connect(self._on_edit)
+            signal.connect(self.valueChanged)
         self.order.valueChanged.connect(self.valueChanged)
 
     @property
@@ -160,9 +153,6 @@ class FramesWidget(QWidget):
             order=None if order == AUTO else order,
         )
         self._runner.start(steps)
-
-    def _on_edit(self, _: int) -> None:
-        self.valueChanged.emit()
 
     def _on_finished(self) -> None:
         self.detect_button.setEnabled(True)

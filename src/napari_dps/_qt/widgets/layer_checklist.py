@@ -31,7 +31,7 @@ class LayerChecklist(QListWidget):
         self.setMaximumHeight(_HEIGHT_PX)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.itemChanged.connect(self._on_item)
+        self.itemChanged.connect(self.valueChanged)
 
     def value(self) -> list[Any]:
         """Return the layers that are ticked, the uppermost first."""
@@ -66,6 +66,3 @@ class LayerChecklist(QListWidget):
 
     def _tick(self, item: QListWidgetItem, is_on: bool) -> None:
         item.setCheckState(Qt.CheckState.Checked if is_on else Qt.CheckState.Unchecked)
-
-    def _on_item(self, _: QListWidgetItem) -> None:
-        self.valueChanged.emit()

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from napari.components import ViewerModel
 from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QPushButton, QWidget
+from qtpy.QtWidgets import QWidget
 
+from napari_dps._qt.widgets.layout import push_button
 from napari_dps._qt.widgets.split_view import SplitView
 
 
@@ -41,10 +42,12 @@ class LayerViews(QObject):
         super().__init__(parent)
         self._viewer, self._chosen = viewer, chosen
         self.split = SplitView(viewer)
-        self.grid_button = _button("Side by side", "Ticked layers in napari's grid.")
-        self.split_button = _button(
-            "Split view", "Ticked layers at one place; move the border."
-        )
+        tip = "Ticked layers in napari's grid."
+        self.grid_button = push_button("Side by side", tip)
+        tip = "Ticked layers at one place; move the border."
+        self.split_button = push_button("Split view", tip)
+        for button in (self.grid_button, self.split_button):
+            button.setCheckable(True)
         self.grid_button.toggled.connect(self._show_grid)
         self.split_button.toggled.connect(self._show_split)
 
@@ -80,10 +83,3 @@ class LayerViews(QObject):
             return
         self.grid_button.setChecked(False)
         self.split.start(layers)
-
-
-def _button(title: str, tip: str) -> QPushButton:
-    button = QPushButton(title)
-    button.setToolTip(tip)
-    button.setCheckable(True)
-    return button

@@ -1,4 +1,7 @@
-"""How rows, hints and scroll areas look in all docks."""
+"""How rows, columns, buttons and hints look in all docks."""
+
+from collections.abc import Callable
+from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -6,6 +9,8 @@ from qtpy.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QLayout,
+    QPushButton,
     QScrollArea,
     QSizePolicy,
     QVBoxLayout,
@@ -24,13 +29,26 @@ def row_label(title: str, editor: QWidget) -> QLabel:
     return label
 
 
-def compact_rows(form: QFormLayout) -> None:
-    """Lay the rows of a form out alike in all docks."""
+def compact_rows(parent: QWidget | None = None) -> QFormLayout:
+    """Return a form, of a widget or for another layout, laid out as in all docks."""
+    form = QFormLayout(parent) if parent is not None else QFormLayout()
     form.setContentsMargins(0, 0, 0, 0)
     form.setVerticalSpacing(4)
     form.setHorizontalSpacing(8)
     form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+    return form
+
+
+def push_button(
+    text: str, tip: str = "", slot: Callable[..., Any] | None = None
+) -> QPushButton:
+    """Return a button, with what it tells when pointed at and does when clicked."""
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    if slot is not None:
+        button.clicked.connect(slot)
+    return button
 
 
 def hint_label() -> QLabel:
@@ -41,14 +59,23 @@ def hint_label() -> QLabel:
     return label
 
 
-def scrolled(content: QWidget) -> QScrollArea:
-    """Return a scroll area that never scrolls sideways."""
-    area = QScrollArea()
+def dock_columns(dock: QWidget) -> tuple[QVBoxLayout, QVBoxLayout]:
+    """Return the column of a dock, which scrolls, and the one around it, for a foot.
+
+    It never scrolls sideways.
+    """
+    inside, area = QWidget(), QScrollArea()
+    column = QVBoxLayout(inside)
+    column.setContentsMargins(4, 4, 8, 4)
+    column.setSpacing(6)
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setWidget(content)
-    return area
+    area.setWidget(inside)
+    whole = QVBoxLayout(dock)
+    whole.setContentsMargins(6, 6, 6, 6)
+    whole.addWidget(area, 1)
+    return column, whole
 
 
 def fill(widget: QWidget, content: QWidget) -> None:
@@ -58,14 +85,24 @@ def fill(widget: QWidget, content: QWidget) -> None:
     """
     policy = QSizePolicy.Policy.Expanding
     content.setSizePolicy(policy, policy)
-    column = QVBoxLayout(widget)
+    column_of(content, inside=widget)
+
+
+def column_of(*contents: QWidget | QLayout, inside: QWidget, spacing: int = 4) -> None:
+    """Lay contents out below one another in a widget, up to its edges."""
+    column = QVBoxLayout(inside)
     column.setContentsMargins(0, 0, 0, 0)
-    column.addWidget(content)
+    column.setSpacing(spacing)
+    for content in contents:
+        if isinstance(content, QWidget):
+            column.addWidget(content)
+        else:
+            column.addLayout(content)
 
 
-def row_of(*widgets: QWidget) -> QWidget:
-    """Return a row of widgets that share its width."""
-    row = QWidget()
+def row_of(*widgets: QWidget, inside: QWidget | None = None) -> QWidget:
+    """Return a row of widgets that share its width: a new widget, or the one named."""
+    row = inside if inside is not None else QWidget()
     line = QHBoxLayout(row)
     line.setContentsMargins(0, 0, 0, 0)
     for widget in widgets:

@@ -12,7 +12,12 @@ from napari_dps._qt.bridge.layers import is_zero_based, optics_of, pixel_size_nm
 from napari_dps._qt.bridge.microscope import EMISSIONS, OBJECTIVES, Microscope
 from napari_dps._qt.widgets.editors import NumberEdit
 from napari_dps._qt.widgets.form import make_editor
-from napari_dps._qt.widgets.layout import compact_rows, hint_label, row_label
+from napari_dps._qt.widgets.layout import (
+    compact_rows,
+    hint_label,
+    push_button,
+    row_label,
+)
 from napari_dps.core import InputError, Optics
 from napari_dps.core.params import describe
 from napari_dps.pipeline import InputSettings
@@ -40,8 +45,7 @@ class MicroscopeWidget(QWidget):
         self._infos = {info.name: info for info in describe(Optics)}
         self.editors: dict[str, NumberEdit] = {}
         self._note = hint_label()
-        presets = QFormLayout()
-        compact_rows(presets)
+        presets = compact_rows()
         for info in self._infos.values():
             self._add_row(presets, info.name, make_editor(info))
         offset = {i.name: i for i in describe(InputSettings)}["camera_offset"]
@@ -106,8 +110,8 @@ class MicroscopeWidget(QWidget):
         editor.valueChanged.connect(partial(self._on_edit, name))
 
     def _preset_button(self) -> QPushButton:
-        button = QPushButton("Presets: objectives and dyes")
-        button.setToolTip("Nominal values of common objectives and dyes.")
+        tip = "Nominal values of common objectives and dyes."
+        button = push_button("Presets: objectives and dyes", tip)
         menu = QMenu(button)
         for objective in OBJECTIVES:
             values = {

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSlider, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QSlider, QWidget
 
 from napari_dps._qt.widgets.editors import NumberEdit
 from napari_dps._qt.widgets.form import make_editor
+from napari_dps._qt.widgets.layout import row_of
 from napari_dps.core import Optics
 from napari_dps.core.params import ParameterInfo, describe, parse
 
@@ -63,10 +64,7 @@ class SliderEdit(QWidget):
         self.slider.setRange(0, _TICKS)
         self.slider.setToolTip(self.number.toolTip())
         self.slider.setAccessibleName(f"{info.title} slider")
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.slider, 1)
-        row.addWidget(self.number)
+        row_of(self.slider, self.number, inside=self)
         self._move_slider()
         self.slider.valueChanged.connect(self._on_slider)
         self.number.valueChanged.connect(self._on_number)

@@ -3,15 +3,10 @@
 from pathlib import Path
 
 from qtpy.QtCore import QUrl, Signal
-from qtpy.QtWidgets import (
-    QComboBox,
-    QFileDialog,
-    QHBoxLayout,
-    QPushButton,
-    QWidget,
-)
+from qtpy.QtWidgets import QComboBox, QFileDialog, QWidget
 
 from napari_dps._qt.widgets.editors import NarrowCombo, TextEdit
+from napari_dps._qt.widgets.layout import push_button, row_of
 from napari_dps.core.params import ParameterInfo
 
 
@@ -34,12 +29,8 @@ class FileEdit(QWidget):
         self.combo.setMinimumContentsLength(4)  # beside the button in a narrow dock
         self.combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.combo.addItems(info.words)
-        self.button = QPushButton("Browse …")
-        self.button.clicked.connect(self._ask)
-        line = QHBoxLayout(self)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.addWidget(self.combo, 1)
-        line.addWidget(self.button)
+        self.button = push_button("Browse …", slot=self._ask)
+        row_of(self.combo, self.button, inside=self)
         self.combo.currentTextChanged.connect(self._on_text)
 
     def value(self) -> str:
@@ -91,12 +82,8 @@ class FolderEdit(QWidget):
         self.line.setPlaceholderText(hint)
         self.line.setToolTip(hint)
         self.setToolTip(hint)
-        self.button = QPushButton("Browse …")
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.line, 1)
-        row.addWidget(self.button)
-        self.button.clicked.connect(self._ask)
+        self.button = push_button("Browse …", slot=self._ask)
+        row_of(self.line, self.button, inside=self)
         self.line.valueChanged.connect(self.valueChanged)
 
     def value(self) -> str:

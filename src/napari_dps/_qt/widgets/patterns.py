@@ -9,9 +9,7 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
-    QHBoxLayout,
     QHeaderView,
-    QPushButton,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -27,7 +25,7 @@ from napari_dps._qt.bridge.pattern_rows import (
 )
 from napari_dps._qt.bridge.runner import Runner
 from napari_dps._qt.bridge.wording import in_docks
-from napari_dps._qt.widgets.layout import hint_label
+from napari_dps._qt.widgets.layout import hint_label, push_button, row_of
 from napari_dps._qt.widgets.spectrum_view import SpectrumView
 from napari_dps.core import ImageStack, InputError, Pattern, PatternOrder, Progress
 from napari_dps.figures.spectrum_picture import SpectrumPicture, spectrum_pictures
@@ -60,7 +58,7 @@ class PatternsWidget(QWidget):
         self._lay_out()
         self.table.itemChanged.connect(self._on_edit)
         self.table.currentCellChanged.connect(self._on_row)
-        self.use_box.toggled.connect(self._on_use)
+        self.use_box.toggled.connect(self.valueChanged)
         self._runner.returned.connect(self._on_spectra)
         self._runner.failed.connect(self._on_failed)
 
@@ -128,26 +126,18 @@ class PatternsWidget(QWidget):
         self.table.verticalHeader().setDefaultSectionSize(_ROW_PX)
         for place, column in enumerate(COLUMNS):
             self.table.horizontalHeaderItem(place).setToolTip(column.tip)
-        self.load_button, self.save_button = (
-            QPushButton("Load patterns …"),
-            QPushButton("Save patterns …"),
-        )
-        self.load_button.clicked.connect(self._ask_what_to_load)
-        self.save_button.clicked.connect(self._ask_where_to_save)
-        self.layers_button = QPushButton("Show on power spectrum")
-        self.layers_button.setCheckable(True)
-        self.layers_button.setToolTip(
+        load = push_button("Load patterns …", slot=self._ask_what_to_load)
+        save = push_button("Save patterns …", slot=self._ask_where_to_save)
+        self.layers_button = push_button(
+            "Show on power spectrum",
             "The power spectrum of all angles, wave vectors and cut-off as layers in "
-            "cycles per µm; the other layers are hidden meanwhile."
+            "cycles per µm; the other layers are hidden meanwhile.",
         )
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.load_button)
-        buttons.addWidget(self.save_button)
+        self.layers_button.setCheckable(True)
         layout = QVBoxLayout(self)
         layout.setSpacing(4)
-        for widget in (self.note, self.table, self.use_box):
+        for widget in (self.note, self.table, self.use_box, row_of(load, save)):
             layout.addWidget(widget)
-        layout.addLayout(buttons)
         layout.addWidget(self.spectrum)
         layout.addWidget(self.layers_button)
         self.spectrum.hide()
@@ -177,9 +167,6 @@ class PatternsWidget(QWidget):
 
     def _on_row(self, *_: int) -> None:
         self._show_spectrum()
-
-    def _on_use(self, _: bool) -> None:
-        self.valueChanged.emit()
 
     def _on_spectra(self, spectra: list[SpectrumPicture]) -> None:
         self._spectra = spectra

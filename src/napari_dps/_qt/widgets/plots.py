@@ -151,11 +151,8 @@ class Picture(QWidget):
 
     def show_pixels(self, pixels: NDArray[np.uint8], pixel_nm: float) -> None:
         """Show grey values in place of those before."""
-        pixels = np.ascontiguousarray(pixels)
-        height, width = pixels.shape
-        format_ = QImage.Format.Format_Grayscale8
-        self._image = QImage(pixels.data, width, height, width, format_).copy()
-        self._field_nm = width * pixel_nm
+        self._image = grey_image(pixels)
+        self._field_nm = pixels.shape[1] * pixel_nm
         self.update()
 
     def paintEvent(self, event: Any) -> None:
@@ -174,6 +171,13 @@ class Picture(QWidget):
         painter.setPen(QColor("white"))
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom
         painter.drawText(QRectF(0, 0, side - 6, side - 11), right, f"{length:g} nm")
+
+
+def grey_image(pixels: NDArray[np.uint8]) -> QImage:
+    """Return grey values (Y, X) as a picture to paint."""
+    height, width = pixels.shape
+    data = np.ascontiguousarray(pixels).data
+    return QImage(data, width, height, width, QImage.Format.Format_Grayscale8).copy()
 
 
 def _range(

@@ -6,17 +6,11 @@ from typing import Any
 from napari.utils import progress
 from napari.utils.notifications import show_error
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import (
-    QHBoxLayout,
-    QLabel,
-    QProgressBar,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QWidget
 
 from napari_dps._qt.bridge.runner import Runner, Steps
 from napari_dps._qt.bridge.wording import in_docks
+from napari_dps._qt.widgets.layout import column_of, push_button
 from napari_dps._qt.widgets.messages import Messages
 from napari_dps.core import Progress
 from napari_dps.core.errors import Failure
@@ -40,8 +34,8 @@ class RunBar(QWidget):
         self._title, self._reason, self._text = title, "", ""
         self._activity: Any = None
         self.runner = Runner(self)
-        self.run_button, self.cancel_button = QPushButton(run_text), QPushButton()
-        self.cancel_button.setText("Cancel")
+        self.run_button = push_button(run_text, slot=self.runClicked)
+        self.cancel_button = push_button("Cancel", slot=self.cancel)
         self.run_button.setStyleSheet("font-weight: bold;")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
@@ -50,8 +44,6 @@ class RunBar(QWidget):
         self.status.setWordWrap(True)
         self.messages = Messages()
         self._lay_out()
-        self.run_button.clicked.connect(self.runClicked)
-        self.cancel_button.clicked.connect(self.cancel)
         self._connect_runner()
         self._set_running(False)
 
@@ -82,13 +74,7 @@ class RunBar(QWidget):
         buttons = QHBoxLayout()
         buttons.addWidget(self.run_button, 2)
         buttons.addWidget(self.cancel_button, 1)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        column.addLayout(buttons)
-        column.addWidget(self.bar)
-        column.addWidget(self.status)
-        column.addWidget(self.messages)
+        column_of(buttons, self.bar, self.status, self.messages, inside=self)
         self.status.setAlignment(Qt.AlignmentFlag.AlignTop)
 
     def _connect_runner(self) -> None:

@@ -1,7 +1,9 @@
 """A heading that folds what stands below it."""
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QWidget
+
+from napari_dps._qt.widgets.layout import column_of
 
 
 class Section(QWidget):
@@ -27,11 +29,7 @@ class Section(QWidget):
         self._button.toggled.connect(self._fold)
         self.heading = QHBoxLayout()
         self.heading.addWidget(self._button)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        column.addLayout(self.heading)
-        column.addWidget(content)
+        column_of(self.heading, content, inside=self, spacing=2)
         content.setContentsMargins(6, 0, 0, 4)
         self._button.setChecked(is_open)
         self._fold(is_open)

@@ -8,6 +8,7 @@ from qtpy.QtGui import QColor, QImage, QPainter, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_dps._qt.bridge.colours import COLOURS, STATUS_COLOURS
+from napari_dps._qt.widgets.plots import grey_image
 from napari_dps.core import Pattern
 from napari_dps.figures.spectrum_picture import SpectrumPicture
 
@@ -36,12 +37,8 @@ class SpectrumView(QWidget):
         self, picture: SpectrumPicture | None, patterns: Sequence[Pattern]
     ) -> None:
         """Show a spectrum and the wave vectors of the patterns of its angle."""
-        self._picture, self._image = picture, None
-        if picture is not None:
-            side = picture.pixels.shape[0]
-            format_ = QImage.Format.Format_Grayscale8
-            pixels = picture.pixels
-            self._image = QImage(pixels.data, side, side, side, format_).copy()
+        self._picture = picture
+        self._image = None if picture is None else grey_image(picture.pixels)
         self._waves = [
             (order.wavevector_per_nm, STATUS_COLOURS.get(order.status, COLOURS[1]))
             for pattern in patterns

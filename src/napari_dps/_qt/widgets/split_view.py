@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from napari.components import ViewerModel
 from napari.layers import Image
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QSlider, QWidget
 
 from napari_dps._qt.bridge.split_layers import SplitLayers
-from napari_dps._qt.widgets.layout import hint_label
+from napari_dps._qt.widgets.layout import column_of, hint_label, row_of
 
 _STEPS = 1000
 
@@ -31,14 +31,8 @@ class SplitView(QWidget):
         self.slider.setRange(0, _STEPS)
         self.slider.setToolTip("Moves the border between the layers.")
         self.names = hint_label()
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        row = QHBoxLayout()
-        row.addWidget(QLabel("Border"))
-        row.addWidget(self.slider, 1)
-        column.addLayout(row)
-        column.addWidget(self.names)
+        border = row_of(QLabel("Border"), self.slider)
+        column_of(border, self.names, inside=self, spacing=2)
         self.slider.valueChanged.connect(self._on_slider)
         self.hide()
 

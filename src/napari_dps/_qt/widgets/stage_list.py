@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_dps._qt.widgets.editors import BoolEdit
 from napari_dps._qt.widgets.form import ModelForm
+from napari_dps._qt.widgets.layout import column_of, push_button
 from napari_dps._qt.widgets.section import Section
 from napari_dps.core import StageParameters
 from napari_dps.stages import STAGES
@@ -24,9 +25,7 @@ class StageList(QWidget):
         super().__init__()
         self.boxes: dict[str, BoolEdit] = {}
         self.forms: dict[str, ModelForm] = {}
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(6)
+        sections = []
         for stage in STAGES:
             box = self.boxes[stage.id] = BoolEdit()
             box.setValue(stage.by_default)
@@ -34,9 +33,10 @@ class StageList(QWidget):
             form = self.forms[stage.id] = ModelForm(stage.parameters)
             section = parameter_section(stage.title, form, is_open=False)
             section.heading.insertWidget(0, box)
-            column.addWidget(section)
+            sections.append(section)
             box.valueChanged.connect(self.valueChanged)
             form.valueChanged.connect(self.valueChanged)
+        column_of(*sections, inside=self, spacing=6)
 
     def value(self) -> dict[str, StageParameters]:
         """Return the parameters of the stages that are ticked, in order.
@@ -78,8 +78,6 @@ class StageList(QWidget):
 def parameter_section(title: str, form: ModelForm, *, is_open: bool = True) -> Section:
     """Return a form under a heading with a button that resets it."""
     section = Section(title, form, is_open=is_open)
-    button = QPushButton("Reset")
-    button.setToolTip("Set all parameters of this stage to their defaults.")
-    button.clicked.connect(form.reset)
-    section.heading.addWidget(button)
+    tip = "Set all parameters of this stage to their defaults."
+    section.heading.addWidget(push_button("Reset", tip, form.reset))
     return section
