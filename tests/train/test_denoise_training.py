@@ -14,16 +14,20 @@ from napari_dps.nets.checkpoint import load_checkpoint
 from napari_dps.physics.sim.separate import mixing_matrix
 from napari_dps.train.denoise import task as training
 from napari_dps.train.denoise import validation
-from napari_dps.train.denoise.batch import make_batch
 from napari_dps.train.denoise.objects import (
     OBJECT_SETTINGS,
     draw_object,
     draw_objects,
     objects_bank,
 )
-from napari_dps.train.denoise.patterns import LAYOUTS, Layout, Waves, draw_layout
+from napari_dps.train.denoise.patterns import (
+    ACQUISITIONS,
+    Acquisition,
+    Waves,
+    draw_acquisition,
+)
 from napari_dps.train.denoise.settings import DenoiseData
-from napari_dps.train.denoise.simulation import MARGIN_PX, simulate_stacks
+from napari_dps.train.denoise.simulation import MARGIN_PX, make_batch, simulate_stacks
 from napari_dps.train.denoise.task import DenoiseRecipe, DenoiseTask
 from napari_dps.train.denoise.validation import score, validation_batches
 from napari_dps.train.objects import HELD_OUT_CLASSES, TRAINING_CLASSES
@@ -31,7 +35,7 @@ from napari_dps.train.recipe import load_recipe
 from napari_dps.train.trainer import train_steps
 
 DATA = DenoiseData(objects=4, object_px=112)
-USUAL = Layout(3, 3)
+USUAL = Acquisition(3, 3)
 SIDE = 2 * (32 + 2 * MARGIN_PX)
 
 
@@ -40,10 +44,10 @@ def objects() -> np.ndarray:
     return np.stack([draw_object(DATA, index) for index in range(4)])
 
 
-def stacks_of(objects, layout=USUAL, **options):
+def stacks_of(objects, acquisition=USUAL, **options):
     rng = np.random.default_rng(3)
     drawn = draw_objects(objects, rng, size=3, side=SIDE)
-    return simulate_stacks(drawn, layout, DATA, rng, **options)
+    return simulate_stacks(drawn, acquisition, DATA, rng, **options)
 
 
 def test_held_out_classes_are_never_drawn():
@@ -57,12 +61,12 @@ def test_objects_are_a_function_of_settings_and_index(objects):
     assert float(objects.max()) == 1
 
 
-@pytest.mark.parametrize("layout", list(LAYOUTS), ids=str)
-def test_frames_have_photon_noise_about_their_expectation(objects, layout):
+@pytest.mark.parametrize("acquisition", list(ACQUISITIONS), ids=str)
+def test_frames_have_photon_noise_about_their_expectation(objects, acquisition):
     photons = np.full(3, 500.0)
-    stacks = stacks_of(objects, layout, photons=photons, exact=True)
-    assert stacks.frames.shape == (3, layout.angles, layout.phases, 32, 32)
-    assert stacks.wavevectors.shape == (3, layout.angles * layout.waves, 2)
+    stacks = stacks_of(objects, acquisition, photons=photons, exact=True)
+    assert stacks.frames.shape == (3, acquisition.angles, acquisition.phases, 32, 32)
+    assert stacks.wavevectors.shape == (3, acquisition.angles * acquisition.waves, 2)
     error = stacks.frames - stacks.clean
     sigma = error.flatten(1).std(dim=1)
     # The noise told is that of the field with its margin.
@@ -70,9 +74,11 @@ def test_frames_have_photon_noise_about_their_expectation(objects, layout):
     assert float(error.mean().abs()) < 0.1 * float(sigma.mean())
 
 
-@pytest.mark.parametrize("layout", [k for k in LAYOUTS if k.waves], ids=str)
-def test_orders_of_expected_frames_mix_to_them_with_exact_patterns(objects, layout):
-    stacks = stacks_of(objects, layout, exact=True)
+@pytest.mark.parametrize("acquisition", [k for k in ACQUISITIONS if k.waves], ids=str)
+def test_orders_of_expected_frames_mix_to_them_with_exact_patterns(
+    objects, acquisition
+):
+    stacks = stacks_of(objects, acquisition, exact=True)
     orders, weights, gain = stacks.separate(stacks.clean)
     again = stacks.mix(orders)
     peak = float(stacks.clean.max())
@@ -83,8 +89,8 @@ def test_orders_of_expected_frames_mix_to_them_with_exact_patterns(objects, layo
 
 @pytest.mark.parametrize("phases", [3, 5])
 def test_orders_of_a_batch_are_those_of_each_stack_alone(objects, phases):
-    layout = Layout(3, phases, phases // 2)
-    stacks = stacks_of(objects, layout)
+    acquisition = Acquisition(3, phases, phases // 2)
+    stacks = stacks_of(objects, acquisition)
     patterns, told = [], []
     rng = np.random.default_rng(0)
     for angle in range(3):
@@ -96,11 +102,11 @@ def test_orders_of_a_batch_are_those_of_each_stack_alone(objects, phases):
                 angle_deg=100 + 30 * angle,
                 modulation=0.5,
             )
-            for n in range(1, layout.waves + 1)
+            for n in range(1, acquisition.waves + 1)
         ]
         degrees = tuple((first + 360 / phases * np.arange(phases)).tolist())
         patterns.append(Pattern(angle_index=angle, phases_deg=degrees, orders=orders))
-        told.append([n * np.radians(degrees) for n in range(1, layout.waves + 1)])
+        told.append([n * np.radians(degrees) for n in range(1, acquisition.waves + 1)])
     waves = Waves(np.empty(0), np.array([told]), np.empty(0))
     for angle, matrix in enumerate(waves.mixing[0]):
         np.testing.assert_array_equal(matrix, mixing_matrix(told[angle]))
@@ -139,18 +145,18 @@ def test_estimates_of_the_network_are_over_full_scale(objects):
         torch.full((3,), 0.01),
         torch.device("cpu"),
     )
-    assert batch.given.features.shape == (3, 4, 64, 64)
-    assert bool(torch.isfinite(batch.given.features).all())
-    smooth = batch.given.features[:, 0]
+    assert batch.inputs.features.shape == (3, 4, 64, 64)
+    assert bool(torch.isfinite(batch.inputs.features).all())
+    smooth = batch.inputs.features[:, 0]
     # Sharper than the frames, so above their full scale.
     assert 0.5 < float(smooth.quantile(0.999)) < 5
 
 
 def test_layouts_are_drawn_as_often_as_they_weigh():
     rng = np.random.default_rng(0)
-    drawn = [draw_layout(rng) for _ in range(2000)]
-    share = drawn.count(Layout(3, 3)) / 2000
-    assert share == pytest.approx(LAYOUTS[Layout(3, 3)], abs=0.04)
+    drawn = [draw_acquisition(rng) for _ in range(2000)]
+    share = drawn.count(Acquisition(3, 3)) / 2000
+    assert share == pytest.approx(ACQUISITIONS[Acquisition(3, 3)], abs=0.04)
 
 
 def _recipe(**changes: object) -> DenoiseRecipe:
@@ -202,7 +208,7 @@ def test_expected_frames_score_better_than_noisy_ones(objects):
     assert noisy["frames_1000"] > noisy["frames_50"] + 3
 
     def smooth(batch):
-        fine = batch.given.features[:, 0]
+        fine = batch.inputs.features[:, 0]
         return fine, 0 * fine[:, ::2, ::2]
 
     linear = score(batches, smooth)

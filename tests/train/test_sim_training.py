@@ -20,11 +20,14 @@ from napari_dps.nets.res_unet import SimDenoiser
 from napari_dps.stages import denoise
 from napari_dps.stages.denoise import DenoiseParameters
 from napari_dps.train.denoise import validation
-from napari_dps.train.denoise.batch import network_input
 from napari_dps.train.denoise.objects import draw_object, draw_objects
-from napari_dps.train.denoise.patterns import LAYOUTS, Layout
+from napari_dps.train.denoise.patterns import ACQUISITIONS, Acquisition
 from napari_dps.train.denoise.settings import DenoiseData
-from napari_dps.train.denoise.simulation import MARGIN_PX, simulate_stacks
+from napari_dps.train.denoise.simulation import (
+    MARGIN_PX,
+    network_input,
+    simulate_stacks,
+)
 from napari_dps.train.recipe import load_recipe
 from napari_dps.train.sim import task as training
 from napari_dps.train.sim.task import (
@@ -40,7 +43,7 @@ from napari_dps.train.trainer import train_steps
 DATA = DenoiseData(objects=4, object_px=128, background=(0, 0))
 SETTINGS = {"channels": 8, "blocks": 1}
 CPU = torch.device("cpu")
-USUAL = Layout(3, 3)
+USUAL = Acquisition(3, 3)
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +56,12 @@ def shipped():
     return load_checkpoint(shipped_weights("denoise"))
 
 
-def stacks_of(objects, layout=USUAL, photons=50.0, patch_px=32):
+def stacks_of(objects, acquisition=USUAL, photons=50.0, patch_px=32):
     rng = np.random.default_rng(3)
     drawn = draw_objects(objects, rng, size=3, side=2 * (patch_px + 2 * MARGIN_PX))
     levels = np.full(3, photons)
     return simulate_stacks(
-        drawn, layout, DATA, rng, photons=levels, exact=True, haze=False
+        drawn, acquisition, DATA, rng, photons=levels, exact=True, haze=False
     )
 
 
@@ -96,9 +99,9 @@ def test_ideal_image_is_sharper_than_the_expected_frames(objects):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layout", list(LAYOUTS), ids=str)
-def test_denoised_stacks_are_nearer_their_expectation(objects, shipped, layout):
-    stacks = stacks_of(objects, layout)
+@pytest.mark.parametrize("acquisition", list(ACQUISITIONS), ids=str)
+def test_denoised_stacks_are_nearer_their_expectation(objects, shipped, acquisition):
+    stacks = stacks_of(objects, acquisition)
     with torch.no_grad():
         given = network_input(stacks)
         clean = denoised(stacks, given, shipped.network(CPU))
@@ -106,8 +109,8 @@ def test_denoised_stacks_are_nearer_their_expectation(objects, shipped, layout):
         (some - stacks.clean).square().mean() for some in (stacks.frames, clean.frames)
     )
     # Without waves only the mean of the frames can be denoised.
-    assert float(after) < (0.3 if layout.waves else 1.0) * float(before)
-    assert bool((clean.noise < 0.5 * stacks.noise).all()) or not layout.waves
+    assert float(after) < (0.3 if acquisition.waves else 1.0) * float(before)
+    assert bool((clean.noise < 0.5 * stacks.noise).all()) or not acquisition.waves
 
 
 def as_told(stacks, pixel_nm: float) -> tuple[Pattern, ...]:
@@ -156,7 +159,7 @@ def test_noise_of_the_raw_stack_weighs_the_error_of_denoised_ones(objects, shipp
     with torch.no_grad():
         raw, clean = (make_batch(stacks, d) for d in (None, shipped.network(CPU)))
     torch.testing.assert_close(raw.noise, clean.noise)
-    assert bool((clean.given.levels[:, 0] < raw.given.levels[:, 0] - 0.5).all())
+    assert bool((clean.inputs.levels[:, 0] < raw.inputs.levels[:, 0] - 0.5).all())
 
 
 def test_loss_falls_with_the_error_and_names_its_terms(objects, tmp_path):

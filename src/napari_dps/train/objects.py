@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import tifffile
@@ -65,6 +66,42 @@ def load_objects(folder: Path, split: Split) -> tuple[NDArray[np.float32], ...]:
     # Read once, and again when a file was changed.
     stamps = tuple((p, p.stat().st_mtime_ns, p.stat().st_size) for p in _files(folder))
     return _load(stamps, split)
+
+
+def draw_class(rng: np.random.Generator) -> StructureId:
+    """Draw one of `TRAINING_CLASSES`, as often as it says."""
+    classes, weights = list(TRAINING_CLASSES), np.array([*TRAINING_CLASSES.values()])
+    return classes[rng.choice(len(classes), p=weights / weights.sum())]
+
+
+def draw_cut(
+    rng: np.random.Generator, whole_px: int, side_px: int
+) -> Callable[..., NDArray[np.float32]]:
+    """Draw a square part of images of one size, turned and mirrored at random.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Draws place, turn and mirror.
+    whole_px, side_px : int
+        Edges of the images and of the part.
+
+    Returns
+    -------
+    callable
+        ``cut(image, finer=1)`` returns that part of an image (..., Y, X), whose grid
+        may be finer by a whole factor; as float32.
+    """
+    corner = rng.integers(0, whole_px - side_px + 1, size=2)
+    turns, is_mirrored = int(rng.integers(4)), bool(rng.integers(2))
+
+    def cut(image: NDArray[Any], finer: int = 1) -> NDArray[np.float32]:
+        y, x = (slice(finer * n, finer * (n + side_px)) for n in corner.tolist())
+        part = np.rot90(image[..., y, x], turns, axes=(-2, -1))
+        part = part[..., ::-1] if is_mirrored else part
+        return np.ascontiguousarray(part, dtype=np.float32)
+
+    return cut
 
 
 def objects_key(folder: Path | None) -> list[str]:

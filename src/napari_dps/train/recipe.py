@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_dps.core import InputError
 from napari_dps.core.params import parse
 from napari_dps.io.text_files import parse_toml, read_toml
+from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL, CANONICAL_OPTICS
 
 
 class Recipe(BaseModel):
@@ -58,6 +59,24 @@ class PatchRecipe(Recipe):
     """
 
     patch_px: int = Field(ge=16)
+
+
+CANONICAL_RECORD = {
+    "pixel_size_nm": CANONICAL_OPTICS.pixel_size_nm,
+    "cutoff_per_pixel": CANONICAL_CUTOFF_PER_PIXEL,
+}
+"""What a checkpoint says of canonical sampling, where a pixel has its size in nm."""
+
+
+def training_record(
+    recipe: Recipe, *, network: BaseModel, data: BaseModel
+) -> dict[str, Any]:
+    """Return what a checkpoint says of its training: network, recipe and data."""
+    return {
+        "network": network.model_dump(),
+        "recipe": recipe.model_dump(mode="json", exclude={"data", "network"}),
+        "data": data.model_dump(mode="json"),
+    }
 
 
 R = TypeVar("R", bound=Recipe)

@@ -174,17 +174,17 @@ def _after_step(
 
 
 def _save_best(task: Task, folder: Path, state: _State) -> None:
-    known = task.describe()
+    description = task.describe()
     save_checkpoint(
         folder / f"{task.recipe.name}.safetensors",
         dict(state.average.module.state_dict()),
         {
-            **known,
+            **description,
             "metrics": {
                 "step": state.step,
                 "seconds": round(state.seconds),
                 "held_out": state.best,
-                **known["metrics"],
+                **description["metrics"],
             },
             "version": __version__,
         },

@@ -1,4 +1,4 @@
-"""Pairs of a bank, what the network is given of them, and batches."""
+"""Pairs of a bank, what the network takes of them, and batches."""
 
 from __future__ import annotations
 
@@ -22,7 +22,12 @@ from napari_dps.train.artifacts.faults import (
 from napari_dps.train.artifacts.pairs import Pair, draw_pairs, make_pair
 from napari_dps.train.artifacts.scenes import REAL, PairSettings, draw_scene
 from napari_dps.train.bank import Arrays, Bank, bank_steps
-from napari_dps.train.objects import HELD_OUT_CLASSES, TRAINING_CLASSES, objects_key
+from napari_dps.train.objects import (
+    HELD_OUT_CLASSES,
+    TRAINING_CLASSES,
+    draw_cut,
+    objects_key,
+)
 from napari_dps.train.task import Sources
 
 STRUCTURE_NAMES: tuple[str, ...] = (*TRAINING_CLASSES, REAL)
@@ -99,17 +104,17 @@ def as_bank(pairs: list[Pair]) -> PairBank:
     """Bring pairs to floor and scale of their images, as the stage does."""
     images, targets, noises = [], [], []
     for pair in pairs:
-        given = network_input(pair.image)
-        images.append(given.image.astype(np.float16))
-        target = (pair.target - np.float32(given.floor)) / np.float32(given.scale)
+        inputs = network_input(pair.image)
+        images.append(inputs.image.astype(np.float16))
+        target = (pair.target - np.float32(inputs.floor)) / np.float32(inputs.scale)
         targets.append(target.astype(np.float16))
-        noises.append(given.noise)
-    known = {name: number for number, name in enumerate(STRUCTURE_NAMES)}
+        noises.append(inputs.noise)
+    labels = {name: number for number, name in enumerate(STRUCTURE_NAMES)}
     return PairBank(
         np.stack(images),
         np.stack(targets),
         np.array(noises, np.float32),
-        np.array([known.get(pair.structure, -1) for pair in pairs], np.int16),
+        np.array([labels.get(pair.structure, -1) for pair in pairs], np.int16),
         np.array([[name in p.kinds for name in KIND_NAMES] for p in pairs], bool),
     )
 
@@ -233,12 +238,9 @@ def draw_pairs_batch(
     images: list[NDArray[np.float32]] = []
     targets: list[NDArray[np.float32]] = []
     for index in chosen:
-        y, x = rng.integers(0, bank.image.shape[-1] - patch_px + 1, size=2)
-        turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
-        for whole, parts in ((bank.image, images), (bank.target, targets)):
-            part = np.rot90(whole[index, y : y + patch_px, x : x + patch_px], turns)
-            part = part[:, ::-1] if mirror else part
-            parts.append(np.ascontiguousarray(part, dtype=np.float32))
+        cut = draw_cut(rng, bank.image.shape[-1], patch_px)
+        images.append(cut(bank.image[index]))
+        targets.append(cut(bank.target[index]))
     return _as_batch(bank.part(chosen), np.stack(images), np.stack(targets))
 
 

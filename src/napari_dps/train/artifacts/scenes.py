@@ -19,7 +19,7 @@ from napari_dps.physics.phantoms import StructureId, phantom
 from napari_dps.physics.sim.wiener_weights import WienerSettings
 from napari_dps.physics.simulate_settings import SimulationSettings
 from napari_dps.train.artifacts.faults import draw_ratio
-from napari_dps.train.objects import TRAINING_CLASSES, load_objects
+from napari_dps.train.objects import draw_class, load_objects
 
 Image = NDArray[np.float32]
 
@@ -156,9 +156,9 @@ def draw_scene(
         name = REAL
         emitters = enlarge_object(images[rng.integers(len(images))], side, rng)
     else:
-        name = structure or _draw_structure(rng)
+        name = structure or draw_class(rng)
         emitters = phantom(
-            name,  # type: ignore[arg-type]
+            name,
             (side, side),
             pixel_size_nm=fine_nm / rng.uniform(0.8, 1.6),
             seed=rng,
@@ -221,11 +221,6 @@ def enlarge_object(image: Image, side: int, rng: np.random.Generator) -> Image:
     )
     above = np.maximum(large[:side, :side] - np.percentile(large, 5), 0)
     return np.asarray(above / max(float(above.max()), 1e-9) + 1e-6, dtype=np.float32)
-
-
-def _draw_structure(rng: np.random.Generator) -> str:
-    names, weights = list(TRAINING_CLASSES), np.array([*TRAINING_CLASSES.values()])
-    return str(rng.choice(names, p=weights / weights.sum()))
 
 
 def _draw_microscope(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,7 +19,6 @@ from napari_dps.metrics.reference import psnr_db, ssim
 from napari_dps.nets.architectures.artifact_remover import ArtifactRemover
 from napari_dps.nets.checkpoint import load_checkpoint, shipped_weights
 from napari_dps.nets.vgg import VGG16, Classifier, load_torchvision_vgg16
-from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL, CANONICAL_OPTICS
 from napari_dps.train.artifacts.data import (
     PairBank,
     PairBatch,
@@ -31,7 +30,12 @@ from napari_dps.train.artifacts.data import (
     whole_batch,
 )
 from napari_dps.train.artifacts.scenes import PairSettings
-from napari_dps.train.recipe import PatchRecipe, load_recipe
+from napari_dps.train.recipe import (
+    CANONICAL_RECORD,
+    PatchRecipe,
+    load_recipe,
+    training_record,
+)
 from napari_dps.train.task import Sources
 
 _LEAST_ERROR = 0.01
@@ -143,7 +147,7 @@ class ArtifactsTask:
     training: PairBank
     validation: PairBank
     extractor: VGG16
-    curves: tuple[str, ...] = field(default=("ssim", "ssim_held_out_kinds"))
+    curves: ClassVar[tuple[str, ...]] = ("ssim", "ssim_held_out_kinds")
 
     def build_network(self) -> nn.Module:
         """Return a new network."""
@@ -200,13 +204,8 @@ class ArtifactsTask:
         inputs = [image.astype(np.float32) for image in self.validation.image]
         return {
             "architecture": "artifact_remover",
-            "network": recipe.network.model_dump(),
-            "optics": {
-                "pixel_size_nm": CANONICAL_OPTICS.pixel_size_nm,
-                "cutoff_per_pixel": CANONICAL_CUTOFF_PER_PIXEL,
-            },
-            "recipe": recipe.model_dump(mode="json", exclude={"data", "network"}),
-            "data": recipe.data.model_dump(mode="json"),
+            **training_record(recipe, network=recipe.network, data=recipe.data),
+            "optics": CANONICAL_RECORD,
             "metrics": {"input": score(inputs, self.validation)},
         }
 

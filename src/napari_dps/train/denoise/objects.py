@@ -20,6 +20,8 @@ from napari_dps.train.denoise.settings import DenoiseData
 from napari_dps.train.objects import (
     HELD_OUT_CLASSES,
     TRAINING_CLASSES,
+    draw_class,
+    draw_cut,
     load_objects,
     objects_key,
 )
@@ -47,12 +49,10 @@ def draw_object(
     if real and rng.random() < data.real:
         result = _real_object(real[rng.integers(len(real))], side, rng)
     else:
-        classes = list(TRAINING_CLASSES)
-        weights = np.array([*TRAINING_CLASSES.values()])
         result = np.zeros((side, side), np.float32)
         for _ in range(1 + int(rng.random() < data.mixed)):
             part = draw_phantom(
-                classes[rng.choice(len(classes), p=weights / weights.sum())],
+                draw_class(rng),
                 side,
                 seed=rng,
                 magnification=rng.uniform(*data.magnification),
@@ -169,10 +169,6 @@ def draw_objects(
     bank: NDArray[np.float16], rng: np.random.Generator, *, size: int, side: int
 ) -> Tensor:
     """Cut, turn and mirror objects (B, side, side) of the bank at random."""
-    parts = []
-    for index in rng.integers(len(bank), size=size):
-        y, x = rng.integers(0, bank.shape[-1] - side + 1, size=2)
-        part = np.rot90(bank[index, y : y + side, x : x + side], int(rng.integers(4)))
-        part = part[:, ::-1] if rng.integers(2) else part
-        parts.append(np.ascontiguousarray(part, dtype=np.float32))
-    return torch.from_numpy(np.stack(parts))
+    chosen = rng.integers(len(bank), size=size)
+    drawn = [draw_cut(rng, bank.shape[-1], side)(bank[index]) for index in chosen]
+    return torch.from_numpy(np.stack(drawn))

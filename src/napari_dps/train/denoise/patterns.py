@@ -14,7 +14,7 @@ from napari_dps.train.denoise.settings import DenoiseData
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class Acquisition:
     """Angles, phases, and waves at each angle of a stack."""
 
     angles: int
@@ -22,17 +22,17 @@ class Layout:
     waves: int = 1
 
 
-LAYOUTS: dict[Layout, float] = {
-    Layout(3, 3): 0.5,
-    Layout(3, 5, 2): 0.12,
-    Layout(1, 3): 0.08,
-    Layout(2, 3): 0.05,
-    Layout(5, 3): 0.05,
-    Layout(1, 7, 3): 0.1,
-    Layout(1, 9, 0): 0.06,
-    Layout(1, 3, 0): 0.04,
+ACQUISITIONS: dict[Acquisition, float] = {
+    Acquisition(3, 3): 0.5,
+    Acquisition(3, 5, 2): 0.12,
+    Acquisition(1, 3): 0.08,
+    Acquisition(2, 3): 0.05,
+    Acquisition(5, 3): 0.05,
+    Acquisition(1, 7, 3): 0.1,
+    Acquisition(1, 9, 0): 0.06,
+    Acquisition(1, 3, 0): 0.04,
 }
-"""How often each layout is trained on; without waves no pattern is known."""
+"""How often each acquisition is trained on; without waves no pattern is known."""
 
 
 class Waves(NamedTuple):
@@ -62,17 +62,17 @@ class Waves(NamedTuple):
         return np.concatenate([ones, pairs], axis=2).swapaxes(-1, -2)
 
 
-def draw_layout(rng: np.random.Generator) -> Layout:
-    """Draw a layout as often as `LAYOUTS` says."""
-    weights = np.array([*LAYOUTS.values()])
-    return list(LAYOUTS)[rng.choice(len(weights), p=weights / weights.sum())]
+def draw_acquisition(rng: np.random.Generator) -> Acquisition:
+    """Draw one as often as `ACQUISITIONS` says."""
+    weights = np.array([*ACQUISITIONS.values()])
+    return list(ACQUISITIONS)[rng.choice(len(weights), p=weights / weights.sum())]
 
 
 def draw_waves(
-    size: int, layout: Layout, data: DenoiseData, rng: np.random.Generator
+    size: int, acquisition: Acquisition, data: DenoiseData, rng: np.random.Generator
 ) -> Waves:
-    """Draw the waves of ``size`` stacks of a layout."""
-    a, p, n = layout.angles, layout.phases, layout.waves
+    """Draw the waves of ``size`` stacks of one acquisition."""
+    a, p, n = acquisition.angles, acquisition.phases, acquisition.waves
     length = CANONICAL_CUTOFF_PER_PIXEL * rng.uniform(*data.wavevector, (size, 1, 1))
     length = length * (1 + 0.02 * rng.standard_normal((size, a, n)))
     first = rng.uniform(0, math.pi, (size, 1, 1))
@@ -80,7 +80,7 @@ def draw_waves(
         (size, a, 1)
     )
     number = np.arange(1, n + 1)
-    if layout.waves == 3:  # hexagonal: three directions in the same frames
+    if acquisition.waves == 3:  # hexagonal: three directions in the same frames
         turn = turn + np.pi / 3 * np.arange(3)
         step = np.array([1, 3, 2])
     else:  # stripes and their harmonics

@@ -19,7 +19,7 @@ class DenoiseData(BaseModel):
     wavevector : (float, float)
         Of the finest order, over the cut-off.
     wrong : float
-        Share of stacks whose pattern is not the one that is told.
+        Share of stacks whose pattern is not the one that is assumed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

@@ -1,4 +1,4 @@
-"""Raw SIM stacks at canonical sampling, simulated by the batch."""
+"""Raw SIM stacks at canonical sampling, by the batch, and what a network takes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_dps.methods.sim.network import DenoiserInput, denoiser_input
 from napari_dps.physics.sim import mixing as order_mixing
 from napari_dps.physics.sim.pattern_model import Orders, PatternModel
 from napari_dps.train.denoise.objects import draw_objects
 from napari_dps.train.denoise.patterns import (
-    Layout,
+    Acquisition,
     Waves,
-    draw_layout,
+    draw_acquisition,
     draw_waves,
     misjudged,
 )
@@ -37,11 +38,11 @@ class Stacks:
         Recorded and expected, equally bright.
     mixing : tensor (B, A, P, 1 + 2 N)
         Matrix from order 0 and the real and imaginary parts of the others to frames,
-        by the phases that are told.
+        by the phases that are assumed.
     wavevectors, modulation : tensor (B, W, 2), (B, W)
-        As told.
+        As assumed.
     noise : tensor (B,)
-        Standard deviation of the noise of a frame, as told.
+        Standard deviation of the noise of a frame, as assumed.
     ideal : tensor (B, 2Y, 2X)
         The object without haze, as `PatternModel.apodised` shows it.
     """
@@ -55,7 +56,7 @@ class Stacks:
     ideal: Tensor
 
     def separate(self, frames: Tensor) -> tuple[Orders, Tensor, Tensor]:
-        """Separate frames by the phases that are told.
+        """Separate frames by the phases that are assumed.
 
         Parameters
         ----------
@@ -71,12 +72,48 @@ class Stacks:
         return order_mixing.separate(frames, rows), *order_mixing.order_noise(rows)
 
     def mix(self, orders: Orders) -> Tensor:
-        """Return the frames (B, A, P, Y, X) of orders, by the phases that are told."""
+        """Return the frames (B, A, P, Y, X) of orders, by the phases assumed."""
         return order_mixing.mix(orders, self.mixing)
 
     def to(self, device: torch.device) -> Stacks:
         """Return the stacks on a device."""
         return Stacks(*(getattr(self, name).to(device) for name in self.__slots__))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DenoiseBatch:
+    """Simulated stacks, and what the network takes of them."""
+
+    stacks: Stacks
+    inputs: DenoiserInput
+    wiener_parameter: Tensor
+
+
+def make_batch(
+    stacks: Stacks, wiener_parameter: Tensor, device: torch.device
+) -> DenoiseBatch:
+    """Separate the orders of stacks and compute the network's inputs."""
+    moved = stacks.to(device)
+    return DenoiseBatch(moved, network_input(moved), wiener_parameter.to(device))
+
+
+def network_input(stacks: Stacks) -> DenoiserInput:
+    """Separate the orders of stacks and compute what the stages give to a network."""
+    orders, weights, gain = stacks.separate(stacks.frames)
+    return denoiser_input(
+        orders,
+        wavevectors=stacks.wavevectors,
+        modulation=stacks.modulation,
+        weights=weights,
+        noise=stacks.noise * gain,
+        origin_px=(stacks.frames.shape[-1] - 1) / 2,
+    )
+
+
+def scaled_frames(frames: Tensor, inputs: DenoiserInput) -> Tensor:
+    """Return frames (B, A, P, Y, X) less the base, over the scale."""
+    base, scale = (v[:, None, None, None, None] for v in (inputs.base, inputs.scale))
+    return (frames - base) / scale
 
 
 def draw_stacks(
@@ -87,16 +124,16 @@ def draw_stacks(
     size: int,
     patch_px: int,
 ) -> Stacks:
-    """Record objects of the bank with one layout, ``size`` stacks of patch_px²."""
-    layout = draw_layout(rng)
+    """Record objects of the bank with one acquisition, ``size`` stacks of patch_px²."""
+    acquisition = draw_acquisition(rng)
     side = 2 * (patch_px + 2 * MARGIN_PX)
     drawn = draw_objects(bank, rng, size=size, side=side)
-    return simulate_stacks(drawn, layout, data, rng)
+    return simulate_stacks(drawn, acquisition, data, rng)
 
 
 def simulate_stacks(
     objects: Tensor,
-    layout: Layout,
+    acquisition: Acquisition,
     data: DenoiseData,
     rng: np.random.Generator,
     *,
@@ -110,7 +147,7 @@ def simulate_stacks(
     ----------
     objects : tensor (B, 2Y, 2X)
         On the fine grid, with the margin.
-    layout : Layout
+    acquisition : Acquisition
         Of all the stacks.
     data : DenoiseData
         Ranges.
@@ -119,7 +156,7 @@ def simulate_stacks(
     photons : array (B,), optional
         In place of random ones.
     exact : bool
-        Whether the patterns told are the true ones.
+        Whether the patterns assumed are the true ones.
     haze : bool
         Whether some have haze.
 
@@ -129,13 +166,15 @@ def simulate_stacks(
         Without the margin.
     """
     size = len(objects)
-    light = _photons(size, data, rng) if photons is None else photons
-    true = draw_waves(size, layout, data, rng)
+    if photons is None:
+        low, high = np.log(data.photons)
+        photons = np.exp(rng.uniform(low, high, size))
+    true = draw_waves(size, acquisition, data, rng)
     fall = 0.1 if exact else float(rng.uniform(*data.otf_fall))
     model = _microscope(true, objects, fall)
     orders = model.forward(objects)
     bright = torch.quantile(orders.zero.flatten(1), 0.999, dim=1)
-    scale = _tensor(light) / bright.clamp(min=1e-6)
+    scale = _tensor(photons) / bright.clamp(min=1e-6)
     unlit = _tensor(rng.uniform(*data.background, (size, 1, 1)))
     if haze:
         unlit = unlit + _haze(objects, data, rng)
@@ -143,28 +182,20 @@ def simulate_stacks(
     clean = order_mixing.mix(lit, _tensor(true.mixing))
     clean = (clean * scale[:, None, None, None, None]).clamp(min=0)
     frames, noise = _recorded(clean, data, rng)
-    told = true
+    assumed = true
     if not exact:
         noise = noise * _tensor(rng.lognormal(0, 0.05, size))
-        told = misjudged(true, data, rng)
+        assumed = misjudged(true, data, rng)
     inside, wide = (slice(m, -m) for m in (MARGIN_PX, 2 * MARGIN_PX))
     return Stacks(
         frames[..., inside, inside],
         clean[..., inside, inside],
-        _tensor(told.mixing),
-        _tensor(told.vectors.reshape(size, -1, 2)),
-        _tensor(told.modulation.reshape(size, -1)),
+        _tensor(assumed.mixing),
+        _tensor(assumed.vectors.reshape(size, -1, 2)),
+        _tensor(assumed.modulation.reshape(size, -1)),
         noise,
         (model.apodised(objects) * scale[:, None, None])[..., wide, wide],
     )
-
-
-def _photons(
-    size: int, data: DenoiseData, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Draw the light of stacks, (B,)."""
-    low, high = np.log(data.photons)
-    return np.exp(rng.uniform(low, high, size))
 
 
 def _microscope(waves: Waves, objects: Tensor, fall: float) -> PatternModel:
@@ -204,8 +235,8 @@ def _haze(objects: Tensor, data: DenoiseData, rng: np.random.Generator) -> Tenso
     where nothing is in focus.
     """
     size, height, width = objects.shape
-    own = _tensor(rng.random((size, 1, 1))) < 0.5
-    source = torch.where(own, objects, objects.roll(1, dims=0))
+    is_same = _tensor(rng.random((size, 1, 1))) < 0.5
+    source = torch.where(is_same, objects, objects.roll(1, dims=0))
     y = torch.fft.fftfreq(height, d=0.5)[:, None]
     x = torch.fft.rfftfreq(width, d=0.5)
     sigma = _tensor(np.exp(rng.uniform(np.log(1.5), np.log(12), (size, 1, 1))))

@@ -17,10 +17,14 @@ from napari_dps.core import Progress
 from napari_dps.methods.sim.network import render
 from napari_dps.nets.res_unet import SimDenoiser
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
-from napari_dps.train.denoise.batch import DenoiseBatch, make_batch, scaled_frames
 from napari_dps.train.denoise.objects import build_objects_steps
 from napari_dps.train.denoise.settings import DenoiseData
-from napari_dps.train.denoise.simulation import draw_stacks
+from napari_dps.train.denoise.simulation import (
+    DenoiseBatch,
+    draw_stacks,
+    make_batch,
+    scaled_frames,
+)
 from napari_dps.train.denoise.validation import (
     VALIDATION_PHOTONS,
     score,
@@ -28,7 +32,7 @@ from napari_dps.train.denoise.validation import (
 )
 from napari_dps.train.denoise.wiener import wiener_images
 from napari_dps.train.losses import ssim_loss
-from napari_dps.train.recipe import PatchRecipe, load_recipe
+from napari_dps.train.recipe import PatchRecipe, load_recipe, training_record
 from napari_dps.train.task import Sources
 
 
@@ -92,11 +96,9 @@ class DenoiseTask:
 
     recipe: DenoiseRecipe
     objects: NDArray[np.float16]
-
-    @property
-    def curves(self) -> tuple[str, ...]:
-        """PSNR of the Wiener image at each level of light."""
-        return tuple(f"wiener_{photons:g}" for photons in VALIDATION_PHOTONS)
+    curves: ClassVar[tuple[str, ...]] = tuple(
+        f"wiener_{p:g}" for p in VALIDATION_PHOTONS
+    )
 
     def build_network(self) -> nn.Module:
         """Return a new network."""
@@ -115,11 +117,11 @@ class DenoiseTask:
 
     def objective(self, network: nn.Module, batch: DenoiseBatch) -> dict[str, Tensor]:
         """Return the weighted terms of the loss, and their sum."""
-        w, given, stacks = self.recipe.loss, batch.given, batch.stacks
-        fine, haze = network(given.features, given.levels)
-        orders = render(fine, haze, given)
-        frames, clean = stacks.mix(orders), scaled_frames(stacks.clean, given)
-        size = 1 / (10 ** given.levels[:, 0] + 0.01)
+        w, inputs, stacks = self.recipe.loss, batch.inputs, batch.stacks
+        fine, haze = network(inputs.features, inputs.levels)
+        orders = render(fine, haze, inputs)
+        frames, clean = stacks.mix(orders), scaled_frames(stacks.clean, inputs)
+        size = 1 / (10 ** inputs.levels[:, 0] + 0.01)
         error = frames - clean
         terms = {"frame": w.frame * _mean(error.abs(), size)}
         spectrum = torch.fft.rfft2(error, norm="ortho").abs()
@@ -150,7 +152,7 @@ class DenoiseTask:
         """
         with torch.inference_mode():
             scores = score(
-                self._validation, lambda b: network(b.given.features, b.given.levels)
+                self._validation, lambda b: network(b.inputs.features, b.inputs.levels)
             )
         means = [scores[name] for name in self.curves]
         return {**scores, "score": round(float(np.mean(means)), 4)}
@@ -160,10 +162,8 @@ class DenoiseTask:
         recipe = self.recipe
         return {
             "architecture": "sim_denoiser",
-            "network": recipe.network.model_dump(),
+            **training_record(recipe, network=recipe.network, data=recipe.data),
             "optics": {"cutoff_per_pixel": CANONICAL_CUTOFF_PER_PIXEL},
-            "recipe": recipe.model_dump(mode="json", exclude={"data", "network"}),
-            "data": recipe.data.model_dump(mode="json"),
             "metrics": {"none": self._unprocessed},
         }
 

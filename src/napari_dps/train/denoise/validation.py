@@ -9,11 +9,16 @@ import torch
 from torch import Tensor
 
 from napari_dps.methods.sim.network import render
-from napari_dps.train.denoise.batch import DenoiseBatch, make_batch, scaled_frames
 from napari_dps.train.denoise.objects import validation_objects
-from napari_dps.train.denoise.patterns import Layout
+from napari_dps.train.denoise.patterns import Acquisition
 from napari_dps.train.denoise.settings import DenoiseData
-from napari_dps.train.denoise.simulation import MARGIN_PX, simulate_stacks
+from napari_dps.train.denoise.simulation import (
+    MARGIN_PX,
+    DenoiseBatch,
+    make_batch,
+    scaled_frames,
+    simulate_stacks,
+)
 from napari_dps.train.denoise.wiener import wiener_images
 from napari_dps.train.losses import ssim_loss
 
@@ -47,7 +52,7 @@ def validation_batches(
         levels = np.full(len(objects), photons)
         stacks = simulate_stacks(
             objects,
-            Layout(3, 3),
+            Acquisition(3, 3),
             fixed,
             rng,
             photons=levels,
@@ -64,13 +69,13 @@ def score(batches: dict[float, DenoiseBatch], network: Any | None) -> dict[str, 
     """Return PSNR and SSIM by photons, of a network or of the stacks as they are."""
     scores: dict[str, float] = {}
     for photons, batch in batches.items():
-        given, stacks = batch.given, batch.stacks
-        clean = scaled_frames(stacks.clean, given)
+        inputs, stacks = batch.inputs, batch.stacks
+        clean = scaled_frames(stacks.clean, inputs)
         if network is None:
-            frames = scaled_frames(stacks.frames, given)
+            frames = scaled_frames(stacks.frames, inputs)
         else:
             fine, haze = network(batch)
-            frames = stacks.mix(render(fine, haze, given))
+            frames = stacks.mix(render(fine, haze, inputs))
         count = len(clean)
         (wanted,) = wiener_images(
             clean[None], stacks, torch.full((count,), REFERENCE_PARAMETER)

@@ -1,4 +1,4 @@
-"""Wiener images of simulated stacks with the patterns that are told."""
+"""Wiener images of simulated stacks with the patterns that are assumed."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ ATTENUATION = 0.9, 0.35
 
 def wiener_images(frames: Tensor, stacks: Stacks, parameter: Tensor) -> Tensor:
     """Return Wiener images (N, B, 2Y, 2X) of N batches of frames (N, B, A, P, Y, X)."""
-    parts = [stacks.separate(some) for some in frames]
+    separated = [stacks.separate(some) for some in frames]
     side = frames.shape[-2], frames.shape[-1]
     model = PatternModel(
         side,
         stacks.wavevectors,
         stacks.modulation,
-        parts[0][1],
+        separated[0][1],
         origin_px=(side[-1] - 1) / 2,
     )
     zero_power, others_power = model.attenuated_power(*ATTENUATION)
     power = zero_power + others_power
     gain = _apodisation(model) / (power + parameter[:, None, None])
     images = []
-    for orders, _, _ in parts:
+    for orders, _, _ in separated:
         seen = model.adjoint(_attenuated(model, orders))
         spectrum = torch.fft.rfft2(seen) * gain
         images.append(torch.fft.irfft2(spectrum, s=seen.shape[-2:]))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -53,11 +53,7 @@ class AdaptTask(DpsTask):
     """
 
     start: Checkpoint
-
-    @property
-    def curves(self) -> tuple[str, ...]:
-        """The loss on fields that are left out."""
-        return ("held_out_loss",)
+    curves: ClassVar[tuple[str, ...]] = ("held_out_loss",)
 
     def build_network(self) -> nn.Module:
         """Return the network with the weights to begin with."""
@@ -117,13 +113,13 @@ def prepare_adaptation(
             allowed="one without truth terms, as adapt or physics",
         )
     start = _start(sources.init, recipe)
-    parts: list[dict[str, Any]] = []
+    fields: list[dict[str, Any]] = []
     for number, image in enumerate(sources.images):
         yield Progress(number, len(sources.images), "Preparing images")
         for plane, optics in _planes(image):
-            parts += yield from _fields(plane, optics, recipe)
-    held_out = parts[::_HELD_OUT]
-    training = [part for n, part in enumerate(parts) if n % _HELD_OUT]
+            fields += yield from _fields(plane, optics, recipe)
+    held_out = fields[::_HELD_OUT]
+    training = [field for n, field in enumerate(fields) if n % _HELD_OUT]
     return AdaptTask(
         recipe, stack_fields(training or held_out), stack_fields(held_out), start
     )
@@ -202,44 +198,44 @@ def _fields(
         steps = network_input_steps(
             one, recipe.rl_iterations, torch.device("cpu"), level
         )
-        given = yield from steps
-        cut += _parts(given, other, side)
+        inputs = yield from steps
+        cut += _cut(inputs, other, side)
     return cut
 
 
-def _parts(given: NetworkInput, other: Plane, side: int) -> list[dict[str, Any]]:
+def _cut(inputs: NetworkInput, other: Plane, side: int) -> list[dict[str, Any]]:
     """Cut a prepared image and its partner into fields; keys as those of `Fields`."""
     height, width = other.shape
     partner = within_cutoff(torch.from_numpy(other)).numpy()
-    partner = (partner - given.base) / given.scale
-    parts: list[dict[str, Any]] = []
+    partner = (partner - inputs.base) / inputs.scale
+    fields: list[dict[str, Any]] = []
     for y in range(0, height - side + 1, side):
         for x in range(0, width - side + 1, side):
             fine = np.s_[2 * y : 2 * (y + side), 2 * x : 2 * (x + side)]
             coarse = np.s_[y : y + side, x : x + side]
-            features = given.features[:, fine[0], fine[1]].numpy()
-            parts.append(
+            features = inputs.features[:, fine[0], fine[1]].numpy()
+            fields.append(
                 {
-                    "image": given.image[coarse].numpy(),
+                    "image": inputs.image[coarse].numpy(),
                     "partner": partner[coarse].astype(np.float32),
                     "features": features.astype(np.float16),
                     "target": np.zeros((2 * side, 2 * side), np.float16),
-                    "noise": np.float32(given.noise),
-                    "base": np.float32(given.base / given.scale),
+                    "noise": np.float32(inputs.noise),
+                    "base": np.float32(inputs.base / inputs.scale),
                 }
             )
-    return parts
+    return fields
 
 
 def _start(init: str | None, recipe: DpsRecipe) -> Checkpoint:
     """Read the weights to begin with."""
     path = weights_file("hybrid" if init in (None, "shipped") else init)
     checkpoint = load_checkpoint(path)
-    told = checkpoint.metadata
+    metadata = checkpoint.metadata
     fits = (
-        told.network == recipe.network.model_dump()
-        and tuple(told.rl_iterations) == recipe.rl_iterations
-        and told.output_width == recipe.output_width
+        metadata.network == recipe.network.model_dump()
+        and tuple(metadata.rl_iterations) == recipe.rl_iterations
+        and metadata.output_width == recipe.output_width
     )
     if not fits:
         raise InputError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from napari_dps.train.dps.simulation import (
 from napari_dps.train.objects import (
     HELD_OUT_CLASSES,
     TRAINING_CLASSES,
+    draw_cut,
     load_objects,
     objects_key,
 )
@@ -86,14 +87,9 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
-        features = None if self.features is None else self.features.to(device)
-        return Batch(
-            self.image.to(device),
-            self.partner.to(device),
-            features,
-            self.target.to(device),
-            self.noise.to(device),
-            self.base.to(device),
+        tensors = {name: getattr(self, name) for name in self.__slots__}
+        return replace(
+            self, **{n: t.to(device) for n, t in tensors.items() if t is not None}
         )
 
 
@@ -101,15 +97,17 @@ def prepare_field(field: SimulatedField, depths: Sequence[int]) -> dict[str, Any
     """Compute the network's inputs of a field; see `Fields` for the keys."""
     white = is_raw(field.image)
     noise = measured_noise(field.image, CANONICAL_CUTOFF_PER_PIXEL, white=white)
-    given = finish(network_input_steps(field.image, depths, torch.device("cpu"), noise))
+    inputs = finish(
+        network_input_steps(field.image, depths, torch.device("cpu"), noise)
+    )
     partner = torch.from_numpy(field.partner)
-    base, scale = np.float32(given.base), np.float32(given.scale)
+    base, scale = np.float32(inputs.base), np.float32(inputs.scale)
     return {
-        "image": given.image.numpy(),
+        "image": inputs.image.numpy(),
         "partner": (within_cutoff(partner).numpy() - base) / scale,
-        "features": given.features.numpy().astype(np.float16),
+        "features": inputs.features.numpy().astype(np.float16),
         "target": ((field.target - base) / scale).astype(np.float16),
-        "noise": np.float32(given.noise),
+        "noise": np.float32(inputs.noise),
         "base": base / scale,
     }
 
@@ -225,26 +223,16 @@ def draw_batch(
         Cropped, turned and mirrored at random.
     """
     rng = np.random.default_rng([seed, step])
-    parts: dict[str, list[torch.Tensor]] = {}
     chosen = rng.integers(len(fields), size=size)
-    for index in chosen:
-        side = fields.image.shape[-1]
-        corner = rng.integers(0, side - patch_px + 1, size=2)
-        turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
-        for name, finer in (
-            ("image", 1),
-            ("partner", 1),
-            ("features", 2),
-            ("target", 2),
-        ):
-            y, x = (finer * int(c) for c in corner)
-            whole = getattr(fields, name)[index]
-            part = whole[..., y : y + finer * patch_px, x : x + finer * patch_px]
-            part = np.rot90(part, turns, axes=(-2, -1))
-            part = part[..., ::-1] if mirror else part
-            tensor = torch.from_numpy(np.ascontiguousarray(part, dtype=np.float32))
-            parts.setdefault(name, []).append(tensor.view(-1, *tensor.shape[-2:]))
-    stacked = {name: torch.stack(tensors) for name, tensors in parts.items()}
+    cuts = [draw_cut(rng, fields.image.shape[-1], patch_px) for _ in chosen]
+    stacked: dict[str, torch.Tensor] = {}
+    for name, finer in (("image", 1), ("partner", 1), ("features", 2), ("target", 2)):
+        wholes = getattr(fields, name)
+        tensors = [
+            torch.from_numpy(cut(wholes[index], finer))
+            for cut, index in zip(cuts, chosen, strict=True)
+        ]
+        stacked[name] = torch.stack([t.view(-1, *t.shape[-2:]) for t in tensors])
     features = stacked.pop("features")
     return Batch(
         features=features if features.shape[1] else None,

@@ -168,7 +168,7 @@ class Objective:
         output : tensor (N, 1, 2Y, 2X)
             Of the network.
         batch : Batch
-            What it was given, and the truth.
+            What it took, and the truth.
         """
         terms = {**self._physics(output, batch), **self._supervised(output, batch)}
         return {**terms, "loss": torch.stack(list(terms.values())).sum()}

@@ -15,7 +15,7 @@ from napari_dps.methods.dps.input import OUTPUT_WIDTH
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL, CANONICAL_OPTICS
 from napari_dps.physics.otf import radial_frequency, widefield_otf
 from napari_dps.physics.phantoms import StructureId, phantom
-from napari_dps.train.objects import TRAINING_CLASSES
+from napari_dps.train.objects import draw_class
 
 Image = NDArray[np.float32]
 
@@ -153,7 +153,7 @@ def draw_field(
 def record_field(
     emitters: Image, conditions: FieldConditions, rng: np.random.Generator
 ) -> SimulatedField:
-    """Record an object given on the fine grid, margin included.
+    """Record an object on the fine grid, margin included.
 
     Parameters
     ----------
@@ -214,14 +214,13 @@ def _draw_emitters(
     settings: DataSettings, rng: np.random.Generator, objects: Sequence[Image]
 ) -> Image:
     """Draw one structure, or two on top of one another, with haze or nothing."""
-    classes, weights = list(TRAINING_CLASSES), np.array([*TRAINING_CLASSES.values()])
     total: Image | None = None
     for part_number in range(1 + int(rng.random() < settings.mixed)):
         if objects and part_number == 0 and rng.random() < settings.real:
             part = _cut_object(objects[int(rng.integers(len(objects)))], settings, rng)
         else:
             part = draw_emitters(
-                classes[rng.choice(len(classes), p=weights / weights.sum())],
+                draw_class(rng),
                 settings.field_px,
                 seed=rng,
                 magnification=rng.uniform(*settings.magnification),

@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from napari_dps.nets.architectures.res_u_dbpn import ResUDBPN
-from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL, CANONICAL_OPTICS
 from napari_dps.train.dps.data import (
     VALIDATION_PHOTONS,
     Batch,
@@ -21,7 +20,7 @@ from napari_dps.train.dps.data import (
 from napari_dps.train.dps.evaluate import baselines, run_network, validate
 from napari_dps.train.dps.losses import ImageFormation, LossWeights, Objective
 from napari_dps.train.dps.simulation import DataSettings
-from napari_dps.train.recipe import PatchRecipe
+from napari_dps.train.recipe import CANONICAL_RECORD, PatchRecipe, training_record
 
 
 class NetworkSettings(BaseModel):
@@ -89,11 +88,7 @@ class DpsTask:
     recipe: DpsRecipe
     training: Fields
     validation: Fields
-
-    @property
-    def curves(self) -> tuple[str, ...]:
-        """PSNR at each level of light."""
-        return tuple(f"psnr_{photons:g}" for photons in VALIDATION_PHOTONS)
+    curves: ClassVar[tuple[str, ...]] = tuple(f"psnr_{p:g}" for p in VALIDATION_PHOTONS)
 
     def build_network(self) -> nn.Module:
         """Return a new network."""
@@ -112,8 +107,9 @@ class DpsTask:
 
     def objective(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Return the weighted terms of the loss, and their sum."""
-        told = self.recipe.network.noise_input
-        return self._objective(run_network(network, batch, noise_input=told), batch)
+        has_noise = self.recipe.network.noise_input
+        output = run_network(network, batch, noise_input=has_noise)
+        return self._objective(output, batch)
 
     @cached_property
     def _objective(self) -> Objective:
@@ -137,13 +133,8 @@ class DpsTask:
         recipe = self.recipe
         return {
             "architecture": "res_u_dbpn",
-            "network": recipe.network.model_dump(),
+            **training_record(recipe, network=recipe.network, data=recipe.data),
             "rl_iterations": recipe.rl_iterations,
             "output_width": recipe.output_width,
-            "optics": {
-                "pixel_size_nm": CANONICAL_OPTICS.pixel_size_nm,
-                "cutoff_per_pixel": CANONICAL_CUTOFF_PER_PIXEL,
-            },
-            "recipe": recipe.model_dump(mode="json", exclude={"data", "network"}),
-            "data": recipe.data.model_dump(mode="json"),
+            "optics": CANONICAL_RECORD,
         }

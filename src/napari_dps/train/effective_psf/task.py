@@ -29,7 +29,7 @@ from napari_dps.train.effective_psf.images import (
     TRAINING_STRUCTURES,
     draw,
 )
-from napari_dps.train.recipe import Recipe, load_recipe
+from napari_dps.train.recipe import Recipe, load_recipe, training_record
 from napari_dps.train.task import Sources
 
 FREEDOM = 4.0
@@ -127,11 +127,7 @@ class EffectivePsfTask:
     recipe: EffectivePsfRecipe
     training: Arrays
     validation: Arrays
-
-    @property
-    def curves(self) -> tuple[str, ...]:
-        """Errors in per cent."""
-        return ("median_error", "ninety_error")
+    curves: ClassVar[tuple[str, ...]] = ("median_error", "ninety_error")
 
     def build_network(self) -> nn.Module:
         """Return new networks."""
@@ -163,28 +159,23 @@ class EffectivePsfTask:
         with torch.inference_mode():
             found = network(batch.channels)
             nll = float(student_t(found, batch.log_cutoff).mean())
-        error = (found[..., 0].mean(dim=0) - batch.log_cutoff[0]).abs().numpy()
-        median, ninety = 100 * np.percentile(error, (50, 90))
-        return {
-            "median_error": round(float(median), 3),
-            "ninety_error": round(float(ninety), 3),
-            "score": round(-nll, 4),
-        }
+        error = found[..., 0].mean(dim=0) - batch.log_cutoff[0]
+        return {**_percentiles(error.numpy()), "score": round(-nll, 4)}
 
     def describe(self) -> dict[str, Any]:
         """Return what the checkpoint says of itself."""
         recipe = self.recipe
+        record = training_record(recipe, network=recipe.network, data=recipe.data)
+        record["data"] |= {
+            "structures": TRAINING_STRUCTURES,
+            "psfs": TRAINING_PSFS,
+            "never_seen": [*NEVER_SEEN, NEVER_SEEN_PSF],
+        }
         return {
             "architecture": "psf_voters",
+            **record,
             "network": self._arguments(),
             "optics": {},
-            "recipe": recipe.model_dump(mode="json", exclude={"data", "network"}),
-            "data": {
-                **recipe.data.model_dump(mode="json"),
-                "structures": TRAINING_STRUCTURES,
-                "psfs": TRAINING_PSFS,
-                "never_seen": [*NEVER_SEEN, NEVER_SEEN_PSF],
-            },
             "metrics": {"constant": self._constant()},
         }
 
@@ -195,12 +186,16 @@ class EffectivePsfTask:
     def _constant(self) -> dict[str, float]:
         """Errors of the answer that is always the same."""
         logs = np.log(self.validation["cutoff"])
-        error = np.abs(logs - np.median(np.log(self.training["cutoff"])))
-        median, ninety = 100 * np.percentile(error, (50, 90))
-        return {
-            "median_error": round(float(median), 3),
-            "ninety_error": round(float(ninety), 3),
-        }
+        return _percentiles(logs - np.median(np.log(self.training["cutoff"])))
+
+
+def _percentiles(error: NDArray[Any]) -> dict[str, float]:
+    """Return the median of errors, and what 90 % are below, in %."""
+    median, ninety = 100 * np.percentile(np.abs(error), (50, 90))
+    return {
+        "median_error": round(float(median), 3),
+        "ninety_error": round(float(ninety), 3),
+    }
 
 
 def student_t(output: Tensor, log_cutoff: Tensor) -> Tensor:

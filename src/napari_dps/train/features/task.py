@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from napari_dps.core import Progress
 from napari_dps.nets.vgg import Classifier
-from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL, CANONICAL_OPTICS
 from napari_dps.train.artifacts.data import (
     KIND_NAMES,
     NOISE_EDGES,
@@ -25,7 +24,12 @@ from napari_dps.train.artifacts.data import (
     whole_batch,
 )
 from napari_dps.train.artifacts.scenes import PairSettings
-from napari_dps.train.recipe import PatchRecipe, load_recipe
+from napari_dps.train.recipe import (
+    CANONICAL_RECORD,
+    PatchRecipe,
+    load_recipe,
+    training_record,
+)
 from napari_dps.train.task import Sources
 
 HEADS = {
@@ -80,11 +84,7 @@ class FeaturesTask:
     recipe: FeaturesRecipe
     training: PairBank
     validation: PairBank
-
-    @property
-    def curves(self) -> tuple[str, ...]:
-        """Score of each head."""
-        return SCORES
+    curves: ClassVar[tuple[str, ...]] = SCORES
 
     def build_network(self) -> nn.Module:
         """Return a new network."""
@@ -125,7 +125,7 @@ class FeaturesTask:
             for images in torch.split(batch.image, _AT_ONCE):
                 for name, logits in network(images).items():
                     found[name].append(logits)
-        logits = {name: torch.cat(parts) for name, parts in found.items()}
+        logits = {name: torch.cat(batches) for name, batches in found.items()}
         right = {
             "structure_accuracy": _share(logits["structure"], batch.structure),
             "kinds_area": _mean_area(logits["kinds"], batch.kinds > 0),
@@ -145,13 +145,9 @@ class FeaturesTask:
         }
         return {
             "architecture": "vgg16_classifier",
+            **training_record(recipe, network=recipe.network, data=recipe.data),
             "network": {**recipe.network.model_dump(), "heads": HEADS},
-            "optics": {
-                "pixel_size_nm": CANONICAL_OPTICS.pixel_size_nm,
-                "cutoff_per_pixel": CANONICAL_CUTOFF_PER_PIXEL,
-            },
-            "recipe": recipe.model_dump(mode="json", exclude={"data", "network"}),
-            "data": recipe.data.model_dump(mode="json"),
+            "optics": CANONICAL_RECORD,
             "metrics": {
                 "commonest_answer": {n: round(v, 4) for n, v in shares.items()}
             },
@@ -173,8 +169,8 @@ def prepare_task(
 def _mean_area(logits: Tensor, true: Tensor) -> float:
     """Return the chance that an image with a kind gets more than one without it."""
     areas = []
-    for given, is_there in zip(logits.T, true.T, strict=True):
-        with_it, without = given[is_there], given[~is_there]
+    for scores, is_there in zip(logits.T, true.T, strict=True):
+        with_it, without = scores[is_there], scores[~is_there]
         if len(with_it) and len(without):
             above = with_it[:, None] > without[None, :]
             areas.append(float(above.float().mean()))

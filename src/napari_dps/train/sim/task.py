@@ -29,10 +29,9 @@ from napari_dps.nets.checkpoint import Checkpoint, load_checkpoint, shipped_weig
 from napari_dps.nets.res_unet import SimDenoiser, SimImager
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL, CANONICAL_OPTICS
 from napari_dps.physics.sim.pattern_model import Orders
-from napari_dps.train.denoise.batch import network_input
 from napari_dps.train.denoise.objects import build_objects_steps
 from napari_dps.train.denoise.settings import DenoiseData
-from napari_dps.train.denoise.simulation import Stacks, draw_stacks
+from napari_dps.train.denoise.simulation import Stacks, draw_stacks, network_input
 from napari_dps.train.denoise.task import DenoiseNetwork
 from napari_dps.train.denoise.validation import (
     VALIDATION_PHOTONS,
@@ -41,7 +40,7 @@ from napari_dps.train.denoise.validation import (
     validation_batches,
 )
 from napari_dps.train.losses import ssim_loss
-from napari_dps.train.recipe import PatchRecipe, load_recipe
+from napari_dps.train.recipe import PatchRecipe, load_recipe, training_record
 from napari_dps.train.task import Sources
 
 _LEAST_NOISE = 0.01
@@ -62,7 +61,7 @@ _LARGER_FIELD = (-1.0, 0.0)
 """Decades by which less noise is measured in denoised frames of a field larger than a
 patch, whose edges do not count as much."""
 KINDS = {"raw": (False, False), "denoised": (True, False), "hazy": (False, True)}
-"""What the network is given in the validation: whether the frames are denoised, and
+"""What the network gets in the validation: whether the frames are denoised, and
 whether there is haze."""
 
 
@@ -107,11 +106,11 @@ class SimRecipe(PatchRecipe):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SimBatch:
-    """What the network is given of stacks, and what it is to find.
+    """What the network takes of stacks, and what it is to find.
 
     Attributes
     ----------
-    given : DenoiserInput
+    inputs : DenoiserInput
         Of noisy or denoised frames.
     ideal : tensor (B, 2Y, 2X)
         On the network's scale.
@@ -119,7 +118,7 @@ class SimBatch:
         Of order 0 of the noisy frames, on the network's scale.
     """
 
-    given: DenoiserInput
+    inputs: DenoiserInput
     ideal: Tensor
     noise: Tensor
 
@@ -141,11 +140,9 @@ class SimTask:
     recipe: SimRecipe
     objects: NDArray[np.float16]
     start: Checkpoint
-
-    @property
-    def curves(self) -> tuple[str, ...]:
-        """PSNR of the SIM image at each level of light."""
-        return tuple(f"{kind}_{p:g}" for kind in KINDS for p in VALIDATION_PHOTONS)
+    curves: ClassVar[tuple[str, ...]] = tuple(
+        f"{kind}_{p:g}" for kind in KINDS for p in VALIDATION_PHOTONS
+    )
 
     def build_network(self) -> nn.Module:
         """Return the network with what it shares with the denoiser."""
@@ -168,8 +165,8 @@ class SimTask:
 
     def objective(self, network: nn.Module, batch: SimBatch) -> dict[str, Tensor]:
         """Return the weighted terms of the loss, and their sum."""
-        weights, given = self.recipe.loss, batch.given
-        image = sim_image(network(given.features, given.levels), given)
+        weights, inputs = self.recipe.loss, batch.inputs
+        image = sim_image(network(inputs.features, inputs.levels), inputs)
         error = (image - batch.ideal).abs().mean(dim=(1, 2)) / (
             batch.noise + _LEAST_NOISE
         )
@@ -184,8 +181,8 @@ class SimTask:
         of such frames at 10 photons against the ideal one; ``raw_ssim_10`` its SSIM.
         """
 
-        def image(given: DenoiserInput) -> Tensor:
-            return sim_image(network(given.features, given.levels), given)
+        def image(inputs: DenoiserInput) -> Tensor:
+            return sim_image(network(inputs.features, inputs.levels), inputs)
 
         scores = self._score(image)
         means = [scores[name] for name in self.curves]
@@ -198,18 +195,13 @@ class SimTask:
         that the denoiser finds: both seen as the network's object is.
         """
         recipe = self.recipe
+        record = training_record(recipe, network=recipe.network, data=recipe.data)
+        record["recipe"]["start_sha256"] = self.start.metadata.sha256
+        record["data"]["noise_of_denoised_stacks"] = _NOISE
         return {
             "architecture": "sim_imager",
-            "network": recipe.network.model_dump(),
+            **record,
             "optics": {"cutoff_per_pixel": CANONICAL_CUTOFF_PER_PIXEL},
-            "recipe": {
-                **recipe.model_dump(mode="json", exclude={"data", "network"}),
-                "start_sha256": self.start.metadata.sha256,
-            },
-            "data": {
-                **recipe.data.model_dump(mode="json"),
-                "noise_of_denoised_stacks": _NOISE,
-            },
             "metrics": self._others,
         }
 
@@ -232,7 +224,7 @@ class SimTask:
         scores: dict[str, float] = {}
         for name, batch in self._validation.items():
             with torch.inference_mode():
-                shown = image(batch.given)
+                shown = image(batch.inputs)
             # A level that all pixels share is no error here: the others keep the base.
             shown = shown + (batch.ideal - shown).mean(dim=(1, 2), keepdim=True)
             pairs = list(zip(shown, batch.ideal, strict=True))
@@ -244,15 +236,15 @@ class SimTask:
 
     @cached_property
     def _others(self) -> dict[str, dict[str, float]]:
-        def denoiser(given: DenoiserInput) -> Tensor:
-            fine, haze = self._denoiser(given.features, given.levels)
+        def denoiser(inputs: DenoiserInput) -> Tensor:
+            fine, haze = self._denoiser(inputs.features, inputs.levels)
             soft = F.interpolate(
                 haze[:, None], scale_factor=2, mode="bilinear", align_corners=False
             )
-            return sim_image(fine + soft[:, 0], given)
+            return sim_image(fine + soft[:, 0], inputs)
 
-        def linear(given: DenoiserInput) -> Tensor:
-            return sim_image(given.features[:, 1], given)
+        def linear(inputs: DenoiserInput) -> Tensor:
+            return sim_image(inputs.features[:, 1], inputs)
 
         return {"linear": self._score(linear), "denoiser": self._score(denoiser)}
 
@@ -260,44 +252,44 @@ class SimTask:
 def make_batch(
     stacks: Stacks, denoiser: SimDenoiser | None, *, share: float = 1.0
 ) -> SimBatch:
-    """Return what the network is given of stacks, denoised first if there is one.
+    """Return what the network takes of stacks, denoised first if there is one.
 
-    ``share`` of what is measured as noise of denoised stacks is told.
+    Of denoised stacks ``share`` of what is measured counts as their noise.
     """
-    given = network_input(stacks)
-    noise = 10 ** given.levels[:, 0]
+    inputs = network_input(stacks)
+    noise = 10 ** inputs.levels[:, 0]
     if denoiser is not None:
-        clean = denoised(stacks, given, denoiser)
-        given = network_input(replace(clean, noise=share * clean.noise))
-    return SimBatch(given, stacks.ideal / given.scale[:, None, None], noise)
+        clean = denoised(stacks, inputs, denoiser)
+        inputs = network_input(replace(clean, noise=share * clean.noise))
+    return SimBatch(inputs, stacks.ideal / inputs.scale[:, None, None], noise)
 
 
-def denoised(stacks: Stacks, given: DenoiserInput, denoiser: SimDenoiser) -> Stacks:
+def denoised(stacks: Stacks, inputs: DenoiserInput, denoiser: SimDenoiser) -> Stacks:
     """Return stacks as `napari_dps.methods.denoise.steps.denoise_steps` leaves them.
 
-    Their noise is told as `reconstruct` measures it.
+    Their noise is set to what `reconstruct` measures.
     """
     separated, weights, gain = stacks.separate(stacks.frames)
-    fine, haze = denoiser(given.features, given.levels)
-    evidence = finish(evidence_steps(given, separated))
-    shown = as_seen(render(fine, haze, given), separated, evidence, given)
+    fine, haze = denoiser(inputs.features, inputs.levels)
+    evidence = finish(evidence_steps(inputs, separated))
+    shown = as_seen(render(fine, haze, inputs), separated, evidence, inputs)
     kept = []
-    for n, level in enumerate(10 ** given.levels[:, 0]):
-        mine, own = (
+    for n, level in enumerate(10 ** inputs.levels[:, 0]):
+        clean, raw = (
             Orders(o.zero[n : n + 1], o.others[n : n + 1]) for o in (shown, separated)
         )
         noise = float(stacks.noise[n] * gain[n])
         kept.append(
-            finish(with_rest(mine, own, weights[n].tolist(), noise, float(level)))
+            finish(with_rest(clean, raw, weights[n].tolist(), noise, float(level)))
         )
-    full = Orders(*(torch.cat(parts) for parts in zip(*kept, strict=True)))
+    full = Orders(*(torch.cat(orders) for orders in zip(*kept, strict=True)))
     frames = stacks.mix(full)
     rest = stacks.frames - stacks.mix(separated)
     count, (angles, phases) = weights.shape[1], frames.shape[1:3]
     for n, noise in enumerate(stacks.noise.tolist()):
         left = noise_left(noise, count, angles, phases) if count else None
-        for own, more in zip(frames[n], rest[n], strict=True):
-            own += rest_of_angle(more, noise, left)
+        for angle, more in zip(frames[n], rest[n], strict=True):
+            angle += rest_of_angle(more, noise, left)
     measured = [_measured(*one) for one in zip(frames, stacks.mixing, strict=True)]
     return replace(stacks, frames=frames, noise=torch.tensor(measured).to(frames))
 
