@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import cast
 
 from napari_dps.cli import arguments, console
 from napari_dps.core import Optics
 from napari_dps.core.context import Context
 from napari_dps.core.device import DEVICES, resolve_device
-from napari_dps.io import strict_json
 from napari_dps.methods.dps.self_check import DIP, Resolved, resolved_json
 from napari_dps.pipeline import Settings, first_plane, open_input
 from napari_dps.stages.dps import STAGE, DpsParameters, self_check
@@ -63,8 +61,7 @@ def execute(options: argparse.Namespace) -> int:
     for warning in context.warnings:
         console.warning(warning)
     if options.json:
-        values = resolved_json(answers)
-        console.show(json.dumps(strict_json(values), indent=2, allow_nan=False))
+        console.show_json(resolved_json(answers))
         return 0
     rows = [["pairs", "input", "result"], *map(_row, answers)]
     console.show(console.table(rows))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import traceback
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 if TYPE_CHECKING:
     from napari_dps.core import Progress
@@ -66,6 +67,13 @@ def say(text: str) -> None:
 def show(text: str) -> None:
     """Print text of several lines as it is: tables, JSON."""
     _write(sys.stdout, f"{text}\n")
+
+
+def show_json(values: dict[str, Any]) -> None:
+    """Print results as strict JSON."""
+    from napari_dps.io import strict_json
+
+    show(json.dumps(strict_json(values), indent=2, allow_nan=False))
 
 
 def _write(stream: TextIO, text: str) -> None:

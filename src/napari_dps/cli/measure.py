@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from typing import Any
 
 from napari_dps import io
 from napari_dps.cli import console
 from napari_dps.core import ImageStack
-from napari_dps.io import strict_json
 from napari_dps.metrics.measure import measure
 from napari_dps.pipeline import first_plane
 
@@ -38,7 +36,7 @@ def execute(options: argparse.Namespace) -> int:
         reference = _plane(options.reference, None)
     values = measure(image, reference)
     if options.json:
-        console.show(json.dumps(strict_json(values), indent=2, allow_nan=False))
+        console.show_json(values)
         return 0
     notes = values.pop("notes", {})
     rows = [[name, _in_words(value)] for name, value in values.items()]

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_dps.core import ImageStack
-from napari_dps.figures.layout import EDGE_PX, HEADING_PX, Layout
 from napari_dps.figures.names import write_name
+from napari_dps.figures.panel_grid import EDGE_PX, HEADING_PX, PanelGrid
 from napari_dps.figures.theme import FAINT, INK, MARK, new_figure
 
 if TYPE_CHECKING:
@@ -112,38 +112,40 @@ def side_by_side(panels: Sequence[Panel], heading: str = "") -> Figure:
         With its own Agg canvas; no global state of pyplot is touched.
     """
     finest = min(panels, key=lambda panel: panel.pixel_size)
-    layout = Layout.of(
+    grid = PanelGrid.of(
         finest.image.shape, finest.pixel_size, len(panels), has_heading=bool(heading)
     )
-    figure = new_figure(layout.width, layout.height)
+    figure = new_figure(grid.width, grid.height)
     if heading:
-        top = 1 - (EDGE_PX + HEADING_PX / 2) / layout.height
+        top = 1 - (EDGE_PX + HEADING_PX / 2) / grid.height
         write_name(
             figure,
             (0.5, top),
             heading,
             fontsize=18,
-            width_px=layout.width,
+            width_px=grid.width,
             color=FAINT,
             va="center",
         )
-    window = _detailed_window(panels[-1], layout)
+    window = _detailed_window(panels[-1], grid)
     for number, panel in enumerate(panels):
-        field = figure.add_axes(layout.field_box(number))
+        field = figure.add_axes(grid.field_box(number))
         _draw(field, panel, panel.extent)
-        _write_title(field, panel, layout)
+        _write_title(field, panel, grid)
         _mark(field, window)
-        _draw(figure.add_axes(layout.zoom_box(number)), panel, window)
+        _draw(figure.add_axes(grid.zoom_box(number)), panel, window)
     return figure
 
 
-def _detailed_window(panel: Panel, layout: Layout) -> tuple[float, float, float, float]:
+def _detailed_window(
+    panel: Panel, grid: PanelGrid
+) -> tuple[float, float, float, float]:
     """Return the extent of the region with the most structure in it."""
-    unit = layout.zoom_step * panel.pixel_size / layout.finest_pixel
+    unit = grid.zoom_step * panel.pixel_size / grid.finest_pixel
     rows, columns = panel.image.shape
     size = (
-        min(rows, max(1, round(layout.zoom[0] / unit))),
-        min(columns, max(1, round(layout.zoom[1] / unit))),
+        min(rows, max(1, round(grid.zoom[0] / unit))),
+        min(columns, max(1, round(grid.zoom[1] / unit))),
     )
     from scipy import ndimage  # not needed by docks, which import this module
 
@@ -248,9 +250,9 @@ def _in_words(length_nm: float) -> str:
     return f"{length_nm / 1000:g} µm" if length_nm >= 1000 else f"{length_nm:g} nm"
 
 
-def _write_title(axes: Axes, panel: Panel, layout: Layout) -> None:
+def _write_title(axes: Axes, panel: Panel, grid: PanelGrid) -> None:
     """Write title and caption above a panel."""
-    height = layout.field[0]
+    height = grid.field[0]
     for text, size, color, lift_px in (
         (panel.title, 26, INK, 42),
         (panel.caption, 18, FAINT, 8),
@@ -260,7 +262,7 @@ def _write_title(axes: Axes, panel: Panel, layout: Layout) -> None:
             (0.5, 1 + lift_px / height),
             text,
             fontsize=size,
-            width_px=layout.column,
+            width_px=grid.column,
             transform=axes.transAxes,
             color=color,
             va="bottom",

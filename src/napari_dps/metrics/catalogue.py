@@ -6,6 +6,8 @@ documentation follow from it.
 
 from __future__ import annotations
 
+from functools import partial
+
 from napari_dps.metrics import reference as likeness
 from napari_dps.metrics.metric import Metric, Source, Table
 from napari_dps.metrics.quantities import (
@@ -36,9 +38,11 @@ _RING_PAIR = (
 )
 _CULLEY = Source("Culley et al. 2018", "10.1038/nmeth.4605")
 
+_of_frames = partial(Metric, needs=("raw frames",))
+_of_pair = partial(Metric, needs=("reference",))
 
 _STRIPES = (
-    Metric(
+    _of_frames(
         "mcnr",
         "MCNR",
         "modulation contrast-to-noise ratio: 3 or less inadequate, 6 acceptable, "
@@ -46,20 +50,18 @@ _STRIPES = (
         lambda subject: subject.stripes[0].mean,
         direction="larger",
         digits=2,
-        needs=("raw frames",),
         sources=(_BALL,),
     ),
-    Metric(
+    _of_frames(
         "mcnr_per_angle",
         "MCNR of each angle",
         "the same for the frames of each angle",
         lambda subject: list(subject.stripes[0].per_angle),
         direction="larger",
         digits=2,
-        needs=("raw frames",),
         sources=(_BALL,),
     ),
-    Metric(
+    _of_frames(
         "angle_variation_percent",
         "Variation over the angles",
         "(max − min)/max of the angles' intensities; above 30 expect artefacts",
@@ -67,10 +69,9 @@ _STRIPES = (
         unit="%",
         direction="smaller",
         digits=1,
-        needs=("raw frames",),
         sources=(_BALL,),
     ),
-    Metric(
+    _of_frames(
         "phase_variation_percent",
         "Variation over the phases",
         "the same over the phases, worst angle",
@@ -78,10 +79,9 @@ _STRIPES = (
         unit="%",
         direction="smaller",
         digits=1,
-        needs=("raw frames",),
         sources=(_BALL,),
     ),
-    Metric(
+    _of_frames(
         "saturated_percent",
         "Saturated pixels",
         "pixels at full scale; integers only, unless the level is given",
@@ -89,7 +89,6 @@ _STRIPES = (
         unit="%",
         direction="smaller",
         digits=2,
-        needs=("raw frames",),
     ),
 )
 
@@ -179,27 +178,25 @@ _ALONE = (
 )
 
 _PAIR = (
-    Metric(
+    _of_pair(
         "shift_y_px",
         "Shift in y",
         "displacement of the image from the reference",
         lambda subject: subject.shift_px[0],
         unit="px",
         digits=2,
-        needs=("reference",),
         sources=(_GUIZAR,),
     ),
-    Metric(
+    _of_pair(
         "shift_x_px",
         "Shift in x",
         "displacement of the image from the reference",
         lambda subject: subject.shift_px[1],
         unit="px",
         digits=2,
-        needs=("reference",),
         sources=(_GUIZAR,),
     ),
-    Metric(
+    _of_pair(
         "psnr_db",
         "PSNR",
         "10·log₁₀(range²/MSE), range = maximum − minimum of the reference",
@@ -207,40 +204,36 @@ _PAIR = (
         unit="dB",
         direction="larger",
         digits=2,
-        needs=("reference",),
         tables=("demo", "compare"),
         sources=(_SKIMAGE,),
     ),
-    Metric(
+    _of_pair(
         "ssim",
         "SSIM",
         "mean structural similarity, up to 1; Gaussian window σ = 1.5 px",
         lambda subject: likeness.ssim(subject.fitted, subject.compared[1]),
         direction="larger",
-        needs=("reference",),
         tables=("demo", "compare"),
         sources=(_WANG, _SKIMAGE),
     ),
-    Metric(
+    _of_pair(
         "nrmse",
         "NRMSE",
         "root mean square error: ‖image − reference‖/‖reference‖",
         lambda subject: likeness.nrmse(subject.fitted, subject.compared[1]),
         direction="smaller",
-        needs=("reference",),
         tables=("demo", "compare"),
         sources=(_SKIMAGE,),
     ),
-    Metric(
+    _of_pair(
         "pearson",
         "Pearson",
         "correlation coefficient of image and reference",
         lambda subject: likeness.pearson(*subject.compared),
         direction="larger",
-        needs=("reference",),
         tables=("demo",),
     ),
-    Metric(
+    _of_pair(
         "snr_reference_db",
         "SNR ref.",
         "signal over what differs: 20·log₁₀(σ_reference/RMS error)",
@@ -248,10 +241,9 @@ _PAIR = (
         unit="dB",
         direction="larger",
         digits=2,
-        needs=("reference",),
         tables=("compare",),
     ),
-    Metric(
+    _of_pair(
         "psnr_radial_gain_db",
         "PSNR after a radial gain",
         "PSNR after a radial gain fit (see below)",
@@ -259,7 +251,6 @@ _PAIR = (
         unit="dB",
         direction="larger",
         digits=2,
-        needs=("reference",),
     ),
     *length_metrics(
         "resolution_frc_reference",
@@ -271,18 +262,17 @@ _PAIR = (
         needs=("reference",),
         sources=_RING_PAIR,
     ),
-    Metric(
+    _of_pair(
         "rsp",
         "RSP",
         "resolution-scaled Pearson coefficient, the reference taken for the widefield "
         "image",
         lambda subject: subject.error_map.rsp,
         direction="larger",
-        needs=("reference",),
         tables=("compare",),
         sources=(_CULLEY,),
     ),
-    Metric(
+    _of_pair(
         "rse",
         "RSE",
         "resolution-scaled error, RMS, in the reference's counts",
@@ -290,21 +280,19 @@ _PAIR = (
         unit="counts",
         direction="smaller",
         digits=3,
-        needs=("reference",),
         tables=("compare",),
         sources=(_CULLEY,),
     ),
-    Metric(
+    _of_pair(
         "rsf_sigma_px",
         "Blur between the two",
         "standard deviation of the Gaussian blur between the two",
         lambda subject: subject.error_map.rsf_sigma_px,
         unit="px",
         digits=1,
-        needs=("reference",),
         sources=(_CULLEY,),
     ),
-    Metric(
+    _of_pair(
         "rsf_sigma_nm",
         "Blur between the two",
         "standard deviation of the Gaussian blur between the two",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_dps.core import InputError
 from napari_dps.metrics.spectrum import (
+    WithCutoff,
     as_plane,
     centred,
     edge_taper,
@@ -28,7 +29,7 @@ _SAMPLES = 500
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Decorrelation:
+class Decorrelation(WithCutoff):
     """What decorrelation analysis finds.
 
     Attributes
@@ -57,16 +58,6 @@ class Decorrelation:
     curves: NDArray[np.float64]
     peaks: NDArray[np.float64]
 
-    @property
-    def resolution_px(self) -> float | None:
-        """Period 1/k_c of the cut-off, in pixels (2 is the Nyquist limit)."""
-        return None if self.cutoff_per_pixel is None else 1 / self.cutoff_per_pixel
-
-    def resolution_nm(self, pixel_size_nm: float) -> float | None:
-        """Return the period 1/k_c of the cut-off, in nm."""
-        px = self.resolution_px
-        return None if px is None else px * pixel_size_nm
-
 
 class _Curves:
     """The decorrelation function of an image for any radial filter.
@@ -79,7 +70,7 @@ class _Curves:
     def __init__(self, plane: NDArray[Any]) -> None:
         from scipy.fft import rfft2
 
-        shape = (plane.shape[0], plane.shape[1])
+        shape = plane.shape
         width = (min(_TAPER_PX, shape[0] // 8), min(_TAPER_PX, shape[1] // 8))
         modulus = np.abs(rfft2(centred(plane) * edge_taper(shape, width)))
         modulus[0, 0] = 0

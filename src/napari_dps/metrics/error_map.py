@@ -107,7 +107,7 @@ def error_map(image: ImageStack, reference: ImageStack) -> ErrorMap:
     a, b = cosine_transform(centred(moved.data)), cosine_transform(centred(kept.data))
     a[0, 0] = b[0, 0] = 0  # what rounding left of the means
     sigma = _best_sigma(a, b)
-    blurred = a * _gaussian(cosine_radius((a.shape[0], a.shape[1])), sigma)
+    blurred = a * _gaussian(cosine_radius(a.shape), sigma)
     energy = np.sum(blurred**2, dtype=np.float64)
     product = np.sum(blurred * b, dtype=np.float64)
     total = np.sum(b**2, dtype=np.float64)

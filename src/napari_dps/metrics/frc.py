@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_dps.core import InputError
 from napari_dps.metrics.spectrum import (
     Floats,
+    WithCutoff,
     as_pair,
     as_plane,
     centred,
@@ -28,7 +29,7 @@ _NOTHING_COMMON = "no structure in common above the noise"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RingCorrelation:
+class RingCorrelation(WithCutoff):
     """A Fourier ring correlation curve and where it meets its threshold.
 
     Attributes
@@ -52,16 +53,6 @@ class RingCorrelation:
     threshold: NDArray[np.float64]
     cutoff_per_pixel: float | None
     note: str = ""
-
-    @property
-    def resolution_px(self) -> float | None:
-        """Period of the cut-off, in pixels."""
-        return None if self.cutoff_per_pixel is None else 1 / self.cutoff_per_pixel
-
-    def resolution_nm(self, pixel_size_nm: float) -> float | None:
-        """Return the period of the cut-off, in nm."""
-        px = self.resolution_px
-        return None if px is None else px * pixel_size_nm
 
 
 def ring_correlation(
@@ -209,7 +200,7 @@ def _correlate(
     """Pool the ring sums of pairs of planes; the second is displaced by a shift."""
     from scipy.fft import rfft2
 
-    shape = (pairs[0][0].shape[0], pairs[0][0].shape[1])
+    shape = pairs[0][0].shape
     taper = edge_taper(shape, (shape[0] // 8, shape[1] // 8))
     rings = min(shape) // 2
     ky, kx = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])

@@ -277,8 +277,7 @@ def fit_radial_gain(image: NDArray[Any], reference: NDArray[Any]) -> Floats:
     power = cosine_ring_sums(spectra[0] ** 2, rings)
     gain = np.divide(both, power, out=np.zeros(rings), where=power > 0)
     centre = (np.arange(rings) + 0.5) * CORNER_PER_PIXEL / rings
-    shape = (image.shape[0], image.shape[1])
-    shaped = spectra[0] * np.interp(cosine_radius(shape), centre, gain)
+    shaped = spectra[0] * np.interp(cosine_radius(image.shape), centre, gain)
     fitted = inverse_cosine_transform(shaped) + reference.mean(dtype=np.float64)
     result: Floats = fitted.astype(image.dtype)
     return result

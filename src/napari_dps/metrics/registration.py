@@ -11,6 +11,7 @@ from napari_dps.core import InputError
 from napari_dps.metrics.grids import interpolate
 from napari_dps.metrics.spectrum import (
     Floats,
+    Shape,
     as_pair,
     centred,
     edge_taper,
@@ -84,7 +85,7 @@ def _correlation_peak(image: Floats, reference: Floats) -> tuple[float, float]:
     """Return the place of the highest correlation, in pixels."""
     from scipy.fft import irfft2, rfft2
 
-    shape = (image.shape[0], image.shape[1])
+    shape = image.shape
     taper = edge_taper(shape, (shape[0] // 8, shape[1] // 8))
     cross = rfft2(centred(image) * taper) * np.conj(rfft2(centred(reference) * taper))
     correlation = irfft2(cross, shape)
@@ -96,7 +97,7 @@ def _correlation_peak(image: Floats, reference: Floats) -> tuple[float, float]:
 
 
 def _climb(
-    cross: NDArray[Any], shape: tuple[int, int], start: NDArray[np.float64]
+    cross: NDArray[Any], shape: Shape, start: NDArray[np.float64]
 ) -> tuple[float, float]:
     """Climb to the top of the polynomial Re Σ cross·exp(2πi k·s) from near it."""
     ky = 2j * np.pi * np.fft.fftfreq(shape[0])

@@ -72,8 +72,7 @@ def noise_std(image: NDArray[Any], cutoff_per_pixel: float | None = None) -> flo
     if min(plane.shape) < 4:
         raise InputError("shape for the noise level", got=image.shape, allowed="4×4 up")
     if cutoff_per_pixel is not None:
-        shape = (plane.shape[0], plane.shape[1])
-        beyond = cosine_radius(shape) > 1.05 * cutoff_per_pixel
+        beyond = cosine_radius(plane.shape) > 1.05 * cutoff_per_pixel
         if np.count_nonzero(beyond) >= _FEWEST_ELEMENTS:
             power = cosine_transform(centred(plane))[beyond] ** 2
             return float(np.sqrt(np.median(power) / _MEDIAN_CHI2))
@@ -114,9 +113,8 @@ def noise_is_white(image: NDArray[Any]) -> bool:
     (True, False)
     """
     plane = as_plane(image)
-    shape = (plane.shape[0], plane.shape[1])
     power = cosine_transform(centred(plane)) ** 2
-    radius = cosine_radius(shape)
+    radius = cosine_radius(plane.shape)
     bands = [
         power[(radius >= low) & (radius < high)]
         for low, high in (_MIDDLE_BAND, _CORNER_BAND)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from napari_dps.core import InputError
 
 Floats = NDArray[np.floating[Any]]
-Shape = tuple[int, int]
+Shape = tuple[int, ...]
 
 CORNER_PER_PIXEL = float(np.sqrt(0.5))
 """|k| at the corner of the Fourier plane, in cycles per pixel."""
@@ -68,6 +68,23 @@ def as_pair(image: NDArray[Any], reference: NDArray[Any]) -> tuple[Floats, Float
             allowed=f"that of the reference, {pair[1].shape}",
         )
     return pair
+
+
+class WithCutoff:
+    """A result whose cut-off says how fine the image resolves."""
+
+    __slots__ = ()
+    cutoff_per_pixel: float | None
+
+    @property
+    def resolution_px(self) -> float | None:
+        """Period of the cut-off, in pixels (2 is the Nyquist limit)."""
+        return None if self.cutoff_per_pixel is None else 1 / self.cutoff_per_pixel
+
+    def resolution_nm(self, pixel_size_nm: float) -> float | None:
+        """Return the period of the cut-off, in nm."""
+        px = self.resolution_px
+        return None if px is None else px * pixel_size_nm
 
 
 def centred(plane: Floats) -> Floats:
@@ -224,8 +241,7 @@ def cosine_ring_sums(
     -------
     (n_rings,) float64 array
     """
-    shape = (values.shape[0], values.shape[1])
-    return _ring_sums(values, cosine_radius, shape, n_rings, k_max)
+    return _ring_sums(values, cosine_radius, values.shape, n_rings, k_max)
 
 
 def _ring_sums(

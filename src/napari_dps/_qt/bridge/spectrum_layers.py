@@ -38,18 +38,8 @@ class SpectrumScene:
 
     def __init__(self, viewer: ViewerModel) -> None:
         self.viewer = viewer
-        self._layers = TemporaryLayers(viewer)
+        self.shown = TemporaryLayers(viewer)
         self._view_before: View | None = None
-
-    @property
-    def is_on(self) -> bool:
-        """Whether the spectrum is shown."""
-        return self._layers.is_on
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether none of its layers was taken away."""
-        return self._layers.is_whole
 
     def show_spectra(
         self, pictures: Sequence[SpectrumPicture], patterns: Sequence[Pattern]
@@ -63,7 +53,7 @@ class SpectrumScene:
         patterns : sequence of Pattern
             Those of the first channel are marked.
         """
-        was_on, view = self.is_on, self._view()
+        was_on, view = self.shown.is_on, self._view()
         picture = all_angles(pictures)
         units = (self.viewer.layers.extent.units or ("pixel", "pixel"))[-2:]
         layers = [_spectrum(picture, units), _circle(picture, units)]
@@ -76,7 +66,7 @@ class SpectrumScene:
         if orders:  # of no points napari warns
             size = 2 * _PER_UM * picture.cutoff_per_nm * _RING
             layers.append(_marks(orders, size, units))
-        self._layers.start(layers)
+        self.shown.start(layers)
         if was_on:
             self._set_view(view)
         else:
@@ -86,7 +76,7 @@ class SpectrumScene:
     def stop(self) -> None:
         """Take the layers away and look again where one looked before."""
         view, self._view_before = self._view_before, None
-        self._layers.stop()
+        self.shown.stop()
         if view is not None:
             self._set_view(view)
 

@@ -91,7 +91,7 @@ class ReconstructWidget(StageWidget):
             self.patterns_widget.forget_spectra()
 
     def _on_layers(self) -> None:
-        if self.scene.is_on and not self.scene.is_whole:
+        if self.scene.shown.is_on and not self.scene.shown.is_whole:
             self._leave_scene()
 
     def _leave_scene(self) -> None:

@@ -118,16 +118,13 @@ class MicroscopeWidget(QWidget):
                 "na": objective.na,
                 "refractive_index": objective.refractive_index,
             }
-            self._add_preset(menu, objective.name, values)
+            menu.addAction(objective.name, partial(self._use_preset, values))
         menu.addSeparator()
         for name, nm in EMISSIONS:
-            self._add_preset(menu, f"{name}  ({nm:g} nm)", {"emission_nm": nm})
+            use = partial(self._use_preset, {"emission_nm": nm})
+            menu.addAction(f"{name}  ({nm:g} nm)", use)
         button.setMenu(menu)
         return button
-
-    def _add_preset(self, menu: QMenu, title: str, values: dict[str, float]) -> None:
-        action = menu.addAction(title)
-        action.triggered.connect(partial(self._use_preset, values))
 
     def _use_preset(self, values: dict[str, float], _checked: bool = False) -> None:
         self._microscope.update(values)

@@ -100,7 +100,7 @@ def psf_features(plane: Floats) -> NDArray[np.float64]:
     """
     from scipy.fft import rfft2
 
-    shape = (plane.shape[0], plane.shape[1])
+    shape = plane.shape
     image = centred(plane)
     image = image / image.dtype.type(np.sqrt(np.mean(image**2, dtype=np.float64)))
     spectrum = rfft2(image * _hann(shape))

@@ -19,7 +19,7 @@ LEAST_ZOOMED = 128
 
 
 @dataclass(frozen=True)
-class Layout:
+class PanelGrid:
     """Where things lie, in pixels of the picture.
 
     Panels are drawn at whole pixels per image pixel (or the inverse), so that nothing
@@ -41,7 +41,7 @@ class Layout:
         count: int,
         *,
         has_heading: bool,
-    ) -> Layout:
+    ) -> PanelGrid:
         """Lay out panels of one field.
 
         Parameters
