@@ -88,7 +88,7 @@ def _write(stream: TextIO, text: str) -> None:
         stream.write(text)
 
 
-def tell(problem: Exception, *, debug: bool, about: str = "") -> int:
+def tell(problem: Exception, *, debug: bool) -> int:
     """Print an error as one line and return the exit code for it.
 
     Parameters
@@ -97,8 +97,6 @@ def tell(problem: Exception, *, debug: bool, about: str = "") -> int:
         What was raised.
     debug : bool
         Show the traceback too.
-    about : str, optional
-        The input that it concerns.
 
     Returns
     -------
@@ -111,8 +109,7 @@ def tell(problem: Exception, *, debug: bool, about: str = "") -> int:
     if debug:
         traceback.print_exception(problem)
     failure = explain(problem)
-    text = in_options(failure)
-    error(f"{about}: {text}" if about else text)
+    error(in_options(failure))
     return exit_code([failure])
 
 

@@ -17,6 +17,13 @@ from napari_dps.stages import dps
 from napari_dps.train.models import MODELS
 
 _NEEDED = ("lightning_fabric", "pytorch_msssim")
+_NUMBERS = (
+    ("--devices", 1, "devices"),
+    ("--workers", 1, "processes that simulate"),
+    ("--threads", 0, "threads on the CPU; 0 is torch's choice"),
+    ("--stop-at", 0, "save and stop after this step; 0 is the recipe's end"),
+)
+"""Options with their default, which is the least that they allow."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -76,12 +83,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _configure_numbers(parser: argparse.ArgumentParser) -> None:
-    for name, default, text in (
-        ("--devices", 1, "devices"),
-        ("--workers", 1, "processes that simulate"),
-        ("--threads", 0, "threads on the CPU; 0 is torch's choice"),
-        ("--stop-at", 0, "save and stop after this step; 0 is the recipe's end"),
-    ):
+    for name, default, text in _NUMBERS:
         parser.add_argument(
             name,
             type=int,
@@ -137,12 +139,10 @@ def _check(options: argparse.Namespace) -> None:
         raise InputError(
             f"training needs {', '.join(missing)}: pip install 'napari-dps[train]'"
         )
-    for name, least in (("devices", 1), ("workers", 1), ("threads", 0), ("stop_at", 0)):
-        if getattr(options, name) < least:
-            option = f"--{name.replace('_', '-')}"
-            raise InputError(
-                option, got=getattr(options, name), allowed=f"{least} or more"
-            )
+    for name, least, _ in _NUMBERS:
+        number = getattr(options, name.removeprefix("--").replace("-", "_"))
+        if number < least:
+            raise InputError(name, got=number, allowed=f"{least} or more")
 
 
 def _images(options: argparse.Namespace) -> Iterator[ImageStack]:

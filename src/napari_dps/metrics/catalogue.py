@@ -11,20 +11,14 @@ from functools import partial
 from napari_dps.metrics import reference as likeness
 from napari_dps.metrics.metric import Metric, Source, Table
 from napari_dps.metrics.quantities import (
+    bounded,
     decorrelation_px,
     length_metrics,
-    noise_std,
-    peak_over_noise,
-    pixel_nm,
     psnr_radial_gain_db,
     raw_check,
-    reference_pixel_nm,
-    rings_of_pair_px,
-    rings_px,
     rsf_sigma_nm,
-    snr_db,
 )
-from napari_dps.metrics.snr import snr_reference_db
+from napari_dps.metrics.snr import peak_to_noise, snr_reference_db
 
 _SKIMAGE = Source("scikit-image")
 _BALL = Source("Ball et al. 2015", "10.1038/srep15915")
@@ -128,7 +122,7 @@ _ALONE = (
         "noise_std",
         "Noise",
         "standard deviation of the noise; beyond the OTF when the optics are known",
-        noise_std,
+        bounded(lambda subject: subject.noise, "a lower"),
         unit="counts",
         digits=2,
         sources=(Source("Immerkær 1996", "10.1006/cviu.1996.0060"),),
@@ -137,14 +131,16 @@ _ALONE = (
         "peak_to_noise",
         "Peak to noise",
         "(99.9th percentile − median)/σ_noise",
-        peak_over_noise,
+        bounded(
+            lambda subject: peak_to_noise(subject.pixels, subject.noise), "an upper"
+        ),
         digits=1,
     ),
     Metric(
         "snr_db",
         "SNR",
         "signal over noise of the image alone: 20·log₁₀ √(σ²_image − σ²_noise)/σ_noise",
-        snr_db,
+        bounded(lambda subject: subject.snr_db, "an upper"),
         unit="dB",
         digits=2,
         tables=("batch", "compare"),
@@ -160,7 +156,7 @@ _ALONE = (
     *length_metrics(
         "resolution_decorrelation",
         decorrelation_px,
-        pixel_nm,
+        lambda subject: subject.image.pixel_size_nm,
         title="Resolution",
         meaning="period of the finest structure above the noise, by decorrelation "
         "analysis of the image alone; smaller is finer",
@@ -169,8 +165,8 @@ _ALONE = (
     ),
     *length_metrics(
         "resolution_frc",
-        rings_px,
-        pixel_nm,
+        lambda subject: (subject.rings.resolution_px, subject.rings.note),
+        lambda subject: subject.image.pixel_size_nm,
         title="FRC resolution",
         meaning="period at which two exposures like this one would correlate by 1/7",
         sources=(_KOHO,),
@@ -254,8 +250,11 @@ _PAIR = (
     ),
     *length_metrics(
         "resolution_frc_reference",
-        rings_of_pair_px,
-        reference_pixel_nm,
+        lambda subject: (
+            subject.rings_of_pair.resolution_px,
+            subject.rings_of_pair.note,
+        ),
+        lambda subject: subject.reference_pixel_nm,
         title="FRC resolution ref.",
         meaning="period down to which image and reference correlate by 1/7",
         direction="smaller",

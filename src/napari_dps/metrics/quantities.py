@@ -8,7 +8,6 @@ from typing import Any
 from napari_dps.core import InputError
 from napari_dps.metrics import reference as likeness
 from napari_dps.metrics.metric import Measured, Metric, Table
-from napari_dps.metrics.snr import peak_to_noise
 from napari_dps.metrics.subject import COLOURED, Need, Subject
 
 TOO_FINE = "finer than the optics resolve: noise shared between pixels misleads it"
@@ -57,16 +56,6 @@ def length_metrics(
     return in_px, in_nm
 
 
-def pixel_nm(subject: Subject) -> float | None:
-    """Return the pixel size of the image."""
-    return subject.image.pixel_size_nm
-
-
-def reference_pixel_nm(subject: Subject) -> float | None:
-    """Return the pixel size of the grid of the comparison."""
-    return subject.reference_pixel_nm
-
-
 def raw_check(name: str, reason: str) -> Callable[[Subject], Measured]:
     """Return what reads a check of the raw frames; ``reason`` says why it is None."""
 
@@ -77,26 +66,17 @@ def raw_check(name: str, reason: str) -> Callable[[Subject], Measured]:
     return read
 
 
-def noise_std(subject: Subject) -> Measured:
-    """Return the noise; coloured noise makes it a bound."""
-    noise = subject.noise
-    return Measured(noise, "" if subject.has_white_noise else _bound("a lower"))
+def bounded(
+    read: Callable[[Subject], float | None], which: str
+) -> Callable[[Subject], Measured]:
+    """Return what reads a value that noise shared between pixels makes a bound."""
 
+    def measured(subject: Subject) -> Measured:
+        value = read(subject)
+        note = "" if subject.has_white_noise else f"{which} bound: {COLOURED}"
+        return Measured(value, note)
 
-def peak_over_noise(subject: Subject) -> Measured:
-    """Return peak over noise; coloured noise makes it a bound."""
-    value = peak_to_noise(subject.pixels, subject.noise)
-    return Measured(value, "" if subject.has_white_noise else _bound("an upper"))
-
-
-def snr_db(subject: Subject) -> Measured:
-    """Return the signal-to-noise ratio; coloured noise makes it a bound."""
-    snr = subject.snr_db
-    return Measured(snr, "" if subject.has_white_noise else _bound("an upper"))
-
-
-def _bound(which: str) -> str:
-    return f"{which} bound: {COLOURED}"
+    return measured
 
 
 def decorrelation_px(subject: Subject) -> tuple[float | None, str]:
@@ -109,16 +89,6 @@ def decorrelation_px(subject: Subject) -> tuple[float | None, str]:
         if px < 0.9 * finest_px / optics.modulation_factor:
             return None, TOO_FINE
     return px, ""
-
-
-def rings_px(subject: Subject) -> tuple[float | None, str]:
-    """Return the resolution by the FRC of one image."""
-    return subject.rings.resolution_px, subject.rings.note
-
-
-def rings_of_pair_px(subject: Subject) -> tuple[float | None, str]:
-    """Return the resolution by the FRC with the reference."""
-    return subject.rings_of_pair.resolution_px, subject.rings_of_pair.note
 
 
 def psnr_radial_gain_db(subject: Subject) -> float:

@@ -223,10 +223,8 @@ def fourier_ring_sums(
     return _ring_sums(values * weight, fourier_radius, shape, n_rings, k_max)
 
 
-def cosine_ring_sums(
-    values: NDArray[Any], n_rings: int, k_max: float = CORNER_PER_PIXEL
-) -> NDArray[np.float64]:
-    """Sum over rings of the cosine domain.
+def cosine_ring_sums(values: NDArray[Any], n_rings: int) -> NDArray[np.float64]:
+    """Sum over rings of the cosine domain, out to its corner.
 
     Parameters
     ----------
@@ -234,14 +232,13 @@ def cosine_ring_sums(
         A quantity for each element of `cosine_transform`.
     n_rings : int
         Number of rings of equal width.
-    k_max : float
-        Outer radius of the last ring, in cycles per pixel.
 
     Returns
     -------
     (n_rings,) float64 array
     """
-    return _ring_sums(values, cosine_radius, values.shape, n_rings, k_max)
+    shape = values.shape
+    return _ring_sums(values, cosine_radius, shape, n_rings, CORNER_PER_PIXEL)
 
 
 def _ring_sums(

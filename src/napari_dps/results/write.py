@@ -98,14 +98,14 @@ def write_report(
 
 def _write_error_maps(result: PipelineResult, files: ResultFiles) -> dict[str, Json]:
     """Write the error maps; return what the report tells of each."""
-    told = {}
+    entries = {}
     for stage_id, found in error_maps(result).items():
         path = files.error_map(stage_id)
         io.save(found.error, path)
-        told[stage_id] = {
+        entries[stage_id] = {
             "file": path.name,
             "rsp": found.rsp,
             "rse": found.rse,
             "rsf_sigma_nm": found.rsf_sigma_nm,
         }
-    return told
+    return entries

@@ -60,6 +60,11 @@ class PatchRecipe(Recipe):
 
     patch_px: int = Field(ge=16)
 
+    @property
+    def patches(self) -> dict[str, int]:
+        """What the patches of a step are drawn with, beside its number."""
+        return {"seed": self.seed, "size": self.batch, "patch_px": self.patch_px}
+
 
 CANONICAL_RECORD = {
     "pixel_size_nm": CANONICAL_OPTICS.pixel_size_nm,

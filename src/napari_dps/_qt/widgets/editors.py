@@ -16,7 +16,6 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QSizePolicy,
     QSpinBox,
-    QWidget,
 )
 
 _DECIMALS = 30
@@ -38,8 +37,8 @@ class IntegerEdit(_StillWheel, QSpinBox):
 class NarrowCombo(_StillWheel, QComboBox):
     """A combo box that may be narrower than its longest item."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
@@ -52,8 +51,8 @@ class ChoiceEdit(NarrowCombo):
 
     valueChanged = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.currentIndexChanged.connect(self.valueChanged)
 
     def value(self) -> str:
@@ -77,8 +76,8 @@ class BoolEdit(QCheckBox):
 
     valueChanged = Signal()
 
-    def __init__(self, text: str = "", parent: QWidget | None = None) -> None:
-        super().__init__(text, parent)
+    def __init__(self, text: str = "") -> None:
+        super().__init__(text)
         self.toggled.connect(self.valueChanged)
 
     def value(self) -> bool:
@@ -95,8 +94,8 @@ class TextEdit(QLineEdit):
 
     valueChanged = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.editingFinished.connect(self.valueChanged)
 
     def value(self) -> str:
@@ -113,8 +112,8 @@ class TextEdit(QLineEdit):
 class NumberEdit(_StillWheel, QDoubleSpinBox):
     """A spin box that shows as few digits as tell the number and never rounds it."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.setDecimals(_DECIMALS)
         self.setKeyboardTracking(False)
         self.setStepType(QAbstractSpinBox.StepType.DefaultStepType)

@@ -75,8 +75,8 @@ class ModelForm(QWidget):
 
     valueChanged = Signal()
 
-    def __init__(self, model: type[Any], parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, model: type[Any]) -> None:
+        super().__init__()
         self._model = model
         self.editors: dict[str, QWidget] = {}
         self._labels: dict[str, QLabel] = {}

@@ -21,8 +21,8 @@ class FileEdit(QWidget):
 
     valueChanged = Signal()
 
-    def __init__(self, info: ParameterInfo, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, info: ParameterInfo) -> None:
+        super().__init__()
         self._info = info
         self.combo = NarrowCombo()
         self.combo.setEditable(True)
@@ -75,8 +75,8 @@ class FolderEdit(QWidget):
 
     valueChanged = Signal()
 
-    def __init__(self, hint: str, title: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, hint: str, title: str) -> None:
+        super().__init__()
         self._title = title
         self.line = TextEdit()
         self.line.setPlaceholderText(hint)

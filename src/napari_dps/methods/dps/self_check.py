@@ -131,14 +131,8 @@ def resolved_pairs(
 
 def resolved_json(answers: Iterable[Resolved]) -> dict[str, dict[str, Any]]:
     """Return answers as reports hold them, by what was planted."""
-    return {
-        answer.kind: {
-            "input_nm": answer.input_nm,
-            "result_nm": answer.result_nm,
-            "pairs": answer.pairs,
-        }
-        for answer in answers
-    }
+    names = ("input_nm", "result_nm", "pairs")
+    return {answer.kind: {n: getattr(answer, n) for n in names} for answer in answers}
 
 
 class _Search:

@@ -96,13 +96,7 @@ class DpsTask:
 
     def draw(self, step: int, device: torch.device) -> Batch:
         """Return the patches of a step."""
-        batch = draw_batch(
-            self.training,
-            step=step,
-            seed=self.recipe.seed,
-            size=self.recipe.batch,
-            patch_px=self.recipe.patch_px,
-        )
+        batch = draw_batch(self.training, step=step, **self.recipe.patches)
         return batch.to(device)
 
     def objective(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:

@@ -92,13 +92,7 @@ class FeaturesTask:
 
     def draw(self, step: int, device: torch.device) -> PairBatch:
         """Return the images of a step."""
-        batch = draw_pairs_batch(
-            self.training,
-            step=step,
-            seed=self.recipe.seed,
-            size=self.recipe.batch,
-            patch_px=self.recipe.patch_px,
-        )
+        batch = draw_pairs_batch(self.training, step=step, **self.recipe.patches)
         return batch.to(device)
 
     def objective(self, network: nn.Module, batch: PairBatch) -> dict[str, Tensor]:
