@@ -166,15 +166,14 @@ def simulate_stacks(
         Without the margin.
     """
     size = len(objects)
-    if photons is None:
-        low, high = np.log(data.photons)
-        photons = np.exp(rng.uniform(low, high, size))
+    low, high = np.log(data.photons)
+    light = np.exp(rng.uniform(low, high, size)) if photons is None else photons
     true = draw_waves(size, acquisition, data, rng)
     fall = 0.1 if exact else float(rng.uniform(*data.otf_fall))
     model = _microscope(true, objects, fall)
     orders = model.forward(objects)
     bright = torch.quantile(orders.zero.flatten(1), 0.999, dim=1)
-    scale = _tensor(photons) / bright.clamp(min=1e-6)
+    scale = _tensor(light) / bright.clamp(min=1e-6)
     unlit = _tensor(rng.uniform(*data.background, (size, 1, 1)))
     if haze:
         unlit = unlit + _haze(objects, data, rng)
