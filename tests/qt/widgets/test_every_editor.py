@@ -29,11 +29,11 @@ from napari_dps._qt.widgets.form import ModelForm
 from napari_dps._qt.widgets.frames import FramesWidget
 from napari_dps._qt.widgets.layer_checklist import LayerChecklist
 from napari_dps._qt.widgets.layer_combo import LayerCombo
+from napari_dps._qt.widgets.layer_views import SplitView
 from napari_dps._qt.widgets.microscope import MicroscopeWidget
 from napari_dps._qt.widgets.optics_sliders import OpticsSliders, SliderEdit, UsualRange
 from napari_dps._qt.widgets.path_edits import FileEdit, FolderEdit
 from napari_dps._qt.widgets.patterns import PatternsWidget
-from napari_dps._qt.widgets.split_view import SplitView
 from napari_dps._qt.widgets.stage_list import StageList
 from napari_dps.core import Optics, Pattern
 from napari_dps.core.params import describe

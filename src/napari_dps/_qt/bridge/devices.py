@@ -2,7 +2,7 @@
 
 import sys
 
-from napari_dps.core.device import DEVICES
+from napari_dps.core.device import DEVICES, resolve_device
 
 
 def devices() -> tuple[str, ...]:
@@ -19,6 +19,4 @@ def device_in_use(name: str) -> str:
     """Return what a device's name stands for; empty while torch is not loaded."""
     if "torch" not in sys.modules:
         return ""
-    from napari_dps.core.device import resolve_device
-
     return str(resolve_device(name))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_dps.core import InputError, Optics, Progress
 from napari_dps.core.context import Context
+from napari_dps.core.device import resolve_device
 from napari_dps.core.tiling import require_memory
 from napari_dps.methods.dps.noise import LEAST_SIDE_PX
 from napari_dps.methods.networks import load_network
@@ -190,7 +191,6 @@ def _of_a_reconstruction(target: ImageToSharpen) -> ImageToSharpen:
 
 def _sharpener(target: ImageToSharpen) -> Sharpener:
     """Return the network, and the imaging models kept from plane to plane."""
-    from napari_dps.core.device import resolve_device
     from napari_dps.methods.dps.input import Models
     from napari_dps.methods.dps.network import Sharpener
 
@@ -266,8 +266,6 @@ def _on_device(target: ImageToSharpen, bytes_per_px: float) -> torch.Tensor:
     """Return the image where it is computed on, if there is memory for the rest."""
     import torch
 
-    from napari_dps.core.device import resolve_device
-
     device = resolve_device(target.context.device)
     shape = (target.image.shape[0], target.image.shape[1])
     require_memory("deconvolution", shape, bytes_per_px, device)
@@ -276,7 +274,6 @@ def _on_device(target: ImageToSharpen, bytes_per_px: float) -> torch.Tensor:
 
 def _model(target: ImageToSharpen) -> ImagingModel:
     """Return the imaging model, kept from plane to plane."""
-    from napari_dps.core.device import resolve_device
     from napari_dps.physics.deconvolution.model import ImagingModel
 
     shape = (target.image.shape[0], target.image.shape[1])
