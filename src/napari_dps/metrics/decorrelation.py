@@ -46,9 +46,6 @@ class Decorrelation(WithCutoff):
         Frequency axis of the curves, in cycles per pixel.
     curves : (1 + 20, R) array
         d(r): unfiltered, then ten high-passed ones, then the ten of the refinement.
-    peaks : (1 + 20, 2) array
-        Frequency in cycles per pixel and height of the maximum of each curve, zeros
-        when it has none.
     """
 
     cutoff_per_pixel: float | None
@@ -56,7 +53,6 @@ class Decorrelation(WithCutoff):
     amplitude: float
     radii: NDArray[np.float64]
     curves: NDArray[np.float64]
-    peaks: NDArray[np.float64]
 
 
 class _Curves:
@@ -193,5 +189,4 @@ def decorrelation(image: NDArray[Any]) -> Decorrelation:
         amplitude=peaks[0][1],
         radii=radii,
         curves=np.array(curves),
-        peaks=found,
     )

@@ -91,15 +91,12 @@ def with_text(
     text : str
         With or without unit, with point or comma.
     """
-    changed, number = [], 0
+    changed = []
     for pattern in patterns:
-        orders = []
-        for order in pattern.orders:
-            is_it = number == row
-            orders.append(
-                _edited(order, COLUMNS[column].field, text) if is_it else order
-            )
-            number += 1
+        orders = list(pattern.orders)
+        if 0 <= row < len(orders):
+            orders[row] = _edited(orders[row], COLUMNS[column].field, text)
+        row -= len(orders)
         changed.append(pattern.model_copy(update={"orders": tuple(orders)}))
     return tuple(changed)
 

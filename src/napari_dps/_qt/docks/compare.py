@@ -146,22 +146,19 @@ class CompareWidget(QWidget):
             self.messages.show_texts(problems, "warning")
 
     def _make_buttons(self) -> dict[str, QPushButton]:
-        actions: tuple[tuple[str, str, Callable[[], None]], ...] = (
-            ("Measure", "Fill the table.", self.measure),
-            (
+        buttons = (
+            push_button("Measure", "Fill the table.", self.measure),
+            push_button(
                 "Error maps",
                 "Where a layer, blurred back, differs from the reference.",
                 self.add_error_maps,
             ),
-            ("Export CSV …", "All measures as a table.", self._ask_csv),
-            ("Export PNG …", "Ticked layers side by side.", self._ask_png),
+            push_button("Export CSV …", "All measures as a table.", self._ask_csv),
+            push_button("Export PNG …", "Ticked layers side by side.", self._ask_png),
+            self.views.grid_button,
+            self.views.split_button,
         )
-        buttons = {}
-        for title, tip, slot in actions:
-            buttons[title] = push_button(title, tip, slot)
-        for button in (self.views.grid_button, self.views.split_button):
-            buttons[button.text()] = button
-        return buttons
+        return {button.text(): button for button in buttons}
 
     def _lay_out(self) -> None:
         grid = QGridLayout()

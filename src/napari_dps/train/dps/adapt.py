@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from napari_dps.core import ImageStack, InputError, Optics, Progress
+from napari_dps.core import InputError, Optics, Progress
 from napari_dps.methods.dps.input import (
     NetworkInput,
     network_input_steps,
@@ -116,7 +116,9 @@ def prepare_adaptation(
     fields: list[dict[str, Any]] = []
     for number, image in enumerate(sources.images):
         yield Progress(number, len(sources.images), "Preparing images")
-        for plane, optics in _planes(image):
+        optics = effective_optics(image)
+        data = np.asarray(image.data, dtype=np.float32)
+        for plane in data.reshape(-1, *data.shape[-2:]):
             fields += yield from _fields(plane, optics, recipe)
     held_out = fields[::_HELD_OUT]
     training = [field for n, field in enumerate(fields) if n % _HELD_OUT]
@@ -162,14 +164,6 @@ def deal_photons(
     half = rng.binomial(np.rint(photons).astype(np.int64), 0.5) - np.rint(photons) / 2
     difference = np.asarray(gain * half, dtype=np.float32)
     return image + 2 * difference, image - 2 * difference
-
-
-def _planes(stack: ImageStack) -> Generator[tuple[Plane, Optics], None, None]:
-    """Cut a stack into its planes."""
-    optics = effective_optics(stack)
-    data = np.asarray(stack.data, dtype=np.float32)
-    for plane in data.reshape(-1, *data.shape[-2:]):
-        yield plane, optics
 
 
 def _fields(

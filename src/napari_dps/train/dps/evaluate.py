@@ -14,8 +14,6 @@ from napari_dps.metrics.reference import fit_intensity, psnr_db, ssim
 from napari_dps.train.dps.data import VALIDATION_PHOTONS, Batch, Fields, as_batch
 from napari_dps.train.dps.losses import SCORED_WIDTH
 
-_PAD_PX = 16
-
 
 def run_network(network: nn.Module, batch: Batch, *, noise_input: bool) -> Tensor:
     """Give a batch to a network; return (N, 1, 2Y, 2X)."""
