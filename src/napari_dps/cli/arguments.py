@@ -62,7 +62,7 @@ def add_model(
 
 
 def values_of(options: argparse.Namespace, table: str) -> dict[str, str]:
-    """Return the options given for a table, as text by the field's name."""
+    """Return the options that were set for a table, as text by the field's name."""
     return {
         name.removeprefix(f"{table}."): value
         for name, value in vars(options).items()
@@ -79,7 +79,7 @@ def optics_tables(options: argparse.Namespace) -> dict[str, dict[str, str]]:
     Raises
     ------
     InputError
-        If it is also told not to.
+        If ``--dps.psf`` asks for something else.
 
     Examples
     --------

@@ -74,9 +74,9 @@ def _optics(values: dict[str, str]) -> Optics:
     return stand_in.at_pixel_size(round(_cutoff_period_nm(stand_in) / 4, 1))
 
 
-def _size(given: int | None, optics: Optics) -> int:
-    if given is None:
+def _size(size_px: int | None, optics: Optics) -> int:
+    if size_px is None:
         return min(whole_psf_px(optics), LARGEST_PX)
-    if not 1 <= given <= LARGEST_PX:
-        raise InputError("--size", got=given, allowed=f"1 to {LARGEST_PX} px")
-    return given
+    if not 1 <= size_px <= LARGEST_PX:
+        raise InputError("--size", got=size_px, allowed=f"1 to {LARGEST_PX} px")
+    return size_px

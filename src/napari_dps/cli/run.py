@@ -173,11 +173,11 @@ def _run(
         return console.track(running, "")
     except KeyboardInterrupt as stop:
         if is_batch:
-            known = {row["file"] for row in rows}
+            finished = {row["file"] for row in rows}
             left = [
                 batch.left_row(source.path)
                 for source in sources
-                if str(source.path) not in known
+                if str(source.path) not in finished
             ]
             batch.write_table([*rows, *left], Path(options.out))
         done = sum(row["status"] in (batch.DONE, batch.WAS_DONE) for row in rows)

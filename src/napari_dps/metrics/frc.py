@@ -35,7 +35,7 @@ class RingCorrelation(WithCutoff):
     Attributes
     ----------
     frequency_per_pixel : (R,) array
-        Middle of each ring, in cycles per pixel of the image given.
+        Middle of each ring, in cycles per pixel of the image.
     correlation : (R,) array
         Correlation coefficient on each ring, −1 to 1; not smoothed.
     threshold : (R,) array

@@ -44,7 +44,7 @@ def build_report(
     metrics : mapping of str to dict
         As `measure_result` returns them.
     errors : mapping of str to dict, optional
-        What is to be told of the error map of each stage id.
+        Entry on the error map of each stage id.
     self_check : dict, optional
         What the self-check of a stage has found.
 

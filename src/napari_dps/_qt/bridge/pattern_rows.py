@@ -80,7 +80,7 @@ def with_text(
 ) -> tuple[Pattern, ...]:
     """Return patterns with the number that was typed in a cell.
 
-    The order is a given one then; a text that is no number changes nothing.
+    The status of the order is "given" then; a text that is no number changes nothing.
 
     Parameters
     ----------

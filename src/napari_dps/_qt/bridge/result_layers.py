@@ -72,7 +72,7 @@ def stack_layer(image: ImageStack, name: str, **extra: Any) -> LayerData:
 
 
 def _common(image: ImageStack, axes: str, name: str) -> dict[str, Any]:
-    """Return what all layers of stacks are told: name, labels, contrast, metadata."""
+    """Return name, labels, contrast and metadata of the layer of a stack."""
     return {
         "name": name,
         "axis_labels": [_LABELS.get(axis, axis.lower()) for axis in axes],

@@ -39,7 +39,7 @@ class RunInput:
     def why_not(self, layer: Any) -> str:
         """Say why a layer cannot be the input; empty if it can.
 
-        Of several reasons that of the last unit is given.
+        If no unit fits, the reason of the last one.
         """
         reasons = [why_not(layer, takes) for takes in self.takes]
         return reasons[-1] if all(reasons) else ""

@@ -160,7 +160,7 @@ class PatternsWidget(QWidget):
             self.table.item(row, len(texts) - 1).setForeground(QColor(colour))
 
     def _on_edit(self, item: QTableWidgetItem) -> None:
-        """Take a direction or a period that was typed; the pattern is a given one."""
+        """Take a direction or a period that was typed; the status is "given" then."""
         edited = with_text(self._patterns, item.row(), item.column(), item.text())
         self.use_box.setChecked(True)
         self.setValue(edited)

@@ -35,7 +35,7 @@ def validate(
     fields : Fields
         As many for each of `VALIDATION_PHOTONS`, in this order.
     noise_input : bool
-        Whether the network is told the noise level.
+        Whether the network takes the noise level.
     output_width : float
         PSF of the output.
 
