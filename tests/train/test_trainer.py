@@ -152,7 +152,7 @@ def test_shipped_recipes_share_their_data_and_say_what_supervises(name):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("steps = ", "not TOML"),
+        ("steps = ", "no valid TOML"),
         ("name = 'x'", "missing"),
         (None, "cannot read"),
     ],
