@@ -62,19 +62,24 @@ def _cosine_kernel(
     """Return the (positions, n) matrix that evaluates the cosine series of n samples.
 
     The sum over K cosines has a closed form: with D(u) = sin((2K−1)πu/2n) /
-    (2n·sin(πu/2n)), the weight of sample m at t is D(t − m) + D(t + m + 1).
+    (2n·sin(πu/2n)), the weight of sample m at t is D(t − m) + D(t + m + 1). Positions
+    that lie alike between their samples share the values of D.
     """
     terms = n if pixel_ratio <= 1 else max(1, round(n / pixel_ratio))
+    whole = np.floor(position_px).astype(int)
+    shares, share = np.unique(position_px - whole, return_inverse=True)
+    lowest = int(whole.min()) - n + 1
+    u = shares[:, None] + np.arange(lowest, int(whole.max()) + n + 1)
 
-    def dirichlet(u: NDArray[np.float64]) -> NDArray[np.float64]:
-        below = 2 * n * np.sin(np.pi * u / (2 * n))
-        at_pole = np.abs(below) < 1e-9
-        above = np.sin((2 * terms - 1) * np.pi * u / (2 * n))
-        limit = (2 * terms - 1) / (2 * n)
-        return np.where(at_pole, limit, above / np.where(at_pole, 1, below))
+    below = 2 * n * np.sin(np.pi * u / (2 * n))
+    at_pole = np.abs(below) < 1e-9
+    above = np.sin((2 * terms - 1) * np.pi * u / (2 * n))
+    limit = (2 * terms - 1) / (2 * n)
+    dirichlet = np.where(at_pole, limit, above / np.where(at_pole, 1, below))
 
-    t, m = position_px[:, None], np.arange(n)
-    return dirichlet(t - m) + dirichlet(t + m + 1)
+    row, t, m = share[:, None], whole[:, None] - lowest, np.arange(n)
+    kernel: NDArray[np.float64] = dirichlet[row, t - m] + dirichlet[row, t + m + 1]
+    return kernel
 
 
 def common_grid(
