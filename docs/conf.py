@@ -15,6 +15,7 @@ version = release = napari_dps.__version__
 
 extensions = [
     "mathml",
+    "instrument_table",
     "metric_tables",
     "myst_parser",
     "numpydoc",

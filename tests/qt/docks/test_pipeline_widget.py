@@ -61,6 +61,31 @@ def test_ticked_stages_run_in_order_and_each_gives_a_layer(
     assert [entry.stage for entry in history][-2:] == ["reconstruct", "background"]
 
 
+def test_frames_that_are_picked_are_run_alone(
+    qtbot: Any, viewer: ViewerModel, microscope: Microscope, raw_layer: Image
+) -> None:
+    frames = np.asarray(raw_layer.data).reshape(9, *raw_layer.data.shape[-2:])
+    with_widefield = np.concatenate([frames, frames[:1]])
+    scale = (1, *raw_layer.scale[-2:])
+    units = ("pixel", *raw_layer.units[-2:])
+    viewer.add_layer(Image(with_widefield, name="ten", scale=scale, units=units))
+    microscope.update({"na": 1.4, "emission_nm": 525})
+    dock = PipelineWidget(viewer, microscope=microscope)
+    qtbot.addWidget(dock)
+    dock.show()
+    _tick(dock, "reconstruct")
+    dock.panel.frames.is_raw.setChecked(True)
+    dock.panel.frames.instrument.setValue("n-sim")
+    assert dock.settings().input.order == "montage"
+    dock.panel.frames.order.setValue("apyx")
+    dock.panel.options.editors["frames"].setValue("0-8")
+    asked = dock.settings().input
+    assert (asked.angles, asked.phases, asked.frames) == (3, 3, "0-8")
+    _run(qtbot, dock)
+    height, width = frames.shape[-2:]
+    assert viewer.layers[-1].data.shape == (2 * height, 2 * width)
+
+
 def test_only_the_last_result_is_added_when_asked(
     qtbot: Any, dock: PipelineWidget, viewer: ViewerModel
 ) -> None:

@@ -27,6 +27,7 @@ from napari_dps._qt.widgets.editors import (
 )
 from napari_dps._qt.widgets.form import ModelForm
 from napari_dps._qt.widgets.frames import FramesWidget
+from napari_dps._qt.widgets.input_options import InputOptions
 from napari_dps._qt.widgets.layer_checklist import LayerChecklist
 from napari_dps._qt.widgets.layer_combo import LayerCombo
 from napari_dps._qt.widgets.layer_views import SplitView
@@ -96,7 +97,11 @@ CASES: dict[type[QWidget], tuple[Callable[[], Any], Any]] = {
     FolderEdit: (lambda: FolderEdit("hint", "title"), "some/folder"),
     FramesWidget: (
         lambda: FramesWidget(is_of_files=True),
-        InputSettings(angles=5, phases=4, order="payx"),
+        InputSettings(instrument="omx", angles=5, phases=4, order="payx"),
+    ),
+    InputOptions: (
+        lambda: InputOptions(is_of_files=True),
+        InputSettings(frames="0-8/10", channel=1, join=True, gain_map="gain.tif"),
     ),
     IntegerEdit: (IntegerEdit, 7),
     LayerChecklist: (lambda: _refreshed(LayerChecklist(lambda _: "")), [LAYERS[0]]),

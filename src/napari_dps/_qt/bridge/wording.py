@@ -12,13 +12,15 @@ _PLACES = {
     "input.angles": "Angles × phases",
     "input.phases": "Angles × phases",
     "input.order": "Frame order",
+    "input.instrument": "Instrument",
+    "input.camera_offset": "Camera offset in Microscope",
     "input.patterns": "Patterns",
     "device": "Device",
     "debug": "in the log",
 }
 _SECTIONS: dict[str, tuple[type[BaseModel], str]] = {
     "optics": (Optics, "Microscope"),
-    "input": (InputSettings, "Microscope"),
+    "input": (InputSettings, "Frames and camera"),
     **{stage.id: (stage.parameters, stage.title) for stage in STAGES},
 }
 

@@ -15,6 +15,7 @@ from napari_dps._qt.widgets.batch_table import BatchTable
 from napari_dps._qt.widgets.editors import BoolEdit, IntegerEdit, NumberEdit
 from napari_dps._qt.widgets.form import ModelForm
 from napari_dps._qt.widgets.frames import FramesWidget
+from napari_dps._qt.widgets.input_options import InputOptions
 from napari_dps._qt.widgets.layout import column_of, compact_rows, row_label
 from napari_dps._qt.widgets.path_edits import FolderEdit
 from napari_dps._qt.widgets.run_bar import RunBar
@@ -49,6 +50,7 @@ class BatchWidget(QWidget):
             "a folder; it is made if it is not there", "Folder of results"
         )
         self.frames = FramesWidget(is_optional=True, is_of_files=True)
+        self.options = InputOptions(is_of_files=True)
         self.pixel_size = NumberEdit()
         self.pixel_size.setRange(0, 10_000)
         self.pixel_size.setSuffix(" nm")
@@ -73,7 +75,7 @@ class BatchWidget(QWidget):
         return BatchForm(
             inputs=self.inputs.value(),
             results=self.results.value(),
-            frames=self.frames.value(),
+            frames=self.options.added_to(self.frames.value()),
             pixel_size_nm=self.pixel_size.value(),
             output=self.output.value(),
             jobs=self.jobs.value(),
@@ -107,6 +109,7 @@ class BatchWidget(QWidget):
         rows.addRow(row_label("Inputs", self.inputs), self.inputs)
         rows.addRow(row_label("Results", self.results), self.results)
         rows.addRow(self.frames)
+        rows.addRow(self.options)
         rows.addRow(row_label("Pixel size", self.pixel_size), self.pixel_size)
         rows.addRow(self.output)
         rows.addRow(row_label("At once", self.jobs), self.jobs)

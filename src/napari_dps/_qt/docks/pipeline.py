@@ -116,6 +116,7 @@ class PipelineWidget(QWidget):
         self.panel.microscope.setValue(optics)
         self.panel.shared.set_camera_offset(settings.input.camera_offset)
         self.panel.frames.setValue(settings.input)
+        self.panel.options.setValue(settings.input)
         self.patterns.setValue(patterns)
 
     def _chosen(self, layer: Image | None, is_raw: bool) -> Chosen:

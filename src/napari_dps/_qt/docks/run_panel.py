@@ -18,6 +18,7 @@ from napari_dps._qt.bridge.wording import in_docks
 from napari_dps._qt.widgets.device import DeviceEdit
 from napari_dps._qt.widgets.editors import BoolEdit
 from napari_dps._qt.widgets.frames import FramesWidget
+from napari_dps._qt.widgets.input_options import InputOptions
 from napari_dps._qt.widgets.layer_combo import LayerCombo
 from napari_dps._qt.widgets.layout import dock_columns, hint_label, row_of
 from napari_dps._qt.widgets.microscope import MicroscopeWidget
@@ -84,6 +85,13 @@ class RunPanel(QWidget):
         self.combo = LayerCombo(run_input.why_not)
         self.info = hint_label()
         self.frames = FramesWidget(is_optional=run_input.may_be_raw_or_not)
+        self.options = InputOptions()
+        self.options_section = Section(
+            "Frames and camera",
+            self.options,
+            is_open=False,
+            tip="Parts of the input, and maps of cameras with unequal pixels.",
+        )
         self.microscope = MicroscopeWidget(microscope)
         self.microscope_section = Section(
             "Microscope",
@@ -123,7 +131,7 @@ class RunPanel(QWidget):
             stages=tuple(chosen),
             parameters=dict(chosen),
             optics=optics,
-            input=frames.model_copy(update=changes),
+            input=self.options.added_to(frames).model_copy(update=changes),
         )
 
     def run(self) -> None:
@@ -164,8 +172,8 @@ class RunPanel(QWidget):
 
     def _lay_out(self, body: Sequence[QWidget]) -> None:
         column, whole = dock_columns(self)
-        head = (self.combo, self.info, self.frames, self.microscope_section)
-        for widget in (*head, *body):
+        sections = (self.options_section, self.microscope_section)
+        for widget in (self.combo, self.info, self.frames, *sections, *body):
             column.addWidget(widget)
         column.addStretch(1)
         foot = QVBoxLayout()
@@ -181,6 +189,7 @@ class RunPanel(QWidget):
         self.combo.valueChanged.connect(self._on_layer)
         self.microscope.valueChanged.connect(self._on_microscope)
         self.frames.valueChanged.connect(self.check)
+        self.options.valueChanged.connect(self.check)
         self.bar.runClicked.connect(self.run)
         self.bar.runner.returned.connect(self.returned)
         self.bar.runner.finished.connect(self.device.refresh)

@@ -13,6 +13,7 @@ from napari_dps._qt.bridge.runner import Runner
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps._qt.bridge.wording import in_docks
 from napari_dps._qt.widgets.editors import BoolEdit, ChoiceEdit, IntegerEdit
+from napari_dps._qt.widgets.form import make_editor
 from napari_dps._qt.widgets.layout import (
     column_of,
     compact_rows,
@@ -23,7 +24,8 @@ from napari_dps._qt.widgets.layout import (
 )
 from napari_dps.core import is_raw
 from napari_dps.core.errors import Failure
-from napari_dps.io import OrderCheck, usual_counts
+from napari_dps.core.params import describe
+from napari_dps.io import INSTRUMENTS, OrderCheck, usual_counts
 from napari_dps.pipeline import InputSettings
 
 AUTO = "auto"
@@ -62,6 +64,8 @@ class FramesWidget(QWidget):
         self.is_raw.setVisible(is_optional)
         self._is_optional, self._is_of_files = is_optional, is_of_files
         self._layer: Image | None = None
+        infos = {info.name: info for info in describe(InputSettings)}
+        self.instrument = make_editor(infos["instrument"])
         self.angles, self.phases = _count("angles"), _count("phases")
         self.order = ChoiceEdit()
         for order, words in ORDERS.items():
@@ -76,6 +80,7 @@ class FramesWidget(QWidget):
         counts = row_of(self.angles, QLabel("×"), self.phases)
         self._details = QWidget()
         rows = compact_rows(self._details)
+        rows.addRow(row_label("Instrument", self.instrument), self.instrument)
         rows.addRow(row_label("Angles × phases", self.angles), counts)
         rows.addRow(row_label("Frame order", self.order), self.order)
         if not is_of_files:
@@ -90,6 +95,7 @@ class FramesWidget(QWidget):
         for signal in (self.angles.valueChanged, self.phases.valueChanged):
             signal.connect(self.valueChanged)
         self.order.valueChanged.connect(self.valueChanged)
+        self.instrument.valueChanged.connect(self._on_instrument)
 
     @property
     def is_needed(self) -> bool:
@@ -110,6 +116,7 @@ class FramesWidget(QWidget):
             return InputSettings()
         order = self.order.value()
         return InputSettings(
+            instrument=self.instrument.value(),
             angles=self.angles.value(),
             phases=self.phases.value(),
             order=None if order == AUTO else order,
@@ -117,6 +124,7 @@ class FramesWidget(QWidget):
 
     def setValue(self, value: InputSettings) -> None:
         """Show counts and an order; nothing changes where the counts are not set."""
+        self.instrument.setValue(value.instrument)
         if value.angles is not None and value.phases is not None:
             self.angles.setValue(value.angles)
             self.phases.setValue(value.phases)
@@ -153,6 +161,16 @@ class FramesWidget(QWidget):
             order=None if order == AUTO else order,
         )
         self._runner.start(steps)
+
+    def _on_instrument(self) -> None:
+        """Show the layout of the instrument; what it leaves open stays."""
+        key = self.instrument.value()
+        for row in INSTRUMENTS:
+            if row.key == key:
+                self.angles.setValue(row.angles or self.angles.value())
+                self.phases.setValue(row.phases or self.phases.value())
+                self.order.setValue(row.order or self.order.value())
+        self.valueChanged.emit()
 
     def _on_finished(self) -> None:
         self.detect_button.setEnabled(True)

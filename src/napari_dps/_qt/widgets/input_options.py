@@ -1,0 +1,71 @@
+"""What to read of an input, and the maps of its camera."""
+
+from typing import Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QWidget
+
+from napari_dps._qt.widgets.form import make_editor
+from napari_dps._qt.widgets.layout import compact_rows, row_label
+from napari_dps.core.params import describe, parse
+from napari_dps.pipeline import InputSettings
+
+_OF_ANY = ("frames", "channel", "offset_map", "gain_map")
+_OF_FILES = ("join", "allow_missing")
+
+
+class InputOptions(QWidget):
+    """Edits frames, channel and maps of the camera; of files, joining too.
+
+    Parameters
+    ----------
+    is_of_files : bool
+        Whether the input is files, and no layer.
+    """
+
+    valueChanged = Signal()
+
+    def __init__(self, *, is_of_files: bool = False) -> None:
+        super().__init__()
+        self._names = _OF_ANY + _OF_FILES * is_of_files
+        infos = {info.name: info for info in describe(InputSettings)}
+        self.editors: dict[str, Any] = {}
+        rows = compact_rows(self)
+        for name in self._names:
+            editor = self.editors[name] = make_editor(infos[name])
+            rows.addRow(row_label(infos[name].title, editor), editor)
+            editor.valueChanged.connect(self._on_edit)
+
+    def value(self) -> InputSettings:
+        """Return what is set; empty texts set nothing.
+
+        Raises
+        ------
+        InputError
+            If a value is impossible.
+        """
+        values = {name: editor.value() for name, editor in self.editors.items()}
+        chosen = {name: value for name, value in values.items() if value != ""}
+        return parse(InputSettings, chosen, "input")
+
+    def setValue(self, value: InputSettings) -> None:
+        """Show what is set; the rest of the settings is edited elsewhere."""
+        for name, editor in self.editors.items():
+            item = getattr(value, name)
+            shown = "" if item is None else item
+            editor.setValue(shown if isinstance(shown, bool) else str(shown))
+
+    def added_to(self, frames: InputSettings) -> InputSettings:
+        """Return settings with what is set here.
+
+        Raises
+        ------
+        InputError
+            If a value is impossible.
+        """
+        return frames.model_copy(
+            update=self.value().model_dump(include=set(self._names))
+        )
+
+    def _on_edit(self) -> None:
+        self.valueChanged.emit()
