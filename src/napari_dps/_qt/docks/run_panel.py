@@ -29,6 +29,7 @@ from napari_dps.core.context import Context
 from napari_dps.pipeline import InputSettings, Settings
 
 _WIDTH_PX = 380
+_OPTIONS_TIP = "Parts of the input, and maps of cameras with unequal pixels."
 
 Chosen = Mapping[str, StageParameters]
 """Parameters of the stages to run, by their ids, in order."""
@@ -87,10 +88,7 @@ class RunPanel(QWidget):
         self.frames = FramesWidget(is_optional=run_input.may_be_raw_or_not)
         self.options = InputOptions()
         self.options_section = Section(
-            "Frames and camera",
-            self.options,
-            is_open=False,
-            tip="Parts of the input, and maps of cameras with unequal pixels.",
+            "Frames and camera", self.options, is_open=False, tip=_OPTIONS_TIP
         )
         self.microscope = MicroscopeWidget(microscope)
         self.microscope_section = Section(
