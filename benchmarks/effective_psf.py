@@ -26,7 +26,6 @@ from napari_dps.core import Optics
 from napari_dps.methods.effective_psf.estimate import EffectivePsf, effective_psf
 from napari_dps.metrics.decorrelation import decorrelation
 from napari_dps.train.effective_psf.images import (
-    BLOBS,
     NEVER_SEEN,
     NEVER_SEEN_PSF,
     Sample,
@@ -36,6 +35,8 @@ from napari_dps.train.effective_psf.images import (
 PAGE = "docs/benchmarks/effective_psf.md"
 COMMAND = f"python benchmarks/effective_psf.py --by-structure --out {PAGE}"
 Rows = list[list[str]]
+BLOBS = ("vesicles", "texture", "patches", "thick")
+"""Structures without detail finer than the PSF: nothing tells it from them."""
 ERRORS = ("median %", "90 % below, %", "more than a quarter wrong, %")
 
 
@@ -81,11 +82,17 @@ def errors_of(answers: list[Answer]) -> list[str]:
     return quantiles(np.array([answer.error for answer in answers]))
 
 
+def is_identifiable(sample: Sample) -> bool:
+    """Whether an image can tell its PSF: 100 photons or more, and no blobs."""
+    is_bright = not sample.flaw and sample.photons >= 100
+    return is_bright and sample.structure not in BLOBS
+
+
 def rows_of(name: str, answers: list[Answer]) -> Rows:
     """Rows of the table for all, the identifiable, and the accepted images."""
     kinds = {
         "all": answers,
-        "identifiable": [a for a in answers if a.sample.identifiable],
+        "identifiable": [a for a in answers if is_identifiable(a.sample)],
         "accepted": [a for a in answers if a.psf.accepted],
     }
     return [
@@ -97,7 +104,7 @@ def rows_of(name: str, answers: list[Answer]) -> Rows:
 
 def peer_row(answers: list[Answer]) -> list[str]:
     """Decorrelation analysis on the identifiable images, its median bias removed."""
-    some = [a for a in answers if a.sample.identifiable]
+    some = [a for a in answers if is_identifiable(a.sample)]
     ratio = np.log([a.decorrelation / a.sample.cutoff for a in some])
     bias = np.nanmedian(ratio)
     name = f"decorrelation, bias of {100 * bias:+.0f} % removed, identifiable"

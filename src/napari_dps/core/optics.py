@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from napari_dps.core.params import parse
+from napari_dps.core.params import FrozenModel, parse
 
 
-class Optics(BaseModel):
+class Optics(FrozenModel):
     """What the physics needs to know of the microscope.
 
     Distances are in the sample plane. Build it from untrusted values with
@@ -21,8 +21,6 @@ class Optics(BaseModel):
     >>> round(optics.cutoff_period_nm, 1)
     253.8
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     na: float = Field(
         title="NA", description="Numerical aperture of the detection.", ge=0.05, le=1.8

@@ -14,16 +14,20 @@ from napari_dps.core.text import quoted
 M = TypeVar("M", bound=BaseModel)
 
 
-class StageParameters(BaseModel):
-    """Base of every stage's parameters: frozen, finite, no unknown names.
+class FrozenModel(BaseModel):
+    """Values of a recipe, of settings, of a stage: frozen, finite, no unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class StageParameters(FrozenModel):
+    """Base of every stage's parameters.
 
     Each field carries ``title``, ``description``, limits, and its unit as
     ``json_schema_extra={"unit": "px"}``. A text that may name a file carries the
     patterns of its name and the words that may stand for one:
     ``{"file": "*.json *.toml", "words": ["auto", "none"]}``.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_dps.core import ImageStack, Optics
 from napari_dps.figures.panels import draw_scale_bar
-from napari_dps.figures.psf_curves import GAMMA, psf_curves
+from napari_dps.figures.psf_curves import GAMMA, PsfCurves, psf_curves
 from napari_dps.figures.theme import (
     CURVE,
     FAINT,
@@ -47,8 +47,9 @@ def psf_figure(psf: ImageStack) -> Figure:
         fontsize=13,
     )
     _draw_image(axes[0], psf, optics)
-    _draw_profile(axes[1], psf, optics)
-    _draw_otf(axes[2], optics)
+    curves = psf_curves(optics)
+    _draw_profile(axes[1], psf, curves)
+    _draw_otf(axes[2], curves)
     return figure
 
 
@@ -66,13 +67,12 @@ def _draw_image(axes: Axes, psf: ImageStack, optics: Optics) -> None:
     draw_scale_bar(axes, edges, font_size=13)
 
 
-def _draw_profile(axes: Axes, psf: ImageStack, optics: Optics) -> None:
+def _draw_profile(axes: Axes, psf: ImageStack, curves: PsfCurves) -> None:
     """Draw the analytic profile, the pixels on it, FWHM and first zero."""
-    curves = psf_curves(optics)
     zero, fwhm = curves.first_zero_nm, curves.fwhm_nm
     axes.plot(curves.radius_nm, curves.intensity, color=CURVE, lw=2)
     row = psf.data[psf.shape[0] // 2, psf.shape[1] // 2 :]
-    position = np.arange(row.size) * optics.pixel_size_nm
+    position = np.arange(row.size) * curves.optics.pixel_size_nm
     shown = position <= curves.radius_nm[-1]
     axes.plot(
         position[shown], (row / row[0])[shown], "o", color=INK, ms=4, label="pixels"
@@ -82,9 +82,8 @@ def _draw_profile(axes: Axes, psf: ImageStack, optics: Optics) -> None:
     style_plot(axes, title="Radial profile", xlabel="radius (nm)", ylabel="intensity")
 
 
-def _draw_otf(axes: Axes, optics: Optics) -> None:
+def _draw_otf(axes: Axes, curves: PsfCurves) -> None:
     """Draw the OTF with its cut-off and what the pixels can carry."""
-    curves = psf_curves(optics)
     cutoff, nyquist = curves.cutoff_per_um, curves.nyquist_per_um
     axes.plot(curves.frequency_per_um, curves.transfer, color=CURVE, lw=2)
     axes.axvline(

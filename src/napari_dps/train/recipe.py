@@ -5,15 +5,15 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from napari_dps.core import InputError
-from napari_dps.core.params import parse
+from napari_dps.core.params import FrozenModel, parse
 from napari_dps.io.text_files import parse_toml, read_toml
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL, CANONICAL_OPTICS
 
 
-class Recipe(BaseModel):
+class Recipe(FrozenModel):
     """What the recipes of all models hold.
 
     Attributes
@@ -31,8 +31,6 @@ class Recipe(BaseModel):
     validate_every : int
         Steps between validations, which also save the state.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     model: ClassVar[str]
     """The model that recipes of this kind train, and their folder."""

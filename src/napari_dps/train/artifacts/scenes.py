@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from napari_dps.core import Optics, Pattern
+from napari_dps.core.params import FrozenModel
 from napari_dps.methods.dps.optics import RECONSTRUCTION_WIDTH
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
 from napari_dps.physics.illumination import draw_patterns
@@ -36,7 +37,7 @@ _NA, _EMISSION_NM = 1.4, 525.0
 """Only ratios to the cut-off matter, so one lens serves for all."""
 
 
-class PairSettings(BaseModel):
+class PairSettings(FrozenModel):
     """What pairs are drawn from; ranges are uniform, of light and ratios logarithmic.
 
     Attributes
@@ -68,8 +69,6 @@ class PairSettings(BaseModel):
     planted : float
         Share of objects with isolated points added and gaps cut.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     fields: int = Field(default=1200, ge=1)
     variants: int = Field(default=3, ge=1)

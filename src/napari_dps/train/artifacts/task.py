@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from napari_dps.core import Progress
+from napari_dps.core.params import FrozenModel
 from napari_dps.metrics.reference import psnr_db, ssim
 from napari_dps.nets.architectures.artifact_remover import ArtifactRemover
 from napari_dps.nets.checkpoint import load_checkpoint, shipped_weights
@@ -47,16 +48,14 @@ WANTED_CLEAN_DB = 40.0
 _PENALTY_PER_DB = 0.005
 
 
-class RemoverSettings(BaseModel):
+class RemoverSettings(FrozenModel):
     """Arguments of `ArtifactRemover`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     channels: int = Field(default=32, ge=1, le=1024)
     blocks: int = Field(default=2, ge=1, le=64)
 
 
-class RemoverLoss(BaseModel):
+class RemoverLoss(FrozenModel):
     """Weights of the terms.
 
     Attributes
@@ -67,8 +66,6 @@ class RemoverLoss(BaseModel):
     pixel : float
         Of the mean |ŷ − y| of each image over that of its input, |x − y|.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     perceptual: float = Field(default=1.0, ge=0)
     pixel: float = Field(default=0.2, ge=0)

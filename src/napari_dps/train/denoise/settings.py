@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from napari_dps.core.params import FrozenModel
 
 
-class DenoiseData(BaseModel):
+class DenoiseData(FrozenModel):
     """Ranges that stacks are drawn from, uniformly or log-uniformly.
 
     Attributes
@@ -21,8 +23,6 @@ class DenoiseData(BaseModel):
     wrong : float
         Share of stacks whose pattern is not the one that is assumed.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     objects: int = Field(default=2000, ge=1)
     object_px: int = Field(default=224, ge=64)

@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from napari_dps.core import Progress
+from napari_dps.core.params import FrozenModel
 from napari_dps.methods.sim.network import render
 from napari_dps.nets.res_unet import SimDenoiser
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
@@ -36,16 +37,14 @@ from napari_dps.train.recipe import PatchRecipe, load_recipe, training_record
 from napari_dps.train.task import Sources
 
 
-class DenoiseNetwork(BaseModel):
+class DenoiseNetwork(FrozenModel):
     """Arguments of `SimDenoiser`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     channels: int = Field(default=48, ge=1, le=512)
     blocks: int = Field(default=2, ge=1, le=16)
 
 
-class DenoiseLoss(BaseModel):
+class DenoiseLoss(FrozenModel):
     """Weight of each term; errors are over the noise level of the stack.
 
     Attributes
@@ -59,8 +58,6 @@ class DenoiseLoss(BaseModel):
     contrast
         Of the share of the stripes' amplitude that is lost.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     frame: float = Field(default=1.0, ge=0)
     frame_ssim: float = Field(default=0.1, ge=0)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from napari_dps.core import InputError
+from napari_dps.core.params import FrozenModel
 from napari_dps.methods.dps.input import change_width
 from napari_dps.train.losses import ssim_loss
 
@@ -28,7 +29,7 @@ _POISSON_FLOOR = 0.05
 """Least expected brightness (full scale is 1) that the Poisson term divides by."""
 
 
-class LossWeights(BaseModel):
+class LossWeights(FrozenModel):
     """Weight of each term; a term of weight 0 is not computed.
 
     Attributes
@@ -54,8 +55,6 @@ class LossWeights(BaseModel):
         Rim, in px of the input, that no term but the supervised ones sees: light from
         outside the patch is missing in the re-blurred output there.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     ssim: float = Field(default=0.0, ge=0)
     ssim_k1: float = Field(default=0.01, gt=0)

@@ -9,8 +9,9 @@ import numpy as np
 import scipy.fft
 import scipy.ndimage
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from napari_dps.core.params import FrozenModel
 from napari_dps.methods.dps.input import OUTPUT_WIDTH
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL, CANONICAL_OPTICS
 from napari_dps.physics.otf import radial_frequency, widefield_otf
@@ -28,7 +29,7 @@ _SIM_SUPPORT = 0.872
 """Support of a cosine-apodised OTF over that of the Airy OTF of the same FWHM."""
 
 
-class DataSettings(BaseModel):
+class DataSettings(FrozenModel):
     """Ranges that simulated fields are drawn from, uniformly or log-uniformly.
 
     Attributes
@@ -46,8 +47,6 @@ class DataSettings(BaseModel):
         Share with the coloured noise and the PSF of a SIM reconstruction, and with a
         Gaussian or apodised PSF.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     fields: int = Field(default=2000, ge=1)
     field_px: int = Field(default=96, ge=16)

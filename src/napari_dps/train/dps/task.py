@@ -7,9 +7,10 @@ from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from napari_dps.core.params import FrozenModel
 from napari_dps.nets.architectures.res_u_dbpn import ResUDBPN
 from napari_dps.train.dps.data import (
     VALIDATION_PHOTONS,
@@ -23,10 +24,8 @@ from napari_dps.train.dps.simulation import DataSettings
 from napari_dps.train.recipe import CANONICAL_RECORD, PatchRecipe, training_record
 
 
-class NetworkSettings(BaseModel):
+class NetworkSettings(FrozenModel):
     """Arguments of `ResUDBPN`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     features: int = Field(default=2, ge=0, le=8)
     noise_input: bool = True

@@ -32,8 +32,6 @@ EXTRA = ("thick", "texture", "patches")
 
 TRAINING_STRUCTURES = (*(s for s in STRUCTURES if s not in NEVER_SEEN), *EXTRA)
 TRAINING_PSFS = ("airy", "gaussian", "sim", "airy+gaussian")
-BLOBS = ("vesicles", "texture", "patches", "thick")
-"""Structures without detail finer than the PSF: nothing tells it from them."""
 
 FINE_NM = 20.0
 FINE_PX = 896
@@ -56,11 +54,6 @@ class Sample:
     photons: float
     flaw: str
     """What was done to it: "", "resampled", "noise only", "under-sampled" …"""
-
-    @property
-    def identifiable(self) -> bool:
-        """Whether the image can tell its PSF: 100 photons or more, and no blobs."""
-        return not self.flaw and self.photons >= 100 and self.structure not in BLOBS
 
 
 def scene_spectrum(structure: str, rng: np.random.Generator) -> Floats:

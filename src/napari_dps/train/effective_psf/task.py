@@ -10,10 +10,11 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from napari_dps.core import Progress
+from napari_dps.core.params import FrozenModel
 from napari_dps.methods.effective_psf.features import (
     LOG_FREQUENCIES,
     log_channels,
@@ -43,7 +44,7 @@ _SHARD = 10 * VIEWS * len(TRAINING_STRUCTURES)
 _VALIDATION_SEED = 4711
 
 
-class PsfData(BaseModel):
+class PsfData(FrozenModel):
     """What the images are drawn from; the rest is in `images`.
 
     Attributes
@@ -57,8 +58,6 @@ class PsfData(BaseModel):
     resampled, noise_only, under_sampled : float
         Share of images with such a flaw.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     images: int = Field(default=11700, ge=1)
     seed: int = Field(default=100, ge=0)
@@ -77,10 +76,8 @@ class PsfData(BaseModel):
         )
 
 
-class VotersSettings(BaseModel):
+class VotersSettings(FrozenModel):
     """Arguments of `PsfVoters` but for the axis."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     networks: int = Field(default=3, ge=1, le=16)
     channels: int = Field(default=32, ge=1, le=256)

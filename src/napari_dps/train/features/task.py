@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from napari_dps.core import Progress
+from napari_dps.core.params import FrozenModel
 from napari_dps.nets.vgg import Classifier
 from napari_dps.train.artifacts.data import (
     KIND_NAMES,
@@ -43,10 +44,8 @@ SCORES = ("structure_accuracy", "kinds_area", "noise_accuracy")
 _AT_ONCE = 32
 
 
-class ClassifierSettings(BaseModel):
+class ClassifierSettings(FrozenModel):
     """Size of the network."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     width: float = Field(default=0.25, gt=0, le=1)
 

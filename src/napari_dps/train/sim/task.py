@@ -11,10 +11,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from napari_dps.core import Progress, finish
+from napari_dps.core.params import FrozenModel
 from napari_dps.methods.denoise.steps import (
     as_seen,
     noise_left,
@@ -65,7 +66,7 @@ KINDS = {"raw": (False, False), "denoised": (True, False), "hazy": (False, True)
 whether there is haze."""
 
 
-class SimLoss(BaseModel):
+class SimLoss(FrozenModel):
     """Weight of each term, of the SIM image against the ideal one.
 
     Attributes
@@ -75,8 +76,6 @@ class SimLoss(BaseModel):
     error
         Of the mean absolute error over the noise level of the raw stack (β).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     ssim: float = Field(default=0.5, ge=0)
     error: float = Field(default=1.0, ge=0)
