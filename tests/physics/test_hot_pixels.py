@@ -109,6 +109,14 @@ def test_noise_is_never_touched(seed: int) -> None:
     assert without_hot_pixels(counts, 0.4, math.sqrt(2))[1] == 0
 
 
+@pytest.mark.parametrize("light", [0.01, 0.05, 0.3, 1.0])
+def test_single_photons_are_never_touched(light: float) -> None:
+    rng = np.random.default_rng(5)
+    counts = rng.poisson(light, (9, 256, 256)).astype(np.float32)
+    for image in (*counts, counts.mean(axis=0)):
+        assert without_hot_pixels(image, 0.35, float(image.std()))[1] == 0
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (2, 9), (1, 30)])
 def test_tiny_images_are_returned_as_they_are(shape: tuple[int, int]) -> None:
     image = np.full(shape, 10, np.float32)

@@ -25,9 +25,9 @@ class Context:
         Longest edge of the tiles that large planes are worked on in, in pixels of the
         grid that is worked on, overlap not counted; 64 or more. None: as the free
         memory allows. Smaller tiles are used, with a warning, if the memory runs out.
-    planes : int
-        Number of focal planes that the frames are the mean of, while what the units of
-        a stack share is found.
+    planes, time_points : int
+        Number of focal planes, and of time points, that the frames are the mean of,
+        while what the units of a stack share is found.
     """
 
     device: str = "auto"
@@ -36,6 +36,7 @@ class Context:
     weights_sha256: str | None = None
     tile_px: int | None = None
     planes: int = 1
+    time_points: int = 1
 
     def warn(self, message: str) -> None:
         """Record a warning for the user, once."""

@@ -74,6 +74,9 @@ class Pattern(BaseModel):
         Expected error of a measured phase; None when unknown.
     phase_steps : {"measured", "equal"}
         Whether equal steps were taken, because the frames do not show them.
+    phases_of : {"frames", "mean", "first frames"}
+        Where the phases come from: these frames; the mean of several time points, to be
+        compared with each; or that mean, which a time point does not contradict.
     orders : tuple of PatternOrder
         First order first.
 
@@ -90,6 +93,7 @@ class Pattern(BaseModel):
     phases_deg: tuple[float, ...] = ()
     phase_error_deg: float | None = None
     phase_steps: Literal["measured", "equal"] = "measured"
+    phases_of: Literal["frames", "mean", "first frames"] = "frames"
     orders: tuple[PatternOrder, ...] = Field(min_length=1)
 
     def __init__(self, **values: Any) -> None:

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 _NOISES = 8.0
 """Standard deviations above its neighbours that a hot pixel has at least."""
+_LARGEST_PHOTON = 4.0
+"""Most that a photon is taken to count, in standard deviations of the noise: read noise
+makes it seem larger than it is."""
 _NYQUIST = 0.5
 _CUTOFFS = (0.0, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5)
 _BRIGHTEST = (1.0, 0.906, 0.802, 0.741, 0.678, 0.613, 0.548)
@@ -76,9 +79,12 @@ def hot_pixels(
     if cutoff_per_pixel > _NYQUIST or min(image.shape) < 2 * _REACH + 1:
         return hot
     padded = np.pad(image, _REACH, mode="reflect")
-    # Six neighbours are clearly darker: the third brightest is.
+    # Six neighbours are clearly darker: the third brightest is. Some photons more than
+    # the noise tells of: where light is faint a single one stands far out of it.
+    mean = max(float(np.maximum(image, 0).mean()), np.finfo(np.float32).tiny)
+    photon = min(noise**2 / mean, _LARGEST_PHOTON * noise)
     darker = np.zeros(image.shape, np.int8)
-    limit = image - np.float32(_NOISES * noise)
+    limit = image - np.float32(_NOISES * (noise + photon))
     for step in _RING:
         darker += _shifted(padded, *step) < limit
     row, column = np.nonzero(darker >= len(_RING) - 2)
@@ -91,8 +97,7 @@ def hot_pixels(
     around = [windows[:, _REACH + y, _REACH + x] for y, x in _RING]
     third, _, brightest = np.sort(around, axis=0)[-3:]
     height = image[row, column] - level
-    mean = max(float(np.maximum(image, 0).mean()), np.finfo(np.float32).tiny)
-    least = _NOISES * noise * np.sqrt(np.maximum(third / mean, 1))
+    least = _NOISES * (noise * np.sqrt(np.maximum(third / mean, 1)) + photon)
     # At the image's edge nothing tells a hot pair from a spot that is cut off.
     height_px, width_px = image.shape
     inside = (row >= _REACH) & (row < height_px - _REACH)

@@ -101,6 +101,7 @@ def find_shared(
             for number, prepare in preparing.items():
                 step, part = plan.steps[number], context.part()
                 part.planes = plan.stack.size("Z")
+                part.time_points = span[1] - span[0]
                 looking = prepare(average, sample, step.parameters, part)
                 average = yield from within(
                     in_ticks(looking, step.stage.title), done, total

@@ -25,11 +25,8 @@ from napari_dps.methods.sim.patterns import (
     PatternsEvery,
     ShortestWavevector,
     are_fitted,
-    find_patterns,
-    pattern_warnings,
     raw_frames,
     report_patterns,
-    search_settings,
 )
 from napari_dps.stages.base import Stage
 
@@ -76,6 +73,7 @@ def prepare(
     context: Context,
 ) -> Generator[Progress, None, ImageStack]:
     """Find the patterns and the noise that all units of a stack share."""
+    from napari_dps.methods.sim.lapse import shared_patterns
     from napari_dps.methods.sim.raw import with_hot_pixels_replaced
 
     _require_patterns(average, parameters)
@@ -84,7 +82,7 @@ def prepare(
     noise = _noise(raw_frames(sample, context), sample)
     if parameters.patterns == "none" or are_fitted(average):
         return average.derive(average.data, noise=noise)
-    patterns = yield from _find(average, parameters, context)
+    patterns = yield from shared_patterns(average, sample, parameters, context)
     return average.derive(average.data, patterns=patterns, noise=noise)
 
 
@@ -147,15 +145,11 @@ def _patterns(
     image: ImageStack, parameters: DenoiseParameters, context: Context
 ) -> Generator[Progress, None, tuple[Pattern, ...]]:
     """Return the patterns to denoise with."""
-    angles = image.size("A")
+    from napari_dps.methods.sim.lapse import unit_patterns
+
     if parameters.patterns == "none":
-        return _unknown(angles)
-    if are_fitted(image):
-        for warning in pattern_warnings(image.patterns, angles):
-            context.warn(warning)
-        patterns = image.patterns
-    else:
-        patterns = yield from _find(image, parameters, context)
+        return _unknown(image.size("A"))
+    patterns = yield from unit_patterns(image, parameters, context)
     if not any(pattern.is_usable for pattern in patterns):
         context.warn(
             "no pattern is known: what the frames have in common is denoised; what "
@@ -189,14 +183,6 @@ def _left(before: NoiseToSignal, share: float) -> NoiseToSignal:
     """
     left = 1 - share * (1 - NOISE_LEFT)
     return replace(before, at_cutoff=left**2 * before.at_cutoff)
-
-
-def _find(
-    image: ImageStack, parameters: DenoiseParameters, context: Context
-) -> Generator[Progress, None, tuple[Pattern, ...]]:
-    settings = search_settings(parameters, planes=context.planes)
-    frames = raw_frames(image, context)
-    return (yield from find_patterns(frames, image, settings, context))
 
 
 def _require_patterns(image: ImageStack, parameters: DenoiseParameters) -> None:

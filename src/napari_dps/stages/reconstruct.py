@@ -25,11 +25,8 @@ from napari_dps.methods.sim.patterns import (
     PatternsEvery,
     ShortestWavevector,
     are_fitted,
-    find_patterns,
-    pattern_warnings,
     raw_frames,
     report_patterns,
-    search_settings,
     stripe_warnings,
 )
 from napari_dps.methods.sim.wiener_tiles import (
@@ -118,15 +115,14 @@ def prepare(
     context: Context,
 ) -> Generator[Progress, None, ImageStack]:
     """Find the patterns and the noise that all units of a stack share."""
+    from napari_dps.methods.sim.lapse import shared_patterns
     from napari_dps.methods.sim.raw import with_hot_pixels_replaced
 
     if are_fitted(average):
         return average
     average = with_hot_pixels_replaced(average, context)
     sample = with_hot_pixels_replaced(sample, context)
-    frames = raw_frames(average, context)
-    settings = search_settings(parameters, planes=context.planes)
-    patterns = yield from find_patterns(frames, average, settings, context)
+    patterns = yield from shared_patterns(average, sample, parameters, context)
     noise = _noise(raw_frames(sample, context), sample, parameters)
     return average.derive(average.data, patterns=patterns, noise=noise)
 
@@ -146,6 +142,7 @@ def reconstruct(
     image: ImageStack, parameters: ReconstructParameters, context: Context
 ) -> Generator[Progress, None, ImageStack]:
     """Reconstruct one raw stack on a grid of half its pixel size."""
+    from napari_dps.methods.sim.lapse import unit_patterns
     from napari_dps.methods.sim.raw import corrected_frames
 
     image.require_optics("reconstruct")
@@ -154,13 +151,8 @@ def reconstruct(
     angles = image.size("A")
     if parameters.method == "network":
         _check_layout(image, parameters)
-    patterns, steps = image.patterns, angles + 2
-    if are_fitted(image):
-        for warning in pattern_warnings(patterns, angles):
-            context.warn(warning)
-    else:
-        settings = search_settings(parameters, planes=context.planes)
-        patterns = yield from find_patterns(frames, image, settings, context)
+    steps = angles + 2
+    patterns = yield from unit_patterns(image, parameters, context)
     yield Progress(steps - 1, steps, "Image")
     if parameters.method == "network" and any(p.is_usable for p in patterns):
         found = _by_network(frames, image, patterns, context)

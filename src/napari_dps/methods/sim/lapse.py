@@ -1,0 +1,173 @@
+"""Patterns of a time-lapse: wave vectors of all time points, phases of each."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import numpy as np
+
+from napari_dps.core import (
+    ImageStack,
+    Pattern,
+    PatternOrder,
+    Progress,
+    StageParameters,
+    one_of,
+)
+from napari_dps.core.context import Context
+from napari_dps.methods.sim.patterns import (
+    UNCERTAIN_DEG,
+    are_fitted,
+    find_patterns,
+    pattern_warnings,
+    raw_frames,
+    search_settings,
+)
+
+CHANGED_ERRORS = 4.0
+"""Expected errors by which phases of a time point must differ from those of the mean
+of several: less may be chance, and the mean knows them better."""
+LEAST_CHANGE_DEG = 3.0
+"""Less changes no reconstruction that can be seen."""
+
+
+def shared_patterns(
+    average: ImageStack,
+    sample: ImageStack,
+    parameters: StageParameters,
+    context: Context,
+) -> Generator[Progress, None, tuple[Pattern, ...]]:
+    """Find the patterns that all units of a stack have in common.
+
+    Stripes whose phases change from time point to time point fade in the mean: what is
+    not found there is sought in a single unit.
+
+    Parameters
+    ----------
+    average : ImageStack
+        Axes "APYX": the mean of several units.
+    sample : ImageStack
+        One of them.
+    parameters : StageParameters
+        Of a stage that finds patterns; see `search_settings`.
+    context : Context
+        Receives warnings; it tells how many time points and planes the mean is of.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    tuple of Pattern
+        Of a time-lapse with ``phases_of`` "mean".
+    """
+    settings = search_settings(parameters, planes=context.planes)
+    part = context.part()
+    finding = find_patterns(raw_frames(average, context), average, settings, part)
+    patterns = yield from one_of(finding, 0, 2)
+    if context.time_points == 1:
+        context.take_over(part)
+        return patterns
+    if all(pattern.is_usable for pattern in patterns):
+        context.take_over(part)
+    else:
+        alone = search_settings(parameters)
+        frames = raw_frames(sample, context)
+        finding = find_patterns(frames, sample, alone, context.part())
+        single = yield from one_of(finding, 1, 2)
+        if len(single) == len(patterns):
+            patterns = tuple(
+                one if one.is_usable and not mean.is_usable else mean
+                for one, mean in zip(single, patterns, strict=True)
+            )
+        for warning in pattern_warnings(patterns, average.size("A")):
+            context.warn(warning)
+    return tuple(p.model_copy(update={"phases_of": "mean"}) for p in patterns)
+
+
+def unit_patterns(
+    image: ImageStack, parameters: StageParameters, context: Context
+) -> Generator[Progress, None, tuple[Pattern, ...]]:
+    """Return the patterns of one raw stack: found, or as it carries them.
+
+    Phases that come from the mean of several time points are fitted anew, and taken
+    where they differ from those of the mean by more than their errors.
+
+    Parameters
+    ----------
+    image : ImageStack
+        Axes "APYX"; counts as they were recorded.
+    parameters : StageParameters
+        Of a stage that finds patterns; see `search_settings`.
+    context : Context
+        Receives warnings.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    tuple of Pattern
+    """
+    frames = raw_frames(image, context)
+    if not are_fitted(image):
+        settings = search_settings(parameters, planes=context.planes)
+        return (yield from find_patterns(frames, image, settings, context))
+    patterns = image.patterns
+    for warning in pattern_warnings(patterns, image.size("A")):
+        context.warn(warning)
+    if not any(p.phases_of == "mean" and p.is_usable for p in patterns):
+        return patterns
+    vectors = tuple(p.only_wave_vectors() for p in patterns if p.is_usable)
+    fitting = find_patterns(
+        frames,
+        image.derive(image.data, patterns=vectors),
+        search_settings(parameters),
+        context.part(),
+    )
+    fitted = yield from fitting
+    if len(fitted) != len(patterns):
+        return patterns
+    return tuple(
+        _better(one, mean, context) for one, mean in zip(fitted, patterns, strict=True)
+    )
+
+
+def _better(one: Pattern, mean: Pattern, context: Context) -> Pattern:
+    """Return the pattern of a time point, or that of the mean if it is as good."""
+    name = f"angle {mean.angle_index + 1}"
+    error = one.phase_error_deg
+    if not mean.is_usable or mean.phases_of != "mean":
+        return mean
+    if not one.is_usable or error is None or error > UNCERTAIN_DEG:
+        context.warn(
+            f"some time points are too dim to measure the phases of {name}: those of "
+            "the mean of the first frames are used there"
+        )
+        return mean.model_copy(update={"phases_of": "first frames"})
+    change = np.subtract(one.phases_deg, mean.phases_deg)
+    largest = float(np.abs((change + 180) % 360 - 180).max())
+    if largest <= max(CHANGED_ERRORS * error, LEAST_CHANGE_DEG):
+        return mean.model_copy(update={"phases_of": "first frames"})
+    context.warn(
+        f"the phases of {name} change over time: they are fitted at each time point"
+    )
+    return one.model_copy(update={"orders": _orders(one, mean), "phases_of": "frames"})
+
+
+def _orders(one: Pattern, mean: Pattern) -> tuple[PatternOrder, ...]:
+    """Return the orders as the time point shows them, found as the mean was."""
+    found = {order.order: order for order in mean.orders}
+    return tuple(
+        order.model_copy(
+            update={
+                "status": found[order.order].status,
+                "confidence": found[order.order].confidence,
+            }
+        )
+        if order.is_usable and order.order in found
+        else order
+        for order in one.orders
+    )
