@@ -81,7 +81,7 @@ def hot_pixels(
     padded = np.pad(image, _REACH, mode="reflect")
     # Six neighbours are clearly darker: the third brightest is. Some photons more than
     # the noise tells of: where light is faint a single one stands far out of it.
-    mean = max(float(np.maximum(image, 0).mean()), np.finfo(np.float32).tiny)
+    mean = max(float(np.maximum(image, 0).mean()), float(np.finfo(np.float32).tiny))
     photon = min(noise**2 / mean, _LARGEST_PHOTON * noise)
     darker = np.zeros(image.shape, np.int8)
     limit = image - np.float32(_NOISES * (noise + photon))
