@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import (
-    FIRST_COMPLETED,
-    Executor,
     Future,
     ThreadPoolExecutor,
-    wait,
 )
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from napari_dps.batch.beside import PATIENCE_S, Cancelled
+from napari_dps import io
+from napari_dps.batch.cluster import Cluster, addresses, quiet
 from napari_dps.batch.job import Job, Source, blocks, units
-from napari_dps.batch.store import remove_others, stored
+from napari_dps.batch.store import new_owner, release, remove_left, stored
 from napari_dps.batch.work import begin, check_names, complete, opened, run_block, whole
-from napari_dps.core import InputError, Progress, finish
-from napari_dps.core.errors import Failure, explain
+from napari_dps.batch.workers import Monitor, Work, Workers, reason_of, result_of
+from napari_dps.core import InputError, Progress
+from napari_dps.core.errors import Failure
 from napari_dps.core.progress import PART_TICKS
 from napari_dps.pipeline import read_patterns
 from napari_dps.pipeline.units import Span
@@ -33,19 +30,10 @@ if TYPE_CHECKING:
     import distributed
 
 Put = Callable[[int, Row], None]
-Work = Callable[[], Generator[Progress, None, Any]]
-"""A task that can be sent to another process."""
 Course = Generator[list[Work], list[Any], Row]
-
-_log = logging.getLogger(__name__)
+Tasks = deque[tuple["_Input", Work]]
 
 _CONNECT_S = 15
-
-
-def reason_of(problem: BaseException) -> Failure:
-    """Return what a person is told of an error; the log has its traceback."""
-    _log.debug("a task has failed", exc_info=problem)
-    return explain(problem)
 
 
 def run_batch(
@@ -89,7 +77,8 @@ def run_batch(
     InputError
         If the scheduler cannot be reached, or a file of patterns cannot be read.
     """
-    job = replace(job, settings=read_patterns(job.settings))
+    owner = new_owner()
+    job = replace(job, settings=read_patterns(job.settings), owner=owner)
     rows: dict[int, Row] = {}
 
     def put(number: int, row: Row) -> None:
@@ -97,8 +86,12 @@ def run_batch(
         tell(row)
 
     inputs = yield from _plan(job, sources, put)
-    with _workers(jobs, scheduler) as workers:
-        yield from _run(inputs, workers, put)
+    try:
+        with _workers(jobs, scheduler) as workers:
+            yield from _run(inputs, workers, put)
+    finally:
+        for source in sources:
+            release(source.files, owner)
     return [rows[number] for number in range(len(sources))]
 
 
@@ -112,14 +105,16 @@ def _plan(
         try:
             plan = opened(job, source)
             check_names(plan, source)
+            io.remove_stale(source.files.folder)
+            release(source.files)
             if not job.resume:
-                remove_others(source.files)
+                remove_left(source.files)
         except Exception as problem:  # noqa: BLE001 - told; the others go on
             put(number, failed_row(source.path, reason_of(problem)))
         else:
             spans = () if units(plan) == 1 else blocks(plan)
             course = _course(job, source, spans)
-            inputs.append(_Input(number, source, spans, course))
+            inputs.append(_Input(number, source, spans, course, job.owner))
     return inputs
 
 
@@ -147,22 +142,28 @@ class _Input:
         Its place among the inputs, where it lies, its blocks of time points.
     course : generator
         As of `_course`.
+    owner : str
+        The run.
     left, ended : int
         Tasks of the present step that have not ended; tasks of all steps that have.
     results : list
         Of the tasks of the present step.
     failure : Failure or None
         Of the first task that failed.
+    is_told : bool
+        Whether its row was put.
     """
 
     number: int
     source: Source
     spans: tuple[Span, ...]
     course: Course
+    owner: str
     left: int = 0
     ended: int = 0
     results: list[Any] = field(default_factory=list)
     failure: Failure | None = None
+    is_told: bool = False
 
     @property
     def tasks(self) -> int:
@@ -190,25 +191,38 @@ class _Input:
             except StopIteration as end:
                 row = end.value
         if row is not None:
+            self.is_told = True
             put(self.number, row)
             return []
         self.left = len(works)
         return works
 
+    def without_rest(self, ready: Tasks) -> Tasks:
+        """Return the tasks that are ready but for those of this input."""
+        rest = deque(task for task in ready if task[0] is not self)
+        self.left -= len(ready) - len(rest)
+        return rest
+
+    def give_up(self, failure: Failure, put: Put) -> None:
+        """Put the row of a failure, unless the input has one."""
+        if not self.is_told:
+            self.is_told = True
+            put(self.number, self._failed(failure))
+
     def _failed(self, failure: Failure) -> Row:
         """Return the row of a failure, and keep what is done."""
-        store = stored(self.source.files)
+        store = stored(self.source.files, self.owner)
         kept = sum(store.has(span) for span in self.spans) if store is not None else 0
         if kept:
             more = f" ({kept} of {len(self.spans)} blocks are kept to resume from)"
             failure = replace(failure, detail=failure.detail + more)
-        else:
-            remove_others(self.source.files)
+        elif store is not None:
+            store.remove()
         return failed_row(self.source.path, failure)
 
 
 def _run(
-    inputs: Sequence[_Input], workers: _Workers, put: Put
+    inputs: Sequence[_Input], workers: Workers, put: Put
 ) -> Generator[Progress, None, None]:
     """Give the tasks to the workers: an input that is begun goes before the next."""
     ready = deque((one, work) for one in inputs for work in one.next_works(put))
@@ -229,14 +243,16 @@ def _run(
             yield Progress(done, total, f"{place}{one.source.files.name}{message}")
             if workers.monitor is not None:
                 workers.monitor.told()
+            if (failure := workers.failure()) is not None:
+                for one in inputs:
+                    one.give_up(failure, put)
+                return
             for future in ended:
                 one = waiting.pop(future)
                 workers.forget(one.number)
-                one.take(_result_of(future))
+                one.take(result_of(future))
                 if one.failure is not None:
-                    rest = deque(task for task in ready if task[0] is not one)
-                    one.left -= len(ready) - len(rest)
-                    ready = rest
+                    ready = one.without_rest(ready)
                 if not one.left:
                     works = one.next_works(put)
                     ready.extendleft((one, work) for work in reversed(works))
@@ -246,124 +262,19 @@ def _run(
     yield Progress(total, total, "Done")
 
 
-def _result_of(future: Future[Any]) -> Any:
-    try:
-        return future.result()
-    except Exception as problem:  # noqa: BLE001 - told in the table
-        return Failure(f"workers were lost: {problem}", kind="fault")
-
-
-class _Monitor:
-    """What tasks in threads of this process say, and whether they are to stop.
-
-    Whoever says something waits until the caller of the batch has heard it: so none
-    goes on after the caller has stopped the batch.
-    """
-
-    def __init__(self) -> None:
-        self.said: dict[int, Progress] = {}
-        self._turn = threading.Condition()
-        self._has_news = self._is_stopped = False
-        self._times_told = 0
-
-    def watch(self, work: Work, number: int) -> Any:
-        """Do a task of an input to its end, or until it is to stop."""
-        with closing(work()) as steps:
-            while not self._is_stopped:
-                try:
-                    report = next(steps)
-                except StopIteration as end:
-                    return end.value
-                with self._turn:
-                    self.said[number], before = report, self._times_told
-                    self.wake()
-                    while self._times_told == before and not self._is_stopped:
-                        self._turn.wait()
-            raise Cancelled
-
-    def wake(self) -> None:
-        """Say that there is news."""
-        with self._turn:
-            self._has_news = True
-            self._turn.notify_all()
-
-    def wait(self) -> None:
-        """Wait a little for news."""
-        with self._turn:
-            self._turn.wait_for(lambda: self._has_news, PATIENCE_S)
-            self._has_news = False
-
-    def told(self, *, stop: bool = False) -> None:
-        """Let all go on, or stop."""
-        with self._turn:
-            self._times_told += 1
-            self._is_stopped = stop
-            self._turn.notify_all()
-
-
-def _do(work: Work, number: int, monitor: _Monitor | None) -> Any:
-    """Do a task, wherever that is."""
-    try:
-        return finish(work()) if monitor is None else monitor.watch(work, number)
-    except Exception as problem:  # noqa: BLE001 - told in the table
-        return reason_of(problem)
-
-
-@dataclass(frozen=True)
-class _Workers:
-    """Who does the tasks: an executor, how many it does at once, what is heard of it.
-
-    Only threads of this process can be listened to.
-    """
-
-    executor: Executor
-    count: Callable[[], int]
-    monitor: _Monitor | None = None
-
-    def submit(self, work: Work, number: int) -> Future[Any]:
-        """Give a task of an input to one of them."""
-        future = self.executor.submit(_do, work, number, self.monitor)
-        if (monitor := self.monitor) is not None:
-            future.add_done_callback(lambda _: monitor.wake())
-        return future
-
-    def ended(self, waiting: Iterable[Future[Any]]) -> set[Future[Any]]:
-        """Wait a little for news; return the tasks that have ended."""
-        if self.monitor is not None:
-            self.monitor.wait()
-            return wait(waiting, 0).done
-        return wait(waiting, PATIENCE_S, return_when=FIRST_COMPLETED).done
-
-    def share(self, number: int) -> float:
-        """Return how much of the running task of an input is done."""
-        report = self.monitor.said.get(number) if self.monitor is not None else None
-        return 0.0 if report is None else report.done / max(report.total, 1)
-
-    def message(self, number: int) -> str:
-        """Return what is going on, to follow the name of an input."""
-        if self.monitor is None:
-            return f", {self.count()} workers"
-        report = self.monitor.said.get(number)
-        return f": {report.message}" if report is not None and report.message else ""
-
-    def forget(self, number: int) -> None:
-        """Forget what was said of a task that has ended."""
-        if self.monitor is not None:
-            self.monitor.said.pop(number, None)
-
-
 @contextmanager
-def _workers(jobs: int, scheduler: str | None) -> Iterator[_Workers]:
+def _workers(jobs: int, scheduler: str | None) -> Iterator[Workers]:
     """Lend threads of this process, or the workers of a dask scheduler."""
     if scheduler is not None:
-        with _client(scheduler) as client:
+        with quiet(), _client(scheduler) as client:
             executor = client.get_executor(pure=False)
-            yield _Workers(executor, lambda: sum(client.nthreads().values()))
+            cluster = Cluster(client)
+            yield Workers(executor, cluster.threads, failure=cluster.failure)
         return
-    monitor = _Monitor()
+    monitor = Monitor()
     with ThreadPoolExecutor(jobs) as executor:
         try:
-            yield _Workers(executor, lambda: jobs, monitor)
+            yield Workers(executor, lambda: jobs, monitor)
         finally:
             monitor.told(stop=True)
 
@@ -377,9 +288,7 @@ def _client(scheduler: str) -> distributed.Client:
         ) from error
     try:
         return Client(scheduler, timeout=_CONNECT_S)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise InputError(
-            field="scheduler",
-            got=scheduler,
-            allowed="the address of one, tcp://HOST:PORT",
+            field="scheduler", got=scheduler, allowed=addresses(scheduler)
         ) from error

@@ -75,6 +75,8 @@ class Job:
         nobody reads warnings.
     must_run : frozenset of str
         Stages whose parameters were named one by one: each must run.
+    owner : str
+        The run: blocks on the disk that it works on are its own.
     """
 
     settings: Settings
@@ -85,6 +87,7 @@ class Job:
     resume: bool = False
     refuse_wrong_order: bool = False
     must_run: frozenset[str] = field(default_factory=frozenset)
+    owner: str = ""
 
     def kept(self, steps: int) -> set[int]:
         """Return the numbers of the steps whose images are kept."""
@@ -114,8 +117,10 @@ class Job:
             for info in describe(type(model))
             if info.file
         ]
-        names = [value for value in values if isinstance(value, str)]
-        return [io.content_hash(name) for name in names if Path(name).is_file()]
+        paths = [Path(value) for value in values if isinstance(value, str)]
+        # Weights have their description beside them, which decides as much.
+        paths += [p.with_suffix(".json") for p in paths if p.suffix == ".safetensors"]
+        return [io.content_hash(path) for path in paths if path.is_file()]
 
 
 def open_source(job: Job, source: Source, *, check_order: bool = False) -> Plan:

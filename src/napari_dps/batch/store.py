@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
+import re
 import secrets
 import shutil
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -22,6 +22,9 @@ from pydantic import TypeAdapter, ValidationError
 from napari_dps import io
 from napari_dps.core import ImageStack, StackInfo
 from napari_dps.io import ResultFiles, replacing, writing
+from napari_dps.io.lock import Lock
+from napari_dps.io.owner import MARK, is_abandoned, process_mark
+from napari_dps.io.replacing import shortened_name
 from napari_dps.pipeline.shared import Shared
 from napari_dps.pipeline.stream import Tally
 from napari_dps.pipeline.units import Index, Span
@@ -29,6 +32,7 @@ from napari_dps.pipeline.units import Index, Span
 _DONE = "done.json"
 _SHARED = "shared.json"
 _KEY_DIGITS = 16
+_NAME_BYTES = 40
 
 
 @dataclass(frozen=True)
@@ -92,15 +96,22 @@ class Store:
     Attributes
     ----------
     root : Path
-        A hidden folder beside the results, named by the input and its key.
+        A hidden folder beside the results, named by the input, its key, and the run
+        that works in it: no other run touches it as long as that goes on.
     """
 
     root: Path
 
     @classmethod
-    def of(cls, files: ResultFiles, key: str) -> Store:
-        """Return the store of an input."""
-        return cls(files.folder / f"{_prefix(files)}{key[:_KEY_DIGITS]}.part")
+    def of(cls, files: ResultFiles, key: str, owner: str) -> Store:
+        """Return the store of an input that a run fills."""
+        return cls(files.folder / f"{_prefix(files)}{key[:_KEY_DIGITS]}~{owner}.part")
+
+    def claim(self) -> None:
+        """Take what an earlier run of the same key has left."""
+        if not self.root.exists():
+            with suppress(OSError):  # there is none, or another run has it
+                _free_name(self.root).rename(self.root)
 
     def block(self, span: Span) -> Path:
         """Return the folder of a block."""
@@ -201,27 +212,74 @@ class Store:
         shutil.rmtree(self.root, ignore_errors=True)
 
 
-def stored(files: ResultFiles) -> Store | None:
-    """Return the store that is left of an input, if there is one."""
-    return next(map(Store, _roots(files)), None)
+def new_owner() -> str:
+    """Return a name for a run that no other run has."""
+    return f"{process_mark()}-{secrets.token_hex(4)}"
 
 
-def remove_others(files: ResultFiles, kept: Store | None = None) -> None:
-    """Remove what earlier batches with other settings have left of an input."""
-    for path in _roots(files):
-        if kept is None or path != kept.root:
+def stored(files: ResultFiles, owner: str) -> Store | None:
+    """Return the store that a run has of an input, if there is one."""
+    return next((Store(path) for path, of in _roots(files) if of == owner), None)
+
+
+def release(files: ResultFiles, owner: str = "") -> None:
+    """Leave the blocks of an input to the next run.
+
+    Parameters
+    ----------
+    files : ResultFiles
+        Of the input.
+    owner : str
+        The run whose they are; empty for all runs that were killed.
+    """
+    for path, of in _roots(files):
+        if of and (of == owner if owner else _is_gone(path, of)):
+            try:
+                path.rename(_free_name(path))
+            except OSError:  # there are some already
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_left(files: ResultFiles) -> None:
+    """Remove blocks of an input that no run works on."""
+    for path, of in _roots(files):
+        if not of:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _roots(files: ResultFiles) -> Iterator[Path]:
-    pattern = f"{glob.escape(_prefix(files))}{'[0-9a-f]' * _KEY_DIGITS}.part"
-    return (path for path in files.folder.glob(pattern) if path.is_dir())
+def lock_of(files: ResultFiles) -> Lock:
+    """Return the lock of an input's results: one run at a time gives them names."""
+    return Lock(files.folder / f"{_prefix(files)}lock")
+
+
+def _free_name(root: Path) -> Path:
+    return root.with_name(f"{root.name.rpartition('~')[0]}.part")
+
+
+def _is_gone(path: Path, owner: str) -> bool:
+    return is_abandoned(path, owner.rpartition("-")[0])
+
+
+def _roots(files: ResultFiles) -> list[tuple[Path, str]]:
+    """Return the stores of an input, and the run that works in each; empty if none."""
+    pattern = re.compile(
+        f"{re.escape(_prefix(files))}[0-9a-f]{{{_KEY_DIGITS}}}"
+        rf"(~(?P<owner>{MARK}-[0-9a-f]+))?\.part",
+        re.DOTALL,
+    )
+    try:
+        names = os.listdir(files.folder)
+    except OSError:
+        return []
+    found = ((name, pattern.fullmatch(name)) for name in names)
+    return [(files.folder / name, m["owner"] or "") for name, m in found if m]
 
 
 def _prefix(files: ResultFiles) -> str:
     """Begin the name of a store: cut, so that it fits, and yet of this input only."""
     name = files.name.encode("utf-8", "surrogateescape")
-    return f".{files.name[:40]}~{hashlib.sha256(name).hexdigest()[:8]}~"
+    begin = shortened_name(files.name, _NAME_BYTES)
+    return f".{begin}~{hashlib.sha256(name).hexdigest()[:8]}~"
 
 
 def _file(number: int, name: str = "") -> str:

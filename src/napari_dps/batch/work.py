@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from napari_dps import io
-from napari_dps.batch.beside import beside
+from napari_dps.batch.beside import PATIENCE_S, beside
 from napari_dps.batch.job import Job, Source, blocks, open_source
-from napari_dps.batch.store import (
-    BlockWriter,
-    Store,
-    remove_others,
+from napari_dps.batch.store import BlockWriter, Store, lock_of, remove_left
+from napari_dps.batch.unchanged import (
+    finished_report,
+    of_one_content,
+    require_unchanged,
 )
 from napari_dps.core import ImageStack, Progress, one_of
 from napari_dps.core.context import Context
 from napari_dps.core.device import resolve_device
 from napari_dps.io import ResultFiles
+from napari_dps.io.lock import Lock
 from napari_dps.pipeline import PipelineResult, Plan, first_plane, run_plan
 from napari_dps.pipeline.result import assemble
 from napari_dps.pipeline.shared import Shared
@@ -71,14 +72,19 @@ def begin(job: Job, source: Source) -> Generator[Progress, None, Begun]:
     """
     sha256 = yield from beside(source.content, "Reading")
     key = job.key(sha256)
-    store = Store.of(source.files, key)
-    if job.resume and (report := finished_report(source.files, key)) is not None:
-        remove_others(source.files)  # left by a run that ended right after the report
-        return Begun(key, sha256, report=report)
+    store = Store.of(source.files, key, job.owner)
+    if job.resume:
+        report = yield from beside(
+            lambda check: finished_report(source.files, key, check),
+            "Looking at what is done",
+        )
+        if report is not None:
+            remove_left(source.files)  # by a run that ended right after the report
+            return Begun(key, sha256, report=report)
+        store.claim()
     plan = opened(job, source, check_order=True)
     _check_targets(plan, source)
-    # A lost worker's tasks come twice: what this batch has done of the input stays.
-    remove_others(source.files, store)
+    remove_left(source.files)
     begun = Begun(key, sha256, warnings=plan.warnings)
     if plan.patterns_every or len(blocks(plan)) == 1:
         return begun
@@ -100,7 +106,7 @@ def run_block(
     InputError
         If a stage refuses its input, or the block cannot be written.
     """
-    store = Store.of(source.files, begun.key)
+    store = Store.of(source.files, begun.key, job.owner)
     if begun.report is not None or store.has(span):
         return
     plan = opened(job, source)
@@ -113,14 +119,15 @@ def run_block(
         as_zarr=job.settings.output.format == "zarr",
     )
     try:
-        tallies = yield from stream(
-            plan,
-            _context(job),
-            writer.keep,
-            span=span,
-            shared=begun.shared,
-            ahead=_take_ahead(begun) if span[0] == 0 else None,
-        )
+        with of_one_content(job, source, begun.key):
+            tallies = yield from stream(
+                plan,
+                _context(job),
+                writer.keep,
+                span=span,
+                shared=begun.shared,
+                ahead=_take_ahead(begun) if span[0] == 0 else None,
+            )
         writer.finish(tallies)
     finally:
         writer.remove()
@@ -146,8 +153,9 @@ def whole(job: Job, source: Source) -> Generator[Progress, None, tuple[Begun, Js
     begun = yield from one_of(begin(job, source), 0, 3)
     result = None
     if begun.report is None:
-        running = run_plan(opened(job, source, check_order=True), _context(job))
-        result = yield from one_of(running, 1, 3)
+        plan = opened(job, source, check_order=True)
+        with of_one_content(job, source, begun.key):
+            result = yield from one_of(run_plan(plan, _context(job)), 1, 3)
         kept = job.kept(len(result.outputs))
         outputs = tuple(
             output if number in kept else replace(output, image=None)
@@ -182,14 +190,33 @@ def complete(
     """
     if begun.report is not None:
         return begun.report
+    with lock_of(source.files) as lock:
+        while not _taken(lock, source):
+            yield Progress(0, 1, "Waiting for another run that writes these files")
+            time.sleep(PATIENCE_S)
+        report = yield from _completed(job, source, begun, result)
+    return report
+
+
+def _taken(lock: Lock, source: Source) -> bool:
+    with io.writing(source.files.folder):
+        source.files.folder.mkdir(parents=True, exist_ok=True)
+        return lock.take()
+
+
+def _completed(
+    job: Job, source: Source, begun: Begun, result: PipelineResult | None
+) -> Generator[Progress, None, Json]:
+    """Do what `complete` does, while no other run does it."""
     context = _context(job)
     for text in begun.warnings:
         context.warn(text)
-    store = Store.of(source.files, begun.key)
+    store = Store.of(source.files, begun.key, job.owner)
 
     def put_images(
         check: Callable[[], None],
     ) -> tuple[PipelineResult, dict[str, str]]:
+        require_unchanged(job, source, begun.key, check)
         found = result
         if found is None:
             found = _result(opened(job, source), store, context, check)
@@ -214,24 +241,12 @@ def complete(
             key=begun.key,
             device=str(resolve_device(job.device)),
             self_check=checked,
+            vouch=partial(require_unchanged, job, source, begun.key, check),
         ),
         "Measuring the images",
     )
     store.remove()
     return report
-
-
-def finished_report(files: ResultFiles, key: str) -> Json | None:
-    """Return the report of a run that has left all its files, if the key is its."""
-    try:
-        report: Json = json.loads(files.report.read_text(encoding="utf-8"))
-        names = [stage["output"] for stage in report["stages"] if stage["output"]]
-        is_whole = report["key"] == key and all(
-            (files.folder / Path(name).name).exists() for name in names
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return report if is_whole else None
 
 
 def check_names(plan: Plan, source: Source) -> None:

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -170,7 +171,8 @@ def _run(
         tell=tell,
     )
     try:
-        return console.track(running, "")
+        with closing(running):
+            return console.track(running, "")
     except KeyboardInterrupt as stop:
         if is_batch:
             finished = {row["file"] for row in rows}

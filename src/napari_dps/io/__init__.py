@@ -18,6 +18,7 @@ from napari_dps.io.ngff_write import ZarrBlocks
 from napari_dps.io.ome_files import first_of_each_set
 from napari_dps.io.order import usual_counts
 from napari_dps.io.order_check import OrderCheck, check_order
+from napari_dps.io.owner import remove_all, remove_stale
 from napari_dps.io.patterns_file import load_patterns, parse_patterns, patterns_json
 from napari_dps.io.picking import frame_numbers, pick
 from napari_dps.io.raw import Metadata, RawImage
@@ -56,6 +57,8 @@ __all__ = [
     "pick",
     "read",
     "read_joined",
+    "remove_all",
+    "remove_stale",
     "replacing",
     "save",
     "stem",

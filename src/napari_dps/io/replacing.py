@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from napari_dps.core import InputError
+from napari_dps.io.owner import process_mark, remove_all
 
+_NAME_BYTES = 80
 _REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -67,7 +68,7 @@ def replacing(
             yield temporary
             _rename(temporary, path)
         finally:
-            _remove(temporary)
+            remove_all(temporary)
 
 
 def put(
@@ -83,7 +84,16 @@ def put(
 def temporary_name(path: Path) -> Path:
     """Return a hidden name in the folder of a path, another one at each call."""
     # The name is cut so that a long final name still leaves room for the mark.
-    return path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.part")
+    name = shortened_name(path.name, _NAME_BYTES)
+    mark = f"{process_mark()}.{secrets.token_hex(4)}"
+    return path.with_name(f".{name}.{mark}.part")
+
+
+def shortened_name(name: str, longest: int) -> str:
+    """Return the beginning of a name, of so many bytes in the file system at most."""
+    while len(os.fsencode(name)) > longest:
+        name = name[:-1]
+    return name
 
 
 @contextmanager
@@ -136,11 +146,4 @@ def _rename(temporary: Path, path: Path) -> None:
     except OSError:
         os.replace(aside, path)
         raise
-    _remove(aside)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    remove_all(aside)

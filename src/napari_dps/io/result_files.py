@@ -40,6 +40,11 @@ class ResultFiles:
         """Return a map of a stage's result, by its name."""
         return self.folder / f"{self.name}.{stage_id}.{name}{self.suffix}"
 
+    def maps(self, stage_id: str, names: Iterable[str]) -> list[Path]:
+        """Return those maps of a stage's result that are on the disk."""
+        paths = [self.map(stage_id, name) for name in names]
+        return [path for path in paths if path.exists()]
+
     def error_map(self, stage_id: str) -> Path:
         """Return the error map of a stage that gives a finer grid: of one plane."""
         return self.folder / f"{self.name}.{stage_id}.error.ome.tif"

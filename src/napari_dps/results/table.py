@@ -66,7 +66,7 @@ _SIZES = {
 
 def failed_row(path: Path, failure: Failure) -> Row:
     """Return the row of an input that has no results; ``failure`` says why."""
-    status = FAILED if failure.kind == "input" else FAULT
+    status = FAULT if failure.kind == "fault" else FAILED
     return {
         "file": str(path),
         "status": status,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from napari_dps.figures import save_figure
 from napari_dps.io import ResultFiles, write_json
 from napari_dps.pipeline import PipelineResult
 from napari_dps.results.picture import picture
+from napari_dps.results.recorded import recorded
 from napari_dps.results.report import build_report
 from napari_dps.results.scores import Json, error_maps, measure_result
 
@@ -29,6 +30,8 @@ def write_images(result: PipelineResult, files: ResultFiles) -> dict[str, str]:
         stage_id, image = output.step.stage.id, output.image
         if image is None:
             continue
+        for path in files.maps(stage_id, output.step.stage.maps):
+            io.remove_all(path)  # of a run before that asked for more
         io.save(image, files.stage(stage_id))
         names[stage_id] = files.stage(stage_id).name
         for name, values in image.maps.items():
@@ -48,6 +51,7 @@ def write_report(
     truth: ImageStack | None = None,
     finer_truth: ImageStack | None = None,
     self_check: Json | None = None,
+    vouch: Callable[[], None] = lambda: None,
 ) -> Json:
     """Write error maps and picture of a run, and last of all the report.
 
@@ -71,6 +75,8 @@ def write_report(
         What results that resolve more than SIM can are scored against.
     self_check : dict, optional
         For the report.
+    vouch : callable
+        Called last before the report is written; may raise to prevent that.
 
     Returns
     -------
@@ -92,8 +98,24 @@ def write_report(
         errors=errors.result(),
         self_check=self_check,
     )
+    report["files"] = recorded(_written(result, files, report))
+    vouch()
     write_json(report, files.report)
     return report
+
+
+def _written(
+    result: PipelineResult, files: ResultFiles, report: Json
+) -> Iterator[Path]:
+    """Return the files of a run that are on the disk, but for the report."""
+    yield files.picture
+    for output, entry in zip(result.outputs, report["stages"], strict=True):
+        stage = output.step.stage
+        if entry["output"] is not None:
+            yield files.stage(stage.id)
+            yield from files.maps(stage.id, stage.maps)
+        if "error_map" in entry:
+            yield files.error_map(stage.id)
 
 
 def _write_error_maps(result: PipelineResult, files: ResultFiles) -> dict[str, Json]:
