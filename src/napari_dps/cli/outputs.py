@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from napari_dps import io
 from napari_dps.core import InputError
 
 
@@ -53,10 +54,48 @@ def output_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise InputError(
             f"cannot write into the folder {folder}: {error.strerror}"
         ) from error
+    io.remove_stale(folder)
     try:
         yield folder
     finally:
         _remove_empty(missing)
+
+
+@contextmanager
+def output_files(*paths: Path) -> Iterator[list[Path]]:
+    """Give files their names when all of them are whole, or none.
+
+    Parameters
+    ----------
+    *paths : Path
+        In one folder, which is made and tried.
+
+    Yields
+    ------
+    list of Path
+        Where to write each instead: of the same name, in a hidden folder.
+
+    Raises
+    ------
+    InputError
+        If one cannot be written.
+    """
+    with output_folder(paths[0].parent) as folder:
+        for path in paths:
+            io.check_target(path)
+        hidden = io.temporary_name(paths[0])
+        try:
+            with io.writing(folder):
+                hidden.mkdir()
+            yield [hidden / path.name for path in paths]
+            for path in paths:
+                io.put(hidden / path.name, path)
+        except InputError as error:
+            place = f"{hidden}{os.sep}"
+            what = error.what.replace(place, f"{folder}{os.sep}")
+            raise InputError(what + error.detail, field=error.fields) from error
+        finally:
+            io.remove_all(hidden)
 
 
 def _remove_empty(folders: Iterable[Path]) -> None:

@@ -38,15 +38,15 @@ def execute(options: argparse.Namespace) -> int:
     size = _size(options.size, optics)
     target = outputs.tiff_name(options.out)
     picture = target.with_name(stem(target) + ".png")
-    with outputs.output_folder(target.parent):
+    with outputs.output_files(target, picture) as files:
         psf = ImageStack(
             sr_psf(optics, (size, size)).astype("float32"),
             "YX",
             pixel_size_nm=optics.pixel_size_nm,
             optics=optics,
         )
-        io.save(psf, target)
-        save_figure(psf_figure(psf), picture)
+        io.save(psf, files[0])
+        save_figure(psf_figure(psf), files[1])
     warning = optics.nyquist_warning()
     if warning is not None:
         console.warning(warning)

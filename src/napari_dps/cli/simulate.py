@@ -30,16 +30,16 @@ def execute(options: argparse.Namespace) -> int:
     name = stem(target)
     truth = target.with_name(f"{name}.truth.ome.tif")
     patterns = target.with_name(f"{name}.patterns.json")
-    with outputs.output_folder(target.parent):
+    with outputs.output_files(target, truth, patterns) as files:
         simulation = simulate(settings)
-        io.save(simulation.raw, target)
-        io.save(simulation.truth, truth)
+        io.save(simulation.raw, files[0])
+        io.save(simulation.truth, files[1])
         write_json(
             {
                 "patterns": patterns_json(simulation.patterns),
                 "simulation": settings.model_dump(mode="json"),
             },
-            patterns,
+            files[2],
         )
     for file in (target, truth, patterns):
         console.say(str(file))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -109,6 +110,29 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
+_FULL = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file is larger than the system allows",
+}
+
+
+def no_room(error: OSError) -> str:
+    """Say that there is no room for a file; empty if something else went wrong.
+
+    Examples
+    --------
+    >>> no_room(OSError("1024 requested and 12 written"))
+    'the disk is full'
+    """
+    if error.errno is None and str(error).endswith(_NOT_ALL):
+        return "the disk is full"  # NumPy and Pillow keep the number to themselves
+    return _FULL.get(error.errno or 0, "")
+
+
+_NOT_ALL = (" written", "when writing image file")
+
+
 @dataclass(frozen=True)
 class Failure:
     """Why something came to no result, for the person who asked for it.
@@ -163,7 +187,7 @@ def explain(problem: BaseException) -> Failure:
         return Failure(problem.what, problem.detail, "input", problem.fields)
     if isinstance(problem, OSError):
         name = f"{problem.filename}: " if problem.filename else ""
-        return Failure(f"{name}{problem.strerror or problem}")
+        return Failure(f"{name}{no_room(problem) or problem.strerror or problem}")
     if is_out_of_memory(problem):
         return Failure(
             "not enough memory for an image of this size: take a part of it, or "

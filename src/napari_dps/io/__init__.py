@@ -23,7 +23,13 @@ from napari_dps.io.patterns_file import load_patterns, parse_patterns, patterns_
 from napari_dps.io.picking import frame_numbers, pick
 from napari_dps.io.raw import Metadata, RawImage
 from napari_dps.io.read import read
-from napari_dps.io.replacing import check_target, replacing, writing
+from napari_dps.io.replacing import (
+    check_target,
+    put,
+    replacing,
+    temporary_name,
+    writing,
+)
 from napari_dps.io.result_files import ResultFiles, stem
 from napari_dps.io.unnamed_raw import suspect_raw
 from napari_dps.io.write import save
@@ -55,6 +61,7 @@ __all__ = [
     "parse_patterns",
     "patterns_json",
     "pick",
+    "put",
     "read",
     "read_joined",
     "remove_all",
@@ -65,6 +72,7 @@ __all__ = [
     "stem_of_all",
     "strict_json",
     "suspect_raw",
+    "temporary_name",
     "usual_counts",
     "write_csv",
     "write_json",

@@ -10,12 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from napari_dps.core import InputError
+from napari_dps.core.errors import no_room
 from napari_dps.io.owner import process_mark, remove_all
 
 _NAME_BYTES = 80
 _REASONS = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
     errno.EACCES: "no permission to write there",
     errno.EPERM: "no permission to write there",
     errno.EROFS: "the disk is read-only",
@@ -113,7 +112,8 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+        known = no_room(error) or _REASONS.get(error.errno or 0)
+        reason = known or error.strerror or str(error)
         raise InputError(f"cannot write {path}: {reason}") from error
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from napari_dps import io
-from napari_dps.core import ImageStack
+from napari_dps.core import ImageStack, InputError
 from napari_dps.figures import save_figure
 from napari_dps.io import ResultFiles, write_json
 from napari_dps.pipeline import PipelineResult
@@ -99,7 +99,12 @@ def write_report(
         self_check=self_check,
     )
     report["files"] = recorded(_written(result, files, report))
-    vouch()
+    try:
+        vouch()
+    except InputError:  # nor is anything left that the report would have vouched for
+        for name in report["files"]:
+            io.remove_all(files.folder / name)
+        raise
     write_json(report, files.report)
     return report
 
