@@ -93,9 +93,11 @@ class DenoiseTask:
 
     recipe: DenoiseRecipe
     objects: NDArray[np.float16]
-    curves: ClassVar[tuple[str, ...]] = tuple(
-        f"wiener_{p:g}" for p in VALIDATION_PHOTONS
-    )
+
+    @property
+    def curves(self) -> tuple[str, ...]:
+        """PSNR of the Wiener image at each level of light."""
+        return tuple(f"wiener_{photons:g}" for photons in VALIDATION_PHOTONS)
 
     def build_network(self) -> nn.Module:
         """Return a new network."""

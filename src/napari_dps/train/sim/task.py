@@ -139,9 +139,11 @@ class SimTask:
     recipe: SimRecipe
     objects: NDArray[np.float16]
     start: Checkpoint
-    curves: ClassVar[tuple[str, ...]] = tuple(
-        f"{kind}_{p:g}" for kind in KINDS for p in VALIDATION_PHOTONS
-    )
+
+    @property
+    def curves(self) -> tuple[str, ...]:
+        """PSNR of the SIM image at each level of light."""
+        return tuple(f"{kind}_{p:g}" for kind in KINDS for p in VALIDATION_PHOTONS)
 
     def build_network(self) -> nn.Module:
         """Return the network with what it shares with the denoiser."""
