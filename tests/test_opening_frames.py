@@ -272,3 +272,28 @@ def test_saturated_frames_are_told_with_their_share(tmp_path, raw, level):
         ]
     else:
         assert told == []
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_image_of_a_file_with_several_is_chosen(tmp_path, raw, lazy):
+    path = tmp_path / "two.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as file:
+        for frames, nm in ((raw[:, :60], 0.08), (raw, 0.065)):
+            described = {"axes": "ZYX", "PhysicalSizeX": nm, "PhysicalSizeY": nm}
+            file.write(frames, photometric="minisblack", metadata=described)
+    second = io.read(path, lazy=lazy, series=1)
+    np.testing.assert_array_equal(np.asarray(second.data), raw)
+    assert second.metadata.pixel_size_nm == pytest.approx(65)
+    assert second.metadata.warnings == ()
+    first = io.read(path, lazy=lazy)
+    assert first.data.shape == (9, 60, 115)
+    assert ["2 images" in warning for warning in first.metadata.warnings] == [True]
+    with pytest.raises(InputError, match="got 2; allowed: 0 to 1"):
+        io.read(path, lazy=lazy, series=2)
+
+
+def test_image_of_a_file_with_one_is_the_first(tmp_path, raw):
+    path = _write(tmp_path / "raw.tif", raw)
+    assert open_input(path, _asked(angles=3, phases=3, series=0)).steps
+    with pytest.raises(InputError, match="got 1; allowed: 0: the file holds one image"):
+        open_input(path, _asked(angles=3, phases=3, series=1))

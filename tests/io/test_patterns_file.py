@@ -64,9 +64,9 @@ def test_pattern_not_found_may_lack_a_period(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("p.json", "{", "not valid JSON"),
-        ("p.json", "[" * 100_000, "not valid JSON"),
-        ("p.toml", "patterns = [", "not valid TOML"),
+        ("p.json", "{", "no valid JSON"),
+        ("p.json", "[" * 100_000, "nested too deeply"),
+        ("p.toml", "patterns = [", "no valid TOML"),
         ("p.json", {}, "holds no patterns"),
         ("p.json", [], "holds no patterns"),
         ("p.json", {"patterns": 3}, "holds no patterns"),

@@ -79,9 +79,10 @@ def write_lif(path: Path, scenes: int = 1) -> Path:
     )
     text = xml.encode("utf-16-le")
     content = struct.pack("<IIBI", 0x70, 5 + len(text), 0x2A, len(xml)) + text
-    pixels = np.ascontiguousarray(DATA.swapaxes(1, 2)).tobytes()
     for i in range(scenes + 1):
-        name, held = f"MemBlock_{i}", pixels if i else b""
+        pixels = np.ascontiguousarray((DATA + max(i - 1, 0)).swapaxes(1, 2))
+        held = pixels.astype(DATA.dtype).tobytes() if i else b""
+        name = f"MemBlock_{i}"
         content += struct.pack("<IIBQ", 0x70, 14 + 2 * len(name), 0x2A, len(held))
         content += struct.pack("<BI", 0x2A, len(name)) + name.encode("utf-16-le") + held
     path.write_bytes(content)
@@ -170,6 +171,16 @@ def test_first_scene_is_read_with_a_warning(tmp_path: Path) -> None:
     stack = load(write_lif(tmp_path / "a.lif", scenes=2), warn=messages.append)
     assert_array_equal(stack.data, DATA)
     assert messages == ["2 scenes in the file: the first one, Series1, is read"]
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_scene_that_is_chosen_is_read(tmp_path: Path, lazy: bool) -> None:
+    path = write_lif(tmp_path / "a.lif", scenes=2)
+    image = read(path, lazy=lazy, series=1)
+    assert_array_equal(np.asarray(image.data), DATA + 1)
+    assert image.metadata.warnings == ()
+    with pytest.raises(InputError, match="got 2; allowed: 0 to 1"):
+        read(path, lazy=lazy, series=2)
 
 
 @pytest.mark.slow

@@ -63,6 +63,9 @@ def test_first_image_of_bioformats2raw_is_read_and_the_others_listed(
         "11 images: 0 is read; others: 1, 2, 3, 4, 5, 6, 7, 8 and 2 more"
     ]
     assert_array_equal(load(tmp_path / "a.zarr" / "3").data, FRAMES + 3)
+    assert_array_equal(np.asarray(read(tmp_path / "a.zarr", series=3).data), FRAMES + 3)
+    with pytest.raises(InputError, match="got 11; allowed: 0 to 10"):
+        read(tmp_path / "a.zarr", series=11)
     assert len(find_inputs(tmp_path)) == 1
 
 

@@ -13,7 +13,7 @@ from napari_dps.core import InputError
 from napari_dps.io import stored
 from napari_dps.io.lazy import Planes
 from napari_dps.io.ngff_chunks import opened
-from napari_dps.io.ngff_layout import first_image, ome_of
+from napari_dps.io.ngff_layout import find_image, ome_of
 from napari_dps.io.raw import (
     Format,
     Metadata,
@@ -56,8 +56,8 @@ def is_zarr(path: Path) -> bool:
     return any((path / name).is_file() for name in names)
 
 
-def read_zarr(path: Path, lazy: bool = False) -> RawImage:
-    """Read the full-resolution level of the first image of a Zarr folder.
+def read_zarr(path: Path, lazy: bool = False, number: int | None = None) -> RawImage:
+    """Read the full-resolution level of an image of a Zarr folder.
 
     Parameters
     ----------
@@ -66,6 +66,8 @@ def read_zarr(path: Path, lazy: bool = False) -> RawImage:
         or a well of one, or a bare array.
     lazy : bool
         Leave the pixels unread.
+    number : int, optional
+        Of the image, from 0, where the folder lists several. Default: the first.
 
     Returns
     -------
@@ -81,7 +83,7 @@ def read_zarr(path: Path, lazy: bool = False) -> RawImage:
     """
     zarr = require_zarr(path)
     try:
-        node, others = first_image(zarr.open(path, mode="r"))
+        node, others = find_image(zarr.open(path, mode="r"), number)
         if hasattr(node, "shape"):
             array, metadata = node, Metadata()
             letters = _bare_letters(node)
@@ -185,4 +187,4 @@ def _is_group(path: Path, head: bytes) -> bool:
 
 
 # Folders have no suffix that is looked for: what they hold tells them.
-FORMAT = Format("OME-Zarr", (), _is_group, read_zarr)
+FORMAT = Format("OME-Zarr", (), _is_group, read_zarr, read_zarr)

@@ -6,19 +6,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from napari_dps.core import InputError
+from napari_dps.io.raw import check_series
 
 _SHOWN = 8
 _DEEPEST = 4
 
 
-def first_image(node: Any) -> tuple[Any, str]:
-    """Find the first image of a group.
+def find_image(node: Any, number: int | None = None) -> tuple[Any, str]:
+    """Find an image of a group.
 
     Parameters
     ----------
     node : zarr.Group or zarr.Array
         What the folder holds: an image (``multiscales``), the images of bioformats2raw,
         a plate or a well of one, or a bare array.
+    number : int, optional
+        Of the image, from 0, where the folder lists several. Default: the first.
 
     Returns
     -------
@@ -34,12 +37,16 @@ def first_image(node: Any) -> tuple[Any, str]:
     others = ""
     for _ in range(_DEEPEST):
         if hasattr(node, "shape") or "multiscales" in ome_of(node):
+            check_series(number or 0, 1)
             return node, others
         kind, names = _images(node)
         if not names:
             raise InputError(_nothing(node))
-        found = names[0]
-        if len(names) > 1 and not others:
+        found, listed = names[0], "which it lists first"
+        if number is not None and len(names) > 1:
+            check_series(number, len(names))
+            found, number, listed = names[number], None, "which it lists"
+        elif len(names) > 1 and not others:
             shown = ", ".join(names[1 : _SHOWN + 1])
             more = (
                 f" and {len(names) - 1 - _SHOWN} more"
@@ -50,9 +57,7 @@ def first_image(node: Any) -> tuple[Any, str]:
         try:
             node = node[found]
         except (KeyError, ValueError) as error:  # ValueError: it leads elsewhere
-            raise InputError(
-                f"'{found}', which it lists first, is not there"
-            ) from error
+            raise InputError(f"'{found}', {listed}, is not there") from error
     raise InputError("groups in groups, and no image")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from napari_dps.core import StackInfo
+from napari_dps.core import InputError, StackInfo
 from napari_dps.io.lazy import Planes
 
 NM_PER_UNIT = {
@@ -144,12 +144,29 @@ class Format:
     read : callable
         Takes the path, and whether to leave the pixels unread; returns a `RawImage`.
         Raises `InputError` if the file is damaged.
+    read_series : callable or None
+        The same with the number of an image, from 0, of a file that holds several;
+        None for formats whose files hold one.
     """
 
     name: str
     suffixes: tuple[str, ...]
     recognises: Callable[[Path, bytes], bool]
     read: Callable[[Path, bool], RawImage]
+    read_series: Callable[[Path, bool, int], RawImage] | None = None
+
+
+def check_series(number: int, count: int) -> None:
+    """Refuse the number of an image that a file does not hold.
+
+    Raises
+    ------
+    InputError
+        With how many there are.
+    """
+    if number >= count:
+        allowed = f"0 to {count - 1}" if count > 1 else "0: the file holds one image"
+        raise InputError("number of the series", got=number, allowed=allowed)
 
 
 def positive(value: object) -> float | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from napari_dps.core import InputError
 from napari_dps.core.files import open_regular
 from napari_dps.io import dv, ngff, tiff, vendor
-from napari_dps.io.raw import Format, RawImage
+from napari_dps.io.raw import Format, RawImage, check_series
 
 FORMATS: tuple[Format, ...] = (tiff.FORMAT, dv.FORMAT, ngff.FORMAT, *vendor.FORMATS)
 """All formats; the first that recognises a file reads it."""
@@ -28,7 +28,11 @@ _FOREIGN = {
 
 
 def read(
-    path: str | os.PathLike[str], *, lazy: bool = False, allow_missing: bool = False
+    path: str | os.PathLike[str],
+    *,
+    lazy: bool = False,
+    allow_missing: bool = False,
+    series: int | None = None,
 ) -> RawImage:
     """Read a file as it is; see `load` for a stack with SIM axes.
 
@@ -41,6 +45,10 @@ def read(
     allow_missing : bool
         Fill pixels that the file lacks where its format tells which (chunks of an
         OME-Zarr); `RawImage.missing` says how many.
+
+    series : int, optional
+        Number of the image, from 0, in a file that holds several: series, scene,
+        position. Default: the first, with a warning.
 
     Returns
     -------
@@ -57,7 +65,7 @@ def read(
         head = b"" if path.is_dir() else _head(path)
         for file_format in FORMATS:
             if file_format.recognises(path, head):
-                raw = file_format.read(path, lazy)
+                raw = _read_by(file_format, path, lazy, series)
                 break
         else:
             raise _refusal(path, head)
@@ -70,6 +78,17 @@ def read(
             field="input.allow_missing",
         )
     return raw
+
+
+def _read_by(
+    file_format: Format, path: Path, lazy: bool, series: int | None
+) -> RawImage:
+    if series is None:
+        return file_format.read(path, lazy)
+    if file_format.read_series is not None:
+        return file_format.read_series(path, lazy, series)
+    check_series(series, 1)
+    return file_format.read(path, lazy)
 
 
 def _head(path: Path) -> bytes:

@@ -15,7 +15,7 @@ from napari_dps.core import InputError
 from napari_dps.io import ome_xml
 from napari_dps.io.lazy import MappedPlanes, Planes, one_line
 from napari_dps.io.ome_files import OmeImage, ome_image
-from napari_dps.io.raw import Format, Metadata, RawImage
+from napari_dps.io.raw import Format, Metadata, RawImage, check_series
 from napari_dps.io.tiff_metadata import lsm_metadata, plain_metadata
 from napari_dps.io.tiff_pages import (
     TIFF_MARKS,
@@ -30,7 +30,7 @@ _COLOURS = (3, 4)
 """Samples a pixel that a picture has, without and with transparency."""
 
 
-def read_tiff(path: Path, lazy: bool = False) -> RawImage:
+def read_tiff(path: Path, lazy: bool = False, number: int | None = None) -> RawImage:
     """Read the first image of a TIFF file.
 
     Pixels are read, never mapped: a file that shrinks meanwhile is an error, and does
@@ -43,6 +43,8 @@ def read_tiff(path: Path, lazy: bool = False) -> RawImage:
         imagecodecs decodes. Of OME-TIFF in several files any one.
     lazy : bool
         Leave the pixels unread; not those of compressed LSM files.
+    number : int, optional
+        Of the image, from 0, in a file that holds several. Default: the first.
 
     Returns
     -------
@@ -63,15 +65,16 @@ def read_tiff(path: Path, lazy: bool = False) -> RawImage:
             tifffile.TiffFile(path, is_mmstack=False, is_ndtiff=False) as tif,
         ):
             if image is not None:
+                check_series(number or 0, 1)  # each image is opened by its own file
                 return _read_files(image, path, lazy)
             if xml := tif.ome_metadata:
                 ome_xml.check_promises(xml, len(offsets))
-                metadata = ome_xml.parse(xml)
+                metadata = ome_xml.parse(xml, number or 0)
             elif tif.is_lsm:
                 metadata = lsm_metadata(tif)
             else:
                 metadata = plain_metadata(tif)
-            return _read_series(tif, metadata, lazy)
+            return _read_series(tif, metadata, lazy, number)
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from error
     except Exception as error:
@@ -98,7 +101,9 @@ def _read_files(image: OmeImage, path: Path, lazy: bool) -> RawImage:
     return RawImage(data=data, axes=f"{image.axes}YX", metadata=metadata)
 
 
-def _read_series(tif: tifffile.TiffFile, metadata: Metadata, lazy: bool) -> RawImage:
+def _read_series(
+    tif: tifffile.TiffFile, metadata: Metadata, lazy: bool, number: int | None
+) -> RawImage:
     page = tif.pages.first
     if 0 in (page.imagewidth, page.imagelength):
         size = f"{page.imagelength} × {page.imagewidth}"
@@ -108,16 +113,17 @@ def _read_series(tif: tifffile.TiffFile, metadata: Metadata, lazy: bool) -> RawI
         raise InputError("the file holds no image")
     # Thumbnails and the coarser levels of a pyramid are no images of their own.
     full = [series for series in listed if not series.keyframe.is_reduced] or listed
-    series = full[0]
+    check_series(number or 0, len(full))
+    series = full[number or 0]
     warnings = list(metadata.warnings)
     _check_series(tif, series)
-    if len(full) > 1 and _are_frames(full):
+    if number is None and len(full) > 1 and _are_frames(full):
         warnings.append(f"{len(full)} images of one plane each: read as one stack")
         joined = _joined(tif, full)
         data, axes = joined if lazy else joined[()], "QYX"
         metadata = replace(metadata, warnings=tuple(warnings))
         return RawImage(data=data, axes=axes, metadata=metadata)
-    if len(full) > 1:
+    if number is None and len(full) > 1:
         warnings.append(f"{len(full)} images in the file: the first one is read")
     check_pages(series)
     data, axes = _pixels(tif, series, lazy)
@@ -262,5 +268,6 @@ FORMAT = Format(
     "TIFF (OME, ImageJ, plain)",
     (".tif", ".tiff", ".btf", ".tf8", ".lsm"),
     _is_tiff,
+    read_tiff,
     read_tiff,
 )

@@ -23,6 +23,7 @@ from napari_dps.io.raw import (
     Format,
     Metadata,
     RawImage,
+    check_series,
     length_nm,
     positive,
     square_pixel,
@@ -49,8 +50,10 @@ _CZI_ANGLE_PHASE = {"R": "A", "H": "P"}
 """Rotations and phases of CZI files; phases alone may count all raw frames."""
 
 
-def read_vendor(kind: str, path: Path, lazy: bool = False) -> RawImage:
-    """Read the first scene of an instrument's file.
+def read_vendor(
+    kind: str, path: Path, lazy: bool = False, scene: int | None = None
+) -> RawImage:
+    """Read a scene of an instrument's file.
 
     Parameters
     ----------
@@ -60,6 +63,8 @@ def read_vendor(kind: str, path: Path, lazy: bool = False) -> RawImage:
         The file; its first bytes have been seen.
     lazy : bool
         Leave the pixels unread.
+    scene : int, optional
+        From 0. Default: the first, with a warning if there are more.
 
     Returns
     -------
@@ -73,7 +78,7 @@ def read_vendor(kind: str, path: Path, lazy: bool = False) -> RawImage:
     """
     _module(kind, path)
     try:
-        planes, axes, metadata = limited(path, partial(_opened, kind, path))
+        planes, axes, metadata = limited(path, partial(_opened, kind, path, scene))
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from error
     except Exception as error:
@@ -86,13 +91,14 @@ def read_vendor(kind: str, path: Path, lazy: bool = False) -> RawImage:
     return RawImage(data=planes if lazy else planes[()], axes=axes, metadata=metadata)
 
 
-def _opened(kind: str, path: Path) -> tuple[Planes, str, Metadata]:
-    """Planes of the first scene, their axes, and what is said of them."""
+def _opened(kind: str, path: Path, scene: int | None) -> tuple[Planes, str, Metadata]:
+    """Planes of a scene, their axes, and what is said of them."""
     with _quiet():
         check_promises(kind, path)
-        reader = _reader(kind, path)
-        planes, axes = _planes(kind, path, reader)
-        return planes, axes, _metadata(kind, reader, axes)
+        check_series(scene or 0, len(_reader(kind, path).scenes))
+        reader = _reader(kind, path, scene or 0)
+        planes, axes = _planes(kind, path, reader, scene or 0)
+        return planes, axes, _metadata(kind, reader, axes, scene)
 
 
 def _module(kind: str, path: Path) -> ModuleType:
@@ -114,20 +120,23 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _reader(kind: str, path: Path) -> Any:
-    """Return a reader of the first scene, kept while the file stays as it is."""
+def _reader(kind: str, path: Path, scene: int = 0) -> Any:
+    """Return a reader of a scene, kept while the file stays as it is."""
     state = path.stat()
-    return _kept_reader(kind, path, state.st_size, state.st_mtime_ns)
+    return _kept_reader(kind, path, state.st_size, state.st_mtime_ns, scene)
 
 
 @lru_cache(maxsize=4)
-def _kept_reader(kind: str, path: Path, size: int, time_ns: int) -> Any:
+def _kept_reader(kind: str, path: Path, size: int, time_ns: int, scene: int) -> Any:
     # The reader holds no open file: each read opens it.
-    return _module(kind, path).Reader(str(path))
+    reader = _module(kind, path).Reader(str(path))
+    if scene:
+        reader.set_scene(scene)
+    return reader
 
 
-def _planes(kind: str, path: Path, reader: Any) -> tuple[Planes, str]:
-    """Planes of the first scene, and their axes without those of one entry."""
+def _planes(kind: str, path: Path, reader: Any, scene: int) -> tuple[Planes, str]:
+    """Planes of a scene, and their axes without those of one entry."""
     sizes = dict(zip(str(reader.dims.order), map(int, reader.dims.shape), strict=True))
     if sizes.pop("S", 1) > 1:
         raise InputError(
@@ -147,7 +156,7 @@ def _planes(kind: str, path: Path, reader: Any) -> tuple[Planes, str]:
         names |= _CZI_ANGLE_PHASE
     letters = "".join(names.get(axis, "Q") for axis in kept)
     planes = Planes(
-        _Scene(kind, path, "".join(sizes), lead, path.stat().st_size),
+        _Scene(kind, path, "".join(sizes), lead, path.stat().st_size, scene),
         np.arange(math.prod(lead)).reshape(tuple(kept.values())),
         plane,
         np.dtype(reader.dtype).newbyteorder("="),
@@ -164,6 +173,7 @@ class _Scene:
     axes: str
     sizes: tuple[int, ...]
     bytes: int
+    scene: int = 0
 
     def __call__(self, block: int) -> NDArray[Any]:
         """Read one plane, (1, Y, X)."""
@@ -181,7 +191,7 @@ class _Scene:
     def _plane(self, where: dict[str, int]) -> NDArray[Any]:
         if self.kind == "lif":
             return self._leica(where)
-        reader = _reader(self.kind, self.path)
+        reader = _reader(self.kind, self.path, self.scene)
         return np.asarray(reader.get_image_data("YX", **where))[None]
 
     def _leica(self, where: dict[str, int]) -> NDArray[Any]:
@@ -189,13 +199,13 @@ class _Scene:
         from liffile import LifFile
 
         with LifFile(self.path) as file:
-            image = file.images[0]
+            image = file.images[self.scene]
             # It drops axes of one entry.
             chosen = {a: i for a, i in where.items() if a in image.sizes}
             return np.asarray(image.frames(**chosen).asarray())[None]
 
 
-def _metadata(kind: str, reader: Any, axes: str) -> Metadata:
+def _metadata(kind: str, reader: Any, axes: str, scene: int | None) -> Metadata:
     """Collect what BioIO gives for every format, and the optics."""
     sizes = reader.physical_pixel_sizes
     pixel_size_nm, doubt = square_pixel(
@@ -204,7 +214,7 @@ def _metadata(kind: str, reader: Any, axes: str) -> Metadata:
     names = tuple(str(name) for name in reader.channel_names or ())
     messages = [doubt] if doubt else []
     scenes = reader.scenes
-    if len(scenes) > 1:
+    if scene is None and len(scenes) > 1:
         messages.append(
             f"{len(scenes)} scenes in the file: the first one, {scenes[0]}, is read"
         )
@@ -305,7 +315,11 @@ def _begins(mark: bytes, path: Path, head: bytes) -> bool:
 
 FORMATS = tuple(
     Format(
-        _NAMES[kind], (f".{kind}",), partial(_begins, mark), partial(read_vendor, kind)
+        _NAMES[kind],
+        (f".{kind}",),
+        partial(_begins, mark),
+        partial(read_vendor, kind),
+        partial(read_vendor, kind),
     )
     for mark, kind in MARKS.items()
 )

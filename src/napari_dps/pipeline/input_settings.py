@@ -56,6 +56,14 @@ class InputSettings(BaseModel):
         description="Numbers from 0, in the order of the file: 0-8 or 0,2,4-8; 0-8/10 "
         "for the first nine of every ten. Default: all.",
     )
+    series: int | None = Field(
+        default=None,
+        ge=0,
+        le=100_000,
+        title="Image of the file",
+        description="Series, scene or position of a file that holds several, from 0. "
+        "Default: the first.",
+    )
     channel: int | None = Field(
         default=None,
         ge=0,

@@ -159,7 +159,12 @@ def _read(
     """Read a file as it is, or several as one stack."""
     if not isinstance(path, str | os.PathLike):
         return io.read_joined([Path(name) for name in path], lazy=lazy)
-    return io.read(path, lazy=lazy, allow_missing=settings.input.allow_missing)
+    return io.read(
+        path,
+        lazy=lazy,
+        allow_missing=settings.input.allow_missing,
+        series=settings.input.series,
+    )
 
 
 def _with_pixel_size(stack: ImageStack, pixel_size_nm: float | None) -> ImageStack:

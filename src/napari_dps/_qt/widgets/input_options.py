@@ -11,7 +11,7 @@ from napari_dps.core.params import describe, parse
 from napari_dps.pipeline import InputSettings
 
 _OF_ANY = ("frames", "channel", "offset_map", "gain_map")
-_OF_FILES = ("join", "allow_missing")
+_OF_FILES = ("series", "join", "allow_missing")
 
 
 class InputOptions(QWidget):
