@@ -16,10 +16,15 @@ _SIGNS = (
     "alloc_failed",
     "could not create a primitive",
     "could not execute a primitive",
+    "std::bad_alloc",
+    "can't start new thread",
+    "failed to map segment",
+    "cannot allocate memory",
 )
 """Words of RuntimeErrors for a lack of memory: CUDA's and MPS's, torch's allocator's
 for the CPU on Linux and on Windows, cuFFT's and cuBLAS's, and oneDNN's (seen when the
-memory of the process was limited; its primitives lack nothing else)."""
+memory of the process was limited; its primitives lack nothing else); of libraries and
+threads that find no room."""
 
 
 class NapariDpsError(Exception):
@@ -99,13 +104,17 @@ def is_out_of_memory(error: BaseException) -> bool:
     True
     >>> is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     False
+    >>> is_out_of_memory(ImportError("libtorch.so: failed to map segment"))
+    True
     """
     if isinstance(error, MemoryError):
         return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
     # torch's own class is a RuntimeError, and was named otherwise before torch 2.5.
     named = type(error).__name__ == "OutOfMemoryError"
     text = str(error).lower()
-    return isinstance(error, RuntimeError) and (
+    return isinstance(error, RuntimeError | ImportError) and (
         named or any(sign in text for sign in _SIGNS)
     )
 
@@ -185,7 +194,7 @@ def explain(problem: BaseException) -> Failure:
     """
     if isinstance(problem, InputError):
         return Failure(problem.what, problem.detail, "input", problem.fields)
-    if isinstance(problem, OSError):
+    if isinstance(problem, OSError) and not is_out_of_memory(problem):
         name = f"{problem.filename}: " if problem.filename else ""
         return Failure(f"{name}{no_room(problem) or problem.strerror or problem}")
     if is_out_of_memory(problem):
