@@ -331,3 +331,12 @@ def test_planes_are_indexed_like_the_array_they_come_from(data: st.DataObject) -
     )
     assert_array_equal(planes[key], expected[key])
     assert_array_equal(planes.to_dask(), expected)
+
+
+@pytest.mark.parametrize("shape", [(0, 8, 6), (1, 1, 6), (1, 8, 7)])
+def test_plane_of_another_size_than_promised_is_an_error(
+    shape: tuple[int, ...],
+) -> None:
+    planes = Planes(lambda _: np.zeros(shape), np.arange(3), (8, 6), np.dtype("f4"))
+    with pytest.raises(InputError, match="a plane of 8 × 6 pixels is none"):
+        planes[()]

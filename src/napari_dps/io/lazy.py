@@ -129,8 +129,13 @@ class Planes:
         corner = np.empty((0, *self.plane), self.dtype)[(slice(None), *rest)]
         out = np.empty((chosen.size, *corner.shape[1:]), self.dtype)
         blocks, places = np.divmod(chosen.ravel(), self.per_block)
+        whole = self.plane
         for block in np.unique(blocks):
             planes = self.read(int(block))
+            if len(planes) < self.per_block or planes.shape[1:] != whole:
+                raise InputError(
+                    f"damaged: a plane of {' × '.join(map(str, whole))} pixels is none"
+                )
             for i in np.flatnonzero(blocks == block):
                 out[i] = planes[(places[i], *rest)]
         return out.reshape((*chosen.shape, *corner.shape[1:]))

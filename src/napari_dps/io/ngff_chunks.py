@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_dps.core import InputError
+from napari_dps.io.lazy import one_line
 
 _EXPANSION = 100_000
 """Bytes that one stored byte can become."""
@@ -60,7 +61,13 @@ class StoredArray:
         for name in _names(self.array, spans):
             if name not in self.allowed and not (self.folder / name).is_file():
                 raise InputError(f"{self.folder.name}: chunk {name} is missing")
-        return self.array[key]
+        try:
+            return self.array[key]
+        except Exception as error:
+            # Whatever a decoder of untrusted bytes raises means: not readable.
+            raise InputError(
+                f"{self.folder.name}: a chunk cannot be read: {one_line(error)}"
+            ) from error
 
 
 def opened(array: Any, folder: Path) -> tuple[StoredArray, str]:

@@ -103,7 +103,7 @@ class Checkpoint:
         try:
             network = build(**self.metadata.network)
             network.load_state_dict(self.weights)
-        except (TypeError, RuntimeError, ValueError) as problem:
+        except (TypeError, RuntimeError, ValueError, ArithmeticError) as problem:
             raise InputError(
                 "weights do not fit the network of their description",
                 got=str(problem).splitlines()[0],
