@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -378,3 +379,17 @@ def test_file_of_an_instrument_that_shrinks_is_an_error(tmp_path: Path) -> None:
         file.truncate(path.stat().st_size - 1)
     with pytest.raises(InputError, match="the file has become shorter"):
         data[0]
+
+
+def test_logs_of_the_readers_stay_off_the_terminal(tmp_path: Path) -> None:
+    path = write_plain_lif(tmp_path / "a.lif", {"scan": XYZ})
+    code = f"""
+import logging
+from napari_dps.io import read
+read({str(path)!r})
+logging.getLogger("bioio_lif.reader").warning("for programmers")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import math
 import warnings
 from collections.abc import Iterator
@@ -42,6 +43,9 @@ MARKS = {
 """First bytes of the formats."""
 
 _NAMES = {"czi": "Zeiss CZI", "nd2": "Nikon ND2", "lif": "Leica LIF"}
+
+_LOGGERS = ("bioio_base", "bioio_czi", "bioio_lif", "bioio_nd2", "liffile", "nd2")
+"""Of the readers and the libraries below them."""
 
 _LIF_TIME = "4"
 """Number of the time axis in LIF files."""
@@ -115,6 +119,10 @@ def _module(kind: str, path: Path) -> ModuleType:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the warnings of the readers, which are for programmers, off the terminal."""
+    for name in _LOGGERS:  # else Python prints what nobody handles
+        logger = logging.getLogger(name)
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
