@@ -116,7 +116,7 @@ def run_block(
         span,
         leading=list(zip(plan.leading, plan.leading_shape, strict=True)),
         kept=job.kept(len(plan.steps)),
-        first_units={channel.first.index: channel.number for channel in plan.channels},
+        first_units=plan.first_places,
         as_zarr=job.settings.output.format == "zarr",
     )
     try:

@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 
 from napari_dps.core.params import FrozenModel, parse
 
+EXCITATION_SHARE = 0.9
+"""Wavelength of the excitation over that of the emission, where it is not known."""
+
 
 class Optics(FrozenModel):
     """What the physics needs to know of the microscope.
@@ -46,6 +49,14 @@ class Optics(FrozenModel):
         ge=1.0,
         le=2.0,
     )
+    excitation_nm: float = Field(
+        default=0.0,
+        title="Excitation wavelength",
+        description="In vacuum, for three-beam stacks; 0: 0.9 times the emission.",
+        ge=0,
+        le=2000,
+        json_schema_extra={"unit": "nm"},
+    )
     modulation_factor: float = Field(
         default=1.0,
         title="Modulation factor",
@@ -63,6 +74,11 @@ class Optics(FrozenModel):
                 f"{self.refractive_index:g}"
             )
         return self
+
+    @property
+    def excitation_or_usual_nm(self) -> float:
+        """Wavelength of the excitation, by `EXCITATION_SHARE` where it is not known."""
+        return self.excitation_nm or EXCITATION_SHARE * self.emission_nm
 
     @property
     def cutoff_period_nm(self) -> float:

@@ -23,6 +23,9 @@ class PatternOrder(BaseModel):
 
     The illumination is 1 + Σ_n m_n cos(2π k_n·r + n·φ_p + offset_n), r measured from
     the centre of the first pixel, x to the right and y down, as images are shown.
+
+    Stripes of three beams are modulated along z as well: the first order has the
+    factor cos(2π z/axial_period), z measured from the plane in focus.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
@@ -32,6 +35,7 @@ class PatternOrder(BaseModel):
     angle_deg: float | None = None
     modulation: float = Field(default=0.0, ge=0)
     offset_deg: float = 0.0
+    axial_period_nm: float | None = Field(default=None, gt=0)
     confidence: float | None = None
     status: Status = "given"
     doubt: Doubt = ""
@@ -141,6 +145,11 @@ class Pattern(BaseModel):
         """Whether any order can be used."""
         return any(order.is_usable for order in self.orders)
 
+    @property
+    def is_three_dimensional(self) -> bool:
+        """Whether the stripes are modulated along z, as those of three beams."""
+        return any(order.axial_period_nm is not None for order in self.orders)
+
     def only_wave_vectors(self) -> Pattern:
         """Return the wave vectors alone, for another stack of the same microscope.
 
@@ -148,7 +157,10 @@ class Pattern(BaseModel):
         """
         orders = [
             PatternOrder(
-                order=order.order, period_nm=order.period_nm, angle_deg=order.angle_deg
+                order=order.order,
+                period_nm=order.period_nm,
+                angle_deg=order.angle_deg,
+                axial_period_nm=order.axial_period_nm,
             )
             for order in self.orders
             if order.is_usable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import scipy.fft
@@ -36,6 +36,14 @@ class Microscope:
         [i f, (i + 1) f) × [j f, (j + 1) f).
     origin_px : tuple of int
         Camera pixel (y, x) from whose centre phases are counted.
+    otf : callable, optional
+        Returns the OTF at frequencies over the cut-off, an array in and out; that of a
+        plane in focus by default.
+
+    Attributes
+    ----------
+    radius : array
+        Frequency over cut-off of the spectra that `order` returns.
     """
 
     def __init__(
@@ -44,6 +52,7 @@ class Microscope:
         fine_shape: tuple[int, int],
         oversampling: int,
         origin_px: tuple[int, int],
+        otf: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
     ) -> None:
         cutoff = optics.cutoff_per_pixel
         self.pixel_size_nm = optics.pixel_size_nm
@@ -58,16 +67,18 @@ class Microscope:
             k * oversampling / side
             for k, side in zip(integers, fine_shape, strict=True)
         ]
-        self._transfer = self._transfer_function(cutoff)
+        f_y, f_x = self._frequency
+        self.radius = np.hypot(f_y[:, np.newaxis], f_x) / cutoff
+        plain = widefield_otf(self.radius, 1.0) if otf is None else otf(self.radius)
+        self._transfer = self._transfer_function(plain)
 
-    def _transfer_function(self, cutoff: float) -> Spectrum:
+    def _transfer_function(self, otf: NDArray[np.float64]) -> Spectrum:
         """Return OTF × pixel box × shift from fine to camera pixel centres."""
         f_y, f_x = self._frequency
         centre = 0.5 - 0.5 / self.oversampling
         box_y, box_x = (
             np.sinc(f) * np.exp(2j * np.pi * centre * f) for f in (f_y, f_x)
         )
-        otf = widefield_otf(np.hypot(f_y[:, np.newaxis], f_x), cutoff)
         scale = self._stride**2
         transfer = scale * otf * box_y[:, np.newaxis] * box_x
         return np.asarray(transfer, dtype=np.complex64)

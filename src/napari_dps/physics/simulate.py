@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import scipy.fft
@@ -22,8 +22,17 @@ from napari_dps.physics.illumination import draw_patterns, illumination_orders
 from napari_dps.physics.image_formation import Microscope
 from napari_dps.physics.lit_frames import evenly_lit, lit_frames
 from napari_dps.physics.otf import otf_2d
-from napari_dps.physics.phantoms import phantom
+from napari_dps.physics.phantoms import StructureId, phantom
 from napari_dps.physics.simulate_settings import SimulationSettings
+from napari_dps.physics.simulate_volume import simulate_volume
+from napari_dps.physics.simulated import (
+    Image,
+    Simulation,
+    binned,
+    bright_level,
+    cropped,
+    margin_of,
+)
 
 __all__ = [
     "Simulation",
@@ -33,43 +42,9 @@ __all__ = [
     "simulate_object",
 ]
 
-_MARGIN_PX = 16
-"""Camera pixels simulated beyond the frame: light comes in from there as well."""
-
-Image = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Simulation:
-    """A simulated acquisition with its exact truth and patterns.
-
-    Attributes
-    ----------
-    raw : ImageStack
-        Counts of the camera (A, P, Y, X), uint16, with the offset; its optics are
-        attached, the patterns are not.
-    patterns : tuple of Pattern
-        The exact patterns; phases are those of each frame, errors included.
-    clean : array (A, P, Y, X), float32
-        Expected photons, background included: without noise ``raw`` would be
-        offset + gain · ``clean``.
-    truth : ImageStack
-        The emitters on the grid of half the pixel size (2 Y, 2 X), float32: in-focus
-        photons that each pixel sends in an evenly lit frame. Origin −pixel/4: 2 × 2 of
-        its pixels cover one camera pixel exactly.
-    settings : SimulationSettings
-        How it was made.
-    """
-
-    raw: ImageStack
-    patterns: tuple[Pattern, ...]
-    clean: Image
-    truth: ImageStack
-    settings: SimulationSettings
-
 
 def simulate(settings: SimulationSettings) -> Simulation:
-    """Simulate a raw SIM stack of a phantom.
+    """Simulate a raw SIM stack of a phantom: of one plane, or a z-stack.
 
     Parameters
     ----------
@@ -86,12 +61,14 @@ def simulate(settings: SimulationSettings) -> Simulation:
     >>> result.raw.shape, result.truth.shape, result.truth.origin_nm
     ((3, 3, 48, 40), (96, 80), (-16.25, -16.25))
     """
+    if settings.planes > 1:
+        return simulate_volume(settings)
     fine = settings.oversampling
     margin_y, margin_x = (
-        _margin(size) for size in (settings.height_px, settings.width_px)
+        margin_of(size) for size in (settings.height_px, settings.width_px)
     )
     emitters = phantom(
-        settings.structure,
+        cast(StructureId, settings.structure),
         (
             (settings.height_px + 2 * margin_y) * fine,
             (settings.width_px + 2 * margin_x) * fine,
@@ -145,11 +122,13 @@ def simulate_object(
         settings.optics, emitters.shape, settings.oversampling, margin_px
     )
     even = evenly_lit(emitters, microscope, settings)
-    to_photons = settings.photons / _bright(_crop(microscope.image(even), margin_px))
+    to_photons = settings.photons / bright_level(
+        cropped(microscope.image(even), margin_px)
+    )
     orders = illumination_orders(patterns)
     frames = lit_frames(emitters, even, microscope, orders, settings, rng)
     # Rounding leaves values as small as −1e-5 of the peak where there is no light.
-    clean = np.maximum(to_photons * _crop(frames, margin_px), 0)
+    clean = np.maximum(to_photons * cropped(frames, margin_px), 0)
     clean += np.float32(settings.background_photons)
     optics = settings.optics
     raw = ImageStack(
@@ -204,24 +183,16 @@ def _truth(
     to_photons: float,
 ) -> ImageStack:
     """Return the emitters in focus on the grid of half the pixel size, in photons."""
-    binned = _binned(emitters, settings.oversampling // 2)
+    doubled = binned(emitters, settings.oversampling // 2)
     in_focus = np.float32(to_photons * (1 - settings.haze_fraction))
     half_nm, origin_nm = refined_grid(settings.pixel_size_nm, (0.0, 0.0))
     return ImageStack(
-        in_focus * _crop(binned, [2 * margin for margin in margin_px]),
+        in_focus * cropped(doubled, [2 * margin for margin in margin_px]),
         "YX",
         pixel_size_nm=half_nm,
         origin_nm=origin_nm,
         optics=settings.optics.at_pixel_size(half_nm),
     )
-
-
-def _margin(size: int) -> int:
-    """Return the smallest margin of at least `_MARGIN_PX` with a fast FFT size."""
-    margin = _MARGIN_PX
-    while scipy.fft.next_fast_len(size + 2 * margin) != size + 2 * margin:
-        margin += 1
-    return margin
 
 
 def _check_object(
@@ -248,25 +219,3 @@ def _check_object(
             allowed="finite, >= 0, not all 0",
         )
     return height, width
-
-
-def _bright(image: Image) -> float:
-    """Return the 99.9th percentile, but at least a quarter of the maximum.
-
-    The second rule keeps a few isolated points from being thousands of times brighter
-    than the photons that were asked for.
-    """
-    return max(float(np.percentile(image, 99.9)), float(image.max()) / 4)
-
-
-def _binned(image: Image, factor: int) -> Image:
-    """Return sums over factor × factor pixels."""
-    height, width = (side // factor for side in image.shape)
-    blocks = image.reshape(height, factor, width, factor)
-    return np.asarray(blocks.sum(axis=(1, 3)))
-
-
-def _crop(image: Image, margin: Sequence[int]) -> Image:
-    """Return the image (…, Y, X) without a margin (y, x) on each side."""
-    height, width = image.shape[-2:]
-    return image[..., margin[0] : height - margin[0], margin[1] : width - margin[1]]

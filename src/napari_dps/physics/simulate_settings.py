@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from napari_dps.core import Optics
 from napari_dps.physics.camera import Camera
+from napari_dps.physics.otf3d import axial_frequency_per_nm
 from napari_dps.physics.phantoms import StructureId
+from napari_dps.physics.phantoms.volumes import VOLUMES, VolumeId
 
 _AUTO_SHARE_OF_CUTOFF = 0.9
 """Frequency of the finest stripes over the detection cut-off when none is given."""
@@ -40,12 +42,39 @@ class SimulationSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    structure: StructureId = _field("microtubules", "Structure", "What is imaged.")
+    structure: Literal[StructureId, VolumeId] = _field(
+        "microtubules",
+        "Structure",
+        "What is imaged; of several planes: filaments, shells, points or plane.",
+    )
     separation_nm: float = _field(
         120.0, "Separation", "Within line pairs and point pairs.", "nm", gt=0, le=5000
     )
     height_px: int = _field(512, "Height", "Pixels along y.", "px", ge=16, le=4096)
     width_px: int = _field(512, "Width", "Pixels along x.", "px", ge=16, le=4096)
+    planes: int = _field(
+        1, "Planes", "Of a z-stack; 1: one thin plane.", "", ge=1, le=512
+    )
+    z_step_nm: float = _field(
+        125.0, "Z step", "Distance of the planes.", "nm", ge=10, le=5000
+    )
+    beams: Literal["two", "three"] = _field(
+        "two",
+        "Beams",
+        "Of the illumination of a z-stack: the first order of three beams is modulated "
+        "along z as well.",
+    )
+    excitation_nm: float = _field(
+        0.0,
+        "Excitation wavelength",
+        "In vacuum; 0: 0.9 × emission.",
+        "nm",
+        ge=0,
+        le=2e3,
+    )
+    z_drift_nm: float = _field(
+        0.0, "Z drift", "Of the sample from frame to frame.", "nm", ge=0, le=1000
+    )
     na: float = _field(1.4, "NA", "Of the detection.", ge=0.05, le=1.8)
     emission_nm: float = _field(
         525.0, "Emission wavelength", "In vacuum.", "nm", ge=200, le=2000
@@ -87,7 +116,7 @@ class SimulationSettings(BaseModel):
         lt=180,
     )
     modulation: float = _field(
-        0.6, "Modulation depth", "Of the first order, at the sample.", ge=0, le=1
+        0.6, "Modulation depth", "Of the first order, at the sample.", ge=0, le=4 / 3
     )
     second_modulation: float = _field(
         0.4, "Second modulation depth", "Of the second order.", ge=0, le=1
@@ -153,6 +182,13 @@ class SimulationSettings(BaseModel):
             raise ValueError("a hexagonal pattern needs 1 angle and 7 phases or more")
         if self.phases < 2 * self.order_count + 1:
             raise ValueError(f"{self.order_count} orders need 2·orders + 1 phases")
+        if (self.planes > 1) != (self.structure in VOLUMES):
+            raise ValueError(
+                f"{self.planes} planes of {self.structure}: a z-stack shows one of "
+                f"{', '.join(VOLUMES)}, a plane one of the others"
+            )
+        if self.beams == "three" and (self.planes == 1 or self.order_count != 2):
+            raise ValueError("three beams need a z-stack and two orders")
         if self._darkest < -1e-9:
             raise ValueError("these modulation depths make the illumination negative")
         return self
@@ -185,6 +221,17 @@ class SimulationSettings(BaseModel):
         """Period of the first order."""
         finest_nm = self.optics.cutoff_period_nm / _AUTO_SHARE_OF_CUTOFF
         return self.period_nm or finest_nm * self.order_count
+
+    @property
+    def axial_per_nm(self) -> float:
+        """Frequency kz0 at which the first order is modulated along z; 0: not."""
+        if self.beams == "two":
+            return 0.0
+        return axial_frequency_per_nm(
+            1 / self.first_order_period_nm,
+            excitation_nm=self.optics.excitation_or_usual_nm,
+            refractive_index=self.refractive_index,
+        )
 
     @property
     def _darkest(self) -> float:

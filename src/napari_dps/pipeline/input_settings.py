@@ -104,6 +104,15 @@ class InputSettings(BaseModel):
         "multiplied by its mean.",
         json_schema_extra=_MAP,
     )
+    z_step_nm: float | None = Field(
+        default=None,
+        gt=0,
+        le=100_000,
+        title="Z step",
+        description="Distance of the planes of a z-stack, where the file does not tell "
+        "it or is wrong.",
+        json_schema_extra={"unit": "nm"},
+    )
     patterns: str | tuple[Pattern, ...] | None = Field(
         default=None,
         title="Known patterns",

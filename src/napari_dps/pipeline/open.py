@@ -98,6 +98,8 @@ def open_input(
         refuse = refuse_wrong_order and settings.input.order is None
         stack = _arranged(raw, settings, lazy, check_order, refuse, notes)
         told = io.optics_told(raw.metadata, stack.size("C"))
+    if settings.input.z_step_nm is not None:
+        stack = replace(stack, z_step_nm=settings.input.z_step_nm)
     stack = settings.with_optics(stack, told, notes.warn)
     if isinstance(settings.input.patterns, tuple):
         stack = with_wave_vectors(stack, settings.input.patterns)

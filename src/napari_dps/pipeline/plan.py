@@ -11,7 +11,7 @@ from napari_dps.core.context import Context
 from napari_dps.core.progress import PART_TICKS
 from napari_dps.pipeline.camera import Camera
 from napari_dps.pipeline.steps import Step
-from napari_dps.pipeline.units import Channel, Index, Span, channels, spans
+from napari_dps.pipeline.units import Channel, Index, Span, channels, planes_of, spans
 from napari_dps.pipeline.wave_vectors import with_files_of_steps
 
 
@@ -69,6 +69,8 @@ class Plan:
         """
         stack, notes = with_files_of_steps(stack, steps), Context(warnings=[*warnings])
         _check_sampling(stack, notes)
+        if stack.is_raw and stack.size("Z") > 1 and stack.z_step_nm is None:
+            notes.warn("the z step is not known: planes are reconstructed one by one")
         camera = Camera() if camera is None else camera
         camera.require_shape(stack.shape[-2:])
         stack = replace(stack, history=(*stack.history, *camera.noted()))
@@ -84,6 +86,15 @@ class Plan:
         """Lengths along the leading axes."""
         return self.stack.shape[: len(self.leading)]
 
+    @cached_property
+    def has_volumes(self) -> bool:
+        """Whether a unit is a whole z-stack, since a step takes all planes at once.
+
+        The other steps get its planes one by one, and results are handed over plane by
+        plane.
+        """
+        return any(step.takes_volume(self.stack) for step in self.steps)
+
     @property
     def span(self) -> Span:
         """All time points."""
@@ -92,14 +103,24 @@ class Plan:
     @cached_property
     def channels(self) -> tuple[Channel, ...]:
         """The channels, each with its optics, its patterns and its units."""
-        takes = self.steps[0].stage.takes
+        takes = "Z" * self.has_volumes + self.steps[0].stage.takes
         return tuple(channels(self.stack, takes, self.camera))
 
     @property
     def first(self) -> ImageStack:
         """The first T, C and Z as the first step sees it: offset subtracted."""
         channel = self.channels[0]
-        return channel.image(channel.first)
+        image = channel.image(channel.first)
+        return next(planes_of(image))[1] if self.has_volumes else image
+
+    @property
+    def first_places(self) -> dict[Index, int]:
+        """Number of each channel, by the place of its first result.
+
+        Results come plane by plane, also where units are volumes.
+        """
+        z = (0,) * self.has_volumes
+        return {(*c.first.index, *z): c.number for c in self.channels}
 
     @property
     def patterns_every(self) -> int:
@@ -117,7 +138,8 @@ class Plan:
 
     def ticks(self, span: Span) -> int:
         """Return the progress that all steps on all units of some time points make."""
-        units = (span[1] - span[0]) * self.stack.size("C") * self.stack.size("Z")
+        units = (span[1] - span[0]) * self.stack.size("C")
+        units *= 1 if self.has_volumes else self.stack.size("Z")
         return units * len(self.steps) * PART_TICKS
 
 

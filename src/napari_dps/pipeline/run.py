@@ -78,10 +78,10 @@ def run_plan(
     for warning in plan.warnings:
         context.warn(warning)
     gathered = [_Gathered(plan.leading_shape) for _ in plan.steps]
-    first_units = {channel.first.index for channel in plan.channels}
+    first_places = plan.first_places
 
     def keep(number: int, index: Index, image: ImageStack) -> None:
-        gathered[number].put(index, image, index in first_units)
+        gathered[number].put(index, image, index in first_places)
 
     tallies = yield from stream(plan, context, keep)
     outputs = tuple(

@@ -69,6 +69,7 @@ def find_shared(
 
     The steps look at the average of the first time points and all z of what the
     *first* step will see: patterns are found on noisy frames, never on denoised ones.
+    Where units are volumes, z is not averaged, and the step that takes them looks.
 
     Parameters
     ----------
@@ -115,6 +116,12 @@ def find_shared(
 
 def _preparing(plan: Plan, span: Span) -> dict[int, Prepare[Any]]:
     """Return what is to look at the average of several units, by number of the step."""
+    if plan.has_volumes:
+        return {
+            number: step.stage.prepare
+            for number, step in enumerate(plan.steps)
+            if step.stage.prepare is not None and step.takes_volume(plan.stack)
+        }
     if (span[1] - span[0]) * plan.stack.size("Z") == 1:
         return {}
     takes = plan.steps[0].stage.takes

@@ -122,7 +122,7 @@ def _tell_contradictions(
 ) -> None:
     """Warn of values that the file tells otherwise."""
     for name in said:
-        if name in told and abs(said[name] / told[name] - 1) > CONTRADICTION:
+        if told.get(name) and abs(said[name] / told[name] - 1) > CONTRADICTION:
             info = _INFOS[name]
             value = f"{info.title} {said[name]:g} {info.unit}".rstrip()
             other = f"{told[name]:g} {info.unit}".rstrip()

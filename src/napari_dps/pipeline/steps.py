@@ -20,6 +20,17 @@ class Step:
     stage: Stage[Any]
     parameters: StageParameters
 
+    def takes_volume(self, stack: ImageStack) -> bool:
+        """Whether it is to get all planes of a stack at once.
+
+        Raises
+        ------
+        InputError
+            If that is demanded of a stack that it cannot be done with.
+        """
+        asked = self.stage.takes_volumes
+        return asked is not None and asked(stack, self.parameters)
+
 
 def find_stage(stage_id: str, stages: Sequence[Stage[Any]] = STAGES) -> Stage[Any]:
     """Return the stage of that id.

@@ -8,13 +8,20 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from napari_dps.core import ImageStack, InputError, Optics, Progress, within
+from napari_dps.core import ImageStack, InputError, Optics, Progress, one_of, within
 from napari_dps.core.context import Context
 from napari_dps.core.progress import PART_TICKS
 from napari_dps.pipeline.plan import Plan
 from napari_dps.pipeline.shared import Shared, find_shared, in_ticks, shared_ticks
 from napari_dps.pipeline.steps import Step
-from napari_dps.pipeline.units import Channel, Index, Span, Unit
+from napari_dps.pipeline.units import (
+    Channel,
+    Index,
+    Span,
+    Unit,
+    planes_of,
+    volume_of,
+)
 
 Keep = Callable[[int, Index, ImageStack], None]
 """Takes the number of a step, the place of a unit, and the step's result for it."""
@@ -218,17 +225,38 @@ class _ChannelRun:
                 raise
             warnings = self.context.take_over(part, self.channel.label)
             tallies.append(Tally(time.perf_counter() - started, warnings))
-            keep(number, unit.index, image)
+            if image.axes == step.stage.gives:
+                keep(number, unit.index, image)
+            else:
+                for z, plane in planes_of(image):
+                    keep(number, (*unit.index, z), plane)
         return tallies
 
     def _step(
         self, number: int, image: ImageStack, context: Context
     ) -> Generator[Progress, None, ImageStack]:
         """Run a step; before, inspect the first of its images if it wants that."""
-        stage, parameters = self.steps[number].stage, self.steps[number].parameters
+        step = self.steps[number]
+        stage, parameters = step.stage, step.parameters
+        if image.axes == "Z" + stage.takes and not step.takes_volume(image):
+            return (yield from self._plane_by_plane(number, image, context))
         if stage.inspect is not None:
             if number not in self.optics:
                 seen = yield from stage.inspect(image, parameters, context)
                 self.optics[number] = seen.require_optics(stage.id)
             image = replace(image, optics=self.optics[number])
         return (yield from stage.run(image, parameters, context))
+
+    def _plane_by_plane(
+        self, number: int, volume: ImageStack, context: Context
+    ) -> Generator[Progress, None, ImageStack]:
+        """Run a step that takes planes on those of a volume, the middle one first."""
+        planes = dict(planes_of(volume))
+        middle = len(planes) // 2
+        results: dict[int, ImageStack] = {}
+        for z in sorted(planes, key=lambda z: z != middle):
+            running = one_of(
+                self._step(number, planes[z], context), len(results), len(planes)
+            )
+            results[z] = yield from running
+        return volume_of([results[z] for z in sorted(results)])

@@ -30,6 +30,7 @@ Run = Callable[[ImageStack, P, Context], Generator[Progress, None, ImageStack]]
 Prepare = Callable[
     [ImageStack, ImageStack, P, Context], Generator[Progress, None, ImageStack]
 ]
+TakesVolumes = Callable[[ImageStack, P], bool]
 Report = Callable[[ImageStack], dict[str, Any]]
 SelfCheck = Callable[
     [ImageStack, P, Context], Generator[Progress, None, dict[str, Any]]
@@ -55,6 +56,10 @@ class Stage(Generic[P]):
         Generator ``prepare(average, sample, parameters, context)`` that looks at the
         average of several units of a stack, and at one of them, before any is run; it
         returns the average with what they all share attached, for example patterns.
+    takes_volumes : callable, optional
+        ``takes_volumes(stack, parameters)`` says whether the stage is to get all planes
+        of a stack at once, with the axes "Z" + ``takes``; it then returns
+        "Z" + ``gives``. So it is with ``prepare``, whose average is a volume too.
     inspect : callable, optional
         Generator like ``function`` that looks at the first image that the stage gets
         and returns it with the optics that all of them are to have.
@@ -86,6 +91,7 @@ class Stage(Generic[P]):
     parameters: type[P]
     function: Run[P]
     prepare: Prepare[P] | None = None
+    takes_volumes: TakesVolumes[P] | None = None
     inspect: Run[P] | None = None
     report: Report | None = None
     self_check: SelfCheck[P] | None = None
@@ -114,7 +120,7 @@ class Stage(Generic[P]):
         Parameters
         ----------
         image : ImageStack
-            With axes ``takes``; finite values.
+            With axes ``takes``, or "Z" and these where it takes volumes; finite values.
         parameters : StageParameters
             An instance of ``self.parameters``.
         context : Context, optional
@@ -138,10 +144,7 @@ class Stage(Generic[P]):
             If the stage makes values that are not finite of finite ones.
         """
         context = Context() if context is None else context
-        if image.axes != self.takes:
-            raise InputError(
-                f"axes of the input of '{self.id}'", got=image.axes, allowed=self.takes
-            )
+        self._check_axes(image)
         _check_values(image)
         started = time.perf_counter()
         before = len(context.warnings)
@@ -171,6 +174,18 @@ class Stage(Generic[P]):
             weights_sha256=context.weights_sha256,
         )
         return replace(result, history=(*image.history, entry))
+
+    def _check_axes(self, image: ImageStack) -> None:
+        """Refuse other units than those that the stage works on."""
+        allowed = [self.takes]
+        if self.takes_volumes is not None:
+            allowed.append("Z" + self.takes)
+        if image.axes not in allowed:
+            raise InputError(
+                f"axes of the input of '{self.id}'",
+                got=image.axes,
+                allowed=" or ".join(allowed),
+            )
 
 
 def _check_values(image: ImageStack) -> None:

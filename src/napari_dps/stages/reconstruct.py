@@ -16,6 +16,7 @@ from napari_dps.core import (
     Pattern,
     Progress,
     StageParameters,
+    one_of,
     relay,
 )
 from napari_dps.core.context import Context
@@ -50,6 +51,13 @@ class ReconstructParameters(StageParameters):
         "network trained on simulated stacks finds, as an ideal lens of the new "
         "resolution would show it; of the parameters below only those of the patterns "
         "count.",
+    )
+    dimension: Literal["auto", "2d", "3d"] = Field(
+        default="auto",
+        title="Dimension",
+        description="2d: plane by plane. 3d: a z-stack of three-beam illumination as a "
+        "volume, with the 3-D OTF. auto: 3-D from five planes of five phases on, if "
+        "the z step is known and the stripes are found in 3-D.",
     )
     wiener_parameter: float = Field(
         default=0.03,
@@ -105,6 +113,29 @@ class ReconstructParameters(StageParameters):
     layout: PatternLayout = "auto"
     shortest_wavevector: ShortestWavevector = 0.2
     longest_wavevector: LongestWavevector = 1.15
+    volume_wiener_parameter: float = Field(
+        default=0.001,
+        ge=1e-6,
+        le=10,
+        title="Wiener parameter in 3-D",
+        description="Least noise over signal where volumes are reconstructed.",
+    )
+    volume_attenuation_strength: float = Field(
+        default=0.99,
+        ge=0,
+        le=0.999,
+        title="OTF attenuation in 3-D",
+        description="How much of the centre of every order is suppressed where volumes "
+        "are reconstructed.",
+    )
+    volume_attenuation_width: float = Field(
+        default=0.15,
+        ge=0.01,
+        le=2,
+        title="Attenuation width in 3-D",
+        description="Width (sigma) of that, over the detection cut-off.",
+        json_schema_extra={"unit": "cut-offs"},
+    )
     patterns_every: PatternsEvery = 0
 
 
@@ -120,11 +151,103 @@ def prepare(
 
     if are_fitted(average):
         return average
+    if average.axes == "ZAPYX":
+        return (yield from _prepare_volume(average, parameters, context))
     average = with_hot_pixels_replaced(average, context)
     sample = with_hot_pixels_replaced(sample, context)
     patterns = yield from shared_patterns(average, sample, parameters, context)
     noise = _noise(raw_frames(sample, context), sample, parameters)
     return average.derive(average.data, patterns=patterns, noise=noise)
+
+
+def takes_volumes(stack: ImageStack, parameters: ReconstructParameters) -> bool:
+    """Whether a stack is to be reconstructed in three dimensions, all planes at once.
+
+    Raises
+    ------
+    InputError
+        If that is demanded, and cannot be done with this stack.
+    """
+    from napari_dps.methods.sim.volume import check_volume
+
+    if parameters.dimension == "2d" or parameters.method == "network":
+        return False
+    try:
+        check_volume(stack)
+    except InputError:
+        if parameters.dimension == "3d":
+            raise
+        return False
+    return stack.axes.endswith("ZAPYX")
+
+
+def _prepare_volume(
+    average: ImageStack, parameters: ReconstructParameters, context: Context
+) -> Generator[Progress, None, ImageStack]:
+    """Find the patterns and the noise of a volume; else those of its mean plane."""
+    from napari_dps.methods.sim.volume import find_volume
+
+    found = yield from find_volume(average, context)
+    missing = [p for p in found.patterns if not p.is_usable]
+    if not missing or parameters.dimension == "3d":
+        patterns = found.patterns
+        return average.derive(average.data, patterns=patterns, noise=found.noise)
+    context.warn(
+        f"stripes of three beams were not found in 3-D at {len(missing)} of "
+        f"{len(found.patterns)} angles: reconstructed plane by plane"
+    )
+    plane = average.derive(average.data.mean(axis=0), axes="APYX")
+    plane = yield from prepare(plane, plane, parameters, context)
+    return average.derive(average.data, patterns=plane.patterns, noise=None)
+
+
+def _volume(
+    image: ImageStack, parameters: ReconstructParameters, context: Context
+) -> Generator[Progress, None, ImageStack]:
+    """Reconstruct a z-stack; plane by plane where its stripes are not those of 3-D."""
+    from napari_dps.methods.sim.volume import volume_steps
+    from napari_dps.physics.sim.wiener_weights import WienerSettings
+
+    in_3d = any(pattern.is_three_dimensional for pattern in image.patterns)
+    if not are_fitted(image) or (in_3d and image.noise is None):
+        image = yield from _prepare_volume(image, parameters, context)
+    if not any(pattern.is_three_dimensional for pattern in image.patterns):
+        return (yield from _by_planes(image, parameters, context))
+    noise = image.noise if parameters.adapt_to_noise else None
+    noise = noise or NoiseToSignal(0.0, 1.0)
+    settings = WienerSettings(
+        wiener_parameter=parameters.volume_wiener_parameter,
+        attenuation_strength=parameters.volume_attenuation_strength,
+        attenuation_width=parameters.volume_attenuation_width,
+        apodisation=parameters.apodisation,
+        notch_strength=parameters.notch_strength,
+        notch_width=parameters.notch_width,
+        noise_at_cutoff=noise.at_cutoff,
+        noise_exponent=noise.exponent,
+    )
+    optics = image.require_optics("reconstruct")
+    if not optics.excitation_nm:
+        context.warn(
+            "the excitation wavelength is not known: taken for "
+            f"{optics.excitation_or_usual_nm:g} nm, 0.9 times the emission"
+        )
+    data = yield from volume_steps(image, settings, context)
+    return image.refine(data, axes="ZYX", noise=None)
+
+
+def _by_planes(
+    image: ImageStack, parameters: ReconstructParameters, context: Context
+) -> Generator[Progress, None, ImageStack]:
+    """Reconstruct the planes of a z-stack one by one."""
+    planes = []
+    for number, data in enumerate(image.data):
+        plane = image.derive(data, axes="APYX")
+        running = one_of(
+            reconstruct(plane, parameters, context), number, len(image.data)
+        )
+        planes.append((yield from running))
+    data = np.stack([plane.data for plane in planes])
+    return image.refine(data, axes="ZYX", patterns=planes[0].patterns, noise=None)
 
 
 def _noise(
@@ -141,10 +264,12 @@ def _noise(
 def reconstruct(
     image: ImageStack, parameters: ReconstructParameters, context: Context
 ) -> Generator[Progress, None, ImageStack]:
-    """Reconstruct one raw stack on a grid of half its pixel size."""
+    """Reconstruct one raw stack, or a z-stack, on a grid of half its pixel size."""
     from napari_dps.methods.sim.lapse import unit_patterns
     from napari_dps.methods.sim.raw import corrected_frames
 
+    if image.axes == "ZAPYX":
+        return (yield from _volume(image, parameters, context))
     image.require_optics("reconstruct")
     image = corrected_frames(image, context)
     frames = raw_frames(image, context)
@@ -219,6 +344,7 @@ STAGE = Stage(
     parameters=ReconstructParameters,
     function=reconstruct,
     prepare=prepare,
+    takes_volumes=takes_volumes,
     report=report_patterns,
     needs_optics=True,
     imports=(

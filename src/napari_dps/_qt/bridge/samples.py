@@ -53,6 +53,32 @@ def raw_stack(structure: str, **changes: Any) -> list[LayerData]:
     return [*truths, raw]
 
 
+def three_beam_filaments() -> list[LayerData]:
+    """Return the layers of a three-beam z-stack: raw frames, and (hidden) the truth."""
+    settings = SimulationSettings(
+        structure="filaments",
+        planes=13,
+        beams="three",
+        phases=5,
+        modulation=1.2,
+        second_modulation=0.6,
+        height_px=96,
+        width_px=96,
+        pixel_size_nm=80,
+        haze_fraction=0,
+        photons=120,
+        oversampling=2,
+        seed=7,
+    )
+    simulation = simulate(settings)
+    raw = stack_layer(simulation.raw, "Filaments", colormap="gray")
+    raw[1]["metadata"][METADATA]["camera_offset"] = settings.offset_counts
+    truth = stack_layer(
+        simulation.truth, "Filaments · truth", visible=False, colormap="gray"
+    )
+    return [truth, raw]
+
+
 microtubules = partial(raw_stack, "microtubules")
 actin = partial(raw_stack, "actin")
 endoplasmic_reticulum = partial(raw_stack, "er")

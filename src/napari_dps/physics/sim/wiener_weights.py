@@ -30,7 +30,7 @@ benchmarks/wiener_parameter.py compares it with fixed parameters.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +41,8 @@ from napari_dps.physics.otf import widefield_otf
 from napari_dps.physics.sim.wiener_grid import OrderSupport, plane_extent
 
 Real = NDArray[np.float64]
+Transfer = Callable[[Real], NDArray[np.float64] | NDArray[np.complex128]]
+"""Transfer function of an order: from frequency over cut-off to its value."""
 APODISATIONS = ("cosine", "triangle", "none")
 
 
@@ -105,8 +107,30 @@ class WienerSettings:
                 raise InputError(f"{name} width", got=width, allowed="above 0")
 
 
+@dataclass(frozen=True)
+class AxialFrequency:
+    """The plane of one axial frequency kz in the spectrum of a volume.
+
+    Attributes
+    ----------
+    transfers : sequence of callable
+        Transfer function of each order there.
+    height : float
+        |kz| over the highest axial frequency that the result holds.
+    scale : float
+        What the estimate is multiplied by.
+    """
+
+    transfers: Sequence[Transfer]
+    height: float
+    scale: float = 1.0
+
+
 def wiener_weights(
-    orders: Sequence[OrderSupport], cutoff: float, settings: WienerSettings
+    orders: Sequence[OrderSupport],
+    cutoff: float,
+    settings: WienerSettings,
+    axial: AxialFrequency | None = None,
 ) -> list[NDArray[np.complex128]]:
     """Return the factors of each order's spectrum, scaled for a 2× inverse transform.
 
@@ -122,6 +146,9 @@ def wiener_weights(
         2 NA/λ in cycles per pixel.
     settings : WienerSettings
         As chosen by the user.
+    axial : AxialFrequency, optional
+        Of a volume's spectrum, the part that is wanted; else these are the weights of
+        a plane in focus, for which the OTF is that of `widefield_otf`.
 
     Returns
     -------
@@ -129,20 +156,27 @@ def wiener_weights(
         Shape of each order's block.
     """
     extent = plane_extent(orders)
-    responses = [_response(order, cutoff, settings) for order in orders]
-    power = _summed(orders, [o**2 for o, _ in responses], extent)
-    trusted = _summed(orders, [a * o**2 for o, a in responses], extent)
+    transfers = axial.transfers if axial else [_in_focus] * len(orders)
+    responses = [
+        _response(order, transfer, cutoff, settings)
+        for order, transfer in zip(orders, transfers, strict=True)
+    ]
+    power = _summed(orders, [np.abs(o) ** 2 for o, _ in responses], extent)
+    trusted = _summed(orders, [a * np.abs(o) ** 2 for o, a in responses], extent)
     noise = _noise(orders, cutoff, settings)
-    at_zero = power[extent[0], 0]
-    scale = (1 + noise[extent[0], 0] / at_zero) * _apodisation(orders, cutoff, settings)
+    scale = _apodisation(orders, cutoff, settings, axial.height if axial else 0.0)
+    if axial is None:
+        scale = (1 + noise[extent[0], 0] / power[extent[0], 0]) * scale
+    else:
+        scale = axial.scale * scale
     seen = trusted > 0
     gain = np.zeros(power.shape)
     gain[seen] = (scale * power / (power + noise))[seen] / trusted[seen]
     weights = []
     for order, (otf, attenuation) in zip(orders, responses, strict=True):
-        scale = 1 if order.is_order_zero else 0.5
-        real = scale * order.coefficient * otf * attenuation
-        weights.append(real * _on_block(order, gain, extent) * _resampling(order))
+        share = 1 if order.is_order_zero else 0.5
+        matched = share * order.coefficient * np.conj(otf) * attenuation
+        weights.append(matched * _on_block(order, gain, extent) * _resampling(order))
     return weights
 
 
@@ -177,9 +211,14 @@ def _radius(orders: Sequence[OrderSupport]) -> Real:
     )
 
 
+def _in_focus(radius: Real) -> Real:
+    """Return the OTF of a plane in focus."""
+    return widefield_otf(radius, 1.0)
+
+
 def _response(
-    order: OrderSupport, cutoff: float, settings: WienerSettings
-) -> tuple[Real, Real]:
+    order: OrderSupport, transfer: Transfer, cutoff: float, settings: WienerSettings
+) -> tuple[NDArray[np.float64] | NDArray[np.complex128], Real]:
     """Return the OTF of an order and its attenuation, notch included."""
     radius = order.radius() / cutoff
     attenuation = _dip(
@@ -187,7 +226,7 @@ def _response(
     )
     if not order.is_order_zero:
         attenuation *= _dip(radius, settings.notch_strength, settings.notch_width)
-    return widefield_otf(radius, 1.0), attenuation
+    return transfer(radius), attenuation
 
 
 def _dip(radius: Real, strength: float, width: float) -> Real:
@@ -197,12 +236,16 @@ def _dip(radius: Real, strength: float, width: float) -> Real:
 
 
 def _apodisation(
-    orders: Sequence[OrderSupport], cutoff: float, settings: WienerSettings
+    orders: Sequence[OrderSupport],
+    cutoff: float,
+    settings: WienerSettings,
+    height: float,
 ) -> Real:
-    """Return the apodisation over the half plane."""
+    """Return the apodisation over the half plane, at a height of the ellipsoid."""
     finest = max(math.hypot(*order.wavevector) for order in orders)
     # One cycle per pixel is what the 2× grid can hold.
-    relative = np.minimum(_radius(orders) / min(cutoff + finest, 1.0), 1.0)
+    relative = _radius(orders) / min(cutoff + finest, 1.0)
+    relative = np.minimum(np.hypot(relative, height) if height else relative, 1.0)
     if settings.apodisation == "none":
         return np.ones_like(relative)
     if settings.apodisation == "triangle":

@@ -1,0 +1,153 @@
+"""Three-beam z-stacks through the stage and the pipeline."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_dps import io, pipeline
+from napari_dps.core import InputError, finish
+from napari_dps.physics.simulate import SimulationSettings, simulate
+from napari_dps.pipeline import Settings, choose_steps, open_input
+from napari_dps.stages.reconstruct import STAGE, ReconstructParameters
+
+OFFSET = 100.0
+
+
+@pytest.fixture(scope="module")
+def made():
+    return simulate(
+        SimulationSettings(
+            structure="filaments",
+            planes=8,
+            beams="three",
+            phases=5,
+            modulation=4 / 3,
+            second_modulation=2 / 3,
+            height_px=64,
+            width_px=56,
+            pixel_size_nm=80,
+            period_nm=395,
+            haze_fraction=0.0,
+            oversampling=2,
+        )
+    )
+
+
+def run(stack, stages=("reconstruct",), **values):
+    parameters = {"reconstruct": ReconstructParameters(**values)}
+    steps = choose_steps(stack, stages, parameters)
+    return finish(pipeline.run(stack, steps, camera_offset=OFFSET))
+
+
+def likeness(image, truth):
+    inside = (slice(1, -1), slice(8, -8), slice(8, -8))
+    fine = np.fft.fftn(truth)
+    f = [np.fft.fftfreq(n, d) for n, d in zip(truth.shape, (125, 40, 40), strict=True)]
+    lateral = np.hypot(f[1][:, None], f[2]) * 96
+    reach = np.hypot(lateral, np.abs(f[0])[:, None, None] * 340)
+    shown = np.fft.ifftn(fine * np.cos(np.pi / 2 * np.minimum(reach, 1))).real
+    return np.corrcoef(image[inside].ravel(), shown[inside].ravel())[0, 1]
+
+
+def test_auto_reconstructs_a_three_beam_stack_as_a_volume(made):
+    result = run(made.raw)
+    image = result.images[0]
+    assert image.axes == "ZYX"
+    assert image.shape == (8, 128, 112)
+    assert (image.pixel_size_nm, image.z_step_nm) == (40, 125)
+    assert image.origin_nm == (-20, -20)
+    assert all(pattern.is_three_dimensional for pattern in result.patterns)
+    assert any("taken for 472.5 nm" in text for text in result.warnings)
+    by_planes = run(made.raw, dimension="2d").images[0]
+    truth = made.truth.data
+    assert likeness(image.data, truth) > 0.9
+    assert likeness(image.data, truth) > likeness(by_planes.data, truth) + 0.05
+
+
+def test_a_known_excitation_is_not_warned_of(made):
+    optics = made.raw.optics.model_copy(update={"excitation_nm": 488.0})
+    result = run(replace(made.raw, optics=optics))
+    assert not any("excitation" in text for text in result.warnings)
+    axial_nm = result.patterns[0].orders[0].axial_period_nm
+    wave = 1.518 / 488
+    k = 1 / result.patterns[0].period_nm
+    assert axial_nm == pytest.approx(1 / (wave - np.sqrt(wave**2 - k**2)))
+
+
+def test_later_stages_get_the_planes_of_a_volume(made):
+    result = run(made.raw, stages=("reconstruct", "background"))
+    volume, flat = result.images
+    assert volume.shape == flat.shape == (8, 128, 112)
+    alone = replace(volume, data=volume.data[3], axes="YX")
+    expected = finish(pipeline.run(alone, choose_steps(alone, ["background"])))
+    np.testing.assert_array_equal(flat.data[3], expected.images[0].data)
+
+
+def test_a_time_lapse_of_volumes_and_a_volume_agree(made):
+    lapse = made.raw.derive(np.stack([made.raw.data] * 2), axes="TZAPYX")
+    result = run(lapse)
+    assert result.images[0].axes == "TZYX"
+    alone = run(made.raw).images[0].data
+    np.testing.assert_allclose(result.images[0].data[1], alone, rtol=1e-3, atol=1e-2)
+
+
+def test_patterns_that_come_with_the_stack_are_fitted_in_3d(made):
+    known = replace(
+        made.raw, patterns=tuple(p.only_wave_vectors() for p in made.patterns)
+    )
+    result = run(known)
+    assert [p.status for p in result.patterns] == ["given"] * 3
+    assert likeness(result.images[0].data, made.truth.data) > 0.9
+
+
+def test_stripes_that_are_none_are_reconstructed_plane_by_plane(made):
+    even = made.raw.data.mean(axis=(1, 2), keepdims=True)
+    noisy = np.random.default_rng(0).poisson(np.broadcast_to(even, made.raw.shape))
+    result = run(made.raw.derive(noisy.astype(np.float32)))
+    assert any("not found in 3-D" in text for text in result.warnings)
+    assert result.images[0].shape == (8, 128, 112)
+
+
+@pytest.mark.parametrize(
+    ("cut", "message"),
+    [
+        ((slice(0, 4),), "planes for a reconstruction in 3-D: got 4; allowed: 5"),
+        ((slice(None), slice(None), slice(0, 4)), "phases .*: got 4; allowed: 5"),
+    ],
+)
+def test_stacks_that_are_no_volumes_are_refused(made, cut, message):
+    stack = made.raw.derive(made.raw.data[cut])
+    with pytest.raises(InputError, match=message):
+        run(stack, dimension="3d")
+
+
+def test_a_missing_z_step_is_named_with_the_option_that_tells_it(made):
+    stack = replace(made.raw, z_step_nm=None)
+    with pytest.raises(InputError, match="needs the z step") as caught:
+        run(stack, dimension="3d")
+    assert caught.value.fields == ("input.z_step_nm",)
+    tables = {"input": {"z_step_nm": 125, "camera_offset": OFFSET}}
+    plan = open_input(stack, Settings.from_tables(tables))
+    assert plan.stack.z_step_nm == 125
+    assert plan.has_volumes
+
+
+def test_the_excitation_is_a_setting_of_stacks_that_do_not_tell_it(made, tmp_path):
+    io.save(made.raw, tmp_path / "stack.ome.tif")
+    tables = {
+        "input": {"angles": 3, "phases": 5},
+        "optics": {"excitation_nm": 488},
+        "pipeline": {"stages": ["reconstruct"]},
+    }
+    plan = open_input(tmp_path / "stack.ome.tif", Settings.from_tables(tables))
+    assert plan.stack.optics.excitation_nm == 488
+    assert plan.stack.z_step_nm == 125
+    assert plan.has_volumes
+
+
+def test_the_stage_alone_takes_a_volume(made):
+    stack = made.raw.derive(made.raw.data.astype(np.float32) - OFFSET)
+    found = finish(STAGE.run(stack, ReconstructParameters()))
+    assert found.axes == "ZYX"
+    assert likeness(found.data, made.truth.data) > 0.9
