@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validat
 
 Status = Literal["found", "tentative", "given", "doubtful", "not found"]
 
-Doubt = Literal["", "outside", "repeats", "object", "contradicts", "phases"]
+Doubt = Literal["", "outside", "repeats", "contradicts", "weak", "phases"]
 """What speaks against stripes: a wave vector outside the range that was searched, an
-object that repeats itself, a peak of the object's own spectrum, the other angles, or
-phases too close to separate the orders."""
+object that repeats itself, the other angles, a modulation implausibly weak for the
+confidence, or phases too close to separate the orders."""
 
 UNUSABLE: tuple[Status, ...] = ("doubtful", "not found")
 """Stripes that nothing is computed with."""

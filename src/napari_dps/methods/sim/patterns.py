@@ -283,6 +283,9 @@ def _doubt(pattern: Pattern, name: str) -> str:
         "grating, a lattice of dots): give the patterns of another sample",
         "contradicts": "agree with no other angle in period and direction: check frame "
         "order and optics, or give them as known patterns if they are right",
+        "weak": "are weaker than stripes that are seen so faintly should be: check NA, "
+        "emission wavelength and pixel size; stripes beyond the reach of the search "
+        "look like that",
         "phases": "hardly move from frame to frame, or twice to the same place: their "
         "phases do not separate the orders (check the phase shifter)",
     }

@@ -33,6 +33,9 @@ LARGEST_MODULATION = 1.5
 doi:10.1529/biophysj.107.120345); more is a wrong fit."""
 LEAST_MODULATION = 0.01
 """No reconstruction gains from less; rounding and intensity errors leave as much."""
+WEAK_STRIPES = ((0.1, 20.0), (0.2, 12.0))
+"""Modulation and confidence: stripes weaker than the one are believed if they reach the
+other. What stripes beyond the reach of the search leave in it looks like weak ones."""
 LARGEST_CONDITION = 20.0
 """Condition number of the mixing matrix up to which frames tell the orders apart: three
 phases 25° apart. Beyond, separation multiplies the noise by more than ten."""
@@ -256,6 +259,14 @@ def _judged(
     if not LEAST_MODULATION <= modulation <= LARGEST_MODULATION:
         # No microscope makes such stripes: frames in a wrong order do.
         return [replace(band, status="not found") for band in bands]
+    surest = max(band.confidence for band in usable)
+    if any(modulation < weak and surest < least for weak, least in WEAK_STRIPES):
+        return [
+            replace(band, status="doubtful", doubt="weak")
+            if band.status in ("found", "tentative")
+            else band
+            for band in bands
+        ]
     phases = [fit.phases_rad for fit in fits]
     if np.linalg.cond(mixing_matrix(phases)) > LARGEST_CONDITION:
         return [

@@ -45,8 +45,6 @@ OUTWEIGH = 2.0
 HARMONIC = 0.1
 """Stripes coarser than the range of the search are not told by their harmonics, if
 they themselves have this share of the harmonics' T."""
-RIM_BINS = 0.5
-"""A peak this far outside the range is not that of stripes within."""
 
 Key = tuple[int, int]
 """Angle and harmonic."""
@@ -159,9 +157,8 @@ class AngleSearch:
     def _is_beyond_rim(
         self, correlation: Correlation, wavevector: tuple[float, float]
     ) -> bool:
-        length, search = math.hypot(*wavevector), correlation.grid.search
-        rim = RIM_BINS / min(correlation.grid.size)
-        return not search.shortest - rim <= length <= search.longest + rim
+        search = correlation.grid.search
+        return not search.shortest <= math.hypot(*wavevector) <= search.longest
 
     def _search_plain(
         self, harmonic: int, wavevector: tuple[float, float], confidence: float
