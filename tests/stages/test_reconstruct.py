@@ -251,7 +251,7 @@ def test_network_keeps_brightness_in_focus_and_leaves_out_the_haze(haze):
 
 def test_layouts_of_the_network_are_those_it_was_trained_on():
     patterns = pytest.importorskip("napari_dps.train.denoise.patterns")
-    lit = {(k.angles, k.phases) for k in patterns.LAYOUTS if k.waves}
+    lit = {(k.angles, k.phases) for k in patterns.ACQUISITIONS if k.waves}
     assert set(TRAINED_LAYOUTS) == lit
 
 

@@ -7,7 +7,6 @@ once; the module of a command is imported when the command is called.
 from __future__ import annotations
 
 import argparse
-import gc
 import importlib
 import os
 import sys
@@ -37,11 +36,6 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(console.USER_MISTAKE)
 
 
-_OBJECTS_BETWEEN_SEARCHES = 50_000
-"""For garbage in circles. Modules make many objects that stay; to search them again and
-again, as Python does after every 700, takes a twentieth of a short run."""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -57,7 +51,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         3: a fault of napari-dps itself; 130, 143: stopped by Ctrl-C, by SIGTERM.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    gc.set_threshold(_OBJECTS_BETWEEN_SEARCHES)
     try:
         with stopping.stoppable():
             return _run_command(words)

@@ -245,7 +245,7 @@ def axial_frequency_per_nm(
     ...     1 / 416, excitation_nm=472.5, refractive_index=1.518
     ... )
     >>> round(1 / kz0)
-    927
+    925
     """
     wave = refractive_index / excitation_nm
     if wavenumber_per_nm >= wave:

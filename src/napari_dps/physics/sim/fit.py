@@ -31,11 +31,13 @@ if TYPE_CHECKING:
 LARGEST_MODULATION = 1.5
 """Three beams of equal strength make a first order of 4/3 (Gustafsson et al. 2008,
 doi:10.1529/biophysj.107.120345); more is a wrong fit."""
-LEAST_MODULATION = 0.01
+LEAST_MODULATION = 0.002
 """No reconstruction gains from less; rounding and intensity errors leave as much."""
 WEAK_STRIPES = ((0.1, 20.0), (0.2, 12.0))
 """Modulation and confidence: stripes weaker than the one are believed if they reach the
-other. What stripes beyond the reach of the search leave in it looks like weak ones."""
+other. What stripes beyond the reach of the search leave in it looks like weak ones, and
+lies near the cut-off, above `WEAK_FROM` of it."""
+WEAK_FROM = 0.75
 LARGEST_CONDITION = 20.0
 """Condition number of the mixing matrix up to which frames tell the orders apart: three
 phases 25° apart. Beyond, separation multiplies the noise by more than ten."""
@@ -134,7 +136,12 @@ class PhaseFitter:
         elif any(self._unevenness(usable[a], f) > UNEVEN_RAD for a, f in fits.items()):
             fits = self._settle(usable, fits)
         return {
-            angle: _judged(some, usable.get(angle, []), fits.get(angle, []))
+            angle: _judged(
+                some,
+                usable.get(angle, []),
+                fits.get(angle, []),
+                WEAK_FROM * self._template.search.cutoff,
+            )
             for angle, some in bands.items()
         }
 
@@ -250,9 +257,16 @@ class PhaseFitter:
 
 
 def _judged(
-    bands: Sequence[Band], usable: Sequence[Band], fits: Sequence[BandFit]
+    bands: Sequence[Band],
+    usable: Sequence[Band],
+    fits: Sequence[BandFit],
+    fine: float,
 ) -> list[Band]:
-    """Return the bands of an angle with their fits, if stripes can be like that."""
+    """Return the bands of an angle with their fits, if stripes can be like that.
+
+    Stripes of a longer wave vector than ``fine``, in cycles per pixel, have to be
+    strong or sure.
+    """
     if not usable:
         return list(bands)
     modulation = max(fit.modulation for fit in fits)
@@ -260,7 +274,8 @@ def _judged(
         # No microscope makes such stripes: frames in a wrong order do.
         return [replace(band, status="not found") for band in bands]
     surest = max(band.confidence for band in usable)
-    if any(modulation < weak and surest < least for weak, least in WEAK_STRIPES):
+    is_weak = any(modulation < weak and surest < least for weak, least in WEAK_STRIPES)
+    if is_weak and max(band.length for band in usable) > fine:
         return [
             replace(band, status="doubtful", doubt="weak")
             if band.status in ("found", "tentative")

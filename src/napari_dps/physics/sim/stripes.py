@@ -15,9 +15,9 @@ AROUND_BINS = 6
 """Half the side of the surroundings of a peak: lines of an object make streaks."""
 EXPONENTIAL_90 = math.log(10) / math.log(2)
 """Upper decile of an exponential variable over its median."""
-RESIDUAL = 14.0
-"""Stripe index above which stripes are seen in an image: right phases gave up to 8,
-those of five that are 15° wrong 15 to 67."""
+RESIDUAL = 20.0
+"""Stripe index above which stripes are seen in an image: right phases gave up to 8 in
+simulations and 15 on real frames, those of five that are 15° wrong 15 to 67."""
 
 
 def stripe_indices(
