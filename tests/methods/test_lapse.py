@@ -7,6 +7,7 @@ import pytest
 
 from napari_dps.core import ImageStack, Optics, finish
 from napari_dps.physics.otf import widefield_otf
+from napari_dps.physics.sim import fit
 from napari_dps.pipeline import choose_steps, run
 from napari_dps.stages.reconstruct import ReconstructParameters
 
@@ -89,3 +90,20 @@ def test_dim_time_points_take_the_phases_of_the_mean(photons: float) -> None:
     _, result = reconstructed(stack)
     assert [p.phases_of for p in result.patterns] == ["first frames"] * 3
     assert not any("change over time" in text for text in result.warnings)
+
+
+@pytest.mark.parametrize("status", ["given", "doubtful"])
+def test_weak_stripes_are_doubted_unless_they_are_given(
+    status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = lapse(np.full((1, 3), 40.0), photons=200)
+    _, found = reconstructed(stack)
+    monkeypatch.setattr(fit, "WEAK_STRIPES", ((2.0, np.inf),))
+    if status == "given":
+        vectors = tuple(p.only_wave_vectors() for p in found.patterns)
+        stack = stack.derive(stack.data, patterns=vectors)
+    _, result = reconstructed(stack)
+    assert [p.status for p in result.patterns] == [status] * 3
+    assert [len(p.phases_deg) for p in result.patterns if p.is_usable] == (
+        [3, 3, 3] if status == "given" else []
+    )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_dps.core.patterns import Doubt
 from napari_dps.physics.sim.bands import Band
 from napari_dps.physics.sim.correlation import Correlation
 from napari_dps.physics.sim.matched_filter import Template
@@ -275,21 +276,22 @@ def _judged(
         return [replace(band, status="not found") for band in bands]
     surest = max(band.confidence for band in usable)
     is_weak = any(modulation < weak and surest < least for weak, least in WEAK_STRIPES)
-    if is_weak and max(band.length for band in usable) > fine:
-        return [
-            replace(band, status="doubtful", doubt="weak")
-            if band.status in ("found", "tentative")
-            else band
-            for band in bands
-        ]
+    is_given = any(band.status == "given" for band in usable)
+    if is_weak and not is_given and max(band.length for band in usable) > fine:
+        return _doubted(bands, "weak")
     phases = [fit.phases_rad for fit in fits]
     if np.linalg.cond(mixing_matrix(phases)) > LARGEST_CONDITION:
-        return [
-            replace(band, status="doubtful", doubt="phases") if band.is_usable else band
-            for band in bands
-        ]
+        return _doubted(bands, "phases")
     fitted = dict(zip((band.harmonic for band in usable), fits, strict=True))
     return [replace(band, fit=fitted.get(band.harmonic)) for band in bands]
+
+
+def _doubted(bands: Sequence[Band], doubt: Doubt) -> list[Band]:
+    """Return bands of which none is to be used, and why."""
+    return [
+        replace(band, status="doubtful", doubt=doubt) if band.is_usable else band
+        for band in bands
+    ]
 
 
 def _change(
