@@ -4,7 +4,7 @@ Signals at random moments (one input, a batch, a cluster), pairs of runs into on
 folder, inputs that change while they are computed, full disks, little memory, names.
 Everything happens in a scratch folder, each run in processes of its own.
 
-    python benchmarks/robustness.py --scratch /tmp/robust --trials 20 signals pairs
+    python benchmarks/robustness.py --scratch robust --trials 20 signals pairs
 """
 
 from __future__ import annotations

@@ -108,6 +108,11 @@ class StackInfo:
         return {info.name: getattr(self, info.name) for info in fields(StackInfo)}
 
     @property
+    def is_processed(self) -> bool:
+        """Whether a stage has worked on the pixels; the camera's offset is none."""
+        return any(entry.stage != OFFSET_STEP for entry in self.history)
+
+    @property
     def info(self) -> StackInfo:
         """The record alone, of a stack or of the metadata of a file."""
         return StackInfo(**self.to_dict())

@@ -84,7 +84,7 @@ def decorrelation_px(subject: Subject) -> tuple[float | None, str]:
     px, optics = subject.decorrelation.resolution_px, subject.image.optics
     if not px:
         return None, NO_MAXIMUM
-    if optics and not subject.is_processed:
+    if optics and not subject.image.is_processed:
         finest_px = optics.cutoff_period_nm / optics.pixel_size_nm
         if px < 0.9 * finest_px / optics.modulation_factor:
             return None, TOO_FINE

@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_dps.core import OFFSET_STEP, ImageStack, InputError
+from napari_dps.core import ImageStack, InputError
 from napari_dps.metrics import reference as likeness
 from napari_dps.metrics.decorrelation import Decorrelation, decorrelation
 from napari_dps.metrics.error_map import ErrorMap, error_map
@@ -126,14 +126,9 @@ class Subject:
         return any(stack.pixel_size_nm is not None for stack in stacks)
 
     @cached_property
-    def is_processed(self) -> bool:
-        """Whether a stage has made the image."""
-        return any(entry.stage != OFFSET_STEP for entry in self.image.history)
-
-    @cached_property
     def has_white_noise(self) -> bool:
         """Whether the noise looks like that of a raw camera frame."""
-        if is_flat(self.pixels) or self.is_processed:
+        if is_flat(self.pixels) or self.image.is_processed:
             return False
         return noise_is_white(self.pixels)
 

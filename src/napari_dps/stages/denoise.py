@@ -125,7 +125,8 @@ def run(
     _require_patterns(image, parameters)
     image = corrected_frames(image, context)
     frames = raw_frames(image, context)
-    patterns = yield from _as_part(_patterns(image, parameters, context), 0, PATTERNS)
+    finding = _patterns(frames, image, parameters, context)
+    patterns = yield from _as_part(finding, 0, PATTERNS)
     network = shipped_denoiser(context, frames.device)
     steps = denoise_steps(frames, image, patterns, network, context)
     clean = yield from _as_part(steps, PATTERNS, 100)
@@ -142,14 +143,17 @@ def run(
 
 
 def _patterns(
-    image: ImageStack, parameters: DenoiseParameters, context: Context
+    frames: torch.Tensor,
+    image: ImageStack,
+    parameters: DenoiseParameters,
+    context: Context,
 ) -> Generator[Progress, None, tuple[Pattern, ...]]:
     """Return the patterns to denoise with."""
     from napari_dps.methods.sim.lapse import unit_patterns
 
     if parameters.patterns == "none":
         return _unknown(image.size("A"))
-    patterns = yield from unit_patterns(image, parameters, context)
+    patterns = yield from unit_patterns(frames, image, parameters, context)
     if not any(pattern.is_usable for pattern in patterns):
         context.warn(
             "no pattern is known: what the frames have in common is denoised; what "

@@ -277,7 +277,7 @@ def reconstruct(
     if parameters.method == "network":
         _check_layout(image, parameters)
     steps = angles + 2
-    patterns = yield from unit_patterns(image, parameters, context)
+    patterns = yield from unit_patterns(frames, image, parameters, context)
     yield Progress(steps - 1, steps, "Image")
     if parameters.method == "network" and any(p.is_usable for p in patterns):
         found = _by_network(frames, image, patterns, context)

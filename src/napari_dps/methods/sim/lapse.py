@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,6 +24,9 @@ from napari_dps.methods.sim.patterns import (
     raw_frames,
     search_settings,
 )
+
+if TYPE_CHECKING:
+    import torch
 
 CHANGED_ERRORS = 4.0
 """Expected errors by which phases of a time point must differ from those of the mean
@@ -87,7 +91,10 @@ def shared_patterns(
 
 
 def unit_patterns(
-    image: ImageStack, parameters: StageParameters, context: Context
+    frames: torch.Tensor,
+    image: ImageStack,
+    parameters: StageParameters,
+    context: Context,
 ) -> Generator[Progress, None, tuple[Pattern, ...]]:
     """Return the patterns of one raw stack: found, or as it carries them.
 
@@ -96,8 +103,10 @@ def unit_patterns(
 
     Parameters
     ----------
+    frames : tensor (A, P, Y, X), float32
+        Counts as they were recorded.
     image : ImageStack
-        Axes "APYX"; counts as they were recorded.
+        The same, with what it carries.
     parameters : StageParameters
         Of a stage that finds patterns; see `search_settings`.
     context : Context
@@ -111,7 +120,6 @@ def unit_patterns(
     -------
     tuple of Pattern
     """
-    frames = raw_frames(image, context)
     if not are_fitted(image):
         settings = search_settings(parameters, planes=context.planes)
         return (yield from find_patterns(frames, image, settings, context))

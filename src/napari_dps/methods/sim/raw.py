@@ -8,7 +8,7 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 
-from napari_dps.core import OFFSET_STEP, ImageStack, InputError, Optics, Pattern
+from napari_dps.core import ImageStack, InputError, Optics, Pattern
 from napari_dps.core.context import Context
 from napari_dps.metrics.registration import find_shift
 from napari_dps.metrics.snr import noise_std
@@ -48,7 +48,7 @@ def with_hot_pixels_replaced(image: ImageStack, context: Context) -> ImageStack:
         The image itself where there are none, no optics are known, or the frames were
         processed before.
     """
-    if image.optics is None or _is_processed(image):
+    if image.optics is None or image.is_processed:
         return image
     cutoff = image.optics.cutoff_per_pixel
     frames = np.asarray(image.data, dtype=np.float32)
@@ -163,7 +163,7 @@ def with_motion_undone(image: ImageStack, context: Context) -> ImageStack:
     ImageStack
         The image itself where nothing moved.
     """
-    if image.optics is None or _is_processed(image):
+    if image.optics is None or image.is_processed:
         return image
     frames = np.array(image.data, dtype=np.float32)
     motions = motion_between_angles(frames, image.optics)
@@ -222,7 +222,3 @@ def _unlikeness(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     power = float((x * x).sum())
     scale = float((x * y).sum()) / power if power else 0.0
     return float(((scale * x - y) ** 2).sum())
-
-
-def _is_processed(image: ImageStack) -> bool:
-    return any(entry.stage != OFFSET_STEP for entry in image.history)
