@@ -8,6 +8,7 @@ import torch
 from napari_dps.core import InputError
 from napari_dps.nets.architectures.res_u_dbpn import ResUDBPN
 from napari_dps.nets.blocks import DownProjection, UpProjection
+from napari_dps.nets.equivariant import TURNS, turned
 
 
 def small(**settings: object) -> ResUDBPN:
@@ -81,3 +82,25 @@ def test_default_network_is_small():
 def test_inputs_that_do_not_fit_are_refused(features, noise, message):
     with pytest.raises(InputError, match=message):
         small()(torch.rand(1, 1, 8, 8), features, noise)
+
+
+@pytest.mark.parametrize("shape", [(32, 40), (30, 34), (31, 37), (5, 8)])
+def test_oriented_network_turns_with_its_input(shape):
+    network = small(oriented=True, head_channels=8)
+    with torch.no_grad():
+        for weights in network.leave.parameters():
+            weights.normal_(0, 0.3)
+    image, fine = torch.rand(1, 1, *shape), torch.rand(1, 2, *(2 * n for n in shape))
+    noise = torch.tensor([0.1])
+    with torch.inference_mode():
+        whole = network(image, fine, noise)
+        assert float(whole.std()) > 0.1
+        for turn in range(TURNS):
+            result = network(turned(image, turn), turned(fine, turn), noise)
+            torch.testing.assert_close(result, turned(whole, turn), rtol=0, atol=1e-5)
+
+
+def test_oriented_network_has_eight_times_fewer_weights():
+    plain, oriented = ResUDBPN(), ResUDBPN(oriented=True)
+    counts = [sum(p.numel() for p in one.parameters()) for one in (plain, oriented)]
+    assert 7 < counts[0] / counts[1] < 8

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from napari_dps.nets.equivariant import PLAIN, Layers
+
 
 class ResidualBlock(nn.Module):
     """x + conv(PReLU(conv(x))), 3 × 3 (He et al. 2016, doi:10.1109/CVPR.2016.90).
@@ -12,14 +14,16 @@ class ResidualBlock(nn.Module):
     ----------
     channels : int
         Channels of input and output.
+    layers : Layers
+        Kind of the layers.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, layers: Layers = PLAIN) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.PReLU(channels),
-            nn.Conv2d(channels, channels, 3, padding=1),
+            layers.conv(channels, channels, 3),
+            layers.activation(channels),
+            layers.conv(channels, channels, 3),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -40,13 +44,15 @@ class UpProjection(nn.Module):
         Channels of input and output.
     kernel : int
         Edge of the kernels in px: even, so that the sizes double exactly.
+    layers : Layers
+        Kind of the layers.
     """
 
-    def __init__(self, channels: int, kernel: int = 4) -> None:
+    def __init__(self, channels: int, kernel: int = 4, layers: Layers = PLAIN) -> None:
         super().__init__()
-        self.first = _up(channels, kernel)
-        self.back = _down(channels, kernel)
-        self.second = _up(channels, kernel)
+        self.first = _up(channels, kernel, layers)
+        self.back = _down(channels, kernel, layers)
+        self.second = _up(channels, kernel, layers)
 
     def forward(self, low: Tensor) -> Tensor:
         """Map (N, C, Y, X) to (N, C, 2Y, 2X)."""
@@ -64,13 +70,15 @@ class DownProjection(nn.Module):
         Channels of input and output.
     kernel : int
         Edge of the kernels in px: even, so that the sizes halve exactly.
+    layers : Layers
+        Kind of the layers.
     """
 
-    def __init__(self, channels: int, kernel: int = 4) -> None:
+    def __init__(self, channels: int, kernel: int = 4, layers: Layers = PLAIN) -> None:
         super().__init__()
-        self.first = _down(channels, kernel)
-        self.back = _up(channels, kernel)
-        self.second = _down(channels, kernel)
+        self.first = _down(channels, kernel, layers)
+        self.back = _up(channels, kernel, layers)
+        self.second = _down(channels, kernel, layers)
 
     def forward(self, high: Tensor) -> Tensor:
         """Map (N, C, Y, X), even sides, to (N, C, Y/2, X/2)."""
@@ -79,13 +87,11 @@ class DownProjection(nn.Module):
         return out
 
 
-def _up(channels: int, kernel: int) -> nn.Sequential:
-    layer = nn.ConvTranspose2d(
-        channels, channels, kernel, stride=2, padding=kernel // 2 - 1
-    )
-    return nn.Sequential(layer, nn.PReLU(channels))
+def _up(channels: int, kernel: int, layers: Layers) -> nn.Sequential:
+    up = layers.conv(channels, channels, kernel, stride=2, transposed=True)
+    return nn.Sequential(up, layers.activation(channels))
 
 
-def _down(channels: int, kernel: int) -> nn.Sequential:
-    layer = nn.Conv2d(channels, channels, kernel, stride=2, padding=kernel // 2 - 1)
-    return nn.Sequential(layer, nn.PReLU(channels))
+def _down(channels: int, kernel: int, layers: Layers) -> nn.Sequential:
+    down = layers.conv(channels, channels, kernel, stride=2)
+    return nn.Sequential(down, layers.activation(channels))

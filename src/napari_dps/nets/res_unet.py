@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from napari_dps.core import InputError
 from napari_dps.nets.blocks import ResidualBlock
+from napari_dps.nets.equivariant import Channels, Fields, layers_of
 
 CELL = 4
 """Pixels of the fine grid along the edge of a cell (space to depth)."""
@@ -30,35 +31,46 @@ class ResUNet(nn.Module):
 
     Parameters
     ----------
-    inputs, outputs : int
-        Channels.
+    inputs, outputs : int or sequence of Fields
+        Channels; what they mean, for a network that turns with the image.
     channels : int
         Channels of the first level; the second has twice as many.
     blocks : int
         Residual blocks of each side of the first level, and of the second.
+    oriented : bool
+        Whether flips and quarter turns of the input flip and turn the output exactly;
+        see `napari_dps.nets.equivariant`. ``channels`` is then a multiple of 8.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, *, channels: int = 48, blocks: int = 2
+        self,
+        inputs: Channels,
+        outputs: Channels,
+        *,
+        channels: int = 48,
+        blocks: int = 2,
+        oriented: bool = False,
     ) -> None:
         super().__init__()
+        layers = layers_of(oriented)
 
         def level(width: int) -> nn.Sequential:
-            return nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
+            return nn.Sequential(*(ResidualBlock(width, layers) for _ in range(blocks)))
 
         self.enter = nn.Sequential(
-            nn.Conv2d(inputs, channels, 3, padding=1), nn.PReLU(channels)
+            layers.conv(inputs, channels, 3), layers.activation(channels)
         )
         self.encode = level(channels)
         self.down = nn.Sequential(
-            nn.Conv2d(channels, 2 * channels, 2, stride=2), nn.PReLU(2 * channels)
+            layers.conv(channels, 2 * channels, 2, stride=2),
+            layers.activation(2 * channels),
         )
         self.middle = level(2 * channels)
-        self.up = nn.ConvTranspose2d(2 * channels, channels, 2, stride=2)
+        self.up = layers.conv(2 * channels, channels, 2, stride=2, transposed=True)
         self.decode = level(channels)
-        self.leave = nn.Conv2d(channels, outputs, 3, padding=1)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
+        self.leave = layers.conv(channels, outputs, 3)
+        for weights in self.leave.parameters():
+            nn.init.zeros_(weights)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, inputs, Y, X), even sides, to (N, outputs, Y, X)."""
@@ -88,7 +100,7 @@ class _ObjectFinder(nn.Module):
     levels : int
         Numbers that describe the whole image; the first is the decimal logarithm
         of the noise of the mean frame, full scale 1.
-    channels, blocks : int
+    channels, blocks, oriented : int, int, bool
         Settings of the `ResUNet`.
     """
 
@@ -101,6 +113,7 @@ class _ObjectFinder(nn.Module):
         levels: int = 2,
         channels: int = 48,
         blocks: int = 2,
+        oriented: bool = False,
     ) -> None:
         super().__init__()
         self.settings: dict[str, Any] = {
@@ -109,13 +122,14 @@ class _ObjectFinder(nn.Module):
             "levels": levels,
             "channels": channels,
             "blocks": blocks,
+            "oriented": oriented,
         }
-        cells = CELL**2
         self.trunk = ResUNet(
-            cells * features + levels,
-            cells * (1 + bases) + extra_maps,
+            [Fields(features, CELL), Fields(levels)],
+            [Fields(1 + bases, CELL), Fields(extra_maps)],
             channels=channels,
             blocks=blocks,
+            oriented=oriented,
         )
         self.prior = nn.Parameter(torch.zeros(2, bases))
         self.prior.data[1] = torch.linspace(_SLOPE, -_SLOPE, bases)
@@ -152,8 +166,9 @@ class SimDenoiser(_ObjectFinder):
 
     Parameters
     ----------
-    **settings : int
-        ``features``, ``bases``, ``levels``, ``channels``, ``blocks`` of the network.
+    **settings
+        ``features``, ``bases``, ``levels``, ``channels``, ``blocks``, ``oriented`` of
+        the network.
 
     Examples
     --------
@@ -163,7 +178,7 @@ class SimDenoiser(_ObjectFinder):
     ((1, 30, 36), (1, 15, 18))
     """
 
-    def __init__(self, **settings: int) -> None:
+    def __init__(self, **settings: Any) -> None:
         super().__init__(extra_maps=1, **settings)
 
     def forward(self, features: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
@@ -201,7 +216,7 @@ class SimImager(_ObjectFinder):
 
     Parameters
     ----------
-    **settings : int
+    **settings
         As of `SimDenoiser`.
 
     Examples
@@ -211,7 +226,7 @@ class SimImager(_ObjectFinder):
     (1, 30, 36)
     """
 
-    def __init__(self, **settings: int) -> None:
+    def __init__(self, **settings: Any) -> None:
         super().__init__(extra_maps=0, **settings)
 
     def forward(self, features: Tensor, levels: Tensor) -> Tensor:

@@ -134,31 +134,27 @@ def dps_network_steps(
     """
     import torch
 
+    from napari_dps.nets.architectures.res_u_dbpn import on_cells
+
     device = inputs.image.device
-    height, width = inputs.image.shape
+    # Cut into cells as a whole: a tile at the edge would be cut from its own middle.
+    image, features, inside = on_cells(
+        inputs.image[None, None],
+        inputs.features[None] if len(inputs.features) else None,
+    )
+    noise = torch.tensor([inputs.noise], device=device)
+    height, width = image.shape[-2:]
     result = torch.empty((2 * height, 2 * width), device=device)
 
     def work(tile: Tile) -> None:
         fine = tile.finer(2)
-        result[fine.write] = _run(network, inputs, *tile.read)[fine.keep]
+        with torch.inference_mode():
+            out = network(
+                image[..., *tile.read],
+                None if features is None else features[..., *fine.read],
+                noise if network.settings["noise_input"] else None,
+            )
+        result[fine.write] = out[0, 0][fine.keep]
 
     yield from tiled_steps((height, width), TILES, work, context, device)
-    return result * inputs.scale + inputs.base
-
-
-def _run(
-    network: ResUDBPN, inputs: NetworkInput, rows: slice, columns: slice
-) -> torch.Tensor:
-    """Return the network's output (2Y, 2X) for a part of the image."""
-    import torch
-
-    fine = [slice(2 * side.start, 2 * side.stop) for side in (rows, columns)]
-    features = inputs.features[:, fine[0], fine[1]][None]
-    noise = torch.tensor([inputs.noise], device=inputs.image.device)
-    with torch.inference_mode():
-        out: torch.Tensor = network(
-            inputs.image[rows, columns][None, None],
-            features if features.shape[1] else None,
-            noise if network.settings["noise_input"] else None,
-        )
-    return out[0, 0].clone()
+    return result[inside] * inputs.scale + inputs.base

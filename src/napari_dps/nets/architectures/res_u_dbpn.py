@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from napari_dps.core import InputError
 from napari_dps.nets.blocks import DownProjection, ResidualBlock, UpProjection
+from napari_dps.nets.equivariant import Channels, Fields, Layers, layers_of
+from napari_dps.nets.grid import Inside, centred, mirrored_rim
 
 _FOLD = 4
 """Output pixels along the edge of a cell of the first level (space to depth)."""
@@ -44,6 +46,9 @@ class ResUDBPN(nn.Module):
         Channels of the up–down–up units.
     blocks : int
         Residual blocks of the second level.
+    oriented : bool
+        Whether flipping and turning the inputs by quarters flips and turns the output
+        exactly; see `napari_dps.nets.equivariant`. Channels are then multiples of 8.
 
     Examples
     --------
@@ -60,6 +65,7 @@ class ResUDBPN(nn.Module):
         channels: int = 48,
         head_channels: int = 16,
         blocks: int = 1,
+        oriented: bool = False,
     ) -> None:
         super().__init__()
         self.settings: dict[str, Any] = {
@@ -68,33 +74,35 @@ class ResUDBPN(nn.Module):
             "channels": channels,
             "head_channels": head_channels,
             "blocks": blocks,
+            "oriented": oriented,
         }
+        layers = layers_of(oriented)
         bases = max(features, 1)
-        inputs = 4 + _FOLD**2 * features + int(noise_input)
-        self.enter = _activated(inputs, channels, kernel=3)
-        self.encode = ResidualBlock(channels)
-        self.down = DownProjection(channels, kernel=2)
-        self.widen = nn.Conv2d(channels, 2 * channels, 1)
+        inputs = [Fields(1, 2), Fields(features, _FOLD), Fields(int(noise_input))]
+        self.enter = _activated(layers, inputs, channels, kernel=3)
+        self.encode = ResidualBlock(channels, layers)
+        self.down = DownProjection(channels, 2, layers)
+        self.widen = layers.conv(channels, 2 * channels, 1)
         self.middle = nn.Sequential(
-            *(ResidualBlock(2 * channels) for _ in range(blocks))
+            *(ResidualBlock(2 * channels, layers) for _ in range(blocks))
         )
-        self.narrow = nn.Conv2d(2 * channels, channels, 1)
-        self.up = UpProjection(channels, kernel=2)
-        self.decode = ResidualBlock(channels)
-        self.squeeze = _activated(channels, head_channels, kernel=1)
+        self.narrow = layers.conv(2 * channels, channels, 1)
+        self.up = UpProjection(channels, 2, layers)
+        self.decode = ResidualBlock(channels, layers)
+        self.squeeze = _activated(layers, channels, head_channels, kernel=1)
         self.head = nn.Sequential(
-            UpProjection(head_channels),
-            DownProjection(head_channels),
-            UpProjection(head_channels),
+            UpProjection(head_channels, layers=layers),
+            DownProjection(head_channels, layers=layers),
+            UpProjection(head_channels, layers=layers),
         )
         # The deeper a feature, the more it counts where there is little noise: offset
         # and slope over the noise level of the weight's logarithm.
         self.prior = nn.Parameter(torch.zeros(2, bases))
         self.prior.data[1] = torch.linspace(_SLOPE, -_SLOPE, bases)
         # A residual and the weights of the bases, four output pixels each.
-        self.leave = nn.Conv2d(head_channels, 4 * (1 + bases), 3, padding=1)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
+        self.leave = layers.conv(head_channels, [Fields(1 + bases, 2)], 3)
+        for weights in self.leave.parameters():
+            nn.init.zeros_(weights)
 
     def forward(
         self,
@@ -124,21 +132,19 @@ class ResUDBPN(nn.Module):
             If features or noise do not fit the network.
         """
         self._check(image, features, noise)
-        height, width = image.shape[-2:]
-        image = _fill(image, _MULTIPLE)
-        if features is None:
+        image, features, (rows, columns) = on_cells(image, features)
+        bases = features
+        if bases is None:
             bases = F.interpolate(
                 image, scale_factor=2, mode="bilinear", align_corners=False
             )
-        else:
-            bases = features = _fill(features, 2 * _MULTIPLE)
         raw = self._trunk(self._stack(image, features, noise))
         maps = F.pixel_shuffle(raw, 2)
         residual, gate = maps[:, :1], maps[:, 1:] + self._prior_gate(noise)
         mixed = (torch.softmax(gate, dim=1) * bases).sum(dim=1, keepdim=True)
         # Without a residual the bases pass unchanged, dark ones too.
         out = F.softplus(_inverse_softplus(mixed) + residual, beta=_SOFTPLUS_BETA)
-        return out[..., : 2 * height, : 2 * width]
+        return out[..., rows, columns]
 
     def _trunk(self, x: Tensor) -> Tensor:
         skip = self.encode(self.enter(x))
@@ -191,10 +197,40 @@ class ResUDBPN(nn.Module):
             )
 
 
-def _activated(inputs: int, outputs: int, *, kernel: int) -> nn.Sequential:
+def on_cells(
+    image: Tensor, features: Tensor | None
+) -> tuple[Tensor, Tensor | None, Inside]:
+    """Fill inputs of any size up to whole cells, by as much on either side.
+
+    Parameters
+    ----------
+    image : tensor (N, 1, Y, X)
+        At canonical sampling.
+    features : tensor (N, F, 2Y, 2X) or None
+        On the fine grid.
+
+    Returns
+    -------
+    image, features : tensor
+        Their sides are multiples of 4 and of 8.
+    inside : tuple of slice
+        Rows and columns of the output that belong to the image.
+    """
+    fine = [2 * side for side in image.shape[-2:]]
+    image, inside = centred(image, _MULTIPLE, finer=2)
+    if features is not None:
+        wide = (2 * side for side in image.shape[-2:])
+        rows, columns = ((w - f) // 2 for w, f in zip(wide, fine, strict=True))
+        features = mirrored_rim(features, rows, columns)
+    return image, features, inside
+
+
+def _activated(
+    layers: Layers, inputs: Channels, outputs: int, *, kernel: int
+) -> nn.Sequential:
     """Return a convolution that keeps the size, and its activation."""
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2), nn.PReLU(outputs)
+        layers.conv(inputs, outputs, kernel), layers.activation(outputs)
     )
 
 
@@ -207,15 +243,6 @@ def _inverse_softplus(x: Tensor) -> Tensor:
 def _level(noise: Tensor) -> Tensor:
     """Return the noise level (N,) spread evenly: 0.005 to 0.5 become −0.8 to 1.2."""
     return torch.log10(noise.clamp(min=1e-3)) + 1.5
-
-
-def _fill(x: Tensor, multiple: int) -> Tensor:
-    """Mirror at the lower and right edge up to a multiple, for any size."""
-    bottom, right = (-side % multiple for side in x.shape[-2:])
-    if not bottom and not right:
-        return x
-    mode = "reflect" if min(x.shape[-2:]) >= multiple else "replicate"
-    return F.pad(x, (0, right, 0, bottom), mode=mode)
 
 
 NETWORK = ResUDBPN

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from napari_dps.core import InputError, Optics, Progress
+from napari_dps.core.params import parse
 from napari_dps.methods.dps.input import (
     NetworkInput,
     network_input_steps,
@@ -28,7 +29,7 @@ from napari_dps.methods.dps.optics import effective_optics
 from napari_dps.nets.checkpoint import Checkpoint, load_checkpoint
 from napari_dps.physics.canonical import canonical_zoom, to_canonical
 from napari_dps.train.dps.data import as_batch, stack_fields
-from napari_dps.train.dps.task import DpsRecipe, DpsTask
+from napari_dps.train.dps.task import DpsRecipe, DpsTask, NetworkSettings
 from napari_dps.train.recipe import load_recipe
 from napari_dps.train.task import Sources
 
@@ -227,7 +228,7 @@ def _start(init: str | None, recipe: DpsRecipe) -> Checkpoint:
     checkpoint = load_checkpoint(path)
     metadata = checkpoint.metadata
     fits = (
-        metadata.network == recipe.network.model_dump()
+        parse(NetworkSettings, metadata.network, "network") == recipe.network
         and tuple(metadata.rl_iterations) == recipe.rl_iterations
         and metadata.output_width == recipe.output_width
     )

@@ -32,6 +32,7 @@ class NetworkSettings(FrozenModel):
     channels: int = Field(default=48, ge=1, le=1024)
     head_channels: int = Field(default=16, ge=1, le=1024)
     blocks: int = Field(default=1, ge=0, le=64)
+    oriented: bool = False
 
 
 class DpsRecipe(PatchRecipe):
