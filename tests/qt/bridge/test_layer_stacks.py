@@ -19,9 +19,11 @@ from napari_dps._qt.bridge.layers import (
     shown_point,
     why_not,
 )
+from napari_dps._qt.bridge.microscope import Microscope
 from napari_dps._qt.bridge.result_layers import result_layer, stack_layer
 from napari_dps._qt.bridge.run_request import RunRequest, work
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
+from napari_dps._qt.widgets.microscope import MicroscopeWidget
 from napari_dps.core import HistoryEntry, ImageStack, InputError, Optics, finish
 from napari_dps.core.context import Context
 from napari_dps.pipeline import InputSettings, Settings
@@ -334,18 +336,22 @@ def test_metadata_key_is_free_for_others() -> None:
 
 
 @pytest.mark.parametrize("na", [1.4, 1.2])
-def test_wavelengths_of_channels_stay_when_the_first_is_shown(na: float) -> None:
+def test_wavelengths_of_channels_stay_when_another_value_is_typed(
+    qtbot: Any, microscope: Microscope, na: float
+) -> None:
     each = tuple(Optics(na=1.4, emission_nm=nm, pixel_size_nm=65) for nm in (525, 610))
     stack = ImageStack(
         np.random.default_rng(0).poisson(50, (2, 40, 40)), "CYX",
         pixel_size_nm=65, optics=each[0], channel_optics=each,
     )  # fmt: skip
     data, described, _ = stack_layer(stack, "two")
-    shown = {**each[0].model_dump(), "na": na}
-    settings = Settings.from_tables(
-        {"pipeline": {"stages": ["background"]}, "optics": shown}
-    )
-    snapshot = LayerSnapshot.of(Image(data, **described))
+    layer = Image(data, **described)
+    widget = MicroscopeWidget(microscope)
+    qtbot.addWidget(widget)
+    widget.set_layer(layer)
+    widget.editors["na"].setValue(na)
+    settings = Settings(stages=("background",), optics=widget.value())
+    snapshot = LayerSnapshot.of(layer)
     outcome = finish(work(RunRequest(snapshot, settings, Context())))
     carried = outcome.layers[0][1]["metadata"][METADATA]["channel_optics"]
     assert [(o.na, o.emission_nm) for o in carried] == [(na, 525), (na, 610)]

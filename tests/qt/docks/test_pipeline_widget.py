@@ -189,7 +189,8 @@ def test_file_of_the_command_line_is_taken_over(
     )
     save_settings(settings, tmp_path / "cli.toml")
     dock.load(tmp_path / "cli.toml")
-    assert microscope.values["na"] == 1.27
+    assert dock.panel.microscope.value()["na"] == 1.27
+    assert "na" not in microscope.values  # it counts for the layer alone
     assert dock.stages.boxes["reconstruct"].isChecked()
     assert not dock.stages.boxes["background"].isChecked()
 

@@ -31,7 +31,7 @@ from napari_dps._qt.widgets.input_options import InputOptions
 from napari_dps._qt.widgets.layer_checklist import LayerChecklist
 from napari_dps._qt.widgets.layer_combo import LayerCombo
 from napari_dps._qt.widgets.layer_views import SplitView
-from napari_dps._qt.widgets.microscope import MicroscopeWidget
+from napari_dps._qt.widgets.microscope import ChannelEdits, MicroscopeWidget
 from napari_dps._qt.widgets.optics_sliders import OpticsSliders, SliderEdit, UsualRange
 from napari_dps._qt.widgets.path_edits import FileEdit, FolderEdit
 from napari_dps._qt.widgets.patterns import PatternsWidget
@@ -85,8 +85,15 @@ def _file() -> FileEdit:
     return FileEdit(next(info for info in describe(DenoiseParameters) if info.file))
 
 
+def _channels() -> ChannelEdits:
+    edits = ChannelEdits()
+    edits.show_channels(("green", "red"), None)
+    return edits
+
+
 CASES: dict[type[QWidget], tuple[Callable[[], Any], Any]] = {
     BoolEdit: (BoolEdit, True),
+    ChannelEdits: (_channels, (525.0, 610.0)),
     ChoiceEdit: (_choice, "two"),
     CompareInputs: (
         lambda: _refreshed(CompareInputs()),

@@ -53,7 +53,7 @@ def test_stored_values_that_are_impossible_are_left_out(tmp_path: Path) -> None:
     store.setValue("microscope/na", "99")
     store.setValue("microscope/emission_nm", "green")
     found = Microscope(store)
-    assert set(found.values) == {"refractive_index", "modulation_factor"}
+    assert set(found.values) == {"refractive_index"}
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: o.name)
@@ -63,16 +63,18 @@ def test_every_preset_is_possible(objective: Any) -> None:
         Optics(emission_nm=nm, pixel_size_nm=65, **values)
 
 
-def test_optics_of_a_layer_are_taken_over_once(
+def test_values_that_are_typed_for_a_layer_stay_with_it(
     widget: MicroscopeWidget, microscope: Microscope
 ) -> None:
     layer = _layer(65.0)
     widget.set_layer(layer)
-    assert microscope.values["na"] == 1.27
+    assert widget.value()["na"] == 1.27
     widget.editors["na"].setValue(1.2)
     widget.set_layer(None)
+    assert "na" not in widget.value()
+    assert "na" not in microscope.values
     widget.set_layer(layer)
-    assert microscope.values["na"] == 1.2
+    assert widget.value()["na"] == 1.2
 
 
 def test_pixel_size_by_hand_counts_for_its_layer_alone(

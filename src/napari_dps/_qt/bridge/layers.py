@@ -37,7 +37,7 @@ def axes_of(layer: Image) -> str:
     >>> axes_of(Image(np.zeros((9, 8, 8)), axis_labels=("time", "y", "x")))
     'TYX'
     """
-    axes = _entry(layer, "axes")
+    axes = entry_of(layer, "axes")
     if isinstance(axes, str) and len(axes) == layer.ndim and _ALL_AXES.fullmatch(axes):
         return axes
     labels = [str(label).lower() for label in layer.axis_labels[:-2]]
@@ -113,9 +113,9 @@ def optics_of(layer: Image) -> Optics | None:
     return optics
 
 
-def camera_offset_of(layer: Image, otherwise: float) -> float:
+def camera_offset_of(layer: Image, otherwise: float | None = None) -> float | None:
     """Return the camera's offset in counts that a layer carries."""
-    offset = _entry(layer, "camera_offset")
+    offset = entry_of(layer, "camera_offset")
     is_number = isinstance(offset, int | float) and math.isfinite(offset)
     return float(offset) if is_number else otherwise
 
@@ -133,7 +133,7 @@ def stages_behind(layer: Any) -> set[str]:
 
 def part_of(layer: Any) -> str:
     """Return what a layer helps to show for a while; empty for others."""
-    part = _entry(layer, PART)
+    part = entry_of(layer, PART)
     return part if isinstance(part, str) else ""
 
 
@@ -151,11 +151,11 @@ def carried_by(layer: Any, *names: str) -> dict[str, Any]:
         Fields of `StackInfo`.
     """
     return StackInfo.read_json(
-        {name: value for name in names if (value := _entry(layer, name)) is not None}
+        {name: value for name in names if (value := entry_of(layer, name)) is not None}
     )[0]
 
 
-def _entry(layer: Any, name: str) -> Any:
+def entry_of(layer: Any, name: str) -> Any:
     """Return an entry that nobody has checked; None where there is none."""
     carried = layer.metadata.get(METADATA)
     return carried.get(name) if isinstance(carried, Mapping) else None

@@ -1,17 +1,47 @@
-"""The microscope and the device: set once, shared by all docks, remembered."""
+"""Optics of each layer and where they come from; the saved microscopes; the device."""
 
+import json
+import math
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from napari.layers import Image
 from qtpy.QtCore import QObject, QSettings, Signal
 
-from napari_dps._qt.bridge.layers import camera_offset_of, optics_of
+from napari_dps._qt.bridge.layer_optics import OFFSET, Value, told_by
 from napari_dps.core import Optics
 
-_SHARED = ("na", "emission_nm", "refractive_index", "modulation_factor")
+_SAVED = ("na", "emission_nm", "refractive_index", "excitation_nm", OFFSET)
+"""What a microscope is saved with. Pixel size and modulation factor are a layer's."""
+
+YOU, FILE, MICROSCOPE, NOT_CONFIRMED, USUAL = (
+    "you",
+    "file",
+    "microscope",
+    "not confirmed",
+    "usual",
+)
+"""Where a value comes from: typed for this layer; told by its file, or by the step that
+made it; a microscope, confirmed for this layer, or only offered to it; the default."""
+
+_USUAL = {"refractive_index": 1.518, "excitation_nm": 0.0, "modulation_factor": 1.0}
+
+
+@dataclass(frozen=True)
+class Stated:
+    """A value and where it comes from.
+
+    Attributes
+    ----------
+    value : float or tuple of float
+        Of all channels, or one a channel.
+    source : str
+        One of `YOU`, `FILE`, `MICROSCOPE`, `NOT_CONFIRMED`, `USUAL`.
+    """
+
+    value: Value
+    source: str
 
 
 @dataclass(frozen=True)
@@ -50,9 +80,11 @@ EMISSIONS = (
 
 
 class Microscope(QObject):
-    """What all docks share: optics without the pixel size, camera, device.
+    """What all docks share: the optics of each layer, saved microscopes, the device.
 
-    A value that is not set is absent.
+    What is set for a layer counts for that layer alone. Values of the microscope that
+    is in use are offered to layers whose files tell nothing, and count once they are
+    confirmed. A value that is not known is absent.
     """
 
     changed = Signal()
@@ -60,35 +92,36 @@ class Microscope(QObject):
     def __init__(self, store: QSettings | None = None) -> None:
         super().__init__()
         self._store = store
-        self._values: dict[str, float] = {"refractive_index": 1.518}
-        self._values["modulation_factor"] = 1.0
-        self.camera_offset = 0.0
+        self._values: dict[str, float] = {}
+        self.saved: dict[str, dict[str, float]] = {}
         self.device = "auto"
-        self._pixel_sizes: weakref.WeakKeyDictionary[Any, float] = (
-            weakref.WeakKeyDictionary()
-        )
-        self._read: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._by_hand: _OfLayers = weakref.WeakKeyDictionary()
+        self._confirmed: _OfLayers = weakref.WeakKeyDictionary()
         self._restore()
 
     @property
     def values(self) -> dict[str, float]:
-        """NA, emission, refractive index and modulation factor, those set."""
-        return dict(self._values)
+        """NA, emission and refractive index of the microscope in use, those set."""
+        optics = {n: v for n, v in self._values.items() if n != OFFSET}
+        return {"refractive_index": _USUAL["refractive_index"], **optics}
+
+    @property
+    def camera_offset(self) -> float:
+        """Counts that the camera of the microscope in use adds to every pixel."""
+        return self._values.get(OFFSET, 0.0)
 
     def update(self, values: Mapping[str, float | None]) -> None:
-        """Take over values; None forgets one."""
-        new = {k: v for k, v in {**self._values, **values}.items() if v is not None}
+        """Change the microscope in use; None forgets a value."""
+        kept = {n: v for n, v in values.items() if n in _SAVED}
+        new = {n: v for n, v in {**self._values, **kept}.items() if v is not None}
         if new != self._values:
             self._values = new
             self._remember()
             self.changed.emit()
 
     def set_camera_offset(self, counts: float) -> None:
-        """Set the counts that the camera adds to every pixel."""
-        if counts != self.camera_offset:
-            self.camera_offset = counts
-            self._remember()
-            self.changed.emit()
+        """Set the counts that the camera of the microscope in use adds."""
+        self.update({OFFSET: counts})
 
     def set_device(self, name: str) -> None:
         """Choose the device for torch."""
@@ -96,49 +129,111 @@ class Microscope(QObject):
             self.device = name
             self.changed.emit()
 
-    def set_pixel_size(self, layer: Any, pixel_nm: float | None) -> None:
-        """Set the pixel size of a layer by hand; None goes back to the layer's own."""
-        if pixel_nm == self._pixel_sizes.get(layer):
+    def of(self, layer: Any) -> dict[str, Stated]:
+        """Return what is known of a layer, and where it comes from.
+
+        Parameters
+        ----------
+        layer : Image or None
+            None stands for files that are not open yet: the microscope in use.
+        """
+        found = {name: Stated(value, USUAL) for name, value in _USUAL.items()}
+        kinds: list[tuple[Mapping[str, Value], str]] = [(self._values, MICROSCOPE)]
+        if layer is not None:
+            kinds = [
+                (self._values, NOT_CONFIRMED),
+                (self._confirmed.get(layer, {}), MICROSCOPE),
+                (told_by(layer), FILE),
+                (self._by_hand.get(layer, {}), YOU),
+            ]
+        for values, source in kinds:
+            found |= {name: Stated(value, source) for name, value in values.items()}
+        return found
+
+    def set_of(self, layer: Any, values: Mapping[str, Value | None]) -> None:
+        """Set values of a layer by hand; None goes back to what else is known.
+
+        Without a layer those of the microscope in use.
+        """
+        if layer is None:
+            self.update({n: v for n, v in values.items() if not isinstance(v, tuple)})
             return
-        if pixel_nm is None:
-            self._pixel_sizes.pop(layer, None)
-        else:
-            self._pixel_sizes[layer] = pixel_nm
+        before = self._by_hand.get(layer, {})
+        new = {n: v for n, v in {**before, **values}.items() if v is not None}
+        if new != before:
+            self._by_hand[layer] = new
+            self.changed.emit()
+
+    def unconfirmed(self, layer: Any) -> dict[str, Value]:
+        """Return values that the microscope in use offers to a layer."""
+        return {
+            name: stated.value
+            for name, stated in self.of(layer).items()
+            if stated.source == NOT_CONFIRMED
+        }
+
+    def confirm(self, layer: Any) -> None:
+        """Take what the microscope in use offers as true of a layer."""
+        offered = self.unconfirmed(layer)
+        if layer is not None and offered:
+            self._confirmed[layer] = {**self._confirmed.get(layer, {}), **offered}
+            self.changed.emit()
+
+    def hand_on(self, layer: Any, to: Any) -> None:
+        """Let another layer of the same pixels have what was set for one."""
+        for store in (self._by_hand, self._confirmed):
+            if layer in store:
+                store[to] = dict(store[layer])
         self.changed.emit()
 
-    def pixel_size_by_hand(self, layer: Any) -> float | None:
-        """Return the pixel size that was set for a layer."""
-        return self._pixel_sizes.get(layer)
+    def save(self, name: str, values: Mapping[str, Value]) -> None:
+        """Save a microscope under a name, and use it."""
+        kept = {n: v for n, v in values.items() if n in _SAVED}
+        self.saved[name] = {n: v for n, v in kept.items() if isinstance(v, float | int)}
+        self._values = dict(self.saved[name])
+        self._remember()
+        self.changed.emit()
 
-    def read(self, layer: Image) -> bool:
-        """Take over the optics of a layer, the first time that it is chosen."""
-        optics = optics_of(layer)
-        if optics is None or layer in self._read:
-            return False
-        self._read.add(layer)
-        self.update({name: getattr(optics, name) for name in _SHARED})
-        self.set_camera_offset(camera_offset_of(layer, self.camera_offset))
-        return True
+    def choose(self, name: str, layer: Any) -> None:
+        """Use a saved microscope, for a layer and as what is offered to others."""
+        self._values = dict(self.saved[name])
+        if layer is not None:
+            self._confirmed[layer] = dict(self._values)
+        self._remember()
+        self.changed.emit()
 
     def _remember(self) -> None:
         if self._store is None:
             return
-        for name in _SHARED:
+        for name in _SAVED:
             self._store.setValue(f"microscope/{name}", self._values.get(name, ""))
-        self._store.setValue("microscope/camera_offset", self.camera_offset)
+        self._store.setValue("microscopes", json.dumps(self.saved))
 
     def _restore(self) -> None:
         """Read what was stored; what is not possible any more is left out."""
         if self._store is None:
             return
-        limits = {n: _limits(n) for n in _SHARED}
-        for name, (low, high) in limits.items():
-            value = _number(self._store.value(f"microscope/{name}", ""))
-            if value is not None and low <= value <= high:
-                self._values[name] = value
-        offset = _number(self._store.value("microscope/camera_offset", ""))
-        if offset is not None and abs(offset) <= 1e6:
-            self.camera_offset = offset
+        stored = {n: self._store.value(f"microscope/{n}", "") for n in _SAVED}
+        self._values = _possible(stored)
+        try:
+            saved = json.loads(str(self._store.value("microscopes", "{}")))
+            self.saved = {str(n): _possible(values) for n, values in saved.items()}
+        except (ValueError, AttributeError):
+            self.saved = {}
+
+
+_OfLayers = weakref.WeakKeyDictionary[Any, dict[str, Value]]
+
+
+def _possible(stored: Mapping[str, Any]) -> dict[str, float]:
+    """Return the values that are numbers within their limits."""
+    found = {}
+    for name in _SAVED:
+        value = _number(stored.get(name, ""))
+        low, high = (-1e6, 1e6) if name == OFFSET else _limits(name)
+        if value is not None and low <= value <= high:
+            found[name] = value
+    return found
 
 
 def _limits(name: str) -> tuple[float, float]:
@@ -149,9 +244,10 @@ def _limits(name: str) -> tuple[float, float]:
 
 def _number(value: Any) -> float | None:
     try:
-        return float(value)
+        number = float(value)
     except (TypeError, ValueError):
         return None
+    return number if math.isfinite(number) else None
 
 
 _microscope: Microscope | None = None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from napari_dps._qt.bridge.devices import device_in_use
 from napari_dps._qt.bridge.result_layers import LayerData, result_layer
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
-from napari_dps.core import ImageStack, Pattern, Progress, StackInfo
+from napari_dps.core import ImageStack, Pattern, Progress
 from napari_dps.core.context import Context
 from napari_dps.pipeline import Settings, open_input, run_plan
 
@@ -74,25 +74,12 @@ class Outcome:
         return replace(self, layers=kept, stages=self.stages[-1:] * len(kept))
 
 
-def _without_unedited(settings: Settings, layer: StackInfo) -> Settings:
-    """Leave out optics that are as the layer carries them, where its channels differ.
-
-    The microscope shows those of the first channel: they are not meant for all.
-    """
-    if layer.optics is None or not layer.channel_optics:
-        return settings
-    first = layer.optics.model_dump()
-    edited = {n: v for n, v in settings.optics.items() if v != first.get(n)}
-    return replace(settings, optics=edited)
-
-
 def work(request: RunRequest) -> Generator[Progress, None, Outcome]:
     """Run the stages; call it in a worker's thread."""
     context = request.context
     context.warnings.clear()
     yield Progress(0, 1, "reading the layer")
-    settings = _without_unedited(request.settings, request.snapshot.metadata)
-    plan = open_input(request.snapshot.raw(), settings)
+    plan = open_input(request.snapshot.raw(), request.settings)
     if request.fitted:
         plan = replace(plan, stack=replace(plan.stack, patterns=request.fitted))
     result = yield from run_plan(plan, context)

@@ -103,7 +103,7 @@ class PipelineWidget(QWidget):
             If it cannot be read; nothing is changed then.
         """
         settings = Settings.from_tables(read_tables(path))
-        optics, patterns = _of_one_channel(settings), _file_of_patterns(settings)
+        patterns = _file_of_patterns(settings)
         parameters = {
             stage.id: settings.parameters.get(stage.id, stage.parameters())
             for stage in STAGES
@@ -113,8 +113,8 @@ class PipelineWidget(QWidget):
             names = tuple(stage.id for stage in STAGES if stage.by_default)
         self.stages.setValue({name: parameters[name] for name in names})
         self.stages.show_parameters(parameters)
-        self.panel.microscope.setValue(optics)
-        self.panel.shared.set_camera_offset(settings.input.camera_offset)
+        self.panel.microscope.setValue(settings.optics)
+        self.panel.microscope.set_camera_offset(settings.input.camera_offset)
         self.panel.frames.setValue(settings.input)
         self.panel.options.setValue(settings.input)
         self.patterns.setValue(patterns)
@@ -167,17 +167,6 @@ class PipelineWidget(QWidget):
             messages.show_texts([in_docks(error)], "error")
         else:
             messages.show_texts([f"{done}: {path.name}"], "info")
-
-
-def _of_one_channel(settings: Settings) -> dict[str, float]:
-    """Return the optics that the docks can show: one value for all channels."""
-    several = [name for name, v in settings.optics.items() if isinstance(v, tuple)]
-    if several:
-        raise InputError(
-            f"optics.{several[0]} has one value a channel",
-            allowed="one value; or the command line, or each channel as a layer",
-        )
-    return {n: v for n, v in settings.optics.items() if not isinstance(v, tuple)}
 
 
 def _file_of_patterns(settings: Settings) -> str:

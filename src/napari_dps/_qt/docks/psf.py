@@ -24,7 +24,12 @@ from napari_dps.figures.psf_curves import (
 from napari_dps.physics.psf import whole_psf_px
 
 _LARGEST_PICTURE_PX = 129
-_START = {"na": 1.4, "emission_nm": 525.0, "pixel_size_nm": 32.5}
+_START = {
+    "na": 1.4,
+    "emission_nm": 525.0,
+    "pixel_size_nm": 32.5,
+    "modulation_factor": 1.0,
+}
 
 
 class PsfWidget(QWidget):
@@ -66,7 +71,9 @@ class PsfWidget(QWidget):
         if optics is None:
             return
         self._shared.update(optics.model_dump(exclude={"pixel_size_nm"}))
-        self.messages.show_texts(["all docks use these values now"], "info")
+        self.messages.show_texts(
+            ["offered for layers whose files tell nothing"], "info"
+        )
 
     def add_layer(self) -> None:
         """Add the PSF, with its pixel size, as a layer."""
@@ -106,7 +113,11 @@ class PsfWidget(QWidget):
         column.addWidget(self.otf, 1)
         actions = (
             ("From the docks", "Take over NA, wavelength and so on.", self.take_over),
-            ("Use in all docks", "NA, wavelength, index and factor.", self.use),
+            (
+                "Use in all docks",
+                "As the microscope in use.",
+                self.use,
+            ),
             ("Add as layer", "The PSF with its pixel size.", self.add_layer),
         )
         whole.addWidget(row_of(*(push_button(*action) for action in actions)))

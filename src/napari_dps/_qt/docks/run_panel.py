@@ -95,7 +95,7 @@ class RunPanel(QWidget):
             "Microscope",
             self.microscope,
             is_open=False,
-            tip="Shared by all docks and remembered.",
+            tip="Of the chosen layer, the same in all docks.",
         )
         self.device = DeviceEdit(microscope)
         self.frame_only = BoolEdit("Current frame only")
@@ -138,6 +138,7 @@ class RunPanel(QWidget):
         if layer is None or self.bar.runner.is_running:
             return
         self.context.device = self.shared.device
+        self.microscope.confirm()
         shown = shown_point(self.viewer, layer) if self.frame_only.value() else None
         try:
             snapshot = LayerSnapshot.of(layer, shown)
@@ -161,6 +162,8 @@ class RunPanel(QWidget):
         except InputError as error:
             reason = in_docks(error)
         self.bar.refuse(reason)
+        asked = self.microscope.unconfirmed(needs_optics=self._input.needs_optics)
+        self.bar.ask_to_confirm("" if reason else asked)
 
     def refresh_layers(self) -> None:
         """Look at the layers of the viewer anew."""

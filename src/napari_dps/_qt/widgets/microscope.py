@@ -1,15 +1,34 @@
-"""The form of the microscope: optics, camera offset, pixel size of the layer."""
+"""The form of a layer's optics: each value, and where it comes from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from napari.layers import Image
 from qtpy.QtCore import Signal, Slot
-from qtpy.QtWidgets import QFormLayout, QMenu, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QFormLayout,
+    QInputDialog,
+    QLabel,
+    QMenu,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
-from napari_dps._qt.bridge.layers import is_zero_based, optics_of, pixel_size_nm
-from napari_dps._qt.bridge.microscope import EMISSIONS, OBJECTIVES, Microscope
+from napari_dps._qt.bridge.layer_optics import OFFSET, Value, channels_of
+from napari_dps._qt.bridge.layers import is_zero_based
+from napari_dps._qt.bridge.microscope import (
+    EMISSIONS,
+    FILE,
+    MICROSCOPE,
+    NOT_CONFIRMED,
+    OBJECTIVES,
+    USUAL,
+    YOU,
+    Microscope,
+    Stated,
+)
 from napari_dps._qt.widgets.editors import NumberEdit
 from napari_dps._qt.widgets.form import make_editor
 from napari_dps._qt.widgets.layout import (
@@ -17,17 +36,27 @@ from napari_dps._qt.widgets.layout import (
     hint_label,
     push_button,
     row_label,
+    row_of,
 )
-from napari_dps.core import InputError, Optics
+from napari_dps.core import Optics
 from napari_dps.core.params import describe
 from napari_dps.pipeline import InputSettings
 
 _REQUIRED = ("na", "emission_nm", "pixel_size_nm")
 _UNKNOWN = "not set"
+_SOURCE_PX = 92
+_SOURCES = {
+    YOU: "Set by you, for this layer alone.",
+    FILE: "Told by the file of this layer, or by the step that made it.",
+    MICROSCOPE: "Of your saved microscope, confirmed for this layer.",
+    NOT_CONFIRMED: "Of the microscope in use; nobody has confirmed it for this layer.",
+    USUAL: "The usual value.",
+}
+_COLOURS = {NOT_CONFIRMED: "#e0a92e"}
 
 
 class MicroscopeWidget(QWidget):
-    """Edits the shared microscope, and the pixel size of the chosen layer.
+    """Edits the optics of the chosen layer; without one, the microscope in use.
 
     Parameters
     ----------
@@ -43,76 +72,129 @@ class MicroscopeWidget(QWidget):
         self._layer: Image | None = None
         self._is_showing = False
         self._infos = {info.name: info for info in describe(Optics)}
+        offset = {i.name: i for i in describe(InputSettings)}[OFFSET]
         self.editors: dict[str, NumberEdit] = {}
+        self.sources: dict[str, QLabel] = {}
+        self.channels = ChannelEdits()
         self._note = hint_label()
-        presets = compact_rows()
-        for info in self._infos.values():
-            self._add_row(presets, info.name, make_editor(info))
-        offset = {i.name: i for i in describe(InputSettings)}["camera_offset"]
-        self._infos[offset.name] = offset
-        self._add_row(presets, offset.name, make_editor(offset))
+        self._rows = compact_rows()
+        for info in (*self._infos.values(), offset):
+            self._infos[info.name] = info
+            self._add_row(info.name, make_editor(info))
         column = QVBoxLayout(self)
         column.setSpacing(4)
         column.addWidget(self._preset_button())
-        column.addLayout(presets)
+        column.addLayout(self._rows)
         column.addWidget(self._note)
+        self.channels.valueChanged.connect(self._on_channels)
         microscope.changed.connect(self._show_values)
         self._show_values()
 
-    def value(self) -> dict[str, float]:
-        """Return what is set, as the table ``[optics]`` of a file of settings."""
-        values = {n: v for n, v in self._microscope.values.items() if n in self._infos}
-        pixel_nm = self._pixel_nm()
-        return values if pixel_nm is None else {**values, "pixel_size_nm": pixel_nm}
+    def value(self) -> dict[str, Value]:
+        """Return what is known, as the table ``[optics]`` of a file of settings."""
+        return {
+            name: stated.value
+            for name, stated in self._stated().items()
+            if name in Optics.model_fields and stated.source != USUAL
+        }
 
-    def setValue(self, optics: Mapping[str, float]) -> None:
-        """Show optics and share them; the pixel size is that of the layer alone."""
-        values = dict(optics)
-        pixel_nm = values.pop("pixel_size_nm", None)
-        self._microscope.update(values)
-        if None not in (pixel_nm, self._layer) and self._pixel_nm() != pixel_nm:
-            self._microscope.set_pixel_size(self._layer, pixel_nm)
+    def setValue(self, optics: Mapping[str, Value]) -> None:
+        """Set optics of the layer; what it says itself is not set again."""
+        known = self._stated()
+        changes: dict[str, Value | None] = {
+            name: value
+            for name, value in optics.items()
+            if name not in known or known[name].value != value
+        }
+        self._microscope.set_of(self._layer, changes)
 
     @property
     def camera_offset(self) -> float:
         """Counts to subtract; 0 where a stage has done so before."""
-        if self._layer is not None and is_zero_based(self._layer):
-            return 0.0
-        return self._microscope.camera_offset
+        stated = self._stated().get(OFFSET)
+        value = 0.0 if stated is None else stated.value
+        return value if isinstance(value, float | int) else value[0]
+
+    def set_camera_offset(self, counts: float) -> None:
+        """Set the camera's offset of the layer."""
+        if counts != self.camera_offset:
+            self._microscope.set_of(self._layer, {OFFSET: counts})
 
     @property
     def missing(self) -> tuple[str, ...]:
         """Titles of what has to be set and is not."""
         values = self.value()
-        return tuple(self._infos[n].title for n in _REQUIRED if n not in values)
+        return tuple(
+            self._infos[name].title
+            for name in _REQUIRED
+            if not _is_set(values.get(name))
+        )
+
+    def unconfirmed(self, *, needs_optics: bool) -> str:
+        """Say what a run would use that nobody has confirmed for the layer.
+
+        Parameters
+        ----------
+        needs_optics : bool
+            Whether the run uses more than the camera's offset.
+        """
+        offered = self._microscope.unconfirmed(self._layer)
+        words = {"na": "NA {:g}", "emission_nm": "{:g} nm", OFFSET: "offset {:g}"}
+        return ", ".join(
+            text.format(offered[name])
+            for name, text in words.items()
+            if name in offered and (needs_optics or name == OFFSET)
+        )
+
+    def confirm(self) -> None:
+        """Take what the microscope in use offers as true of the layer."""
+        self._microscope.confirm(self._layer)
 
     def set_layer(self, layer: Image | None) -> None:
-        """Show the pixel size of a layer, and take over the optics that it carries."""
+        """Show what is known of a layer."""
         self._layer = layer
-        if layer is not None:
-            self._microscope.read(layer)
         self._show_values()
 
     def summary(self) -> str:
         """Return the values that tell microscopes apart, each after a comma."""
         values = self.value()
-        texts = [f", NA {values['na']:g}"] if "na" in values else []
+        texts = [f", NA {_short(values['na'])}"] if "na" in values else []
         for name in ("emission_nm", "pixel_size_nm"):
-            texts += [f", {values[name]:g} nm"] if name in values else []
+            texts += [f", {_short(values[name])} nm"] if name in values else []
         return "".join(texts)
 
-    def _add_row(self, form: QFormLayout, name: str, editor: Any) -> None:
+    def _stated(self) -> dict[str, Stated]:
+        return self._microscope.of(self._layer)
+
+    def _add_row(self, name: str, editor: Any) -> None:
         if name in _REQUIRED:  # its minimum stands for "not set"
             editor.setMinimum(0.0)
             editor.setSpecialValueText(_UNKNOWN)
-        form.addRow(row_label(self._infos[name].title, editor), editor)
+        label = row_label(self._infos[name].title, editor)
+        source = self.sources[name] = QLabel()
+        source.setFixedWidth(_SOURCE_PX)
+        self._rows.addRow(label, row_of(editor, source))
         self.editors[name] = editor
         editor.valueChanged.connect(partial(self._on_edit, name))
+        if name == "emission_nm":
+            self._rows.addRow(self.channels)
 
     def _preset_button(self) -> QPushButton:
-        tip = "Nominal values of common objectives and dyes."
-        button = push_button("Presets: objectives and dyes", tip)
-        menu = QMenu(button)
+        tip = "Saved microscopes, and nominal values of common objectives and dyes."
+        button = push_button("Presets: microscopes, objectives, dyes", tip)
+        self._menu = QMenu(button)
+        self._menu.aboutToShow.connect(self._fill_menu)
+        button.setMenu(self._menu)
+        self._fill_menu()
+        return button
+
+    def _fill_menu(self) -> None:
+        menu = self._menu
+        menu.clear()
+        for name in self._microscope.saved:
+            menu.addAction(name, partial(self._choose, name))
+        menu.addAction("Save as a microscope …", self._ask_for_name)
+        menu.addSeparator()
         for objective in OBJECTIVES:
             values = {
                 "na": objective.na,
@@ -123,52 +205,64 @@ class MicroscopeWidget(QWidget):
         for name, nm in EMISSIONS:
             use = partial(self._use_preset, {"emission_nm": nm})
             menu.addAction(f"{name}  ({nm:g} nm)", use)
-        button.setMenu(menu)
-        return button
+
+    def save_as(self, name: str) -> None:
+        """Save the values as a microscope of this name."""
+        values = {**self.value(), OFFSET: self.camera_offset}
+        self._microscope.save(name, values)
+        self._choose(name)
+
+    def _ask_for_name(self, _checked: bool = False) -> None:
+        name, is_fine = QInputDialog.getText(
+            self, "Save microscope", "Name, such as: SIM 2, 100× 1.49"
+        )
+        if is_fine and name.strip():
+            self.save_as(name.strip())
+
+    def _choose(self, name: str, _checked: bool = False) -> None:
+        self._microscope.choose(name, self._layer)
 
     def _use_preset(self, values: dict[str, float], _checked: bool = False) -> None:
-        self._microscope.update(values)
-
-    def _pixel_nm(self) -> float | None:
-        """Return the pixel size: by hand, of the layer's scale, or of its optics."""
-        if self._layer is None:
-            return None
-        by_hand = self._microscope.pixel_size_by_hand(self._layer)
-        if by_hand is not None:
-            return by_hand
-        try:
-            size_nm = pixel_size_nm(self._layer)
-        except InputError:
-            size_nm = None
-        optics = optics_of(self._layer)
-        return size_nm or (optics.pixel_size_nm if optics is not None else None)
+        self._microscope.set_of(self._layer, values)
 
     @Slot()  # a true slot: Qt forgets it with the widget
     def _show_values(self) -> None:
         self._is_showing = True
-        values = {**self.value(), "camera_offset": self.camera_offset}
+        stated = self._stated()
+        names = channels_of(self._layer)
         for name, editor in self.editors.items():
-            editor.setValue(values.get(name, editor.minimum()))
-        zero_based = self._layer is not None and is_zero_based(self._layer)
-        self.editors["camera_offset"].setEnabled(not zero_based)
+            one = stated.get(name)
+            value = editor.minimum() if one is None else one.value
+            first = value[0] if isinstance(value, tuple) else value
+            editor.setValue(0.0 if one is None and name == OFFSET else first)
+            self._show_source(name, one)
+        emission = stated.get("emission_nm")
+        self.channels.show_channels(names, None if emission is None else emission.value)
+        self.editors["emission_nm"].setEnabled(len(names) == 1)
+        is_zero_based_layer = self._layer is not None and is_zero_based(self._layer)
+        self.editors[OFFSET].setEnabled(not is_zero_based_layer)
         self.editors["pixel_size_nm"].setEnabled(self._layer is not None)
-        self._note.setText(self._explain(zero_based))
+        self._note.setText(self._explain(is_zero_based_layer))
         self._note.setVisible(bool(self._note.text()))
         self._is_showing = False
         self.valueChanged.emit()
 
+    def _show_source(self, name: str, stated: Stated | None) -> None:
+        """Say where a value comes from; of the usual ones nothing."""
+        source = USUAL if stated is None else stated.source
+        label = self.sources[name]
+        label.setText("" if source == USUAL else source)
+        label.setToolTip(_SOURCES[source])
+        label.setStyleSheet(f"color: {_COLOURS.get(source, 'gray')};")
+
     def _explain(self, zero_based: bool) -> str:
-        """Say where the values come from, and what does not fit."""
+        """Say what does not fit, and why something cannot be edited."""
         notes = []
-        if self._layer is not None:
-            if self._microscope.pixel_size_by_hand(self._layer) is not None:
-                notes.append("Pixel size: set by hand for this layer.")
-            elif "pixel_size_nm" in self.value():
-                notes.append("Pixel size: from the layer.")
         if zero_based:
             notes.append("Camera offset: already subtracted.")
-        values = self._microscope.values
-        if values.get("na", 0.0) >= values["refractive_index"]:
+        stated = self._stated()
+        index, na = stated["refractive_index"].value, stated.get("na")
+        if na is not None and _largest(na.value) >= _largest(index):
             notes.append("The NA must be below the refractive index.")
         return " ".join(notes)
 
@@ -177,10 +271,75 @@ class MicroscopeWidget(QWidget):
             return
         editor = self.editors[name]
         value = editor.value()
-        value_set = None if name in _REQUIRED and value == editor.minimum() else value
-        if name == "camera_offset":
-            self._microscope.set_camera_offset(value)
-        elif name == "pixel_size_nm":
-            self._microscope.set_pixel_size(self._layer, value_set)
-        else:
-            self._microscope.update({name: value_set})
+        is_none = name in _REQUIRED and value == editor.minimum()
+        self._microscope.set_of(self._layer, {name: None if is_none else value})
+
+    def _on_channels(self) -> None:
+        if not self._is_showing:
+            self._microscope.set_of(self._layer, {"emission_nm": self.channels.value()})
+
+
+class ChannelEdits(QWidget):
+    """Edits a wavelength for each channel of a layer; hidden for one channel."""
+
+    valueChanged = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.editors: list[NumberEdit] = []
+        self._names: Sequence[str] = ()
+        self._form: QFormLayout = compact_rows(self)
+
+    def value(self) -> tuple[float, ...] | None:
+        """Return the wavelengths in nm, 0 where it is not set; None if none is."""
+        values = tuple(float(editor.value()) for editor in self.editors)
+        return values if any(values) else None
+
+    def setValue(self, values: Sequence[float]) -> None:
+        """Show a wavelength for each channel."""
+        for editor, value in zip(self.editors, values, strict=True):
+            editor.setValue(value)
+
+    def show_channels(self, names: Sequence[str], value: Value | None) -> None:
+        """Show these channels with their wavelengths; nothing is emitted."""
+        self.setVisible(len(names) > 1)
+        self.blockSignals(True)
+        if tuple(names) != tuple(self._names):
+            self._make_rows(names if len(names) > 1 else ())
+        self._names = tuple(names)
+        known = value if isinstance(value, tuple) else (value or 0.0,) * len(names)
+        if len(known) == len(self.editors):
+            self.setValue(known)
+        self.blockSignals(False)
+
+    def _make_rows(self, names: Sequence[str]) -> None:
+        while self._form.rowCount():
+            self._form.removeRow(0)
+        self.editors = []
+        for name in names:
+            editor = NumberEdit()
+            editor.setRange(0.0, 2000.0)
+            editor.setSpecialValueText(_UNKNOWN)
+            editor.setSuffix(" nm")
+            editor.setToolTip(f"Emission wavelength of {name}.")
+            editor.setAccessibleName(f"Emission of {name}")
+            self._form.addRow(row_label(f"   {name}", editor), editor)
+            editor.valueChanged.connect(self._on_edit)
+            self.editors.append(editor)
+
+    def _on_edit(self, _value: float = 0.0) -> None:
+        self.valueChanged.emit()
+
+
+def _is_set(value: Value | None) -> bool:
+    """Whether a value is known, of all channels."""
+    return value is not None and (not isinstance(value, tuple) or all(value))
+
+
+def _largest(value: Value) -> float:
+    return max(value) if isinstance(value, tuple) else value
+
+
+def _short(value: Value) -> str:
+    values = value if isinstance(value, tuple) else (value,)
+    return "/".join(f"{one:g}" for one in values)

@@ -32,6 +32,7 @@ class RunBar(QWidget):
     def __init__(self, title: str, run_text: str = "Run") -> None:
         super().__init__()
         self._title, self._reason, self._text = title, "", ""
+        self._run_text = run_text
         self._activity: Any = None
         self.runner = Runner(self)
         self.run_button = push_button(run_text, slot=self.runClicked)
@@ -64,6 +65,16 @@ class RunBar(QWidget):
         self.run_button.setToolTip(self._reason)
         if not self.runner.is_running:
             self.status.setText(self._reason)
+
+    def ask_to_confirm(self, values: str) -> None:
+        """Let the button name values that a click on it confirms; empty for none."""
+        confirm = f"{self._run_text} with {values}?" if values else self._run_text
+        self.run_button.setText(confirm)
+        if values:
+            self.run_button.setToolTip(
+                "These values of your microscope are not confirmed for this layer: "
+                "Run takes them as true of it."
+            )
 
     def done(self, text: str, warnings: Iterable[str] = ()) -> None:
         """Show how a run went."""

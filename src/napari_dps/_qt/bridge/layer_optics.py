@@ -1,0 +1,91 @@
+"""What a layer itself tells of its optics and its camera, channel by channel."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from napari.layers import Image
+
+from napari_dps._qt.bridge.layers import (
+    axes_of,
+    camera_offset_of,
+    carried_by,
+    entry_of,
+    is_zero_based,
+    optics_of,
+    pixel_size_nm,
+)
+from napari_dps.core import InputError, Optics
+
+Value = float | tuple[float, ...]
+"""Of all channels, or one a channel."""
+
+OFFSET = "camera_offset"
+TOLD = "optics_told"
+"""Key of a layer's metadata: optics that its file tells in part, an entry a channel."""
+
+
+def channels_of(layer: Image | None) -> tuple[str, ...]:
+    """Return a name for each channel of a layer; one for a layer without channels."""
+    if layer is None or "C" not in axes_of(layer):
+        return ("",)
+    data = layer.data[0] if layer.multiscale else layer.data
+    count = data.shape[axes_of(layer).index("C")]
+    names = carried_by(layer, "channel_names").get("channel_names", ())
+    if len(names) == count:
+        return tuple(names)
+    return tuple(f"channel {number}" for number in range(count))
+
+
+def told_by(layer: Image) -> dict[str, Value]:
+    """Return optics, pixel size and camera offset that a layer carries.
+
+    A factor of 1 is what is taken where nothing else is known: it is not told.
+    """
+    each = _optics_told(layer)
+    found: dict[str, Value] = {}
+    for name in Optics.model_fields:
+        values = [told[name] for told in each if name in told]
+        if len(values) == len(each) and values:
+            found[name] = values[0] if len(set(values)) == 1 else tuple(values)
+    for name, usual in (("modulation_factor", 1.0), ("excitation_nm", 0.0)):
+        if found.get(name) == usual:
+            del found[name]
+    size_nm = _pixel_size(layer)
+    if size_nm is not None:
+        found["pixel_size_nm"] = size_nm
+    if is_zero_based(layer):
+        found[OFFSET] = 0.0
+    elif (offset := camera_offset_of(layer)) is not None:
+        found[OFFSET] = offset
+    return found
+
+
+def _optics_told(layer: Image) -> Sequence[Mapping[str, float]]:
+    """Return the optics that a layer carries, whole or in part, an entry a channel."""
+    optics = optics_of(layer)
+    if optics is not None:
+        each = carried_by(layer, "channel_optics").get("channel_optics", ())
+        count = len(channels_of(layer))
+        used = each if len(each) == count else (optics,)
+        return [one.model_dump(exclude={"pixel_size_nm"}) for one in used]
+    told = entry_of(layer, TOLD)
+    is_right = isinstance(told, Sequence) and all(isinstance(x, Mapping) for x in told)
+    return [_numbers(values) for values in told] if is_right and told else [{}]
+
+
+def _numbers(values: Mapping[Any, Any]) -> dict[str, float]:
+    return {
+        str(name): float(value)
+        for name, value in values.items()
+        if isinstance(value, int | float)
+    }
+
+
+def _pixel_size(layer: Image) -> float | None:
+    """Return the pixel size that a layer's scale tells, else its optics."""
+    try:
+        size_nm = pixel_size_nm(layer)
+    except InputError:
+        size_nm = None
+    optics = optics_of(layer)
+    return size_nm or (optics.pixel_size_nm if optics is not None else None)

@@ -1,0 +1,183 @@
+"""Optics belong to the layer: none leaks to another, and each channel has its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from napari.components import ViewerModel
+from napari.layers import Image
+from qtpy.QtCore import QSettings
+
+from napari_dps._qt import dock_widgets
+from napari_dps._qt.bridge import samples
+from napari_dps._qt.bridge.files import get_reader
+from napari_dps._qt.bridge.microscope import FILE, MICROSCOPE, NOT_CONFIRMED, YOU
+from napari_dps._qt.bridge.microscope import Microscope as Shared
+from napari_dps._qt.bridge.result_layers import stack_layer
+from napari_dps._qt.docks.stage import StageWidget
+from napari_dps._qt.widgets.microscope import MicroscopeWidget
+from napari_dps.cli import main
+from napari_dps.core import ImageStack, Optics
+from napari_dps.io import save
+from napari_dps.physics.simulate import SimulationSettings, simulate
+
+
+def _sources(widget: MicroscopeWidget) -> dict[str, str]:
+    return {n: label.text() for n, label in widget.sources.items() if label.text()}
+
+
+def _run(qtbot: Any, dock: StageWidget) -> None:
+    with qtbot.waitSignal(dock.panel.bar.runner.finished, timeout=120_000):
+        dock.panel.bar.run_button.click()
+
+
+def test_nothing_leaks_from_a_sample_to_a_file_to_a_confocal_image(
+    qtbot: Any, viewer: ViewerModel, tmp_path: Path
+) -> None:
+    store = QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat)
+    shared = Shared(store)
+    sample = [
+        Image(data, **kwargs)
+        for data, kwargs, _ in samples.raw_stack("actin", height_px=64, width_px=64)
+    ]
+    real = Image(np.ones((9, 32, 32)), name="real file")
+    confocal = Image(np.ones((32, 32)), name="confocal")
+    finer = Optics(na=1.2, emission_nm=700, pixel_size_nm=20, modulation_factor=1.8)
+    result = ImageStack(np.ones((32, 32)), "YX", pixel_size_nm=20, optics=finer)
+    data, kwargs, _ = stack_layer(result, "result of another microscope")
+    layers = [*sample, Image(data, **kwargs), real, confocal]
+    dock = dock_widgets.PipelineWidget(viewer, microscope=shared)
+    qtbot.addWidget(dock)
+    dock.show()
+    for layer in layers:
+        viewer.add_layer(layer)
+        dock.panel.combo.setValue(layer)
+        assert dock.panel.combo.value() is layer
+        if layer in (real, confocal):
+            assert dock.panel.microscope.value() == {}
+            assert dock.panel.microscope.camera_offset == 0
+            assert _sources(dock.panel.microscope) == {}
+            assert not dock.panel.bar.run_button.isEnabled()
+        if layer is real:  # what is typed for the one is not for the other
+            for name, value in (("na", 1.3), ("emission_nm", 660.0)):
+                dock.panel.microscope.editors[name].setValue(value)
+            dock.panel.microscope.editors["camera_offset"].setValue(100)
+            dock.panel.microscope.editors["modulation_factor"].setValue(1.7)
+    assert shared.values == {"refractive_index": 1.518}
+    assert shared.camera_offset == 0
+    assert Shared(store).values == shared.values
+
+
+def test_every_value_tells_where_it_comes_from(
+    qtbot: Any, microscope: Shared, viewer: ViewerModel
+) -> None:
+    microscope.update({"na": 1.3, "emission_nm": 660.0})
+    layer = viewer.add_image(
+        np.ones((32, 32)), scale=(65, 65), units=("nm", "nm"), name="plain"
+    )
+    dock = dock_widgets.DpsWidget(viewer, microscope=microscope)
+    qtbot.addWidget(dock)
+    dock.show()
+    widget = dock.panel.microscope
+    assert _sources(widget) == {
+        "na": NOT_CONFIRMED,
+        "emission_nm": NOT_CONFIRMED,
+        "pixel_size_nm": FILE,
+    }
+    assert dock.panel.bar.run_button.text() == "Run with NA 1.3, 660 nm?"
+    widget.editors["emission_nm"].setValue(670)
+    assert _sources(widget)["emission_nm"] == YOU
+    _run(qtbot, dock)
+    assert _sources(widget)["na"] == MICROSCOPE
+    assert dock.panel.bar.run_button.text() == "Run"
+    microscope.update({"na": 1.1})  # another microscope: the layer keeps its own
+    assert widget.value()["na"] == 1.3
+    assert microscope.of(layer)["na"].source == MICROSCOPE
+
+
+def test_microscope_is_saved_by_name_and_offered_again(
+    qtbot: Any, tmp_path: Path
+) -> None:
+    store = QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat)
+    widget = MicroscopeWidget(Shared(store))
+    qtbot.addWidget(widget)
+    widget.set_layer(Image(np.ones((9, 8, 8))))
+    for name, value in (("na", 1.3), ("emission_nm", 660.0), ("camera_offset", 100.0)):
+        widget.editors[name].setValue(value)
+    widget.editors["modulation_factor"].setValue(1.9)
+    widget.save_as("SIM 2")
+    later = Shared(store)
+    assert later.saved["SIM 2"]["na"] == 1.3
+    other = Image(np.ones((9, 8, 8)))
+    assert later.unconfirmed(other)["camera_offset"] == 100
+    assert later.of(other)["modulation_factor"].value == 1
+    later.update({"na": 1.45})
+    later.choose("SIM 2", other)
+    assert (later.of(other)["na"].value, later.of(other)["na"].source) == (
+        1.3,
+        MICROSCOPE,
+    )
+
+
+@pytest.fixture
+def two_colours() -> ImageStack:
+    """Raw frames of two channels that differ in wavelength alone."""
+    settings = SimulationSettings(height_px=64, width_px=64, photons=400)
+    raw = simulate(settings).raw
+    assert raw.optics is not None
+    each = tuple(
+        raw.optics.model_copy(update={"emission_nm": nm}) for nm in (525.0, 610.0)
+    )
+    return raw.derive(
+        np.stack([raw.data, raw.data]),
+        axes="CAPYX",
+        optics=each[0],
+        channel_optics=each,
+        channel_names=("green", "red"),
+    )
+
+
+def test_channels_in_the_dock_give_the_pixels_of_the_command_line(
+    qtbot: Any,
+    microscope: Shared,
+    viewer: ViewerModel,
+    two_colours: ImageStack,
+    tmp_path: Path,
+) -> None:
+    path = save(two_colours, tmp_path / "two.ome.tif")
+    read = get_reader(str(path))
+    assert read is not None
+    for data, kwargs, _ in read(str(path)):
+        viewer.add_layer(Image(data, **kwargs))
+    dock = dock_widgets.ReconstructWidget(viewer, microscope=microscope)
+    qtbot.addWidget(dock)
+    dock.show()
+    dock.panel.microscope.editors["camera_offset"].setValue(100)
+    _run(qtbot, dock)
+    shown = viewer.layers[-1].data
+    arguments = ["run", str(path), "--stages", "reconstruct", "--camera-offset", "100"]
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 0
+    written = tifffile.imread(tmp_path / "out" / "two.reconstruct.ome.tif")
+    assert np.array_equal(written.reshape(shown.shape), shown)
+    assert not np.array_equal(shown[0], shown[1])  # each with its wavelength
+
+
+def test_wavelength_of_each_channel_can_be_typed(
+    qtbot: Any, microscope: Shared, two_colours: ImageStack
+) -> None:
+    data, kwargs, _ = stack_layer(two_colours, "two")
+    layer = Image(data, **kwargs)
+    widget = MicroscopeWidget(microscope)
+    qtbot.addWidget(widget)
+    widget.show()
+    widget.set_layer(layer)
+    assert widget.channels.value() == (525, 610)
+    widget.channels.editors[1].setValue(670)
+    assert widget.value()["emission_nm"] == (525, 670)
+    assert _sources(widget)["emission_nm"] == YOU
+    widget.set_layer(None)
+    assert not widget.channels.isVisibleTo(widget)
