@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,13 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_dps.cli import main
 from napari_dps.core import ImageStack, InputError, finish
+from napari_dps.io import save
+from napari_dps.physics.simulate import SimulationSettings, simulate
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
 
 
 def _run_example(page: str) -> dict[str, Any]:
@@ -65,14 +70,79 @@ def test_example_prints_what_its_page_says(
     assert line in capsys.readouterr().out.splitlines()
 
 
-def test_api_example_writes_every_result(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+BLOCK = re.compile(
+    r"(?:<!-- not run: (?P<why>.+?) -->\n+)?"
+    r"```(?P<kind>python|console)\n(?P<text>.*?)```",
+    re.DOTALL,
+)
+RUN_ELSEWHERE = {"add_a_file_format.md", "add_a_network.md", "add_a_stage.md"}
+"""By tests/test_recipes.py."""
+
+
+def _blocks(page: Path, kind: str) -> list[str]:
+    """Return the code of a page that is to be run."""
+    found = BLOCK.finditer(page.read_text(encoding="utf-8"))
+    return [m["text"] for m in found if m["kind"] == kind and not m["why"]]
+
+
+def _names(pages: list[Path]) -> list[str]:
+    return [page.relative_to(ROOT).as_posix() for page in pages]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the files that the pages speak of, small."""
+    (tmp_path / "data" / "day 1").mkdir(parents=True)
+    settings = SimulationSettings(height_px=64, width_px=72, photons=300, seed=2)
+    frames = simulate(settings).raw.data.reshape(9, 64, 72)
+    tifffile.imwrite(tmp_path / "cell.tif", frames)
+    tifffile.imwrite(tmp_path / "image.tif", frames[0])
+    tifffile.imwrite(tmp_path / "data" / "a.tif", frames[1])
+    tifffile.imwrite(tmp_path / "data" / "day 1" / "b.tif", frames[2])
+    both = np.stack([frames[3], frames[4]])
+    cells = ImageStack(both, "CYX", pixel_size_nm=65)
+    save(cells, tmp_path / "cells.ome.tif")
+    toml = '[pipeline]\nstages = ["background"]\n'
+    (tmp_path / "pipeline.toml").write_text(toml, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    "page",
+    _names([p for p in PAGES if _blocks(p, "python") and p.name not in RUN_ELSEWHERE]),
+)
+def test_python_of_every_page_runs(page: str, folder: Path) -> None:
+    names: dict[str, Any] = {"__name__": "example"}
+    for number, text in enumerate(_blocks(ROOT / page, "python")):
+        exec(compile(text, f"{page}, block {number}", "exec"), names)
+
+
+def test_api_page_writes_every_result(folder: Path) -> None:
     from napari_dps.stages import STAGES
 
-    frames = np.random.default_rng(1).poisson(200, (9, 48, 64)) + 100
-    tifffile.imwrite(tmp_path / "cell.tif", frames.astype(np.uint16))
-    monkeypatch.chdir(tmp_path)
     _run_example("api.md")
     expected = {f"cell.{stage.id}.ome.tif" for stage in STAGES if stage.by_default}
-    assert expected < {path.name for path in tmp_path.iterdir()}
+    assert expected < {path.name for path in folder.iterdir()}
+
+
+def _commands(text: str) -> list[list[str]]:
+    """Return the words of the commands of a console block; what they print is not."""
+    lines = text.replace("\\\n", " ").splitlines()
+    if any(line.startswith("$ ") for line in lines):
+        lines = [line[2:] for line in lines if line.startswith("$ ")]
+    return [shlex.split(line, comments=True) for line in lines]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", _names([p for p in PAGES if _blocks(p, "console")]))
+def test_commands_of_every_page_run(page: str, folder: Path) -> None:
+    for words in [
+        w for text in _blocks(ROOT / page, "console") for w in _commands(text)
+    ]:
+        assert words[0] == "napari-dps", f"{words}: say `<!-- not run: why -->`"
+        words = ["image.tif" if word == "*.tif" else word for word in words]
+        assert main(words[1:]) == 0, words

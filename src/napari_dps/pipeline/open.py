@@ -85,6 +85,54 @@ def open_input(
     "'dps' is left out"
     """
     settings, notes = read_patterns(settings), Context()
+    stack, told = _opened(
+        source, settings, notes, lazy, check_order, refuse_wrong_order
+    )
+    steps = choose_steps(stack, settings.stages, settings.parameters, stages=stages)
+    _refuse_idle(steps, must_run)
+    if settings.stages is None:
+        _tell_left_out(stack, stages, told, notes)
+    camera = Camera.of(settings.input)
+    plan = Plan.of(stack, steps, camera=camera, warnings=notes.warnings)
+    return replace(plan, warnings=inspected(plan)) if check_order else plan
+
+
+def open_stack(
+    source: Source, settings: Settings
+) -> tuple[ImageStack, tuple[str, ...]]:
+    """Open an input without choosing stages: the stack that `open_input` plans for.
+
+    Parameters
+    ----------
+    source, settings
+        As for `open_input`.
+
+    Returns
+    -------
+    stack : ImageStack
+        Arranged, with optics and patterns where they are known.
+    warnings : tuple of str
+        What opening has led to.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or does not fit the settings.
+    """
+    settings, notes = read_patterns(settings), Context()
+    stack, _ = _opened(source, settings, notes, False, True, False)
+    return stack, tuple(notes.warnings)
+
+
+def _opened(
+    source: Source,
+    settings: Settings,
+    notes: Context,
+    lazy: bool,
+    check_order: bool,
+    refuse_wrong_order: bool,
+) -> tuple[ImageStack, Sequence[Mapping[str, float]] | None]:
+    """Return the stack of an input, and the optics that its file tells."""
     told = None
     if isinstance(source, ImageStack):
         stack = _with_pixel_size(source, settings.pixel_size_nm)
@@ -103,13 +151,7 @@ def open_input(
     stack = settings.with_optics(stack, told, notes.warn)
     if isinstance(settings.input.patterns, tuple):
         stack = with_wave_vectors(stack, settings.input.patterns)
-    steps = choose_steps(stack, settings.stages, settings.parameters, stages=stages)
-    _refuse_idle(steps, must_run)
-    if settings.stages is None:
-        _tell_left_out(stack, stages, told, notes)
-    camera = Camera.of(settings.input)
-    plan = Plan.of(stack, steps, camera=camera, warnings=notes.warnings)
-    return replace(plan, warnings=inspected(plan)) if check_order else plan
+    return stack, told
 
 
 def _arranged(
