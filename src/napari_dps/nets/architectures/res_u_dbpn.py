@@ -95,10 +95,7 @@ class ResUDBPN(nn.Module):
             DownProjection(head_channels, layers=layers),
             UpProjection(head_channels, layers=layers),
         )
-        # The deeper a feature, the more it counts where there is little noise: offset
-        # and slope over the noise level of the weight's logarithm.
-        self.prior = nn.Parameter(torch.zeros(2, bases))
-        self.prior.data[1] = torch.linspace(_SLOPE, -_SLOPE, bases)
+        self.prior = _prior(bases)
         # A residual and the weights of the bases, four output pixels each.
         self.leave = layers.conv(head_channels, [Fields(1 + bases, 2)], 3)
         for weights in self.leave.parameters():
@@ -232,6 +229,15 @@ def _activated(
     return nn.Sequential(
         layers.conv(inputs, outputs, kernel), layers.activation(outputs)
     )
+
+
+def _prior(bases: int) -> nn.Parameter:
+    """Return offset and slope, over the noise level, of the log weights of the bases.
+
+    The deeper a base, the more it counts where there is little noise.
+    """
+    slopes = torch.linspace(_SLOPE, -_SLOPE, bases)
+    return nn.Parameter(torch.stack([torch.zeros(bases), slopes]))
 
 
 def _inverse_softplus(x: Tensor) -> Tensor:
