@@ -10,7 +10,11 @@ import torch
 from napari_dps.core import InputError, Optics, finish
 from napari_dps.physics.otf3d import cap_height_per_nm, defocus_table
 from napari_dps.physics.sim.separate import separation_matrix
-from napari_dps.physics.sim.volume import VolumeSolver
+from napari_dps.physics.sim.volume import (
+    HAZE_STRENGTH,
+    HAZE_WIDENING,
+    VolumeSolver,
+)
 from napari_dps.physics.sim.volume_patterns import VolumeEstimator
 from napari_dps.physics.sim.wiener import WienerSolver
 from napari_dps.physics.sim.wiener_grid import Padding
@@ -74,12 +78,8 @@ def full_transform(frames, made, padding_px=14, padding_planes=4):
     settings, patterns = made.settings, exact_patterns(made)
     optics = settings.optics
     pads = [
-        Padding(n, pad)
-        for n, pad in zip(
-            (len(frames), *frames.shape[-2:]),
-            (padding_planes, padding_px, padding_px),
-            strict=True,
-        )
+        Padding(len(frames), padding_planes, continued="edge"),
+        *(Padding(n, padding_px) for n in frames.shape[-2:]),
     ]
     table = defocus_table(optics, pads[0].size, settings.z_step_nm)
     fine = (pads[0].size, 2 * pads[1].size, 2 * pads[2].size)
@@ -136,8 +136,11 @@ def full_transform(frames, made, padding_px=14, padding_planes=4):
             rows_of = table.transfer(kz0).real / table.unit
             grid = np.linspace(0, 1, len(rows_of))
             otf = np.stack([np.interp(shifted, grid, c, right=0) for c in rows_of.T])
-            dip = 1 - FILTER.attenuation_strength * np.exp(
-                -((shifted / FILTER.attenuation_width) ** 2) / 2
+            strength_of = np.full(len(kz), FILTER.attenuation_strength)
+            width_of = np.full(len(kz), FILTER.attenuation_width)
+            strength_of[0], width_of[0] = HAZE_STRENGTH, HAZE_WIDENING * width_of[0]
+            dip = 1 - strength_of[:, None, None] * np.exp(
+                -((shifted / width_of[:, None, None]) ** 2) / 2
             )
             total += strength * otf * dip * moved
             power += strength**2 * otf**2

@@ -41,13 +41,15 @@ MARGIN_PLANES = 8
 Spectra = NDArray[np.complex64]
 
 
-def simulate_volume(settings: SimulationSettings) -> Simulation:
+def simulate_volume(settings: SimulationSettings, density: float = 1.0) -> Simulation:
     """Simulate a raw SIM z-stack of a phantom.
 
     Parameters
     ----------
     settings : SimulationSettings
         Of two planes or more.
+    density : float
+        How many objects there are, over what is usual for the structure.
 
     Returns
     -------
@@ -67,6 +69,7 @@ def simulate_volume(settings: SimulationSettings) -> Simulation:
         ),
         spacing_nm=(settings.z_step_nm, fine_nm, fine_nm),
         seed=settings.seed,
+        density=density,
     )
     return simulate_emitters(
         emitters, settings, margin=(MARGIN_PLANES, margin_y, margin_x)

@@ -30,6 +30,8 @@ class Box:
         of the first voxel.
     rng : numpy.random.Generator
         The only source of randomness.
+    density : float
+        How many objects there are, over what is usual for each structure.
     """
 
     def __init__(
@@ -37,15 +39,17 @@ class Box:
         shape: tuple[int, int, int],
         spacing_nm: tuple[float, float, float],
         rng: np.random.Generator,
+        density: float = 1.0,
     ) -> None:
-        self.rng = rng
+        self.rng, self._density = rng, density
         self.size_nm = np.array(shape) * spacing_nm
         self._spacing = np.array(spacing_nm)
         self.voxels = np.zeros(shape)
 
     def scatter(self, per_um3: float) -> Points:
         """Return random positions (N, 3), uniform, N drawn around a mean density."""
-        count = self.rng.poisson(per_um3 * np.prod(self.size_nm) * 1e-9)
+        volume_um3 = np.prod(self.size_nm) * 1e-9
+        count = self.rng.poisson(self._density * per_um3 * volume_um3)
         return self.rng.random((count, 3)) * self.size_nm
 
     def add(self, points_nm: Points, brightness: float = 1.0) -> None:
@@ -106,6 +110,7 @@ def volume(
     *,
     spacing_nm: tuple[float, float, float],
     seed: int = 0,
+    density: float = 1.0,
 ) -> NDArray[np.float32]:
     """Draw a structure in a volume.
 
@@ -119,6 +124,8 @@ def volume(
         Distance of the planes, edges (y, x) of the fine pixels.
     seed : int
         Same seed, same scene.
+    density : float
+        How many objects there are, over what is usual for the structure.
 
     Returns
     -------
@@ -137,7 +144,7 @@ def volume(
     """
     rng = np.random.default_rng(seed)
     for _ in range(_ATTEMPTS):
-        box = Box(shape, spacing_nm, rng)
+        box = Box(shape, spacing_nm, rng, density)
         VOLUMES[structure](box)
         if box.voxels.any():
             return np.asarray(box.voxels / box.voxels.max(), dtype=np.float32)

@@ -5,14 +5,19 @@ then along z; each axial frequency kz has its own two-dimensional Wiener filter,
 the row O_n(·, kz) of each order's transfer function (`napari_dps.physics.otf3d`). This
 equals one three-dimensional transform, in a third of its time and memory.
 
-Along z the stack is reflected and its ends fade together over few planes: the period
-has to close, or the jump rings through all planes.
+Along z the first and the last plane are repeated and fade together over few planes: the
+period has to close, or the jump rings through all planes. A mirrored stack closes as
+well, but puts a twin of every object beside it, which costs the outer planes more.
+
+Light of objects above and below the stack is the same in all planes and lies in the
+plane kz = 0, where the attenuation is therefore wider and stronger.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +40,9 @@ if TYPE_CHECKING:
 
 PADDING_PLANES = 4
 """Planes by which each end is extended at least."""
+
+HAZE_STRENGTH, HAZE_WIDENING = 0.999, 2.3
+"""Least strength of the attenuation at kz = 0, and how much wider it is there."""
 
 
 class VolumeSolver:
@@ -90,7 +98,7 @@ class VolumeSolver:
         self._transforms = OrderTransforms(
             shape[1:], self._angles, self._cutoff, padding_px, self._real
         )
-        self._padding = Padding(shape[0], padding_planes)
+        self._padding = Padding(shape[0], padding_planes, continued="edge")
         table = defocus_table(optics, self._padding.size, z_step_nm)
         axial = [0.0, *_axial_per_nm(patterns)]
         self._rows = [table.transfer(kz0) for kz0 in axial]
@@ -202,8 +210,11 @@ class VolumeSolver:
             for rows in self._rows
         ]
         axial = AxialFrequency(transfers, float(self._heights[kz]), 1 / self._unit)
+        settings = self._settings
+        if kz == 0 and self._padding.size > 1:
+            settings = _wider_attenuation(settings)
         weights = wiener_weights(
-            self._transforms.supports, self._cutoff, self._settings, axial
+            self._transforms.supports, self._cutoff, settings, axial
         )
         for one, values in zip(spectra, weights, strict=True):
             factors = torch.as_tensor(np.ascontiguousarray(values.T)).to(self._complex)
@@ -217,6 +228,17 @@ class VolumeSolver:
 
         planes: torch.Tensor = torch.fft.ifft(spectra, dim=0)
         return planes[: self._shape[0]].clone()
+
+
+def _wider_attenuation(settings: WienerSettings) -> WienerSettings:
+    """Return the settings for kz = 0, where haze of no plane gathers."""
+    if not settings.attenuation_strength:
+        return settings
+    return replace(
+        settings,
+        attenuation_strength=max(settings.attenuation_strength, HAZE_STRENGTH),
+        attenuation_width=HAZE_WIDENING * settings.attenuation_width,
+    )
 
 
 def _axial_per_nm(patterns: Sequence[Pattern]) -> list[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import scipy.fft
@@ -14,10 +15,10 @@ from napari_dps.physics.sim.separate import AngleOrders
 
 
 class Padding:
-    """Makes an axis periodic: the object is reflected and its ends fade together.
+    """Makes an axis periodic: the object is continued and its ends fade together.
 
     Without it a bright edge rings across the opposite one, and both leave a cross in
-    the spectrum. The object is reflected, the illumination continues.
+    the spectrum. The object is continued, and so is the illumination.
 
     Parameters
     ----------
@@ -25,6 +26,9 @@ class Padding:
         Pixels of the axis.
     padding_px : int
         Fewest pixels to add at either end.
+    continued : str
+        How the object goes on: ``"reflect"`` mirrors it in its last pixel, ``"edge"``
+        repeats that.
 
     Attributes
     ----------
@@ -33,17 +37,22 @@ class Padding:
     positions : array (size,)
         Coordinate of each pixel; those of the last half of the padding are negative.
     sources : (array, array)
-        Pixels that each added pixel takes its values from, mirrored in the last and
-        in the first pixel.
+        Pixels that each added pixel takes its values from, seen from the last and from
+        the first pixel.
     """
 
-    def __init__(self, length: int, padding_px: int) -> None:
+    def __init__(
+        self,
+        length: int,
+        padding_px: int,
+        continued: Literal["reflect", "edge"] = "reflect",
+    ) -> None:
         self.size = int(scipy.fft.next_fast_len(length + 2 * padding_px, real=True))
         added = self.size - length
         self.positions = np.arange(self.size)
         self.positions[self.size - added // 2 :] -= self.size
-        mirror = np.pad(np.arange(length), added, mode="reflect")
-        self.sources = mirror[length + added :], mirror[:added]
+        source = np.pad(np.arange(length), added, mode=continued)
+        self.sources = source[length + added :], source[:added]
 
     def factors(
         self, wavenumber: float
@@ -54,7 +63,7 @@ class Padding:
         ----------
         wavenumber : float
             Component of the order's wave vector along this axis, in cycles per pixel:
-            an order is the object times a wave, and the object alone is reflected.
+            an order is the object times a wave, and the object alone is continued so.
         """
         added = len(self.sources[0])
         places = self.positions[self.size - added :]
