@@ -90,11 +90,8 @@ class ResUDBPN(nn.Module):
         self.up = UpProjection(channels, 2, layers)
         self.decode = ResidualBlock(channels, layers)
         self.squeeze = _activated(layers, channels, head_channels, kernel=1)
-        self.head = nn.Sequential(
-            UpProjection(head_channels, layers=layers),
-            DownProjection(head_channels, layers=layers),
-            UpProjection(head_channels, layers=layers),
-        )
+        units = (UpProjection, DownProjection, UpProjection)
+        self.head = nn.Sequential(*(u(head_channels, layers=layers) for u in units))
         self.prior = _prior(bases)
         # A residual and the weights of the bases, four output pixels each.
         self.leave = layers.conv(head_channels, [Fields(1 + bases, 2)], 3)
