@@ -116,7 +116,6 @@ LINES_OF_A_FUNCTION = 40
 """Lines of code: docstring, comments and blank lines do not count."""
 
 LONG_FUNCTIONS = {
-    "cli/run.py:configure",
     "cli/train.py:configure",
     "methods/sim/patterns.py:find_patterns",
 }

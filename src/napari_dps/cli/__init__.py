@@ -1,4 +1,4 @@
-"""The command line: ``napari-dps run | demo | measure | check | simulate | psf | …``.
+"""The command line: ``napari-dps run | watch | demo | measure | check | …``.
 
 This module knows the commands by name only, so that ``napari-dps --help`` starts at
 once; the module of a command is imported when the command is called.
@@ -18,6 +18,7 @@ from napari_dps.cli import console, stopping
 
 COMMANDS = {
     "run": "run the stages on raw SIM stacks or plain images",
+    "watch": "reconstruct files and growing stacks as they arrive",
     "demo": "simulate a raw stack with known truth, run all stages, score the results",
     "measure": "measure an image: resolution, noise, agreement with a reference",
     "simulate": "simulate a raw SIM stack with its exact truth and patterns",

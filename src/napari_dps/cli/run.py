@@ -9,24 +9,15 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from napari_dps import batch
 from napari_dps.batch import Job, Source
-from napari_dps.cli import arguments, console, outputs
-from napari_dps.core import InputError, Optics, Pattern, PatternOrder
+from napari_dps.cli import arguments, console, outputs, settings_options
+from napari_dps.core import InputError, Pattern, PatternOrder
 from napari_dps.core.device import resolve_device
 from napari_dps.core.tiling import LEAST_TILE_PX
 from napari_dps.io import ResultFiles
-from napari_dps.pipeline import (
-    InputSettings,
-    OutputSettings,
-    Settings,
-    merge_tables,
-    read_tables,
-)
 from napari_dps.results import Json, Row
-from napari_dps.stages import STAGES
 
 _PATTERN_HEADINGS = [
     "angle",
@@ -40,7 +31,6 @@ _PATTERN_HEADINGS = [
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    ids = ", ".join(stage.id for stage in STAGES)
     add = parser.add_argument
     add(
         "raw",
@@ -50,9 +40,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "such as 'data/**/*.tif'",
     )
     add("--out", required=True, metavar="DIR", help="folder of the results")
-    add("--config", metavar="TOML", help="file of settings; options override it")
-    add("--stages", metavar="A,B", help=f"in order (default: all that fit of {ids})")
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:N, mps (default: auto)")
     add(
         "--jobs",
         type=int,
@@ -81,13 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="report which planted pairs dps tells apart (30 times its time)",
     )
-    arguments.add_model(parser, InputSettings, "input")
-    arguments.add_model(parser, OutputSettings, "output")
-    arguments.add_model(parser, Optics, "optics")
-    for stage in STAGES:
-        arguments.add_model(
-            parser, stage.parameters, stage.id, title=f"stage {stage.id}", dotted=True
-        )
+    settings_options.add(parser)
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -124,32 +105,18 @@ def _job(options: argparse.Namespace) -> Job:
         )
     if options.scheduler and options.jobs > 1:
         raise InputError("--jobs is for this machine alone: leave it out, or")
-    flags = _tables(options)
-    config = read_tables(options.config) if options.config else {}
+    settings, named = settings_options.read(options)
     # On a cluster the workers themselves say how many threads they have.
     threads = max(1, (os.cpu_count() or 1) // options.jobs) if options.jobs > 1 else 0
     return Job(
-        settings=Settings.from_tables(merge_tables(config, flags)),
+        settings=settings,
         device=options.device,
         threads=threads,
         tile_px=options.tile_px,
         self_check=options.self_check,
         resume=options.resume,
-        must_run=frozenset(flags) & {stage.id for stage in STAGES},
+        must_run=named,
     )
-
-
-def _tables(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """Return the options in the shape of a file of settings."""
-    tables: dict[str, dict[str, Any]] = {
-        name: dict(arguments.values_of(options, name))
-        for name in ("input", "output", *(stage.id for stage in STAGES))
-    }
-    tables = merge_tables(arguments.optics_tables(options), tables)
-    if options.stages is not None:
-        names = [name.strip() for name in options.stages.split(",")]
-        tables["pipeline"] = {"stages": names}
-    return {name: table for name, table in tables.items() if table}
 
 
 def _run(

@@ -28,6 +28,10 @@ class Context:
     planes, time_points : int
         Number of focal planes, and of time points, that the frames are the mean of,
         while what the units of a stack share is found.
+    examines : bool
+        Whether every stack of raw frames is examined for hot pixels, displacement
+        between angles and stripes that are left. Else the hot pixels found last are
+        replaced: a live view has no time for more.
     """
 
     device: str = "auto"
@@ -37,6 +41,7 @@ class Context:
     tile_px: int | None = None
     planes: int = 1
     time_points: int = 1
+    examines: bool = True
 
     def warn(self, message: str) -> None:
         """Record a warning for the user, once."""

@@ -2,6 +2,7 @@
 
 from napari_dps.io.content import content_hash
 from napari_dps.io.file_optics import optics_told
+from napari_dps.io.growing import Growing, open_growing
 from napari_dps.io.inputs import find_inputs
 from napari_dps.io.instruments import INSTRUMENTS, layout_of
 from napari_dps.io.joined import (
@@ -36,6 +37,7 @@ from napari_dps.io.write import save
 
 __all__ = [
     "INSTRUMENTS",
+    "Growing",
     "Metadata",
     "OrderCheck",
     "Planes",
@@ -57,6 +59,7 @@ __all__ = [
     "load_patterns",
     "mapped",
     "name_of_all",
+    "open_growing",
     "optics_told",
     "parse_patterns",
     "patterns_json",

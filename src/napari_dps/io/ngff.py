@@ -81,18 +81,9 @@ def read_zarr(path: Path, lazy: bool = False, number: int | None = None) -> RawI
         If the extra ``zarr`` is not installed, or the folder holds no image or is
         damaged.
     """
-    zarr = require_zarr(path)
+    require_zarr(path)
     try:
-        node, others = find_image(zarr.open(path, mode="r"), number)
-        if hasattr(node, "shape"):
-            array, metadata = node, Metadata()
-            letters = _bare_letters(node)
-        else:
-            array, letters, metadata = _described(node)
-        if array.dtype.kind not in "iuf":
-            raise InputError(
-                "pixel type", got=array.dtype, allowed="integers or floating point"
-            )
+        array, letters, metadata = open_array(path, number)
         stored_array, missing = opened(array, path / array.path)
         planes = Planes.of(stored_array)
         data = planes if lazy else planes[()]
@@ -104,9 +95,38 @@ def read_zarr(path: Path, lazy: bool = False, number: int | None = None) -> RawI
         if isinstance(error, KeyError):
             reason = f"its metadata lack {error}"
         raise InputError(f"{path.name} is not a readable OME-Zarr: {reason}") from error
+    return RawImage(data=data, axes=letters, metadata=metadata, missing=missing)
+
+
+def open_array(path: Path, number: int | None = None) -> tuple[Any, str, Metadata]:
+    """Open the full-resolution level of an image of a Zarr folder.
+
+    Parameters are those of `read_zarr`.
+
+    Returns
+    -------
+    (zarr.Array, str, Metadata)
+        The array, no chunk of it read; its axes; what is said of it.
+
+    Raises
+    ------
+    InputError
+        If the extra ``zarr`` is not installed, or there is no image. Zarr's errors are
+        passed on.
+    """
+    zarr = require_zarr(path)
+    node, others = find_image(zarr.open(path, mode="r"), number)
+    if hasattr(node, "shape"):
+        array, letters, metadata = node, _bare_letters(node), Metadata()
+    else:
+        array, letters, metadata = _described(node)
+    if array.dtype.kind not in "iuf":
+        raise InputError(
+            "pixel type", got=array.dtype, allowed="integers or floating point"
+        )
     if others:
         metadata = replace(metadata, warnings=(*metadata.warnings, others))
-    return RawImage(data=data, axes=letters, metadata=metadata, missing=missing)
+    return array, letters, metadata
 
 
 def _described(group: Any) -> tuple[Any, str, Metadata]:

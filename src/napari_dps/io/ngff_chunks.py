@@ -111,6 +111,23 @@ def opened(array: Any, folder: Path) -> tuple[StoredArray, str]:
     return StoredArray(array, folder, frozenset(missing)), text
 
 
+def chunk_files(array: Any, first: int) -> list[str]:
+    """Return the names of the files that hold one place along the first axis.
+
+    Raises
+    ------
+    InputError
+        If they hold other places too: then nothing tells when it is whole.
+    """
+    sizes = _stored_together(array)
+    if sizes[0] != 1:
+        raise InputError(
+            "chunks along the axis that grows", got=sizes[0], allowed="of 1"
+        )
+    grid = [-(-n // size) for n, size in zip(array.shape, sizes, strict=True)]
+    return _names(array, [range(first, first + 1), *map(range, grid[1:])])
+
+
 def _stored_together(array: Any) -> tuple[int, ...]:
     """Shape of what lies in one file: a shard, else a chunk."""
     return tuple(array.shards or array.chunks)

@@ -56,11 +56,91 @@ silence = _Silence()
 """Context manager in which tifffile logs nothing."""
 
 
-def page_offsets(path: Path) -> list[int]:
-    """Follow the chain of page headers to its end.
+class PageChain:
+    """The chain of page headers of a TIFF file, which may still grow.
 
     tifffile stops at a broken link and returns the pages before it, so that a
     truncated stack would look like a shorter one.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Attributes
+    ----------
+    offsets : list of int
+        Position in the file of each page's header that was reached.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._order, self._next = "", 0
+        self._seen: dict[int, None] = {}
+
+    @property
+    def offsets(self) -> list[int]:
+        """Position in the file of each page's header that was reached."""
+        return list(self._seen)
+
+    def extend(self) -> bool:
+        """Follow the chain from where it ended before.
+
+        Returns
+        -------
+        bool
+            Whether it ends as it should; else it leads beyond the end of the file,
+            which is truncated, damaged or not yet written.
+
+        Raises
+        ------
+        InputError
+            If the chain leads in a circle, or the file cannot be opened.
+        """
+        with open_regular(self._path) as file:
+            size = file.seek(0, 2)
+            if not self._order and not self._begin(file):
+                return False
+            word, count, entry = (
+                ("Q", "Q", 20) if self._order[1:] == "big" else ("I", "H", 12)
+            )
+            while True:
+                offset = self._number(file, self._next, word)
+                if not offset:  # none, or 0: the end
+                    return offset == 0
+                if offset in self._seen:
+                    raise InputError(f"{self._path.name} is truncated or damaged")
+                tags = self._number(file, offset, count) if offset < size else None
+                if tags is None:
+                    return False
+                following = offset + struct.calcsize(f"<{count}") + tags * entry
+                if following >= size:
+                    return False
+                self._seen[offset] = None
+                self._next = following
+
+    def _begin(self, file: BinaryIO) -> bool:
+        """Read byte order and kind, once they are there."""
+        file.seek(0)
+        order = "<" if file.read(2) == b"II" else ">"
+        self._order = order
+        version = self._number(file, 2, "H")
+        self._order = "" if version is None else order + "big" * (version == 43)
+        self._next = 8 if version == 43 else 4
+        return version is not None
+
+    def _number(self, file: BinaryIO, at: int, kind: str) -> int | None:
+        """Read a number; None where the file ends before."""
+        form = f"{self._order[0]}{kind}"
+        file.seek(at)
+        found = file.read(struct.calcsize(form))
+        if len(found) < struct.calcsize(form):
+            return None
+        return int(struct.unpack(form, found)[0])
+
+
+def page_offsets(path: Path) -> list[int]:
+    """Follow the chain of page headers to its end.
 
     Returns
     -------
@@ -72,39 +152,25 @@ def page_offsets(path: Path) -> list[int]:
     InputError
         If the chain leads beyond the end of the file or in a circle, or is empty.
     """
-    with open_regular(path) as file:
-        size = file.seek(0, 2)
-        file.seek(0)
-        order = "<" if file.read(2) == b"II" else ">"
-        is_big = struct.unpack(f"{order}H", _take(file, 2, path))[0] == 43
-        word, count, entry = ("Q", "Q", 20) if is_big else ("I", "H", 12)
-        file.seek(8 if is_big else 4)
-        seen: dict[int, None] = {}
-        while True:
-            width = struct.calcsize(f"{order}{word}")
-            offset = struct.unpack(f"{order}{word}", _take(file, width, path))[0]
-            if offset == 0:
-                break
-            if offset >= size or offset in seen:
-                raise InputError(f"{path.name} is truncated or damaged")
-            seen[offset] = None
-            file.seek(offset)
-            width = struct.calcsize(f"{order}{count}")
-            tags = struct.unpack(f"{order}{count}", _take(file, width, path))[0]
-            following = offset + width + tags * entry
-            if following >= size:
-                raise InputError(f"{path.name} is truncated or damaged")
-            file.seek(following)
-    if not seen:
-        raise InputError(f"{path.name} holds no image")
-    return list(seen)
-
-
-def _take(file: BinaryIO, count: int, path: Path) -> bytes:
-    found = file.read(count)
-    if len(found) < count:
+    chain = PageChain(path)
+    if not chain.extend():
         raise InputError(f"{path.name} is truncated or damaged")
-    return found
+    if not chain.offsets:
+        raise InputError(f"{path.name} holds no image")
+    return chain.offsets
+
+
+def count_whole_pages(path: Path, offsets: Sequence[int]) -> int:
+    """Return how many of the pages at the end of a growing file, and before, are whole.
+
+    Pixels may be written after their header; pages before the last are taken for whole.
+    """
+    if not offsets:
+        return 0
+    with silence(), tifffile.TiffFile(path, is_mmstack=False, is_ndtiff=False) as tif:
+        tif.filehandle.seek(offsets[-1])
+        page = tifffile.TiffPage(tif, 0)
+        return len(offsets) - (not _is_whole(page, math.prod(page.chunked)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

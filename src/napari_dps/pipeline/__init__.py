@@ -5,7 +5,7 @@ To read in this order: `open` (a file and settings), `plan` (stack, steps, units
 """
 
 from napari_dps.pipeline.input_settings import InputSettings
-from napari_dps.pipeline.open import open_input, open_stack
+from napari_dps.pipeline.open import open_input, open_stack, reopened
 from napari_dps.pipeline.plan import Plan
 from napari_dps.pipeline.planes import first_plane, first_unit
 from napari_dps.pipeline.result import PipelineResult, StageOutput
@@ -37,6 +37,7 @@ __all__ = [
     "open_stack",
     "read_patterns",
     "read_tables",
+    "reopened",
     "run",
     "run_plan",
     "save_settings",

@@ -154,6 +154,36 @@ def _opened(
     return stack, told
 
 
+def reopened(plan: Plan, raw: RawImage, settings: Settings) -> Plan:
+    """Return the plan of a run for other pixels of the same kind.
+
+    They are arranged as those that the plan was opened with, and not looked at again.
+
+    Parameters
+    ----------
+    plan : Plan
+        By `open_input`, of an input of the same shape.
+    raw : RawImage
+        The pixels.
+    settings : Settings
+        Those that the plan was opened with.
+
+    Raises
+    ------
+    InputError
+        If their shape is another one.
+    """
+    raw = io.pick(raw, channel=settings.input.channel, frames=settings.input.frames)
+    stack = _arranged(raw, settings, False, False, False, Context())
+    if (stack.axes, stack.shape) != (plan.stack.axes, plan.stack.shape):
+        raise InputError(
+            "shape of the frames",
+            got=f"{stack.axes} {stack.shape}",
+            allowed=f"{plan.stack.axes} {plan.stack.shape}, as those before",
+        )
+    return replace(plan, stack=replace(plan.stack, data=stack.data))
+
+
 def _arranged(
     raw: RawImage,
     settings: Settings,

@@ -14,6 +14,7 @@ from napari_dps.core.context import Context
 from napari_dps.pipeline.camera import Camera
 from napari_dps.pipeline.plan import Plan
 from napari_dps.pipeline.result import PipelineResult, assemble
+from napari_dps.pipeline.shared import Shared
 from napari_dps.pipeline.steps import Step
 from napari_dps.pipeline.stream import stream
 from napari_dps.pipeline.units import Index
@@ -70,9 +71,15 @@ def run(
 
 
 def run_plan(
-    plan: Plan, context: Context | None = None
+    plan: Plan,
+    context: Context | None = None,
+    *,
+    shared: Sequence[Shared] | None = None,
 ) -> Generator[Progress, None, PipelineResult]:
-    """Run what `open_input` has planned; all else is as for `run`."""
+    """Run what `open_input` has planned; all else is as for `run`.
+
+    ``shared``, of each channel, is what was found out before and need not be again.
+    """
     context = Context() if context is None else context
     _check_finite(plan.stack)
     for warning in plan.warnings:
@@ -83,7 +90,7 @@ def run_plan(
     def keep(number: int, index: Index, image: ImageStack) -> None:
         gathered[number].put(index, image, index in first_places)
 
-    tallies = yield from stream(plan, context, keep)
+    tallies = yield from stream(plan, context, keep, shared=shared)
     outputs = tuple(
         assemble(
             plan,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -98,20 +98,58 @@ def find_shared(
         if preparing:
             yield Progress(done, total, "Average of the first frames")
             average, sample = _average(channel, span)
-            warnings = {}
-            for number, prepare in preparing.items():
-                step, part = plan.steps[number], context.part()
-                part.planes = plan.stack.size("Z")
-                part.time_points = span[1] - span[0]
-                looking = prepare(average, sample, step.parameters, part)
-                average = yield from within(
-                    in_ticks(looking, step.stage.title), done, total
-                )
-                warnings[number] = context.take_over(part, channel.label)
-                done += PART_TICKS
-            shared = Shared(average.patterns, average.noise, warnings=warnings)
+            part = replace(
+                context, planes=plan.stack.size("Z"), time_points=span[1] - span[0]
+            )
+            learning = learn(plan, channel, average, sample, part, preparing)
+            shared = yield from within(learning, done, total)
+            done += len(preparing) * PART_TICKS
         found.append(shared)
     return tuple(found)
+
+
+def learn(
+    plan: Plan,
+    channel: Channel,
+    average: ImageStack,
+    sample: ImageStack,
+    context: Context,
+    preparing: Mapping[int, Prepare[Any]] | None = None,
+) -> Generator[Progress, None, Shared]:
+    """Let the steps look at the average of some units of a channel, and at one of them.
+
+    Parameters
+    ----------
+    plan : Plan
+        Of the steps.
+    channel : Channel
+        Whose warnings are labelled so.
+    average, sample : ImageStack
+        As the first step sees them.
+    context : Context
+        It tells of how many planes and time points the average is.
+    preparing : mapping, optional
+        The steps that look, by number; all that take what the first takes by default.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    Shared
+    """
+    if preparing is None:
+        preparing = _preparing_units(plan)
+    warnings = {}
+    total, done = max(len(preparing), 1) * PART_TICKS, 0
+    for number, prepare in preparing.items():
+        step, part = plan.steps[number], context.part()
+        looking = prepare(average, sample, step.parameters, part)
+        average = yield from within(in_ticks(looking, step.stage.title), done, total)
+        warnings[number] = context.take_over(part, channel.label)
+        done += PART_TICKS
+    return Shared(average.patterns, average.noise, warnings=warnings)
 
 
 def _preparing(plan: Plan, span: Span) -> dict[int, Prepare[Any]]:
@@ -124,6 +162,11 @@ def _preparing(plan: Plan, span: Span) -> dict[int, Prepare[Any]]:
         }
     if (span[1] - span[0]) * plan.stack.size("Z") == 1:
         return {}
+    return _preparing_units(plan)
+
+
+def _preparing_units(plan: Plan) -> dict[int, Prepare[Any]]:
+    """Return the steps that look at an average of the units of the first step."""
     takes = plan.steps[0].stage.takes
     return {
         number: step.stage.prepare

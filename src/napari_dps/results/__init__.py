@@ -1,5 +1,6 @@
 """What a run leaves: images, report, picture, table; no stage is named here."""
 
+from napari_dps.results.report import peak_memory_mb
 from napari_dps.results.scores import Json
 from napari_dps.results.table import (
     DONE,
@@ -26,6 +27,7 @@ __all__ = [
     "failed_row",
     "finished_row",
     "left_row",
+    "peak_memory_mb",
     "write_images",
     "write_report",
     "write_table",

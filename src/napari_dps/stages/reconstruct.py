@@ -294,8 +294,9 @@ def reconstruct(
     else:
         data = widefield(image)
     pixel_nm = image.require_optics("reconstruct").pixel_size_nm / 2
-    for warning in stripe_warnings(data, patterns, pixel_nm):
-        context.warn(warning)
+    if context.examines:
+        for warning in stripe_warnings(data, patterns, pixel_nm):
+            context.warn(warning)
     yield Progress(steps, steps, "reconstructed")
     return image.refine(data, axes="YX", patterns=tuple(patterns), noise=None)
 

@@ -55,10 +55,13 @@ def with_hot_pixels_replaced(image: ImageStack, context: Context) -> ImageStack:
     frames = frames.reshape(-1, *frames.shape[-2:])
     if min(frames.shape[-2:]) < _LEAST_SIDE_PX:
         return image
+    key = ("hot pixels", image.optics, frames.shape[-2:])
+    if not context.examines and key in context.cache:
+        return _with_known_replaced(image, context.cache[key])
     # Less the brightest: an event in a single frame is no pixel of the sensor.
     mean = (frames.sum(axis=0) - frames.max(axis=0)) / max(len(frames) - 1, 1)
     noise = noise_std(mean, cutoff)
-    hot = hot_pixels(mean, cutoff, noise)
+    hot = context.cache[key] = hot_pixels(mean, cutoff, noise)
     of_frame = noise * np.sqrt(len(frames))
     masks = [hot | hot_pixels(frame, cutoff, of_frame) for frame in frames]
     if not np.any(masks):
@@ -74,13 +77,23 @@ def with_hot_pixels_replaced(image: ImageStack, context: Context) -> ImageStack:
     return image.derive(np.reshape(cleaned, image.shape))
 
 
+def _with_known_replaced(image: ImageStack, hot: NDArray[np.bool_]) -> ImageStack:
+    """Replace the hot pixels of the sensor, which were found in another stack."""
+    if not hot.any():
+        return image
+    frames = np.asarray(image.data, dtype=np.float32).reshape(-1, *hot.shape)
+    cleaned = [replaced(frame, hot) for frame in frames]
+    return image.derive(np.reshape(cleaned, image.shape))
+
+
 def corrected_frames(image: ImageStack, context: Context) -> ImageStack:
     """Return raw frames with hot pixels replaced and the motion of the sample undone.
 
     What every stage that takes raw frames does first; frames that another has processed
-    are left alone.
+    are left alone. Motion is left where the context examines nothing.
     """
-    return with_motion_undone(with_hot_pixels_replaced(image, context), context)
+    image = with_hot_pixels_replaced(image, context)
+    return with_motion_undone(image, context) if context.examines else image
 
 
 @dataclass(frozen=True, slots=True)
