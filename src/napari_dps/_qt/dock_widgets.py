@@ -7,13 +7,14 @@ parameters is written by hand.
 from typing import Any
 
 from napari_dps._qt.docks.compare import CompareWidget
+from napari_dps._qt.docks.live import LiveWidget
 from napari_dps._qt.docks.pipeline import PipelineWidget
 from napari_dps._qt.docks.psf import PsfWidget
 from napari_dps._qt.docks.reconstruct import ReconstructWidget
 from napari_dps._qt.docks.stage import StageWidget
 from napari_dps.stages import STAGES, Stage
 
-__all__ = ["CompareWidget", "PipelineWidget", "PsfWidget"]
+__all__ = ["CompareWidget", "LiveWidget", "PipelineWidget", "PsfWidget"]
 
 
 def _name(stage_id: str) -> str:

@@ -65,7 +65,9 @@ def execute(options: argparse.Namespace) -> int:
     if options.device != "auto":
         resolve_device(options.device)
     folder = Path(options.out)
-    source = io.open_growing(options.source, _frames(settings), exclude=folder)
+    source = io.open_growing(
+        options.source, settings.input.frames_of_set, exclude=folder
+    )
     with outputs.output_folder(folder), console.tracebacks(wanted=options.debug):
         clock = _watch(options, settings, source, folder)
     return console.SOME_FAILED if clock.failed else 0
@@ -80,18 +82,6 @@ def _check(options: argparse.Namespace) -> None:
     ):
         if value is not None and not value >= least:
             raise InputError(name, got=value, allowed=f"{least} or more")
-
-
-def _frames(settings: Settings) -> int:
-    """Return how many frames are a set, as options or the instrument say."""
-    asked = settings.input
-    known = {one.key: one for one in io.INSTRUMENTS}.get(asked.instrument)
-    order = asked.order or (known and known.order) or ""
-    if order.startswith("montage"):  # all of a set lies in one frame
-        return 1
-    angles = asked.angles or (known and known.angles) or 1
-    phases = asked.phases or (known and known.phases) or 1
-    return angles * phases
 
 
 def _watch(
@@ -124,9 +114,8 @@ def _watch(
     finally:
         results.tell(clock)
     if not results.rows:
-        raise InputError(
-            f"no whole set of {_frames(settings)} frames came in {options.source}"
-        )
+        frames = settings.input.frames_of_set
+        raise InputError(f"no whole set of {frames} frames came in {options.source}")
     return clock
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from napari_dps.core import Pattern
-from napari_dps.io import frame_numbers, parse_patterns
+from napari_dps.io import INSTRUMENTS, frame_numbers, parse_patterns
 
 _MAP: dict[str, JsonValue] = {"file": "*.tif *.tiff"}
 
@@ -121,6 +121,26 @@ class InputSettings(BaseModel):
         "vectors are taken.",
         json_schema_extra={"file": "*.json *.toml", "words": ["auto"]},
     )
+
+    @property
+    def frames_of_set(self) -> int:
+        """Frames of a raw stack, as counts or instrument say; 1 where neither does.
+
+        Also 1 where a frame is tiled with all of them.
+
+        Examples
+        --------
+        >>> InputSettings(angles=3, phases=3).frames_of_set
+        9
+        >>> InputSettings(instrument="n-sim").frames_of_set
+        1
+        """
+        known = {one.key: one for one in INSTRUMENTS}.get(self.instrument)
+        counts = (known.angles, known.phases) if known else (None, None)
+        order = self.order or (known.order if known else None) or ""
+        if order.startswith("montage"):
+            return 1
+        return (self.angles or counts[0] or 1) * (self.phases or counts[1] or 1)
 
     @field_validator("patterns", mode="before")
     @classmethod

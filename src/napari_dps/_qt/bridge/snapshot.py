@@ -1,5 +1,6 @@
 """Layers as stacks of the pipeline, with nothing lost."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -70,6 +71,41 @@ class LayerSnapshot:
         )
         return snapshot if point is None else snapshot._at(layer.world_to_data(point))
 
+    def newest(self, frames: int) -> "LayerSnapshot":
+        """Return the newest set of a layer that grows, its pixels copied.
+
+        Parameters
+        ----------
+        frames : int
+            Raw frames of a set; 1 for plain images. Counts only where the layer does
+            not name its axes: the last so many of whole sets are taken then.
+        """
+        place, per_set = self._growing(frames)
+        if place is None:
+            return replace(self, data=np.array(self.data))
+        count = self.data.shape[place]
+        stop = count - count % per_set or count
+        index = [slice(None)] * len(self.axes)
+        index[place] = slice(max(stop - per_set, 0), stop)
+        data = np.array(self.data[tuple(index)])
+        if data.shape[place] > 1:
+            return replace(self, data=data)
+        kept = [n for n in range(len(self.axes)) if n != place]
+        return self._with(data.squeeze(place), kept)
+
+    def sets(self, frames: int) -> int:
+        """Return how many whole sets a layer holds; ``frames`` as for `newest`."""
+        place, per_set = self._growing(frames)
+        return 1 if place is None else int(self.data.shape[place]) // per_set
+
+    def _growing(self, frames: int) -> tuple[int | None, int]:
+        """Return the dimension along which sets follow, and its places for one set."""
+        if "T" in self.axes:
+            return self.axes.index("T"), 1
+        if not self.axes.startswith("Q"):
+            return None, 1
+        return 0, max(frames // math.prod(self.data.shape[1:-2]), 1)
+
     def _at(self, position: Sequence[float]) -> "LayerSnapshot":
         """Return the same with one T, C and Z."""
         raw = is_raw(self.axes)
@@ -79,13 +115,17 @@ class LayerSnapshot:
             fixed = axis in "TCZ" or (axis == "Q" and not raw)
             index.append(inside if fixed else slice(None))
         kept = [n for n, item in enumerate(index) if isinstance(item, slice)]
+        return self._with(self.data[tuple(index)], kept)
+
+    def _with(self, data: Any, kept: Sequence[int]) -> "LayerSnapshot":
+        """Return the same with other pixels, which have but some of the dimensions."""
 
         def pick(values: Sequence[Any]) -> tuple[Any, ...]:
             return tuple(values[n] for n in kept)
 
         return replace(
             self,
-            data=self.data[tuple(index)],
+            data=data,
             axes="".join(pick(self.axes)),
             scale=pick(self.scale),
             translate=pick(self.translate),

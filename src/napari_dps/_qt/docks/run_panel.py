@@ -13,6 +13,7 @@ from napari_dps._qt.bridge.layers import describe_layer, has_frames, shown_point
 from napari_dps._qt.bridge.microscope import Microscope
 from napari_dps._qt.bridge.run_input import RunInput
 from napari_dps._qt.bridge.run_request import Outcome, RunRequest, work
+from napari_dps._qt.bridge.runner import Steps
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps._qt.bridge.wording import in_docks
 from napari_dps._qt.widgets.device import DeviceEdit
@@ -33,6 +34,8 @@ _OPTIONS_TIP = "Parts of the input, and maps of cameras with unequal pixels."
 
 Chosen = Mapping[str, StageParameters]
 """Parameters of the stages to run, by their ids, in order."""
+Begin = Callable[[Image, Settings, Context], Callable[[], Steps]]
+"""Returns what makes the steps of a run on a layer; raises `InputError`."""
 
 
 class RunPanel(QWidget):
@@ -60,6 +63,13 @@ class RunPanel(QWidget):
         stages to run; raises `InputError` if they do not fit it.
     body : sequence of QWidget
         What stands between microscope and Run.
+    begin : callable, optional
+        Takes the layer, the settings and the context; returns what makes the steps of a
+        run. By default the stages run once, on the layer as it is.
+    run_texts : (str, str)
+        Of the buttons that start and stop a run.
+    lane : str
+        As of `Runner`.
     patterns : callable, optional
         Returns patterns that are known before the run, or the name of a file of them;
         empty to find them. Asked for raw frames alone.
@@ -78,8 +88,12 @@ class RunPanel(QWidget):
         choose: Callable[[Image | None, bool], Chosen],
         body: Sequence[QWidget],
         patterns: Callable[[], str | tuple[Pattern, ...]] = tuple,
+        begin: Begin | None = None,
+        run_texts: tuple[str, str] = ("Run", "Cancel"),
+        lane: str = "stages",
     ) -> None:
         super().__init__()
+        self._begin = begin or self._begin_once
         self.viewer, self.shared, self.context = viewer, microscope, Context()
         self._input, self._choose, self._patterns = run_input, choose, patterns
         self.setMinimumWidth(_WIDTH_PX)
@@ -102,7 +116,7 @@ class RunPanel(QWidget):
         self.frame_only.setToolTip(
             "Only the time point, channel and z that the sliders show: a quick try."
         )
-        self.bar = RunBar(title)
+        self.bar = RunBar(title, *run_texts, lane=lane)
         self._lay_out(body)
         self.layer_events = LayerEvents(viewer, self)
         self._connect()
@@ -139,14 +153,12 @@ class RunPanel(QWidget):
             return
         self.context.device = self.shared.device
         self.microscope.confirm()
-        shown = shown_point(self.viewer, layer) if self.frame_only.value() else None
         try:
-            snapshot = LayerSnapshot.of(layer, shown)
-            request = RunRequest(snapshot, self.settings(), self.context)
+            make_steps = self._begin(layer, self.settings(), self.context)
         except InputError as error:
             self.bar.messages.show_texts([in_docks(error)], "error")
             return
-        self.bar.start(partial(work, request))
+        self.bar.start(make_steps)
 
     def show_outcome(self, outcome: Outcome) -> None:
         """Add the layers of a result and show what the stages had to say."""
@@ -170,6 +182,13 @@ class RunPanel(QWidget):
         active = self.viewer.layers.selection.active
         self.combo.refresh(self.viewer.layers, active)
         self.check()
+
+    def _begin_once(
+        self, layer: Image, settings: Settings, context: Context
+    ) -> Callable[[], Steps]:
+        shown = shown_point(self.viewer, layer) if self.frame_only.value() else None
+        snapshot = LayerSnapshot.of(layer, shown)
+        return partial(work, RunRequest(snapshot, settings, context))
 
     def _lay_out(self, body: Sequence[QWidget]) -> None:
         column, whole = dock_columns(self)
@@ -208,6 +227,9 @@ class RunPanel(QWidget):
             self.microscope_section.setOpen(is_asked)
         self.frames.set_layer(layer if self._input.takes_raw else None)
         self.info.setText(describe_layer(layer) if layer is not None else "")
-        self.frame_only.setVisible(layer is not None and has_frames(layer))
+        runs_once = self._begin == self._begin_once
+        self.frame_only.setVisible(
+            runs_once and layer is not None and has_frames(layer)
+        )
         self.check()
         self.layerChanged.emit()

@@ -23,20 +23,29 @@ class RunBar(QWidget):
     ----------
     title : str
         What napari's activity dock calls a run.
-    run_text : str
-        Of the button that starts one.
+    run_text, stop_text : str
+        Of the buttons that start and stop one.
+    lane : str
+        As of `Runner`.
     """
 
     runClicked = Signal()
 
-    def __init__(self, title: str, run_text: str = "Run") -> None:
+    def __init__(
+        self,
+        title: str,
+        run_text: str = "Run",
+        stop_text: str = "Cancel",
+        *,
+        lane: str = "stages",
+    ) -> None:
         super().__init__()
         self._title, self._reason, self._text = title, "", ""
         self._run_text = run_text
         self._activity: Any = None
-        self.runner = Runner(self)
+        self.runner = Runner(self, lane)
         self.run_button = push_button(run_text, slot=self.runClicked)
-        self.cancel_button = push_button("Cancel", slot=self.cancel)
+        self.cancel_button = push_button(stop_text, slot=self.cancel)
         self.run_button.setStyleSheet("font-weight: bold;")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
