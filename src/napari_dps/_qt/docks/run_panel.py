@@ -97,30 +97,34 @@ class RunPanel(QWidget):
         self.viewer, self.shared, self.context = viewer, microscope, Context()
         self._input, self._choose, self._patterns = run_input, choose, patterns
         self.setMinimumWidth(_WIDTH_PX)
-        self.combo = LayerCombo(run_input.why_not)
+        self._make_widgets()
+        self.bar = RunBar(title, *run_texts, lane=lane)
+        self._lay_out(body)
+        self.layer_events = LayerEvents(viewer, self)
+        self._connect()
+        self._on_layer()
+
+    def _make_widgets(self) -> None:
+        """Make what every dock of this kind has."""
+        self.combo = LayerCombo(self._input.why_not)
         self.info = hint_label()
-        self.frames = FramesWidget(is_optional=run_input.may_be_raw_or_not)
+        self.frames = FramesWidget(is_optional=self._input.may_be_raw_or_not)
         self.options = InputOptions()
         self.options_section = Section(
             "Frames and camera", self.options, is_open=False, tip=_OPTIONS_TIP
         )
-        self.microscope = MicroscopeWidget(microscope)
+        self.microscope = MicroscopeWidget(self.shared)
         self.microscope_section = Section(
             "Microscope",
             self.microscope,
             is_open=False,
             tip="Of the chosen layer, the same in all docks.",
         )
-        self.device = DeviceEdit(microscope)
+        self.device = DeviceEdit(self.shared)
         self.frame_only = BoolEdit("Current frame only")
         self.frame_only.setToolTip(
             "Only the time point, channel and z that the sliders show: a quick try."
         )
-        self.bar = RunBar(title, *run_texts, lane=lane)
-        self._lay_out(body)
-        self.layer_events = LayerEvents(viewer, self)
-        self._connect()
-        self._on_layer()
 
     def settings(self) -> Settings:
         """Return what is set, as a file of settings would say it.
