@@ -228,9 +228,56 @@ def test_an_angle_whose_phases_hardly_move_is_not_used(stuck):
             assert step_error_deg(pattern, truth) < 4
 
 
+def test_steps_that_all_angles_share_are_measured_together_in_little_light():
+    steps = np.arange(3) * 60.0
+    simulation = stepping([steps, steps + 40, steps + 200], photons=30)
+    for found, truth in zip(
+        estimate(frames_of(simulation)), simulation.patterns, strict=True
+    ):
+        assert found.phase_steps == "measured"
+        assert step_error_deg(found, truth) < 8
+
+
+TURNS = [
+    (transposed, rows, columns)
+    for transposed in (False, True)
+    for rows in (1, -1)
+    for columns in (1, -1)
+][1:]
+
+
+def turned(image: np.ndarray, transposed: bool, rows: int, columns: int) -> np.ndarray:
+    image = np.swapaxes(image, -1, -2) if transposed else image
+    return np.ascontiguousarray(image[..., ::rows, ::columns])
+
+
+@pytest.mark.parametrize(("height", "width", "photons"), [(96, 118, 300), (97, 97, 30)])
+def test_patterns_of_turned_and_flipped_frames_are_turned_and_flipped(
+    height, width, photons
+):
+    frames = frames_of(
+        simulate(settings(height_px=height, width_px=width, photons=photons))
+    )
+    patterns = estimate(frames)
+    assert all(p.is_usable for p in patterns)
+    vectors = [np.array(p.orders[0].wavevector_per_nm) for p in patterns]
+    for transposed, rows, columns in TURNS:
+        found = estimate(turned(frames, transposed, rows, columns))
+        for one, truth, vector in zip(found, patterns, vectors, strict=True):
+            expected = vector[::-1] if transposed else vector
+            expected = expected * (rows, columns)
+            off = np.subtract(
+                one.orders[0].wavevector_per_nm,
+                np.sign(expected @ one.orders[0].wavevector_per_nm) * expected,
+            )
+            assert np.abs(off).max() * 65 * height < 1e-4  # bins of 1/field
+            assert one.modulation == pytest.approx(truth.modulation, rel=1e-4)
+            assert one.phase_error_deg == pytest.approx(truth.phase_error_deg, rel=1e-3)
+
+
 def test_phases_without_light_are_equal_steps_and_said():
     simulation = simulate(
-        settings(structure="microtubules", photons=20, modulation=0.3, seed=1)
+        settings(structure="microtubules", photons=14, modulation=0.3, seed=1)
     )
     uncertain = [
         p

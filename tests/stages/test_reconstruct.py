@@ -47,6 +47,32 @@ def correlation(image, truth) -> float:
 
 @pytest.mark.parametrize(
     "layout",
+    [{"height_px": 97, "width_px": 120}, {"pattern": "hexagonal", "phases": 7}],
+    ids=["3x3", "hexagonal"],
+)
+def test_turned_and_flipped_frames_give_the_turned_and_flipped_image(layout):
+    angles = 1 if "pattern" in layout else 3
+    values = {"height_px": 96, "width_px": 96, "angles": angles, "photons": 200}
+    stack = raw_of(simulated(**{**values, **layout}))
+    image = run(stack)[0].data
+    for transposed in (False, True):
+        for rows, columns in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
+            flip = (..., slice(None, None, rows), slice(None, None, columns))
+            data = np.swapaxes(stack.data, -1, -2) if transposed else stack.data
+            found = run(stack.derive(np.ascontiguousarray(data[flip])))[0].data
+            found = found[flip].T if transposed else found[flip]
+            assert np.abs(found - image).max() < 1e-4 * np.ptp(image)
+
+
+def test_what_is_left_of_the_stripes_is_told_of_every_order():
+    result, _ = run(raw_of(simulated(height_px=96, width_px=96)))
+    stripes = STAGE.report(result)["stripes"]
+    assert [(s["angle"], s["order"]) for s in stripes] == [(1, 1), (2, 1), (3, 1)]
+    assert all(0 < s["index"] < 20 for s in stripes)
+
+
+@pytest.mark.parametrize(
+    "layout",
     [
         {},
         pytest.param({"structure": "er", "phases": 5}, marks=pytest.mark.slow),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from napari_dps.methods.sim.patterns import (
     are_fitted,
     raw_frames,
     report_patterns,
+    stripe_report,
     stripe_warnings,
 )
 from napari_dps.methods.sim.wiener_tiles import (
@@ -232,7 +233,10 @@ def _volume(
             f"{optics.excitation_or_usual_nm:g} nm, 0.9 times the emission"
         )
     data = yield from volume_steps(image, settings, context)
-    return image.refine(data, axes="ZYX", noise=None)
+    result = image.refine(data, axes="ZYX", noise=None)
+    for warning in stripe_warnings(result):
+        context.warn(warning)
+    return result
 
 
 def _by_planes(
@@ -293,12 +297,17 @@ def reconstruct(
         data = yield from relay(found, lambda r: Progress(steps - 1, steps, r.message))
     else:
         data = widefield(image)
-    pixel_nm = image.require_optics("reconstruct").pixel_size_nm / 2
+    result = image.refine(data, axes="YX", patterns=tuple(patterns), noise=None)
     if context.examines:
-        for warning in stripe_warnings(data, patterns, pixel_nm):
+        for warning in stripe_warnings(result):
             context.warn(warning)
     yield Progress(steps, steps, "reconstructed")
-    return image.refine(data, axes="YX", patterns=tuple(patterns), noise=None)
+    return result
+
+
+def _report(result: ImageStack) -> dict[str, Any]:
+    """Return patterns and what is left of their stripes."""
+    return report_patterns(result) | {"stripes": stripe_report(result)}
 
 
 def _check_layout(image: ImageStack, parameters: ReconstructParameters) -> None:
@@ -346,7 +355,7 @@ STAGE = Stage(
     function=reconstruct,
     prepare=prepare,
     takes_volumes=takes_volumes,
-    report=report_patterns,
+    report=_report,
     needs_optics=True,
     imports=(
         "napari_dps.physics.sim.estimate",

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 CHANGED_ERRORS = 4.0
 """Expected errors by which phases of a time point must differ from those of the mean
 of several: less may be chance, and the mean knows them better."""
+FADED = 0.75
+"""Share of the modulation of a time point that the mean keeps where phases stay."""
 LEAST_CHANGE_DEG = 3.0
 """Less changes no reconstruction that can be seen."""
 
@@ -157,7 +159,9 @@ def _better(one: Pattern, mean: Pattern, context: Context) -> Pattern:
         return mean.model_copy(update={"phases_of": "first frames"})
     change = np.subtract(one.phases_deg, mean.phases_deg)
     largest = float(np.abs((change + 180) % 360 - 180).max())
-    if largest <= max(CHANGED_ERRORS * error, LEAST_CHANGE_DEG):
+    is_same = largest <= max(CHANGED_ERRORS * error, LEAST_CHANGE_DEG)
+    # Stripes whose phases change at other time points fade in the mean.
+    if is_same and mean.modulation > FADED * one.modulation:
         return mean.model_copy(update={"phases_of": "first frames"})
     context.warn(
         f"the phases of {name} change over time: they are fitted at each time point"

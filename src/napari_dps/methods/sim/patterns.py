@@ -6,7 +6,6 @@ from collections.abc import Collection, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from napari_dps.core import (
@@ -244,29 +243,48 @@ def pattern_warnings(
         )
 
 
-def stripe_warnings(
-    image: NDArray[np.floating], patterns: Sequence[Pattern], pixel_size_nm: float
-) -> Iterator[str]:
-    """Say which stripes a reconstruction (Y, X) has kept.
+def stripe_report(image: ImageStack) -> list[dict[str, Any]]:
+    """Return how far a reconstruction has kept the stripes of each angle and order.
 
     Parameters
     ----------
-    image : array (Y, X)
-        The reconstruction.
-    patterns : sequence of Pattern
-        It was made with.
-    pixel_size_nm : float
-        Of the image.
-    """
-    from napari_dps.physics.sim.stripes import RESIDUAL, stripe_indices
+    image : ImageStack
+        The reconstruction, "YX" or "ZYX", with its patterns. Of a volume the mean over
+        its planes is told.
 
-    indices = stripe_indices(image, patterns, pixel_size_nm)
-    for (number, order), index in indices.items():
-        if index > RESIDUAL:
+    Returns
+    -------
+    list of dict
+        For each order: angle and order from 1 on; index, see `stripe_indices`.
+    """
+    from napari_dps.physics.sim.stripes import stripe_indices
+
+    if image.pixel_size_nm is None:
+        return []
+    planes = [
+        stripe_indices(plane, image.patterns, image.pixel_size_nm)
+        for plane in image.data.reshape(-1, *image.shape[-2:])
+    ]
+    return [
+        {
+            "angle": image.patterns[number].angle_index + 1,
+            "order": order,
+            "index": float(np.mean([indices[number, order] for indices in planes])),
+        }
+        for number, order in planes[0]
+    ]
+
+
+def stripe_warnings(image: ImageStack) -> Iterator[str]:
+    """Say which stripes a reconstruction has kept; see `stripe_report`."""
+    from napari_dps.physics.sim.stripes import RESIDUAL
+
+    for entry in stripe_report(image):
+        if entry["index"] > RESIDUAL:
             yield (
-                f"stripes are left in the image: order {order} of angle "
-                f"{patterns[number].angle_index + 1} (its phases or frame order are "
-                "wrong, or the sample moved)"
+                f"stripes are left in the image: order {entry['order']} of angle "
+                f"{entry['angle']} (its phases or frame order are wrong, or the "
+                "sample moved)"
             )
 
 

@@ -88,8 +88,7 @@ class Correlation:
         )
         self._coarse = coarse
         statistic = self._power_map()
-        thin = (slice(None, None, THIN), slice(None, None, THIN))
-        self._level_out(statistic[thin], grid.inside[thin])
+        self._level_out(statistic)
         statistic /= self._interpolate(*grid.frequencies)
         statistic *= grid.inside
         self.statistic = statistic
@@ -127,23 +126,24 @@ class Correlation:
             result = lower + upper
         return result
 
-    def _level_out(self, power: NDArray[np.float32], inside: NDArray[np.bool_]) -> None:
+    def _level_out(self, power: NDArray[np.float32]) -> None:
         """Scale V so that |X|²/V without stripes is 1 around every wave vector.
 
         V takes noise for the same everywhere, but photons are noisiest where the
         object is: what that does to |X|² is smooth, and is measured as the geometric
         mean of its surroundings. The logarithm keeps stripes from moving it.
 
+        Every `THIN`-th row and column of the map is read, p = 0 among them.
+
         Parameters
         ----------
-        power : array
-            |X|² at every `THIN`-th row and column of the map.
-        inside : array
-            Whether the cell is within the search range.
+        power : array (M, N)
+            |X|² on the map.
         """
-        fy, fx = (f[::THIN] for f in self.grid.frequencies)
-        raw = np.divide(power, self._interpolate(fy, fx))
-        judged = inside & (raw > 1e-20)
+        rows, columns = (slice(reach % THIN, None, THIN) for reach in self.grid.reach)
+        fy, fx = self.grid.frequencies[0][rows], self.grid.frequencies[1][columns]
+        raw = np.divide(power[rows, columns], self._interpolate(fy, fx))
+        judged = self.grid.inside[rows, columns] & (raw > 1e-20)
         self.cells = max(1.0, THIN**2 * float(judged.sum()) * self.grid.bins_per_cell)
         cells = [
             np.rint(f * n / block).astype(int) + count // 2
@@ -281,7 +281,7 @@ class Correlation:
 
         power = squared(torch.fft.fft2(self._product)).cpu().numpy()
         outside, rings = outside_search(self.grid)
-        some = (slice(None, None, THIN), slice(None, None, THIN))
+        some = np.ix_(*(_thinned(cells) for cells in power.shape))
         few = rings[some].ravel()
         logs = np.log(power[some] + 1e-12 * float(power.max()) + 1e-30).ravel()
         counts = np.bincount(few, minlength=rings.max() + 1)
@@ -335,6 +335,12 @@ class Correlation:
             statistic[window][near] = 0
         value, wavevector = max(found)
         return self.polish(wavevector), value, value - math.log(cells)
+
+
+def _thinned(cells: int) -> NDArray[np.intp]:
+    """Return every `THIN`-th frequency of a transform, on either side of zero."""
+    bins = np.rint(np.fft.fftfreq(cells) * cells).astype(int)
+    return np.flatnonzero(bins % THIN == 0)
 
 
 def _vertex(values: FloatArray) -> float:

@@ -130,7 +130,8 @@ class PatternEstimator:
             mean,
             self._between_angles(means - mean),
         )
-        self._template = Template(mean_spectrum, self._search)
+        of_mean = self._data.noise / (self.angles * self.phases)
+        self._template = Template(mean_spectrum, self._search, of_mean)
         self._is_periodic = sharpest_peak(mean_spectrum, cutoff) > PERIODIC
         self._correlations: dict[Key, Correlation] = {}
         self._bands: dict[Key, Band] = {}

@@ -20,11 +20,12 @@ from napari_dps.core.patterns import Doubt
 from napari_dps.physics.sim.bands import Band
 from napari_dps.physics.sim.correlation import Correlation
 from napari_dps.physics.sim.matched_filter import Template
-from napari_dps.physics.sim.phases import BandFit, BandRegression
+from napari_dps.physics.sim.phases import BandFit, BandRegression, believed_steps
 from napari_dps.physics.sim.pixel_weights import capping, local_power
 from napari_dps.physics.sim.search import Key
 from napari_dps.physics.sim.separate import mixing_matrix, separation_matrix
 from napari_dps.physics.sim.spectrum import FloatArray
+from napari_dps.physics.sim.support import agree
 
 if TYPE_CHECKING:
     import torch
@@ -42,7 +43,7 @@ WEAK_FROM = 0.75
 LARGEST_CONDITION = 20.0
 """Condition number of the mixing matrix up to which frames tell the orders apart: three
 phases 25° apart. Beyond, separation multiplies the noise by more than ten."""
-UNEVEN_RAD = math.radians(6)
+UNEVEN_RAD = math.radians(4)
 """Root mean square deviation from equal steps from which the mean of the frames is not
 taken for the object."""
 MOST_TURNS, SETTLED_RAD = 8, math.radians(0.2)
@@ -122,10 +123,7 @@ class PhaseFitter:
             for angle, some in bands.items()
         }
         usable = {angle: some for angle, some in usable.items() if some}
-        fits = {
-            angle: self._fit(angle, some, self._data.mean)
-            for angle, some in usable.items()
-        }
+        fits = self._fits(usable, dict.fromkeys(usable, (self._data.mean, None)))
         if equal_steps:
             fits = {
                 angle: [
@@ -136,15 +134,11 @@ class PhaseFitter:
             }
         elif any(self._unevenness(usable[a], f) > UNEVEN_RAD for a, f in fits.items()):
             fits = self._settle(usable, fits)
-        return {
-            angle: _judged(
-                some,
-                usable.get(angle, []),
-                fits.get(angle, []),
-                WEAK_FROM * self._template.search.cutoff,
-            )
+        judged = {
+            angle: _judged(some, usable.get(angle, []), fits.get(angle, []))
             for angle, some in bands.items()
         }
+        return _without_weak(judged, WEAK_FROM * self._template.search.cutoff)
 
     def _settle(
         self,
@@ -164,10 +158,32 @@ class PhaseFitter:
             references = dict.fromkeys(bands, (self._data.mean, 1.0))
         for _ in range(MOST_TURNS):
             before = fits
-            fits = {a: self._fit(a, some, *references[a]) for a, some in bands.items()}
+            fits = self._fits(bands, references)
             references = dict.fromkeys(bands, self._order_zero(fits, zeros))
             if _change(before, fits) < SETTLED_RAD:
                 break
+        return fits
+
+    def _fits(
+        self,
+        bands: Mapping[int, Sequence[Band]],
+        references: Mapping[int, tuple[torch.Tensor, float | None]],
+    ) -> dict[int, list[BandFit]]:
+        """Fit the phases of all angles; believe what the noise does not explain.
+
+        References are the last two parameters of `_fit`.
+        """
+        fits = {a: self._fit(a, some, *references[a]) for a, some in bands.items()}
+        alike: dict[int, list[tuple[int, int]]] = {}
+        for angle, some in bands.items():
+            for place, band in enumerate(some):
+                alike.setdefault(band.harmonic, []).append((angle, place))
+        for places in alike.values():
+            angle, place = places[0]
+            nominal = self._nominal(bands[angle][place])
+            believed = believed_steps([fits[a][n] for a, n in places], nominal)
+            for (a, n), fit in zip(places, believed, strict=True):
+                fits[a][n] = fit
         return fits
 
     def _order_zero(
@@ -251,34 +267,21 @@ class PhaseFitter:
         """Return the largest deviation of a band from equal steps, rms in radians."""
         values = []
         for band, fit in zip(bands, fits, strict=True):
-            turned = np.exp(1j * (fit.phases_rad - self._nominal(band)))
-            deviation = np.angle(turned * np.conj(turned.mean()))
+            _, deviation = fit.steps(self._nominal(band))
             values.append(float(np.sqrt(np.mean(deviation**2))))
         return max(values)
 
 
 def _judged(
-    bands: Sequence[Band],
-    usable: Sequence[Band],
-    fits: Sequence[BandFit],
-    fine: float,
+    bands: Sequence[Band], usable: Sequence[Band], fits: Sequence[BandFit]
 ) -> list[Band]:
-    """Return the bands of an angle with their fits, if stripes can be like that.
-
-    Stripes of a longer wave vector than ``fine``, in cycles per pixel, have to be
-    strong or sure.
-    """
+    """Return the bands of an angle with their fits, if stripes can be like that."""
     if not usable:
         return list(bands)
     modulation = max(fit.modulation for fit in fits)
     if not LEAST_MODULATION <= modulation <= LARGEST_MODULATION:
         # No microscope makes such stripes: frames in a wrong order do.
         return [replace(band, status="not found") for band in bands]
-    surest = max(band.confidence for band in usable)
-    is_weak = any(modulation < weak and surest < least for weak, least in WEAK_STRIPES)
-    is_given = any(band.status == "given" for band in usable)
-    if is_weak and not is_given and max(band.length for band in usable) > fine:
-        return _doubted(bands, "weak")
     phases = [fit.phases_rad for fit in fits]
     if np.linalg.cond(mixing_matrix(phases)) > LARGEST_CONDITION:
         return _doubted(bands, "phases")
@@ -286,10 +289,51 @@ def _judged(
     return [replace(band, fit=fitted.get(band.harmonic)) for band in bands]
 
 
+def _without_weak(
+    bands: Mapping[int, Sequence[Band]], fine: float
+) -> dict[int, list[Band]]:
+    """Doubt the angles whose stripes are weaker than such can be.
+
+    Stripes of a longer wave vector than ``fine``, in cycles per pixel, have to be
+    strong or sure, or agree with those of an angle that is.
+    """
+    weak = {angle for angle, some in bands.items() if _is_weak(some, fine)}
+    sure = [
+        band
+        for angle, some in bands.items()
+        for band in some
+        if band.is_usable and angle not in weak
+    ]
+    result = {}
+    for angle, some in bands.items():
+        alike = any(
+            agree(band, other, len(bands))
+            for band in some
+            for other in sure
+            if band.is_usable and band.harmonic == other.harmonic
+        )
+        is_doubted = angle in weak and not alike
+        result[angle] = _doubted(some, "weak") if is_doubted else list(some)
+    return result
+
+
+def _is_weak(bands: Sequence[Band], fine: float) -> bool:
+    """Whether the stripes of an angle are weaker than such can be."""
+    usable = [band for band in bands if band.fit is not None]
+    if not usable or any(band.status == "given" for band in usable):
+        return False
+    modulation = max(band.fit.modulation for band in usable if band.fit is not None)
+    surest = max(band.confidence for band in usable)
+    is_weak = any(modulation < weak and surest < least for weak, least in WEAK_STRIPES)
+    return is_weak and max(band.length for band in usable) > fine
+
+
 def _doubted(bands: Sequence[Band], doubt: Doubt) -> list[Band]:
     """Return bands of which none is to be used, and why."""
     return [
-        replace(band, status="doubtful", doubt=doubt) if band.is_usable else band
+        replace(band, status="doubtful", doubt=doubt, fit=None)
+        if band.is_usable
+        else band
         for band in bands
     ]
 

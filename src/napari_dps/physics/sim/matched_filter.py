@@ -72,28 +72,50 @@ class Template:
         ``fft2`` of the windowed mean of all frames.
     search : SearchRange
         Cut-off and range of wave vectors.
+    least_noise : float
+        What s_0 is at least: frames that were interpolated to finer pixels have more
+        noise within the cut-off than beyond, where it is measured. Noise that is taken
+        for the object makes the modulation too low.
     """
 
-    def __init__(self, mean_spectrum: torch.Tensor, search: SearchRange) -> None:
-
+    def __init__(
+        self,
+        mean_spectrum: torch.Tensor,
+        search: SearchRange,
+        least_noise: float = 0.0,
+    ) -> None:
         self.search = search
+        self._least_noise = least_noise
         self.size = (int(mean_spectrum.shape[0]), int(mean_spectrum.shape[1]))
         self.scale = min(self.size)
         span = MARGIN * search.cutoff + search.longest
-        self.grid = (
-            int(next_fast_len(math.ceil(span * self.size[0]) + 2)),
-            int(next_fast_len(math.ceil(span * self.size[1]) + 2)),
-        )
+        self.grid = (_grid_side(span * self.size[0]), _grid_side(span * self.size[1]))
         self.rings = ring_index(self.size, self.scale, self.size)
         self.grid_rings = ring_index(self.grid, self.scale, self.size)
         radius = np.arange(1 + max(self.rings.max(), self.grid_rings.max()))
         self.otf = widefield_otf(radius / self.scale, search.cutoff)
         self.mean_spectrum = mean_spectrum
         self._radius = radius / self.scale
-        spectrum = resize_spectrum(self._object_spectrum(mean_spectrum), self.grid)
+        spectrum = self._on_grid(self._object_spectrum(mean_spectrum))
         self.image = inverse_fft2(spectrum)
         power = squared(spectrum).cpu().numpy()
         self._coarse_power = _coarsen(power, self._coarse)
+
+    def _on_grid(self, spectrum: torch.Tensor) -> torch.Tensor:
+        """Return a spectrum on the correlation grid.
+
+        The cells are centred on the field, as the pixels are: those of flipped frames
+        are the flipped ones.
+        """
+        import torch
+
+        result = resize_spectrum(spectrum, self.grid)
+        for axis, (pixels, cells) in enumerate(zip(self.size, self.grid, strict=True)):
+            turns = np.fft.fftfreq(cells) * (1 - cells / pixels) / 2
+            ramp = np.exp(2j * np.pi * turns).astype(np.complex64)
+            factors = torch.from_numpy(ramp).to(result.device)
+            result *= factors[:, None] if axis == 0 else factors
+        return result
 
     def object_of(self, mean: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
         """Return the object (Y, X), complex64, that a mean of frames shows."""
@@ -140,6 +162,7 @@ class Template:
         radius = self._radius
         power = squared(spectrum).cpu().numpy()
         noise = noise_power(power, self.rings, self.first_noise_ring)
+        noise = max(noise, self._least_noise)
         ring_power = _smooth(ring_mean(power, self.rings))[: len(radius)]
         counts = np.bincount(self.rings.ravel())
         seen = ring_power > noise * (1 + 2 / np.sqrt(counts))
@@ -190,7 +213,7 @@ class Template:
         inverse[: len(ring_power)] = 1 / ring_power
         filter_1d = (self.otf * inverse)[self.rings] / excess
         weights = torch.from_numpy(filter_1d.astype(np.float32)).to(band.device)
-        filtered = inverse_fft2(resize_spectrum(band * weights, self.grid))
+        filtered = inverse_fft2(self._on_grid(band * weights))
         energy = (self.otf**2 * inverse)[self.grid_rings]
         variance = correlate_full(
             _coarsen(energy, self._coarse) / math.prod(self._coarse),
@@ -207,6 +230,11 @@ class Template:
             whitening=inverse,
             noise=noise_power(power, self.rings, self.first_noise_ring),
         )
+
+
+def _grid_side(least: float) -> int:
+    """Return an even number of cells that is quick to transform."""
+    return 2 * int(next_fast_len(math.ceil(least / 2) + 1))
 
 
 def _smooth(values: FloatArray) -> FloatArray:

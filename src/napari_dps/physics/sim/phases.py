@@ -45,6 +45,8 @@ class BandFit:
         Phase in each frame at the centre of the first pixel.
     modulation : float
         Modulation depth m.
+    amplitudes : array (P,), complex
+        m e^{iψ} of each frame and what all have in common, without weights of pixels.
     error_rad : float or None
         Expected error of a measured phase; None if none is measured.
     is_assumed : bool
@@ -53,15 +55,31 @@ class BandFit:
 
     phases_rad: FloatArray
     modulation: float
+    amplitudes: ComplexArray
     error_rad: float | None = None
     is_assumed: bool = False
 
     def with_equal_steps(self, nominal_rad: FloatArray) -> BandFit:
         """Return the fit with equal steps through the mean of its phases."""
-        first = np.angle(np.exp(1j * (self.phases_rad - nominal_rad)).sum())
         return replace(
-            self, phases_rad=nominal_rad + first, error_rad=None, is_assumed=True
+            self.with_steps(nominal_rad, np.zeros(len(nominal_rad))),
+            error_rad=None,
+            is_assumed=True,
         )
+
+    def with_steps(self, nominal_rad: FloatArray, deviation: FloatArray) -> BandFit:
+        """Return the fit with other deviations (P,) from equal steps, in radians."""
+        first, _ = self.steps(nominal_rad)
+        phases = nominal_rad + first + deviation
+        return replace(
+            self, phases_rad=phases, modulation=_modulation(self.amplitudes, phases)
+        )
+
+    def steps(self, nominal_rad: FloatArray) -> tuple[float, FloatArray]:
+        """Return the phase of equal steps and the deviations from it, in radians."""
+        turned = np.exp(1j * (self.phases_rad - nominal_rad))
+        first = float(np.angle(turned.sum()))
+        return first, np.angle(turned * np.exp(-1j * first))
 
 
 class BandRegression:
@@ -139,10 +157,7 @@ class BandRegression:
         noise: float,
         reference_noise: float | None = None,
     ) -> list[BandFit]:
-        """Return phases and modulation of each band.
-
-        Deviations of the phases from equal steps are shrunk by what the noise
-        explains of them (James & Stein 1961, positive part).
+        """Return phases and modulation of each band, the phases as they are measured.
 
         Parameters
         ----------
@@ -162,16 +177,51 @@ class BandRegression:
         spread = np.diag(self._covariance) * noise / self._cells**2
         fits = []
         for n, nominal in zip(itertools.count(0, 2), nominal_rad):
-            fit = _fit_band(
+            phases, error = _fit_band(
                 solution[n] + 1j * solution[n + 1],
                 nominal,
                 float(spread[n : n + 2].mean()),
                 reference_noise,
             )
-            amplitude = even[n] + 1j * even[n + 1]
-            modulation = _modulation(amplitude, fit.phases_rad)
-            fits.append(replace(fit, modulation=modulation))
+            amplitudes = even[n] + 1j * even[n + 1]
+            modulation = _modulation(amplitudes, phases)
+            fits.append(BandFit(phases, modulation, amplitudes, error))
         return fits
+
+
+def believed_steps(fits: Sequence[BandFit], nominal_rad: FloatArray) -> list[BandFit]:
+    """Return fits of one harmonic with steps as far as the noise does not explain them.
+
+    One phase shifter serves all angles: deviations from equal steps are shrunk towards
+    their mean over the angles, and that towards 0, by what the noise explains of them
+    (James & Stein 1961, positive part). Those that are not to be told from equal steps
+    in so little light are equal.
+
+    Parameters
+    ----------
+    fits : sequence of BandFit
+        One an angle, as from `BandRegression.fit`.
+    nominal_rad : array (P,)
+        Equal phase steps.
+    """
+    deviations = np.array([fit.steps(nominal_rad)[1] for fit in fits])
+    variances = np.array([(fit.error_rad or 0) ** 2 for fit in fits])
+    variances = np.maximum(variances, 1e-12)
+    weights = 1 / variances
+    freedom = len(nominal_rad) - 1
+    mean, of_mean = weights @ deviations / weights.sum(), 1 / weights.sum()
+    rest = deviations - mean
+    spread = float(weights @ (rest**2).sum(axis=1))
+    differ = _believed(spread, (len(fits) - 1) * freedom)
+    steps = _believed(float((mean**2).sum()), freedom * of_mean) * mean + differ * rest
+    errors = np.sqrt(of_mean + differ * (variances - of_mean))
+    result = []
+    for fit, deviation, error in zip(fits, steps, errors, strict=True):
+        is_small = float((deviation**2).sum()) < SURE * freedom * error**2
+        is_assumed = bool(error > LARGEST_ERROR_RAD and is_small)
+        believed = fit.with_steps(nominal_rad, (not is_assumed) * deviation)
+        result.append(replace(believed, error_rad=float(error), is_assumed=is_assumed))
+    return result
 
 
 def _shifted(
@@ -204,8 +254,8 @@ def _fit_band(
     nominal: FloatArray,
     variance: float,
     reference_noise: float | None,
-) -> BandFit:
-    """Turn the amplitudes of the frames into phases and modulation.
+) -> tuple[FloatArray, float]:
+    """Turn the amplitudes of the frames into phases and their expected error.
 
     The amplitudes lie on a circle: its radius is the modulation, its centre what the
     object without stripes projects to. With exact steps the centre is their mean,
@@ -220,14 +270,8 @@ def _fit_band(
         amplitude = amplitude - centre * _believed(abs(centre) ** 2, 4 / 3 * variance)
     aligned = amplitude * np.exp(-1j * nominal)
     mean = complex(aligned.mean())
-    deviation = np.angle(aligned * np.exp(-1j * np.angle(mean)))
     error = math.sqrt(variance) / max(abs(mean), 1e-12)
-    explained = (len(nominal) - 1) * error**2
-    spread = float(np.sum(deviation**2))
-    is_assumed = error > LARGEST_ERROR_RAD and spread < SURE * explained
-    shrink = 0.0 if is_assumed else _believed(spread, explained)
-    phases = nominal + np.angle(mean) + shrink * deviation
-    return BandFit(phases, _modulation(amplitude, phases), error, is_assumed)
+    return nominal + np.angle(aligned), error
 
 
 def _modulation(amplitude: ComplexArray, phases: FloatArray) -> float:

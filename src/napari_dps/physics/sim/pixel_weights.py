@@ -30,8 +30,9 @@ LEAST_POWER = 1.0
 the chance of few photons be taken for structure."""
 LEAST_LEVEL = 0.1
 """Of the mean: the median is taken to be at least that."""
-SOME = 3
-"""So many rows and columns stand for one when a level is measured."""
+SOME = 2
+"""So many rows and columns stand for one when a level is measured: what is read is the
+same for a flipped field."""
 OUTLIERS, EXCESS = 95, 2.0
 """Percentile of the power; a place of more than so many times that is an outlier, and
 counts as if it had no more."""
@@ -59,16 +60,18 @@ def local_power(
     """
     import torch
 
-    power = torch.nn.functional.avg_pool2d(squared(image)[None], 2, ceil_mode=True)[0]
+    # Blocks of two where they divide the side: those of a flipped image are the same.
+    edges = [2 - int(side) % 2 for side in image.shape]
+    power = torch.nn.functional.avg_pool2d(squared(image)[None], edges)[0]
     blocks: FloatImage = power.cpu().numpy()
     # Two running means in a row: nearly a Gaussian, at the cost of four sums a block.
     sides = [
-        round(math.sqrt(6) * SURROUNDINGS / cutoff / (2 * step)) | 1 for step in steps
+        round(math.sqrt(6) * SURROUNDINGS / cutoff / (edge * step)) | 1
+        for edge, step in zip(edges, steps, strict=True)
     ]
     for _ in range(2):
         blocks = uniform_filter(blocks, sides, mode="wrap")
-    result = np.maximum(blocks, 0).repeat(2, axis=0).repeat(2, axis=1)
-    return result[: image.shape[0], : image.shape[1]]
+    return np.maximum(blocks, 0).repeat(edges[0], axis=0).repeat(edges[1], axis=1)
 
 
 def balancing(power: FloatImage) -> FloatImage:

@@ -133,8 +133,7 @@ def noise_power(
     outside = power[rings >= first_ring]
     if outside.size < 64:
         outside = power[rings >= 0.97 * rings.max()]
-    thin = outside[:: 1 + outside.size // 20000]
-    return float(np.median(thin)) / math.log(2)
+    return float(np.median(outside)) / math.log(2)
 
 
 def axis_excess(power: NDArray[np.float32], reach: int = 2) -> NDArray[np.float32]:
