@@ -24,6 +24,7 @@ COMMANDS = {
     "simulate": "simulate a raw SIM stack with its exact truth and patterns",
     "check": "plant pairs into an image: which separation does dps resolve in it?",
     "psf": "compute the PSF and the OTF of a microscope",
+    "otf": "measure the OTF of a microscope on a stack of beads",
     "train": "train the network of a stage from a recipe",
 }
 """Each command is a module here with ``configure(parser)`` and ``execute(options)``."""

@@ -3,6 +3,7 @@
 from napari_dps.core.errors import InputError, NapariDpsError
 from napari_dps.core.info import (
     OFFSET_STEP,
+    OTF_STEP,
     HistoryEntry,
     NoiseToSignal,
     StackInfo,
@@ -17,6 +18,7 @@ from napari_dps.core.types import ImageStack
 
 __all__ = [
     "OFFSET_STEP",
+    "OTF_STEP",
     "HistoryEntry",
     "ImageStack",
     "InputError",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from napari_dps.core.otf import MeasuredOtf
+
 
 @dataclass
 class Context:
@@ -25,6 +27,8 @@ class Context:
         Longest edge of the tiles that large planes are worked on in, in pixels of the
         grid that is worked on, overlap not counted; 64 or more. None: as the free
         memory allows. Smaller tiles are used, with a warning, if the memory runs out.
+    otf : MeasuredOtf or None
+        Measured OTF of the detection, to be used in place of the ideal one.
     planes, time_points : int
         Number of focal planes, and of time points, that the frames are the mean of,
         while what the units of a stack share is found.
@@ -39,6 +43,7 @@ class Context:
     cache: dict[Any, Any] = field(default_factory=dict)
     weights_sha256: str | None = None
     tile_px: int | None = None
+    otf: MeasuredOtf | None = None
     planes: int = 1
     time_points: int = 1
     examines: bool = True

@@ -16,6 +16,9 @@ from napari_dps.core.patterns import Pattern
 OFFSET_STEP = "camera offset"
 """Name in the history of the subtraction of the camera's offset, which is no stage."""
 
+OTF_STEP = "measured OTF"
+"""Name in the history of the choice of a measured OTF, which is no stage either."""
+
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Position = Annotated[float, Field(ge=-1e12, le=1e12, allow_inf_nan=False)]  # 1 km
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -109,8 +112,9 @@ class StackInfo:
 
     @property
     def is_processed(self) -> bool:
-        """Whether a stage has worked on the pixels; the camera's offset is none."""
-        return any(entry.stage != OFFSET_STEP for entry in self.history)
+        """Whether a stage has worked on the pixels; offset and OTF are none."""
+        none = OFFSET_STEP, OTF_STEP
+        return any(entry.stage not in none for entry in self.history)
 
     @property
     def info(self) -> StackInfo:

@@ -19,6 +19,7 @@ from napari_dps.io.ngff_write import ZarrBlocks
 from napari_dps.io.ome_files import first_of_each_set
 from napari_dps.io.order import usual_counts
 from napari_dps.io.order_check import OrderCheck, check_order
+from napari_dps.io.otf_file import read_otf, save_otf
 from napari_dps.io.owner import remove_all, remove_stale
 from napari_dps.io.patterns_file import load_patterns, parse_patterns, patterns_json
 from napari_dps.io.picking import frame_numbers, pick
@@ -67,10 +68,12 @@ __all__ = [
     "put",
     "read",
     "read_joined",
+    "read_otf",
     "remove_all",
     "remove_stale",
     "replacing",
     "save",
+    "save_otf",
     "stem",
     "stem_of_all",
     "strict_json",

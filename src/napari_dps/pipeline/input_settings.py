@@ -113,6 +113,14 @@ class InputSettings(BaseModel):
         "it or is wrong.",
         json_schema_extra={"unit": "nm"},
     )
+    otf: str | None = Field(
+        default=None,
+        title="Measured OTF",
+        description="File that napari-dps otf made of beads, or an OTF of softWoRx or "
+        "cudasirecon; of several channels one each, between commas. Default: that of "
+        "an ideal objective.",
+        json_schema_extra={"file": "*.tif *.tiff *.dv *.mrc *.otf"},
+    )
     patterns: str | tuple[Pattern, ...] | None = Field(
         default=None,
         title="Known patterns",

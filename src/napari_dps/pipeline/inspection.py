@@ -32,7 +32,7 @@ def inspected(plan: Plan) -> tuple[str, ...]:
     from napari_dps.metrics.saturation import saturation
 
     warnings = list(plan.warnings)
-    if len(plan.stack.history) > len(plan.camera.noted()):
+    if len(plan.stack.history) > len(plan.camera.noted()) + bool(plan.otfs):
         return plan.warnings  # pixels that a stage has made are no camera's
     for channel in plan.channels:
         units = {channel.first.index, channel.middle(plan.span).index}

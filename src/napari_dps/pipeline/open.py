@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from napari_dps import io
-from napari_dps.core import ImageStack, InputError
+from napari_dps import __version__, io
+from napari_dps.core import OTF_STEP, HistoryEntry, ImageStack, InputError
 from napari_dps.core.context import Context
 from napari_dps.io.raw import RawImage
 from napari_dps.pipeline.camera import Camera
@@ -94,6 +94,7 @@ def open_input(
         _tell_left_out(stack, stages, told, notes)
     camera = Camera.of(settings.input)
     plan = Plan.of(stack, steps, camera=camera, warnings=notes.warnings)
+    plan = _with_otfs(plan, settings.input.otf)
     return replace(plan, warnings=inspected(plan)) if check_order else plan
 
 
@@ -182,6 +183,30 @@ def reopened(plan: Plan, raw: RawImage, settings: Settings) -> Plan:
             allowed=f"{plan.stack.axes} {plan.stack.shape}, as those before",
         )
     return replace(plan, stack=replace(plan.stack, data=stack.data))
+
+
+def _with_otfs(plan: Plan, names: str | None) -> Plan:
+    """Read the measured OTFs that settings name, check them, and note their names."""
+    if not names:
+        return plan
+    from napari_dps.methods.otf import load_otf
+
+    files = [name.strip() for name in names.split(",")]
+    if len(files) not in (1, len(plan.channels)):
+        raise InputError(
+            field="input.otf",
+            got=f"{len(files)} files",
+            allowed=f"1, or one for each of {len(plan.channels)} channels",
+        )
+    each = files * (len(plan.channels) if len(files) == 1 else 1)
+    otfs = [
+        load_otf(name, channel.stack)
+        for name, channel in zip(each, plan.channels, strict=True)
+    ]
+    noted = {"files": [otf.name for otf in otfs]}
+    entry = HistoryEntry(OTF_STEP, noted, __version__, 0.0)
+    stack = replace(plan.stack, history=(*plan.stack.history, entry))
+    return replace(plan, stack=stack, otfs=tuple(otfs))
 
 
 def _arranged(

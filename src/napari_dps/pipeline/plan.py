@@ -8,6 +8,7 @@ from functools import cached_property
 
 from napari_dps.core import ImageStack
 from napari_dps.core.context import Context
+from napari_dps.core.otf import MeasuredOtf
 from napari_dps.core.progress import PART_TICKS
 from napari_dps.pipeline.camera import Camera
 from napari_dps.pipeline.steps import Step
@@ -30,12 +31,15 @@ class Plan:
         What is corrected of every unit before the first step.
     warnings : tuple of str
         What opening the input has led to.
+    otfs : tuple of MeasuredOtf
+        Measured OTFs, one for all channels or one each; empty: none.
     """
 
     stack: ImageStack
     steps: tuple[Step, ...]
     camera: Camera = field(default_factory=Camera)
     warnings: tuple[str, ...] = ()
+    otfs: tuple[MeasuredOtf, ...] = ()
 
     @classmethod
     def of(
@@ -104,7 +108,7 @@ class Plan:
     def channels(self) -> tuple[Channel, ...]:
         """The channels, each with its optics, its patterns and its units."""
         takes = "Z" * self.has_volumes + self.steps[0].stage.takes
-        return tuple(channels(self.stack, takes, self.camera))
+        return tuple(channels(self.stack, takes, self.camera, self.otfs))
 
     @property
     def first(self) -> ImageStack:

@@ -145,6 +145,7 @@ def learn(
     total, done = max(len(preparing), 1) * PART_TICKS, 0
     for number, prepare in preparing.items():
         step, part = plan.steps[number], context.part()
+        part.otf = channel.otf
         looking = prepare(average, sample, step.parameters, part)
         average = yield from within(in_ticks(looking, step.stage.title), done, total)
         warnings[number] = context.take_over(part, channel.label)

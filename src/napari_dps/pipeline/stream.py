@@ -214,6 +214,7 @@ class _ChannelRun:
         total = len(self.steps) * PART_TICKS
         for number, step in list(enumerate(self.steps))[len(ahead) :]:
             started, part = time.perf_counter(), self.context.part()
+            part.otf = self.channel.otf
             running = in_ticks(
                 self._step(number, image, part), step.stage.title + unit.where
             )

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_dps import io
 from napari_dps.core import ImageStack
+from napari_dps.core.otf import MeasuredOtf
 from napari_dps.pipeline.camera import Camera
 
 Index = tuple[int, ...]
@@ -47,12 +48,15 @@ class Channel:
         Axes of a unit.
     camera : Camera
         What is corrected of every unit.
+    otf : MeasuredOtf or None
+        Measured OTF of this channel.
     """
 
     number: int
     stack: ImageStack
     takes: str
     camera: Camera = field(default_factory=Camera)
+    otf: MeasuredOtf | None = None
 
     @property
     def label(self) -> str:
@@ -128,7 +132,10 @@ def volume_of(planes: Sequence[ImageStack]) -> ImageStack:
 
 
 def channels(
-    stack: ImageStack, takes: str, camera: Camera | None = None
+    stack: ImageStack,
+    takes: str,
+    camera: Camera | None = None,
+    otfs: Sequence[MeasuredOtf] = (),
 ) -> Iterator[Channel]:
     """Return the channels of a stack, each with its own patterns and optics.
 
@@ -140,6 +147,8 @@ def channels(
         Axes of a unit.
     camera : Camera, optional
         What is corrected of every unit.
+    otfs : sequence of MeasuredOtf, optional
+        One for all channels, or one each; empty: none.
 
     Examples
     --------
@@ -149,7 +158,7 @@ def channels(
     """
     camera = Camera() if camera is None else camera
     if "C" not in stack.axes:
-        yield Channel(0, stack, takes, camera)
+        yield Channel(0, stack, takes, camera, otfs[0] if otfs else None)
         return
     for number in range(stack.size("C")):
         of_channel = replace(
@@ -159,7 +168,8 @@ def channels(
             channel_optics=(),
             channel_names=(),
         )
-        yield Channel(number, of_channel, takes, camera)
+        otf = otfs[min(number, len(otfs) - 1)] if otfs else None
+        yield Channel(number, of_channel, takes, camera, otf)
 
 
 def spans(length: int, step: int) -> list[Span]:

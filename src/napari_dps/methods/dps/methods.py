@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from napari_dps.methods.dps.network import Sharpener
-    from napari_dps.physics.deconvolution.model import ImagingModel
+    from napari_dps.physics.deconvolution.model import ImagingModel, Transfer
 
 SHIPPED_WEIGHTS = ("hybrid", "physics", "paper")
 NETWORK_REFERENCE, NETWORK_EXPONENT = 0.33, 0.7
@@ -249,7 +249,10 @@ def sparse_hessian(
         iterations=target.iterations(3.5, NOISE_EXPONENT),
     )
     result = yield from sparse_hessian_steps(
-        _on_device(target, SPARSE_BYTES_PER_PX), target.cutoff_per_pixel, settings
+        _on_device(target, SPARSE_BYTES_PER_PX),
+        target.cutoff_per_pixel,
+        settings,
+        _measured(target),
     )
     return np.asarray(result.cpu().numpy())
 
@@ -272,15 +275,31 @@ def _on_device(target: ImageToSharpen, bytes_per_px: float) -> torch.Tensor:
     return torch.from_numpy(target.image).to(device)
 
 
+def _measured(target: ImageToSharpen) -> Transfer | None:
+    """Return the measured OTF, where it is that of the image: not after SIM."""
+    from napari_dps.physics.measured_otf import measured_in_focus
+
+    optics, otf = target.optics, target.context.otf
+    if otf is None or target.is_reconstructed or optics.modulation_factor != 1:
+        return None
+    return measured_in_focus(otf, optics)
+
+
 def _model(target: ImageToSharpen) -> ImagingModel:
     """Return the imaging model, kept from plane to plane."""
     from napari_dps.physics.deconvolution.model import ImagingModel
 
     shape = (target.image.shape[0], target.image.shape[1])
     device = resolve_device(target.context.device)
-    key, cache = (shape, target.cutoff_per_pixel, device), target.context.cache
+    cutoff, otf, cache = (
+        target.cutoff_per_pixel,
+        target.context.otf,
+        target.context.cache,
+    )
+    key = (shape, cutoff, device, otf)
     # One at a time: the images of a batch may all differ.
     if cache.get("imaging model", (None,))[0] != key:
-        cache["imaging model"] = key, ImagingModel(*key)
+        made = ImagingModel(shape, cutoff, device, transfer=_measured(target))
+        cache["imaging model"] = key, made
     model: ImagingModel = cache["imaging model"][1]
     return model

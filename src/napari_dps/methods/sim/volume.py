@@ -69,7 +69,7 @@ def find_volume(
         Axes "ZAPYX", with optics and z step. Of patterns that it carries the wave
         vectors of the first order are taken; all else is fitted.
     context : Context
-        For the warnings.
+        Warnings, measured OTF.
 
     Yields
     ------
@@ -93,7 +93,7 @@ def find_volume(
     }
     equal = frames.cpu().numpy() * _equalised(frames)[..., None, None]
     shape = image.size("Z"), image.size("Y"), image.size("X")
-    estimator = VolumeEstimator(shape, optics, image.z_step_nm or 0.0)
+    estimator = VolumeEstimator(shape, optics, image.z_step_nm or 0.0, context.otf)
     return (yield from estimator.find(equal.astype(np.float32), known))
 
 
@@ -111,7 +111,7 @@ def volume_steps(
     settings : WienerSettings
         With the noise of the frames.
     context : Context
-        Device and warnings.
+        Device, warnings, measured OTF.
 
     Yields
     ------
@@ -134,6 +134,7 @@ def volume_steps(
         optics,
         image.z_step_nm or 0.0,
         settings,
+        context.otf,
         device=frames.device,
     )
     found = yield from solver.solve_steps(frames, _equalised(frames))

@@ -116,7 +116,7 @@ def wiener_solver(
         Fields of `napari_dps.physics.sim.wiener.WienerSettings`, but the noise; other
         names are left alone.
     context : Context
-        Device and cache.
+        Device, cache, measured OTF.
 
     Returns
     -------
@@ -124,6 +124,7 @@ def wiener_solver(
         From the size (Y, X) of the frames to the solver.
     """
     from napari_dps.core.device import resolve_device
+    from napari_dps.physics.measured_otf import measured_in_focus
     from napari_dps.physics.sim.wiener import WienerSettings, WienerSolver
 
     settings = WienerSettings(
@@ -133,14 +134,19 @@ def wiener_solver(
     )
     optics = image.require_optics("reconstruct")
     device = resolve_device(context.device)
+    in_focus = None
+    if context.otf is not None:
+        in_focus = measured_in_focus(context.otf, optics)
 
     def solver_of(size: tuple[int, int]) -> WienerSolver:
-        key = (size, patterns, optics, settings, device)
+        key = (size, patterns, optics, settings, device, context.otf)
         # One alone is kept: patterns of each frame would fill the memory with them.
         if context.cache.get("wiener", (None,))[0] != key:
             # Gone before the next one is made: there may be no room for both.
             context.cache.pop("wiener", None)
-            solver = WienerSolver(size, patterns, optics, settings, device=device)
+            solver = WienerSolver(
+                size, patterns, optics, settings, device=device, in_focus=in_focus
+            )
             context.cache["wiener"] = key, solver
         found: WienerSolver = context.cache["wiener"][1]
         return found

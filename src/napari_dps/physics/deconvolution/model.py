@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.fft
+from numpy.typing import NDArray
 
 from napari_dps.core import InputError
 from napari_dps.physics.operators import ForwardModel
@@ -14,6 +16,9 @@ from napari_dps.physics.otf import widefield_otf
 
 if TYPE_CHECKING:
     import torch
+
+Transfer = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""From frequency over the cut-off to the OTF."""
 
 FINER = 2
 """Fine pixels along a pixel of the image."""
@@ -51,6 +56,9 @@ class ImagingModel(ForwardModel["torch.Tensor", "torch.Tensor"]):
     seen_width : float
         Width of a PSF that the object is seen through already, of the width of the
         image's PSF, below 1: the model blurs by what is missing. 0 for emitters.
+    transfer : callable, optional
+        OTF that was measured, from frequency over cut-off, pixels of the camera
+        included; by default that of an ideal aperture.
 
     Attributes
     ----------
@@ -83,6 +91,7 @@ class ImagingModel(ForwardModel["torch.Tensor", "torch.Tensor"]):
         *,
         binning: int = FINER,
         seen_width: float = 0.0,
+        transfer: Transfer | None = None,
     ) -> None:
         import torch
 
@@ -104,13 +113,17 @@ class ImagingModel(ForwardModel["torch.Tensor", "torch.Tensor"]):
         f_y, f_x = np.fft.fftfreq(height), np.fft.rfftfreq(width)[: self._columns]
         radius = np.hypot(f_y[:, np.newaxis], f_x)
         otf = widefield_otf(radius, cutoff)
+        # The mean of fine pixels half a pixel up and down (left and right).
+        camera = np.cos(np.pi * f_y)[:, np.newaxis] * np.cos(np.pi * f_x)
+        if transfer is not None:
+            # What was measured has gone through the pixels of the camera already.
+            otf = transfer(radius / cutoff) / np.maximum(camera, 0.1)
         if seen_width:
             # The image's OTF ends before the other's does: nothing divides by 0.
             seen = widefield_otf(radius, cutoff / seen_width)
             otf /= np.where(otf > 0, seen, 1)
         if binning == 1:
-            # The mean of fine pixels half a pixel up and down (left and right).
-            otf *= np.cos(np.pi * f_y)[:, np.newaxis] * np.cos(np.pi * f_x)
+            otf *= camera
         self._otf = torch.from_numpy(otf.astype(np.float32)).to(device)
         self.sensitivity = self.adjoint(torch.ones(shape, device=device))
 

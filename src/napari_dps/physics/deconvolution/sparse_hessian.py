@@ -11,7 +11,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from napari_dps.core import Progress, within
-from napari_dps.physics.deconvolution.model import FINER, ImagingModel
+from napari_dps.physics.deconvolution.model import FINER, ImagingModel, Transfer
 from napari_dps.physics.deconvolution.richardson_lucy import richardson_lucy_steps
 from napari_dps.physics.resampling import resample
 
@@ -47,7 +47,10 @@ class SparseSettings:
 
 
 def sparse_hessian_steps(
-    image: torch.Tensor, cutoff_per_pixel: float, settings: SparseSettings
+    image: torch.Tensor,
+    cutoff_per_pixel: float,
+    settings: SparseSettings,
+    transfer: Transfer | None = None,
 ) -> Generator[Progress, None, torch.Tensor]:
     """Deconvolve an image after a fit that is continuous and sparse.
 
@@ -66,6 +69,8 @@ def sparse_hessian_steps(
         Cut-off 2 mf NA/λ in cycles per pixel of the image.
     settings : SparseSettings
         Weights and iterations.
+    transfer : callable, optional
+        As of `ImagingModel`.
 
     Yields
     ------
@@ -92,7 +97,11 @@ def sparse_hessian_steps(
     fine = torch.from_numpy(upsampled).to(image.device)
     smooth = yield from within(_fit_steps(fine, settings), 0, total)
     model = ImagingModel(
-        (rows, columns), cutoff_per_pixel / FINER, image.device, binning=1
+        (rows, columns),
+        cutoff_per_pixel / FINER,
+        image.device,
+        binning=1,
+        transfer=transfer,
     )
     steps = richardson_lucy_steps(smooth, model, settings.iterations)
     return (yield from within(steps, settings.bregman_iterations, total))

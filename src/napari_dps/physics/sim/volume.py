@@ -25,7 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_dps.core import InputError, Optics, Pattern, Progress
-from napari_dps.physics.otf3d import cap_height_per_nm, defocus_table
+from napari_dps.core.otf import MeasuredOtf
+from napari_dps.physics.measured_otf import order_tables
+from napari_dps.physics.otf3d import cap_height_per_nm
 from napari_dps.physics.sim.separate import orders_by_angle
 from napari_dps.physics.sim.wiener_grid import Padding
 from napari_dps.physics.sim.wiener_transforms import OrderTransforms
@@ -64,6 +66,8 @@ class VolumeSolver:
         Distance of the planes.
     settings : WienerSettings
         Wiener parameter, apodisation, attenuation, notch.
+    otf : MeasuredOtf, optional
+        In place of those of an ideal objective.
     padding_px, padding_planes : int
         By which each edge, and each end of the stack, is extended at least.
     device : str or torch.device
@@ -83,6 +87,7 @@ class VolumeSolver:
         optics: Optics,
         z_step_nm: float,
         settings: WienerSettings,
+        otf: MeasuredOtf | None = None,
         *,
         padding_px: int = 14,
         padding_planes: int = PADDING_PLANES,
@@ -99,16 +104,15 @@ class VolumeSolver:
             shape[1:], self._angles, self._cutoff, padding_px, self._real
         )
         self._padding = Padding(shape[0], padding_planes, continued="edge")
-        table = defocus_table(optics, self._padding.size, z_step_nm)
-        axial = [0.0, *_axial_per_nm(patterns)]
-        self._rows = [table.transfer(kz0) for kz0 in axial]
-        kz = np.fft.fftfreq(self._padding.size, z_step_nm)
-        highest = min(cap_height_per_nm(optics) + max(axial), 0.5 / z_step_nm)
-        self._heights = np.abs(kz) / highest
+        axial = [(0, 0.0), *_axial_per_nm(patterns)]
         # At mid frequency the power is that of a plane in focus, whatever the z step,
         # so that Wiener parameters mean the same for planes and volumes.
-        self._unit = table.unit
-        self._rows = [rows / self._unit for rows in self._rows]
+        self._unit, self._rows = order_tables(
+            otf, optics, self._padding.size, z_step_nm, axial
+        )
+        kz = np.fft.fftfreq(self._padding.size, z_step_nm)
+        highest = cap_height_per_nm(optics) + max(kz0 for _, kz0 in axial)
+        self._heights = np.abs(kz) / min(highest, 0.5 / z_step_nm)
 
     def solve_steps(
         self,
@@ -206,7 +210,7 @@ class VolumeSolver:
         import torch
 
         transfers = [
-            partial(_at_radius, row=np.ascontiguousarray(rows[:, kz].real))
+            partial(_at_radius, row=np.ascontiguousarray(rows[:, kz]))
             for rows in self._rows
         ]
         axial = AxialFrequency(transfers, float(self._heights[kz]), 1 / self._unit)
@@ -241,10 +245,10 @@ def _wider_attenuation(settings: WienerSettings) -> WienerSettings:
     )
 
 
-def _axial_per_nm(patterns: Sequence[Pattern]) -> list[float]:
-    """Return kz0 of each usable order, angle by angle as `order_supports` has them."""
+def _axial_per_nm(patterns: Sequence[Pattern]) -> list[tuple[int, float]]:
+    """Return number and kz0 of each usable order, as `order_supports` has them."""
     return [
-        1 / (order.axial_period_nm or math.inf)
+        (order.order, 1 / (order.axial_period_nm or math.inf))
         for pattern in sorted(patterns, key=lambda pattern: pattern.angle_index)
         for order in pattern.orders
         if order.is_usable

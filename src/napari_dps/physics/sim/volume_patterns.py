@@ -24,6 +24,8 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from napari_dps.core import NoiseToSignal, Optics, Pattern, PatternOrder, Progress
+from napari_dps.core.otf import MeasuredOtf
+from napari_dps.physics.measured_otf import measured_table
 from napari_dps.physics.otf3d import (
     axial_frequency_per_nm,
     cap_height_per_nm,
@@ -77,15 +79,24 @@ class VolumeEstimator:
         Detection, at the pixel size of the frames, and excitation.
     z_step_nm : float
         Distance of the planes.
+    otf : MeasuredOtf, optional
+        Whose order 0 is used in place of that of an ideal objective.
     """
 
     def __init__(
-        self, shape: tuple[int, int, int], optics: Optics, z_step_nm: float
+        self,
+        shape: tuple[int, int, int],
+        optics: Optics,
+        z_step_nm: float,
+        otf: MeasuredOtf | None = None,
     ) -> None:
         self._shape, self._optics = shape, optics
         self._cutoff = optics.cutoff_per_pixel
         padding = Padding(shape[0], PADDING_PLANES // 2)
-        self._table = defocus_table(optics, padding.size, z_step_nm)
+        if otf is None:
+            self._table = defocus_table(optics, padding.size, z_step_nm)
+        else:
+            self._table = measured_table(otf, 0, optics, padding.size, z_step_nm)
         kz = np.fft.fftfreq(padding.size, z_step_nm)
         # Where order 0 passes light: nothing is compared elsewhere.
         self._kz = np.flatnonzero(np.abs(kz) <= cap_height_per_nm(optics))

@@ -19,7 +19,11 @@ from numpy.typing import NDArray
 from napari_dps.core import InputError, Optics, Pattern
 from napari_dps.physics.sim.separate import orders_by_angle
 from napari_dps.physics.sim.wiener_transforms import OrderTransforms, SeparatedOrders
-from napari_dps.physics.sim.wiener_weights import WienerSettings, wiener_weights
+from napari_dps.physics.sim.wiener_weights import (
+    Transfer,
+    WienerSettings,
+    wiener_weights,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -55,6 +59,8 @@ class WienerSolver:
         Where to compute.
     dtype : str
         ``"float32"``, or ``"float64"`` to check it.
+    in_focus : callable, optional
+        OTF of a plane in focus, from frequency over cut-off; the ideal one by default.
 
     Attributes
     ----------
@@ -88,13 +94,14 @@ class WienerSolver:
         padding_px: int = 14,
         device: str | torch.device = "cpu",
         dtype: Literal["float32", "float64"] = "float32",
+        in_focus: Transfer | None = None,
     ) -> None:
         import torch
 
         self._shape = shape
         self._dtype = dtype
         self._real = torch.zeros(0, device=device, dtype=getattr(torch, dtype))
-        self._cutoff = optics.cutoff_per_pixel
+        self._cutoff, self._in_focus = optics.cutoff_per_pixel, in_focus
         self._angles = orders_by_angle(patterns, optics.pixel_size_nm)
         self._transforms = OrderTransforms(
             shape, self._angles, self._cutoff, padding_px, self._real
@@ -221,7 +228,12 @@ class WienerSolver:
 
         self.settings = settings
         kind = torch.complex(self._real, self._real)
-        weights = wiener_weights(self._transforms.supports, self._cutoff, settings)
+        weights = wiener_weights(
+            self._transforms.supports,
+            self._cutoff,
+            settings,
+            in_focus=self._in_focus,
+        )
         self._weights = [
             torch.as_tensor(np.ascontiguousarray(values.T)).to(kind)
             for values in weights

@@ -131,6 +131,7 @@ def wiener_weights(
     cutoff: float,
     settings: WienerSettings,
     axial: AxialFrequency | None = None,
+    in_focus: Transfer | None = None,
 ) -> list[NDArray[np.complex128]]:
     """Return the factors of each order's spectrum, scaled for a 2× inverse transform.
 
@@ -148,7 +149,9 @@ def wiener_weights(
         As chosen by the user.
     axial : AxialFrequency, optional
         Of a volume's spectrum, the part that is wanted; else these are the weights of
-        a plane in focus, for which the OTF is that of `widefield_otf`.
+        a plane in focus.
+    in_focus : callable, optional
+        OTF of a plane in focus; `widefield_otf` by default.
 
     Returns
     -------
@@ -156,7 +159,7 @@ def wiener_weights(
         Shape of each order's block.
     """
     extent = plane_extent(orders)
-    transfers = axial.transfers if axial else [_in_focus] * len(orders)
+    transfers = axial.transfers if axial else [in_focus or _in_focus] * len(orders)
     responses = [
         _response(order, transfer, cutoff, settings)
         for order, transfer in zip(orders, transfers, strict=True)
