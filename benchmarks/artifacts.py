@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import scipy.ndimage
 import torch
-from artifacts_real import real_tables
+from artifacts_low_light import clean_db, low_light_table
+from artifacts_real import load, real_tables, reconstruct
+from artifacts_sharpness import section
 from page import machine, options, publish, table, take_turns
 from real_data import data_folder
 from skimage.restoration import denoise_nl_means
@@ -223,6 +225,19 @@ An even field with the noise of a reconstruction:
 
 {invented()}
 
+## Low light, images without a history
+
+SSIM / r against the reconstruction of frames without noise, as it is, then SSIM / r
+after a radial gain fit: nuclear pores, mitochondria and glyphs, {seeds} fields each,
+that say of themselves nothing but their lens and pixels. Of each peer the setting with
+the best SSIM of the row. Wiener parameters are 10 to 1000 times too small; plain
+filters trust all orders alike and do not extend the edges.
+
+{low_light_table(ours_on_stack, seeds)}
+
+Right reconstructions against themselves: {_range(clean_db(ours_on_stack, seeds))} dB.
+
+{section(100, data, known_reconstructions)}
 {real_tables(ours_on_stack, data, figure)}
 
 ## Time
@@ -231,6 +246,15 @@ An even field with the noise of a reconstruction:
 
 {machine("torch")}.
 """
+
+
+def known_reconstructions(folder: Path) -> dict[str, ImageStack]:
+    """Return reconstructions of shared raw frames, with their patterns."""
+    return {name: reconstruct(stack) for name, stack in load(folder).items()}
+
+
+def _range(values: list[float]) -> str:
+    return f"{min(values):.1f} to {max(values):.1f}"
 
 
 def ours_on_stack(stack: ImageStack) -> ImageStack:

@@ -98,6 +98,30 @@ def test_strength_mixes_image_and_result() -> None:
     np.testing.assert_allclose(half, (image + whole) / 2, rtol=1e-5, atol=1e-3)
 
 
+def test_what_was_taken_out_is_kept_if_wanted() -> None:
+    image = stack(spoilt("noise").image)
+    wanted = ArtifactsParameters(strength=0.5, residual=True)
+    result = finish(STAGE.run(image, wanted, Context("cpu")))
+    residual = result.maps["residual"]
+    np.testing.assert_allclose(result.data + residual, image.data, rtol=1e-5, atol=1e-3)
+    assert residual.dtype == np.float32
+    assert float(np.abs(residual).max()) > 0
+    assert not finish(STAGE.run(image, ArtifactsParameters(), Context("cpu"))).maps
+
+
+def test_planes_share_the_sharpness_of_the_first() -> None:
+    optics = Optics(na=1.4, emission_nm=520, pixel_size_nm=32.5)
+    image = ImageStack(spoilt("noise").image, "YX", pixel_size_nm=32.5, optics=optics)
+    context = Context("cpu")
+    assert STAGE.inspect is not None
+    seen = finish(STAGE.inspect(image, ArtifactsParameters(), context))
+    assert seen.optics is not None
+    assert seen.optics.modulation_factor > 1.2
+    assert len(context.warnings) == 1
+    finish(STAGE.run(seen, ArtifactsParameters(), context))
+    assert len(context.warnings) == 1
+
+
 def test_other_pixels_give_the_same_image() -> None:
     """The same reconstruction on a grid twice as fine is treated alike."""
     from napari_dps.physics.resampling import resample

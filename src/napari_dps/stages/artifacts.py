@@ -9,7 +9,7 @@ from pydantic import Field
 
 from napari_dps.core import ImageStack, Progress, StageParameters
 from napari_dps.core.context import Context
-from napari_dps.methods.dps.optics import effective_optics
+from napari_dps.methods.artifacts.optics import reconstruction_optics
 from napari_dps.methods.networks import load_network
 from napari_dps.stages.base import Stage
 
@@ -27,6 +27,42 @@ class ArtifactsParameters(StageParameters):
         title="Strength",
         description="Share of the artefacts found that is taken away; 0: nothing.",
     )
+    residual: bool = Field(
+        default=False,
+        title="What was taken out",
+        description="Also keep what was taken out of the image, to see that no "
+        "structure is in it.",
+    )
+
+
+def inspect(
+    image: ImageStack, parameters: ArtifactsParameters, context: Context
+) -> Generator[Progress, None, ImageStack]:
+    """Measure how sharp an image without a history is.
+
+    Parameters
+    ----------
+    image : ImageStack
+        Axes "YX", with optics.
+    parameters : ArtifactsParameters
+        Not used.
+    context : Context
+        Told of a modulation factor that was measured.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    ImageStack
+        The image, with that modulation factor.
+    """
+    yield Progress(0, 1, "Measuring the sharpness")
+    optics = reconstruction_optics(image, context)
+    yield Progress(1, 1)
+    # What patterns say is no property of the microscope: it is not written into it.
+    return image if image.patterns else image.derive(image.data, optics=optics)
 
 
 def run(
@@ -37,10 +73,10 @@ def run(
     Parameters
     ----------
     image : ImageStack
-        Axes "YX", with optics, and either the patterns that it was reconstructed with
-        or a modulation factor above 1; any unit.
+        Axes "YX", with optics; any unit. The patterns that it was reconstructed with or
+        a modulation factor say how sharp it is, else the edge of its spectrum does.
     parameters : ArtifactsParameters
-        Strength.
+        Strength, and whether what was taken out is wanted.
     context : Context
         Receives a warning when nothing says that the image is a SIM reconstruction: it
         is then taken for one whose PSF is that of the lens.
@@ -52,7 +88,8 @@ def run(
     Returns
     -------
     ImageStack
-        float32, same grid and unit.
+        float32, same grid and unit; with the map ``"residual"``, what was taken out,
+        if it is wanted.
 
     Raises
     ------
@@ -63,18 +100,14 @@ def run(
     from napari_dps.methods.artifacts.network import artifacts_steps
     from napari_dps.nets.checkpoint import shipped_weights
 
-    optics = effective_optics(image, "artifacts")
-    if optics.modulation_factor == 1:
-        context.warn(
-            "neither patterns nor a modulation factor say that this is a SIM "
-            "reconstruction: its PSF is taken for that of the lens"
-        )
+    optics = reconstruction_optics(image, context)
     device = resolve_device(context.device)
     path = shipped_weights(WEIGHTS)
     network, _ = load_network(context, path, device, "artifact_remover")
     found = yield from artifacts_steps(image.data, optics, network, context)
-    data = image.data - parameters.strength * found
-    return image.derive(np.asarray(data, dtype=np.float32))
+    removed = np.asarray(parameters.strength * found, dtype=np.float32)
+    maps = {"residual": removed} if parameters.residual else {}
+    return image.derive(np.asarray(image.data - removed, np.float32), maps=maps)
 
 
 STAGE = Stage(
@@ -84,7 +117,9 @@ STAGE = Stage(
     gives="YX",
     parameters=ArtifactsParameters,
     function=run,
+    inspect=inspect,
     needs_optics=True,
     only_after="reconstruct",
     imports=("torch",),
+    maps=("residual",),
 )

@@ -39,6 +39,16 @@ class Faults:
         Assumed cut-off of the lens over the true one.
     is_swapped : bool
         Whether two frames of an angle changed places.
+    apodisation : str
+        Of the filter; see `napari_dps.physics.sim.wiener_weights.WienerSettings`.
+    padding_px : int
+        By which the filter extends the edges; 0: they meet across the borders, which
+        leaves a cross in the spectrum and lines in the image.
+    first_offset_deg : float
+        Error of the phase of the first order against the second, where there are two:
+        stripes of three-beam stacks that are reconstructed slice by slice.
+    halo : float
+        Light missing around structures: share of the coarse light that is taken away.
     """
 
     photons: float = math.inf
@@ -55,6 +65,10 @@ class Faults:
     smoothing_px: float = 0.0
     cutoff_ratio: float = 1.0
     is_swapped: bool = False
+    apodisation: str = "cosine"
+    padding_px: int = 14
+    first_offset_deg: float = 0.0
+    halo: float = 0.0
 
 
 def draw_ratio(rng: np.random.Generator, low: float, high: float) -> float:

@@ -37,6 +37,8 @@ from napari_dps.train.artifacts.scenes import (
 
 _WORST_CONDITION = 12.0
 """Condition number of the mixing matrix of wrong phases; 1.4 for the right ones."""
+_HALO_SIGMA_PX = 6.0
+"""Pixels of the 2× grid over which light is missing around structures."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,11 +136,11 @@ def make_pair(
     # A kind that limits the light comes after the one that sets it.
     for kind in sorted(kinds, key=list(every).index):
         faults = every[kind](faults, rng)
-    right = _frames(scene, Faults(haze=faults.haze), rng)
-    target = _solve(right, scene, scene.patterns, scene.wiener)
+    right = frames_of(scene, Faults(haze=faults.haze), rng)
+    target = solved(right, scene, scene.patterns, scene.wiener)
     if kinds:
-        frames = _frames(scene, faults, rng)
-        image = _reconstruct(frames, scene, faults, rng)
+        frames = frames_of(scene, faults, rng)
+        image = reconstructed(frames, scene, faults, rng)
         target = target * np.float32(frames.mean() / right.mean())
     else:
         image = target
@@ -149,8 +151,58 @@ def make_pair(
     return Pair(image, target, kinds, scene.structure, faults.photons)
 
 
-def _frames(scene: Scene, faults: Faults, rng: np.random.Generator) -> Image:
-    """Return the frames (A, P, Y, X) in photo-electrons above the offset."""
+def counts_of(
+    scene: Scene, faults: Faults, rng: np.random.Generator, *, noisy: bool = False
+) -> tuple[Image, Image]:
+    """Return a reconstruction with its faults, and the right one, in counts.
+
+    Both have the same light and haze, which is suppressed as far in both.
+
+    Parameters
+    ----------
+    scene : Scene
+        The object.
+    faults : Faults
+        What is wrong; without noise the right one is the reconstruction itself.
+    rng : numpy.random.Generator
+        Is used up.
+    noisy : bool
+        Whether the right one is made of frames with as little light, too, in place of
+        the expected ones.
+
+    Returns
+    -------
+    image, target : array (2 Y, 2 X), float32
+        On the 2× grid of the frames.
+    """
+    frames = frames_of(scene, faults, rng)
+    image = reconstructed(frames, scene, faults, rng)
+    if math.isinf(faults.photons):
+        return image, image
+    light = faults.photons if noisy else math.inf
+    right = frames_of(scene, Faults(photons=light, haze=faults.haze), rng)
+    wiener = replace(scene.wiener, attenuation_strength=faults.attenuation)
+    target = solved(right, scene, scene.patterns, wiener)
+    return image, target * np.float32(frames.mean() / right.mean())
+
+
+def frames_of(scene: Scene, faults: Faults, rng: np.random.Generator) -> Image:
+    """Return the frames (A, P, Y, X) in photo-electrons above the offset.
+
+    Parameters
+    ----------
+    scene : Scene
+        The object under its microscope.
+    faults : Faults
+        Light, haze, motion, bleaching; of infinitely many photons the expected values
+        of 1000.
+    rng : numpy.random.Generator
+        Is used up.
+
+    Returns
+    -------
+    array (A, P, Y, X), float32
+    """
     noisy = math.isfinite(faults.photons)
     photons = faults.photons if noisy else 1000.0
     settings = scene.settings.model_copy(
@@ -176,10 +228,26 @@ def _frames(scene: Scene, faults: Faults, rng: np.random.Generator) -> Image:
     return counts / np.float32(settings.gain_counts_per_e)
 
 
-def _reconstruct(
+def reconstructed(
     frames: Image, scene: Scene, faults: Faults, rng: np.random.Generator
 ) -> Image:
-    """Reconstruct frames with faults."""
+    """Reconstruct frames with faults.
+
+    Parameters
+    ----------
+    frames : array (A, P, Y, X)
+        Photo-electrons.
+    scene : Scene
+        What they show; its Wiener settings are those of the right reconstruction.
+    faults : Faults
+        Those of patterns and filter.
+    rng : numpy.random.Generator
+        Is used up.
+
+    Returns
+    -------
+    array (2 Y, 2 X), float32
+    """
     if faults.smoothing_px:
         sigma = (0, 0, faults.smoothing_px, faults.smoothing_px)
         frames = scipy.ndimage.gaussian_filter(frames, sigma)
@@ -191,6 +259,7 @@ def _reconstruct(
         scene.wiener,
         wiener_parameter=scene.wiener.wiener_parameter * faults.wiener_ratio,
         attenuation_strength=faults.attenuation,
+        apodisation=faults.apodisation,
     )
     if faults.adapts and faults.wiener_ratio == 1:
         noise = noise_to_signal(torch.from_numpy(frames), scene.settings.optics)
@@ -198,7 +267,7 @@ def _reconstruct(
             wiener, noise_at_cutoff=noise.at_cutoff, noise_exponent=noise.exponent
         )
     patterns = tuple(_mistaken(p, scene, faults, rng) for p in scene.patterns)
-    return _solve(frames, scene, patterns, wiener, faults)
+    return solved(frames, scene, patterns, wiener, faults)
 
 
 def _mistaken(
@@ -223,6 +292,8 @@ def _mistaken(
                 "period_nm": 1 / float(np.hypot(*wave)) / order.order,
                 "angle_deg": math.degrees(math.atan2(wave[0], wave[1])),
                 "modulation": min(order.modulation * faults.modulation_ratio, 2.0),
+                "offset_deg": order.offset_deg
+                + faults.first_offset_deg * (order.order == 1 < len(pattern.orders)),
             }
         )
         for order in pattern.orders
@@ -245,23 +316,34 @@ def _phase_errors(
             return errors
 
 
-def _solve(
+def solved(
     frames: Image,
     scene: Scene,
     patterns: tuple[Pattern, ...],
     wiener: WienerSettings,
     faults: Faults | None = None,
 ) -> Image:
-    """Reconstruct on the 2× grid."""
+    """Reconstruct on the 2× grid with these patterns and this filter.
+
+    Returns
+    -------
+    array (2 Y, 2 X), float32
+    """
     faults = faults or Faults()
     optics = scene.settings.optics
     optics = optics.model_copy(update={"na": optics.na * faults.cutoff_ratio})
     shape = (frames.shape[-2], frames.shape[-1])
-    solver = WienerSolver(shape, patterns, optics, wiener)
+    solver = WienerSolver(shape, patterns, optics, wiener, padding_px=faults.padding_px)
     uneven = faults.jitter or faults.bleaching
     factors = None if uneven else equalisation(torch.from_numpy(frames))
     result: Image = solver.solve(frames, factors)
-    return result
+    return _with_halo(result, faults.halo) if faults.halo else result
+
+
+def _with_halo(image: Image, share: float) -> Image:
+    """Take away part of the coarse light, as a filter does that distrusts it."""
+    coarse = scipy.ndimage.gaussian_filter(image, _HALO_SIGMA_PX, mode="reflect")
+    return np.asarray(image - np.float32(share) * (coarse - coarse.mean()))
 
 
 def _field(

@@ -121,6 +121,14 @@ class Scene:
             update={"modulation_factor": RECONSTRUCTION_WIDTH * (1 + finest)}
         )
 
+    @property
+    def edge_per_px(self) -> float:
+        """Finest frequency of the reconstruction, cycles per pixel of the 2× grid."""
+        optics = self.settings.optics
+        period_nm = self.patterns[0].orders[-1].period_nm or math.inf
+        finest_per_nm = 1 / optics.cutoff_period_nm + 1 / period_nm
+        return optics.pixel_size_nm / 2 * finest_per_nm
+
 
 def draw_scene(
     settings: PairSettings,
