@@ -218,14 +218,22 @@ def test_jittering_steps_are_fitted():
     assert np.sqrt(np.mean(np.square(errors))) < 3
 
 
-@pytest.mark.parametrize("stuck", [(0, 5, 10), (0, 120, 120)])
+@pytest.mark.parametrize("stuck", [(0, 5, 10), (0, 120, 120), (7, 7, 7)])
 def test_an_angle_whose_phases_hardly_move_is_not_used(stuck):
     simulation = stepping([(0, 120, 240), stuck, (30, 150, 270)])
     found = estimate(frames_of(simulation))
     assert [p.is_usable for p in found] == [True, False, True]
+    assert found[1].keeps_stripes
+    assert found[1].angle_deg == pytest.approx(70, abs=0.5)
     for pattern, truth in zip(found, simulation.patterns, strict=True):
         if pattern.is_usable:
             assert step_error_deg(pattern, truth) < 4
+
+
+def test_stripes_that_stay_at_all_angles_are_doubted():
+    found = estimate(frames_of(stepping([(5, 5, 5), (7, 7, 7), (30, 30, 30)])))
+    assert all(p.keeps_stripes and not p.is_usable for p in found)
+    assert [round(p.angle_deg) for p in found] == [10, 70, 130]
 
 
 def test_steps_that_all_angles_share_are_measured_together_in_little_light():

@@ -9,6 +9,7 @@ from scipy.ndimage import zoom
 from napari_dps.core import InputError, Pattern, finish
 from napari_dps.core.context import Context
 from napari_dps.methods.sim.network import TRAINED_LAYOUTS
+from napari_dps.physics.sim.stripes import RESIDUAL, stripe_indices
 from napari_dps.physics.simulate import Simulation, blur_truth, simulate
 from napari_dps.physics.simulate_settings import SimulationSettings
 from napari_dps.pipeline import Plan, Step
@@ -62,6 +63,22 @@ def test_turned_and_flipped_frames_give_the_turned_and_flipped_image(layout):
             found = run(stack.derive(np.ascontiguousarray(data[flip])))[0].data
             found = found[flip].T if transposed else found[flip]
             assert np.abs(found - image).max() < 1e-4 * np.ptp(image)
+
+
+def test_frames_of_an_angle_whose_stripes_stay_are_left_out():
+    stack = raw_of(simulated(height_px=128, width_px=128, modulation=0.8))
+    stuck = stack.data.copy()
+    stuck[1, 1:] = stuck[1, 0]
+    result, warnings = run(stack.derive(stuck))
+    assert [p.is_usable for p in result.patterns] == [True, False, True]
+    assert any("are left out" in warning for warning in warnings)
+    # The stripes of that angle are not in the image.
+    good = run(stack)[0]
+    (left,) = (
+        max(stripe_indices(result.data, [pattern], result.pixel_size_nm).values())
+        for pattern in good.patterns[1:2]
+    )
+    assert left < RESIDUAL
 
 
 def test_what_is_left_of_the_stripes_is_told_of_every_order():
@@ -211,7 +228,7 @@ class TestTimeLapse:
         units = self.result(self.stack(3), context)
         assert [p.status for p in units[0].patterns] == ["found"] * 3
         assert units[0].patterns == units[1].patterns == units[2].patterns
-        assert len(context.cache) == 2  # the size of the tiles, and one solver
+        assert len(context.cache) == 3  # hot pixels, the size of tiles, and one solver
 
     def test_patterns_are_found_anew_as_often_as_asked_for(self):
         context = Context("cpu")
@@ -220,7 +237,7 @@ class TestTimeLapse:
         assert units[0].patterns == units[1].patterns
         assert units[2].patterns == units[3].patterns
         assert units[1].patterns != units[2].patterns
-        assert len(context.cache) == 2  # not a solver for every frame
+        assert len(context.cache) == 3  # not a solver for every frame
 
 
 def test_smaller_wiener_parameter_is_sharper():

@@ -146,6 +146,11 @@ class Pattern(BaseModel):
         return any(order.is_usable for order in self.orders)
 
     @property
+    def keeps_stripes(self) -> bool:
+        """Whether the mean of the frames has stripes: their phases hardly move."""
+        return any(order.doubt == "phases" for order in self.orders)
+
+    @property
     def is_three_dimensional(self) -> bool:
         """Whether the stripes are modulated along z, as those of three beams."""
         return any(order.axial_period_nm is not None for order in self.orders)

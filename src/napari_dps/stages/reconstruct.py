@@ -270,7 +270,7 @@ def reconstruct(
 ) -> Generator[Progress, None, ImageStack]:
     """Reconstruct one raw stack, or a z-stack, on a grid of half its pixel size."""
     from napari_dps.methods.sim.lapse import unit_patterns
-    from napari_dps.methods.sim.raw import corrected_frames
+    from napari_dps.methods.sim.raw import corrected_frames, without_stuck_angles
 
     if image.axes == "ZAPYX":
         return (yield from _volume(image, parameters, context))
@@ -283,8 +283,9 @@ def reconstruct(
     steps = angles + 2
     patterns = yield from unit_patterns(frames, image, parameters, context)
     yield Progress(steps - 1, steps, "Image")
+    used = without_stuck_angles(frames, patterns)
     if parameters.method == "network" and any(p.is_usable for p in patterns):
-        found = _by_network(frames, image, patterns, context)
+        found = _by_network(used, image, patterns, context)
         data = yield from relay(found, lambda r: Progress(steps - 1, steps, r.message))
     elif any(pattern.is_usable for pattern in patterns):
         noise = image.noise if parameters.adapt_to_noise else None
@@ -293,7 +294,7 @@ def reconstruct(
         solver_of = wiener_solver(
             image, patterns, noise, parameters.model_dump(), context
         )
-        found = wiener_steps(frames, solver_of, context)
+        found = wiener_steps(used, solver_of, context)
         data = yield from relay(found, lambda r: Progress(steps - 1, steps, r.message))
     else:
         data = widefield(image)

@@ -222,24 +222,36 @@ def pattern_warnings(
         if pattern.status == "doubtful":
             yield _doubt(pattern, name)
         yield from _phase_warnings(pattern, name)
-        if pattern.status == "tentative":
-            yield (
-                f"pattern of {name} is tentative: too faint to be found alone, it was "
-                "found with the support of the other angles (the confidence is that "
-                "of all together)"
-            )
-        elif pattern.status in UNUSABLE and pattern.is_usable:
-            yield f"of {name} only the second order was found with confidence"
-        elif not pattern.is_usable and not none:
-            yield (
-                f"pattern of {name} was not found with confidence: its frames serve as "
-                "widefield only, and resolution along its direction is not improved"
-            )
+        yield from _status_warnings(pattern, name, none)
     if none:
         yield (
             "no illumination pattern was found with confidence: the result is the "
             "widefield image on the 2x grid (check frame order, camera offset and "
             "optics, or give the patterns of a brighter stack)"
+        )
+
+
+def _status_warnings(
+    pattern: Pattern, name: str, is_none_usable: bool
+) -> Iterator[str]:
+    """Say when an angle is not known as surely as it should be."""
+    if pattern.status == "tentative":
+        yield (
+            f"pattern of {name} is tentative: too faint to be found alone, it was "
+            "found with the support of the other angles (the confidence is that "
+            "of all together)"
+        )
+    elif pattern.status in UNUSABLE and pattern.is_usable:
+        yield f"of {name} only the second order was found with confidence"
+    elif not pattern.is_usable and not is_none_usable:
+        part = (
+            "are left out, since their mean has stripes"
+            if pattern.keeps_stripes
+            else "serve as widefield only"
+        )
+        yield (
+            f"pattern of {name} was not found with confidence: its frames {part}, "
+            "and resolution along its direction is not improved"
         )
 
 
@@ -305,7 +317,8 @@ def _doubt(pattern: Pattern, name: str) -> str:
         "emission wavelength and pixel size; stripes beyond the reach of the search "
         "look like that",
         "phases": "hardly move from frame to frame, or twice to the same place: their "
-        "phases do not separate the orders (check the phase shifter)",
+        "phases do not separate the orders (check the phase shifter and the order of "
+        "the frames)",
     }
     return f"{stripes} {reasons.get(order.doubt, 'are doubtful')}; not used"
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.ndimage
@@ -13,6 +15,9 @@ from napari_dps.core.context import Context
 from napari_dps.metrics.registration import find_shift
 from napari_dps.metrics.snr import noise_std
 from napari_dps.physics.hot_pixels import hot_pixels, replaced
+
+if TYPE_CHECKING:
+    import torch
 
 LEAST_MOTION_PX = 0.25
 """Displacement between angles that is undone: less costs a reconstruction nothing that
@@ -94,6 +99,37 @@ def corrected_frames(image: ImageStack, context: Context) -> ImageStack:
     """
     image = with_hot_pixels_replaced(image, context)
     return with_motion_undone(image, context) if context.examines else image
+
+
+def without_stuck_angles(
+    frames: torch.Tensor, patterns: Sequence[Pattern]
+) -> torch.Tensor:
+    """Return frames without those of angles whose mean has stripes.
+
+    In their place stands the mean of the other angles, as bright: it has no stripes,
+    and adds nothing that these do not say.
+
+    Parameters
+    ----------
+    frames : tensor (A, P, Y, X), float32
+        Counts above the camera's offset.
+    patterns : sequence of Pattern
+        Of all angles.
+
+    Returns
+    -------
+    tensor (A, P, Y, X)
+        The frames themselves where no angle is left out, or none is to be used.
+    """
+    stuck = {p.angle_index for p in patterns if p.keeps_stripes and not p.is_usable}
+    others = [a for a in range(len(frames)) if a not in stuck]
+    if not stuck or not any(p.is_usable for p in patterns):
+        return frames
+    mean = frames[others].mean(dim=(0, 1))
+    result = frames.clone()
+    for angle in stuck:
+        result[angle] = mean * (frames[angle].mean() / mean.mean())
+    return result
 
 
 @dataclass(frozen=True, slots=True)

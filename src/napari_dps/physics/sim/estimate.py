@@ -27,6 +27,7 @@ from napari_dps.physics.sim.search import PERIODIC, AngleSearch, Key
 from napari_dps.physics.sim.search_grid import SearchRange
 from napari_dps.physics.sim.separate import separation_matrix
 from napari_dps.physics.sim.spectrum import FloatArray, edge_window
+from napari_dps.physics.sim.stuck import doubt_stuck
 from napari_dps.physics.sim.support import (
     agree,
     doubt_contradictions,
@@ -203,6 +204,8 @@ class PatternEstimator:
         first = [k for k in self._bands if is_lattice or k[1] == 1]
         doubt_contradictions(self._bands, first)
         support_angles(self._bands, self._correlations, first)
+        if self.angles > 1:
+            doubt_stuck(self._bands, first, self._difference, self._template)
         result = []
         angles = sorted({a for a, _ in self._bands})
         fitter = PhaseFitter(self._data, self._template, self._correlations)
@@ -223,6 +226,22 @@ class PatternEstimator:
         """Whether a large part of the pixels is at the maximum of all frames."""
         frames = self._data.frames
         return float((frames >= frames.max()).float().mean()) > SATURATED
+
+    def _difference(self, angle: int) -> torch.Tensor:
+        """Return the spectrum of an angle's mean frame less that of the others.
+
+        All zero where they are the same but for rounding.
+        """
+        import torch
+
+        same = np.full((1, self.phases), 1 / self.phases)
+        mean = self._data.combine(angle, same)[0]
+        # The mean of all is that of A angles.
+        rest = (mean - self._data.mean) * (self.angles / (self.angles - 1))
+        if float(rest.abs().max()) < ROUNDING * float(self._data.mean.abs().max()):
+            rest = torch.zeros_like(rest)
+        spectrum: torch.Tensor = torch.fft.fft2(rest * self._window)
+        return spectrum
 
     def _keep(self, angle: int, bands: dict[int, Band]) -> None:
         for harmonic, band in sorted(bands.items()):
