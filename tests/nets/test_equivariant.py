@@ -14,6 +14,7 @@ from napari_dps.nets.equivariant import (
     TURNS,
     EquivariantConv2d,
     Fields,
+    as_plain,
     turned,
 )
 
@@ -100,6 +101,19 @@ def test_a_filter_between_fields_has_eight_times_fewer_numbers():
 def test_a_filter_from_an_image_to_itself_is_as_symmetric_as_the_square():
     weight, _ = EquivariantConv2d([Fields(1)], [Fields(1)], 3).expanded()
     assert len(weight.unique()) == 3  # middle, edges, corners
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_plain_layers_do_the_same(transposed):
+    layers = network(kernel=4, stride=2, transposed=transposed)
+    image = torch.rand(1, 1, 20, 28)
+    with torch.inference_mode():
+        expected = layers(image)
+    as_plain(layers)
+    names = {type(layer).__name__ for layer in layers}
+    assert names <= {"PixelUnshuffle", "Conv2d", "ConvTranspose2d", "PReLU"}
+    with torch.inference_mode():
+        torch.testing.assert_close(layers(image), expected)
 
 
 def test_filters_learn():

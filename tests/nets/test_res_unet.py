@@ -65,10 +65,12 @@ def test_imager_gives_an_object_of_any_even_size(shape):
     assert network(torch.rand(2, 4, *shape), torch.zeros(2, 2)).shape == (2, *shape)
 
 
-def test_imager_begins_with_the_object_of_a_denoiser():
-    denoiser = SimDenoiser(channels=8, blocks=1)
-    torch.nn.init.normal_(denoiser.trunk.leave.weight, std=0.1)
-    imager = SimImager(channels=8, blocks=1)
+@pytest.mark.parametrize("oriented", [False, True])
+def test_imager_begins_with_the_object_of_a_denoiser(oriented):
+    denoiser = SimDenoiser(channels=8, blocks=1, oriented=oriented)
+    for values in denoiser.trunk.leave.parameters():
+        torch.nn.init.normal_(values, std=0.1)
+    imager = SimImager(channels=8, blocks=1, oriented=oriented)
     imager.begin_with(denoiser.state_dict())
     given = torch.rand(1, 4, 16, 16), torch.zeros(1, 2)
     torch.testing.assert_close(imager(*given), denoiser(*given)[0])

@@ -11,6 +11,7 @@ import torch
 from napari_dps.core import InputError
 from napari_dps.core.progress import finish
 from napari_dps.nets.checkpoint import load_checkpoint
+from napari_dps.train.denoise.task import DenoiseRecipe
 from napari_dps.train.dps.data import (
     Fields,
     build_fields_steps,
@@ -20,6 +21,7 @@ from napari_dps.train.dps.data import (
 from napari_dps.train.dps.simulation import DataSettings, draw_field
 from napari_dps.train.dps.task import DpsRecipe, DpsTask
 from napari_dps.train.recipe import load_recipe
+from napari_dps.train.sim.task import SimRecipe
 from napari_dps.train.task import Sources
 from napari_dps.train.trainer import _moving_average, train_steps
 
@@ -147,6 +149,15 @@ def test_shipped_recipes_share_their_data_and_say_what_supervises(name):
     assert (recipe.batch, recipe.data) == (hybrid.batch, drawn)
     supervised = bool(recipe.loss.truth or recipe.loss.truth_ssim)
     assert supervised == (name == "hybrid")
+
+
+@pytest.mark.parametrize("name", ["denoise", "dps", "sim"])
+def test_oriented_recipe_differs_by_a_network_that_turns_with_the_image(name):
+    kind = {"denoise": DenoiseRecipe, "dps": DpsRecipe, "sim": SimRecipe}[name]
+    usual = load_recipe(kind, "hybrid" if name == "dps" else name).network
+    assert not usual.oriented
+    turning = load_recipe(kind, "oriented").network
+    assert turning == usual.model_copy(update={"oriented": True})
 
 
 @pytest.mark.parametrize(

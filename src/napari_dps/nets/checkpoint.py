@@ -98,6 +98,8 @@ class Checkpoint:
         """
         import torch
 
+        from napari_dps.nets.equivariant import as_plain
+
         name = f"{architectures.__name__}.{self.metadata.architecture}"
         build = import_module(name).NETWORK
         try:
@@ -108,6 +110,7 @@ class Checkpoint:
                 "weights do not fit the network of their description",
                 got=str(problem).splitlines()[0],
             ) from problem
+        as_plain(network)
         ready = network.to(device, torch.float32, memory_format=torch.channels_last)
         return ready.eval().requires_grad_(False)
 

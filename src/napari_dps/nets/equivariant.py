@@ -143,8 +143,9 @@ class EquivariantConv2d(nn.Module):
         """Map (N, C, Y, X) to (N, C', Y', X')."""
         weight, bias = self.expanded()
         if self._transposed:
-            weight = weight.transpose(0, 1)
+            weight = _channels_last(weight.transpose(0, 1))
             return F.conv_transpose2d(x, weight, bias, self._stride, self._padding)
+        weight = _channels_last(weight)
         return F.conv2d(x, weight, bias, self._stride, self._padding)
 
     def expanded(self) -> tuple[Tensor, Tensor]:
@@ -159,8 +160,24 @@ class EquivariantConv2d(nn.Module):
             free.index_select(0, getattr(self, f"shared_bias_{number}")).T.reshape(-1)
             for number, free in enumerate(self.biases)
         ]
-        weight = torch.cat(rows).contiguous(memory_format=torch.channels_last)
-        return weight, torch.cat(biases)
+        return torch.cat(rows), torch.cat(biases)
+
+    def as_plain(self) -> nn.Module:
+        """Return the plain convolution that does the same."""
+        weight, bias = self.expanded()
+        kind = nn.ConvTranspose2d if self._transposed else nn.Conv2d
+        layer = kind(
+            weight.shape[1],
+            weight.shape[0],
+            self._kernel,
+            stride=self._stride,
+            padding=self._padding,
+            device="meta",
+        )
+        weight = weight.transpose(0, 1) if self._transposed else weight
+        layer.weight = nn.Parameter(weight)
+        layer.bias = nn.Parameter(bias)
+        return layer
 
     def _block(self, number: int) -> Tensor:
         out, into = self._blocks[number]
@@ -195,6 +212,30 @@ class FieldPReLU(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, 8 · fields, Y, X) to the same shape."""
         return F.prelu(x, self.weight.repeat_interleave(TURNS))
+
+    def as_plain(self) -> nn.Module:
+        """Return the plain PReLU that does the same."""
+        slopes = self.weight.repeat_interleave(TURNS)
+        layer = nn.PReLU(len(slopes))
+        layer.weight = nn.Parameter(slopes)
+        return layer
+
+
+def as_plain(network: nn.Module) -> None:
+    """Replace the layers of a network by plain ones that do the same.
+
+    For inference: filters are then expanded once.
+
+    Parameters
+    ----------
+    network : module
+        Is changed.
+    """
+    for name, child in network.named_children():
+        if isinstance(child, (EquivariantConv2d, FieldPReLU)):
+            setattr(network, name, child.as_plain())
+        else:
+            as_plain(child)
 
 
 class Layers(Protocol):
@@ -270,6 +311,10 @@ PLAIN, ORIENTED = PlainLayers(), OrientedLayers()
 def layers_of(oriented: bool) -> Layers:
     """Return `ORIENTED` or `PLAIN`."""
     return ORIENTED if oriented else PLAIN
+
+
+def _channels_last(weight: Tensor) -> Tensor:
+    return weight.contiguous(memory_format=torch.channels_last)
 
 
 def _count(channels: Channels) -> int:

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from napari_dps.core import InputError
 from napari_dps.nets.blocks import ResidualBlock
 from napari_dps.nets.equivariant import Channels, Fields, layers_of
+from napari_dps.nets.grid import Inside, centred
 
 CELL = 4
 """Pixels of the fine grid along the edge of a cell (space to depth)."""
-_MULTIPLE = 2 * CELL
-"""The second level halves the cells once more."""
+MULTIPLE = 2 * CELL
+"""Pixels of the fine grid that tiles begin at: the second level halves the cells."""
 _SLOPE = 2.0
 """First slope of the prior of the gated mean, over a decade of noise."""
 _OUTPUTS = ("trunk.leave.weight", "trunk.leave.bias")
@@ -134,11 +135,10 @@ class _ObjectFinder(nn.Module):
         self.prior = nn.Parameter(torch.zeros(2, bases))
         self.prior.data[1] = torch.linspace(_SLOPE, -_SLOPE, bases)
 
-    def _find(self, features: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the object (N, 2Y, 2X), and the further maps of whole cells."""
+    def _find(self, features: Tensor, levels: Tensor) -> tuple[Tensor, Tensor, Inside]:
+        """Return the object (N, 2Y, 2X), the further maps of cells, its place there."""
         self._check(features, levels)
-        height, width = features.shape[-2:]
-        filled = fill(features, _MULTIPLE)
+        filled, inside = centred(features, MULTIPLE)
         cells = F.pixel_unshuffle(filled, CELL)
         numbers = levels[..., None, None].expand(-1, -1, *cells.shape[-2:])
         maps = self.trunk(torch.cat([cells, numbers], dim=1))
@@ -148,7 +148,7 @@ class _ObjectFinder(nn.Module):
         prior = self.prior[0] + self.prior[1] * (levels[:, :1] + 1.5)
         gate = torch.softmax(fine[:, 1:] + prior[..., None, None], dim=1)
         sharp = (gate * filled[:, :bases]).sum(dim=1) + fine[:, 0]
-        return sharp[:, :height, :width], maps[:, object_maps:]
+        return sharp[:, *inside], maps[:, object_maps:], inside
 
     def _check(self, features: Tensor, levels: Tensor) -> None:
         for name, count, trained in (
@@ -203,12 +203,11 @@ class SimDenoiser(_ObjectFinder):
         InputError
             If the numbers of features or levels are not those of the network.
         """
-        sharp, soft = self._find(features, levels)
-        height, width = (side // 2 for side in sharp.shape[-2:])
+        sharp, soft, inside = self._find(features, levels)
         haze = F.interpolate(
-            soft, scale_factor=2, mode="bilinear", align_corners=False
-        )[:, 0]
-        return sharp, haze[:, :height, :width]
+            soft, scale_factor=CELL, mode="bilinear", align_corners=False
+        )
+        return sharp, F.avg_pool2d(haze[..., *inside], 2)[:, 0]
 
 
 class SimImager(_ObjectFinder):

@@ -19,6 +19,7 @@ from napari_dps.core import (
     relay,
 )
 from napari_dps.core.context import Context
+from napari_dps.methods.denoise.steps import NOISE_LEFT, denoise_steps
 from napari_dps.methods.sim.patterns import (
     LongestWavevector,
     PatternLayout,
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-NOISE_LEFT = 0.3
-"""Amplitude of the noise after denoising over that before, as `reconstruct` has it: in
-simulations any less changes nothing, and on real frames it keeps off honeycomb."""
 PATTERNS = 20
 """Share of the time, in percent, that finding the patterns takes."""
 
@@ -117,7 +115,6 @@ def run(
         If the image has no optics, a frame holds no signal, or a file of patterns is
         named and the image carries none.
     """
-    from napari_dps.methods.denoise.steps import denoise_steps
     from napari_dps.methods.sim.network import shipped_denoiser
     from napari_dps.methods.sim.raw import corrected_frames
 

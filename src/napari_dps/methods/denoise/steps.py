@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from napari_dps.nets.res_unet import SimDenoiser
 
+NOISE_LEFT = 0.3
+"""Amplitude of the noise after denoising over that before, as `reconstruct` has it: in
+simulations any less changes nothing, and on real frames it keeps off honeycomb."""
 LARGEST_GAIN = 1.5
 """Amplitude of an order in the frames over that of the model: more is a wrong fit."""
 CLEAN_LEVEL = 0.0025

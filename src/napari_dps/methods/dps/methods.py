@@ -179,14 +179,31 @@ def network(target: ImageToSharpen) -> Generator[Progress, None, NDArray[np.floa
 
 def _of_a_reconstruction(target: ImageToSharpen) -> ImageToSharpen:
     """Return the noise level that suits an image made by `reconstruct`."""
-    signal = _signal(target.image)
     mf = RECONSTRUCTION_GAIN * target.optics.modulation_factor
     return replace(
         target,
-        noise=max(target.noise, RECONSTRUCTION_NOISE * signal),
+        noise=reconstruction_noise(target.image, target.noise),
         signal_to_noise=min(target.signal_to_noise, 1 / RECONSTRUCTION_NOISE),
         optics=target.optics.model_copy(update={"modulation_factor": mf}),
     )
+
+
+def reconstruction_noise(image: NDArray[np.float32], noise: float) -> float:
+    """Return the noise that the network takes of an image made by `reconstruct`.
+
+    Parameters
+    ----------
+    image : array (Y, X), float32
+        Counts.
+    noise : float
+        As measured, in counts.
+
+    Returns
+    -------
+    float
+        At least `RECONSTRUCTION_NOISE` of the brightest structure.
+    """
+    return max(noise, RECONSTRUCTION_NOISE * _signal(image))
 
 
 def _sharpener(target: ImageToSharpen) -> Sharpener:

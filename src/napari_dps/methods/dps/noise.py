@@ -50,5 +50,11 @@ def measured_noise(
     if white:
         return noise_std(image, cutoff_per_pixel)
     height, width = (side // 2 for side in image.shape)
-    blocks = image[: 2 * height, : 2 * width].reshape(height, 2, width, 2)
-    return COLOURED_NOISE * noise_std(blocks.mean(axis=(1, 3)))
+    # An odd side is binned from either end, so that a mirrored image is no other.
+    parts = [
+        image[row : row + 2 * height, column : column + 2 * width]
+        for row in range(1 + image.shape[0] % 2)
+        for column in range(1 + image.shape[1] % 2)
+    ]
+    blocks = (part.reshape(height, 2, width, 2).mean(axis=(1, 3)) for part in parts)
+    return COLOURED_NOISE * float(np.mean([noise_std(block) for block in blocks]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from napari_dps.core import Progress, one_of
 from napari_dps.methods.dps.methods import ImageToSharpen, Method
 
 NOISE_DRAWS = 8
+"""One for each flip and quarter turn of the square."""
 _SHARE = 0.3
 """Noise added in a draw, of the image's: little, so that the result answers as it does
 to the noise that it holds."""
@@ -46,15 +47,47 @@ def spread_steps(
     array (2Y, 2X), float32
         In the unit of the image.
     """
-    rng = np.random.default_rng(0)
     sigma = np.full_like(target.image, target.noise)
     if target.is_raw:
         light = np.maximum(scipy.ndimage.gaussian_filter(target.image, 1.0), 0)
         sigma *= np.sqrt(light / max(float(light.mean()), np.finfo(np.float32).tiny))
     total = np.zeros_like(result)
-    for draw in range(NOISE_DRAWS):
-        noise = sigma * rng.standard_normal(sigma.shape, dtype=np.float32)
+    for draw, white in enumerate(turned_noise(sigma.shape[0], sigma.shape[1])):
+        noise = sigma * white
         moved = replace(target, image=target.image + np.float32(_SHARE) * noise)
         answer = yield from one_of(method(moved), 1 + draw, 1 + NOISE_DRAWS)
         total += (answer - result) ** 2
     return np.asarray(np.sqrt(total / NOISE_DRAWS) / _SHARE, dtype=np.float32)
+
+
+def turned_noise(height: int, width: int) -> Iterator[NDArray[np.float32]]:
+    """Draw white noise, and turn it in all ways that a square can be.
+
+    So that turning an image turns its uncertainty: it is answered to the same noises,
+    in another order.
+
+    Parameters
+    ----------
+    height, width : int
+        Of the image.
+
+    Yields
+    ------
+    array (Y, X), float32
+        `NOISE_DRAWS` times, standard deviation 1.
+
+    Examples
+    --------
+    >>> noises = list(turned_noise(4, 6))
+    >>> turned = [np.rot90(noise) for noise in turned_noise(6, 4)]
+    >>> all(any(np.array_equal(t, n) for n in noises) for t in turned)
+    True
+    """
+    side = max(height, width)
+    rng = np.random.default_rng(0)
+    # Places between the pixels too: else the middle of an odd side would be none.
+    square = rng.standard_normal((2 * side - 1, 2 * side - 1), dtype=np.float32)
+    rows, columns = (slice(side - n, side + n - 1, 2) for n in (height, width))
+    for turn in range(NOISE_DRAWS):
+        turned = np.rot90(square, turn % 4)
+        yield (turned[:, ::-1] if turn >= 4 else turned)[rows, columns]

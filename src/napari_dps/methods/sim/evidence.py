@@ -6,12 +6,10 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-import scipy.fft
-
 from napari_dps.core import ImageStack, Pattern, Progress, relay
 from napari_dps.core.context import Context
 from napari_dps.core.tiling import require_memory
-from napari_dps.methods.sim.frames import frame_noise, resampled_steps
+from napari_dps.methods.sim.frames import fast_even, frame_noise, resampled_steps
 from napari_dps.methods.sim.network import (
     DenoiserInput,
     denoiser_input_steps,
@@ -82,12 +80,11 @@ def see_orders(
     factors = torch.from_numpy(equalisation(frames)).to(frames)[..., None, None]
     level = frames * factors
     # A little larger, since transforms of a prime take ten times longer.
-    size = tuple(
-        scipy.fft.next_fast_len(max(round(n * ratio), LEAST_SIDE_PX), real=True)
-        for n in (height, width)
+    rows, columns = (
+        fast_even(max(round(n * ratio), LEAST_SIDE_PX)) for n in (height, width)
     )
-    zoom = Zoom(size[0] / height, size[1] / width)
-    small = yield from resampled_steps(level, size, 0, total)
+    zoom = Zoom(rows / height, columns / width)
+    small = yield from resampled_steps(level, (rows, columns), 0, total)
     orders = StackOrders(patterns, optics.pixel_size_nm, zoom, phases, frames.device)
     done = angles * phases + 1
     yield Progress(done, total, "Noise")

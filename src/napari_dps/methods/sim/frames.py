@@ -127,13 +127,22 @@ def frame_noise(
     return math.sqrt(max(beyond, within))
 
 
+def fast_even(least: int) -> int:
+    """Return the next even size that transforms fast.
+
+    Even, so that an image lies in the middle of its rim and on the cells of a network,
+    and a turned one likewise.
+    """
+    return 2 * int(scipy.fft.next_fast_len(-(-least // 2), real=True))
+
+
 def fast_rim(height: int, width: int) -> Rim:
-    """Return a rim of `RIM_PX` and more, up to sizes that transform fast."""
-    bottom, right = (
-        scipy.fft.next_fast_len(side + 2 * RIM_PX, real=True) - side - RIM_PX
-        for side in (height, width)
-    )
-    return Rim(RIM_PX, right, RIM_PX, bottom)
+    """Return a rim of `RIM_PX` and more, up to sizes that transform fast.
+
+    As wide on either side where a side is even.
+    """
+    rows, columns = (fast_even(side + 2 * RIM_PX) - side for side in (height, width))
+    return Rim(columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)
 
 
 def faded(image: torch.Tensor, rim: Rim) -> torch.Tensor:

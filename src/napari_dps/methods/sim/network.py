@@ -151,7 +151,7 @@ def denoiser_input_steps(
         wavevectors,
         modulation,
         weights,
-        origin_px=origin_px + pads.left,
+        origin_px=(origin_px + pads.top, origin_px + pads.left),
     )
     level = noise / scale
     estimates = yield from _estimates(model, padded, level, pads)
@@ -188,12 +188,17 @@ def sim_network_steps(
     """
     import torch
 
+    from napari_dps.nets.grid import centred
+    from napari_dps.nets.res_unet import MULTIPLE
+
     device = inputs.features.device
-    height, width = (side // 2 for side in inputs.features.shape[-2:])
+    # Cut into cells as a whole: a tile at the edge would be cut from its own middle.
+    filled, (rows, columns) = centred(inputs.features, MULTIPLE)
+    height, width = (side // 2 for side in filled.shape[-2:])
     whole: list[torch.Tensor] = []
 
     def work(tile: Tile) -> None:
-        features = inputs.features[..., *tile.finer(2).read]
+        features = filled[..., *tile.finer(2).read]
         with torch.inference_mode():
             maps = find(features)
         finer = [2 * one.shape[-1] // features.shape[-1] for one in maps]
@@ -206,7 +211,12 @@ def sim_network_steps(
             result[:, *place.write] = found[:, *place.keep]
 
     yield from tiled_steps((height, width), TILES, work, context, device)
-    return tuple(whole)
+    # Frames at canonical sampling have even sides: the rim is whole pixels of theirs.
+    coarse = [slice(side.start // 2, side.stop // 2) for side in (rows, columns)]
+    return tuple(
+        one[:, *coarse] if one.shape[-1] == width else one[:, rows, columns]
+        for one in whole
+    )
 
 
 def render(fine: torch.Tensor, haze: torch.Tensor, inputs: DenoiserInput) -> Orders:

@@ -54,8 +54,8 @@ class PatternModel(ForwardModel["torch.Tensor", Orders]):
         m_w.
     weights : tensor (B, W)
         Noise variance of order 0 over that of the real part of D_w.
-    origin_px : float
-        Pixel (in y and x) from whose centre phases are counted.
+    origin_px : float or (float, float)
+        Pixel from whose centre phases are counted, in y and x or in both alike.
     cutoff : float
         Cut-off of the OTF in cycles per pixel.
     fall : float
@@ -70,7 +70,7 @@ class PatternModel(ForwardModel["torch.Tensor", Orders]):
         modulation: torch.Tensor,
         weights: torch.Tensor,
         *,
-        origin_px: float = 0.0,
+        origin_px: float | tuple[float, float] = 0.0,
         cutoff: float = CANONICAL_CUTOFF_PER_PIXEL,
         fall: float = 0.0,
     ) -> None:
@@ -90,8 +90,11 @@ class PatternModel(ForwardModel["torch.Tensor", Orders]):
         # A pixel's centre lies half a fine pixel beyond that of its first fine pixel.
         shift = torch.exp(0.5j * math.pi * (y[:, None] + x))
         self._transfer = otf * shift
+        if not isinstance(origin_px, tuple):
+            origin_px = origin_px, origin_px
         self._positions = [
-            torch.arange(2 * n, device=device) / 2 - 0.25 - origin_px for n in shape
+            torch.arange(2 * n, device=device) / 2 - 0.25 - origin
+            for n, origin in zip(shape, origin_px, strict=True)
         ]
 
     def forward(self, fine: torch.Tensor, /) -> Orders:

@@ -42,6 +42,7 @@ class DenoiseNetwork(FrozenModel):
 
     channels: int = Field(default=48, ge=1, le=512)
     blocks: int = Field(default=2, ge=1, le=16)
+    oriented: bool = False
 
 
 class DenoiseLoss(FrozenModel):

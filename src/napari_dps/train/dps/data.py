@@ -19,12 +19,15 @@ from napari_dps.methods.dps.input import (
     network_input_steps,
     within_cutoff,
 )
+from napari_dps.methods.dps.methods import reconstruction_noise
 from napari_dps.methods.dps.noise import is_raw, measured_noise
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
 from napari_dps.train.bank import Arrays, Bank, bank_steps
+from napari_dps.train.dps.chain import draw_chain_field
 from napari_dps.train.dps.simulation import (
     DataSettings,
     FieldConditions,
+    Image,
     SimulatedField,
     draw_emitters,
     draw_field,
@@ -97,6 +100,8 @@ def prepare_field(field: SimulatedField, depths: Sequence[int]) -> dict[str, Any
     """Compute the network's inputs of a field; see `Fields` for the keys."""
     white = is_raw(field.image)
     noise = measured_noise(field.image, CANONICAL_CUTOFF_PER_PIXEL, white=white)
+    if field.is_reconstructed:
+        noise = reconstruction_noise(field.image, noise)
     inputs = finish(
         network_input_steps(field.image, depths, torch.device("cpu"), noise)
     )
@@ -264,9 +269,18 @@ def _drawn(
     """Draw fields by number and prepare them."""
     real = load_objects(objects, "train") if objects else ()
     fields = stack_fields(
-        [prepare_field(draw_field(settings, n, real), depths) for n in numbers]
+        [prepare_field(_draw(settings, n, real), depths) for n in numbers]
     )
     return {name: getattr(fields, name) for name in fields.__slots__}
+
+
+def _draw(
+    settings: DataSettings, index: int, objects: Sequence[Image]
+) -> SimulatedField:
+    """Draw the field of an index: an image, or one from raw frames."""
+    is_chain = np.random.default_rng([settings.seed, index, 1]).random()
+    draw = draw_chain_field if is_chain < settings.chain else draw_field
+    return draw(settings, index, objects)
 
 
 def stack_fields(prepared: Sequence[dict[str, Any]]) -> Fields:

@@ -16,11 +16,12 @@ from napari_dps.methods.dps.input import OUTPUT_WIDTH
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL, CANONICAL_OPTICS
 from napari_dps.physics.otf import radial_frequency, widefield_otf
 from napari_dps.physics.phantoms import StructureId, phantom
+from napari_dps.train.dps.soft import soft_object
 from napari_dps.train.objects import draw_class
 
 Image = NDArray[np.float32]
 
-_MARGIN_PX = 12
+MARGIN_PX = 12
 """Light comes from that far outside the field: three widths of the PSF."""
 _TINY = 1e-9
 _FINE = 4
@@ -46,6 +47,11 @@ class DataSettings(FrozenModel):
     reconstructed, other_psf
         Share with the coloured noise and the PSF of a SIM reconstruction, and with a
         Gaussian or apodised PSF.
+    soft
+        Share of the drawn structures that have neither edges nor lines: textures,
+        filled bodies, thick membranes; see `soft.soft_object`.
+    chain
+        Share of fields that are reconstructed from simulated raw frames; see `chain`.
     """
 
     fields: int = Field(default=2000, ge=1)
@@ -64,6 +70,8 @@ class DataSettings(FrozenModel):
     other_psf: float = Field(default=0.05, ge=0, le=1)
     haze: float = Field(default=0.2, ge=0, le=1)
     empty: float = Field(default=0.04, ge=0, le=1)
+    soft: float = Field(default=0.0, ge=0, le=1)
+    chain: float = Field(default=0.0, ge=0, le=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,11 +85,14 @@ class SimulatedField:
     target : array (2Y, 2X)
         The object seen through a PSF of `OUTPUT_WIDTH` of the width, background
         included.
+    is_reconstructed : bool
+        Whether it was made from raw frames, as `reconstruct` makes images.
     """
 
     image: Image
     partner: Image
     target: Image
+    is_reconstructed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +144,7 @@ def draw_field(
     SimulatedField
     """
     rng = np.random.default_rng([settings.seed, index])
-    emitters = _draw_emitters(settings, rng, objects)
+    emitters = draw_object(settings, rng, objects)
     low, high = np.log(settings.photons)
     shape = ("gaussian", "apodised")[rng.integers(2)]
     other_psf = rng.random() < settings.other_psf
@@ -184,9 +195,9 @@ def record_field(
     expected = np.asarray(gain * clean + pedestal, dtype=np.float32)
     target = gain * seen(widefield_otf(radius, cutoff / OUTPUT_WIDTH)) + pedestal
     return SimulatedField(
-        _crop(_noisy(expected, conditions, rng), _MARGIN_PX),
-        _crop(_noisy(expected, conditions, rng), _MARGIN_PX),
-        _crop(np.asarray(target, dtype=np.float32), 2 * _MARGIN_PX),
+        _crop(_noisy(expected, conditions, rng), MARGIN_PX),
+        _crop(_noisy(expected, conditions, rng), MARGIN_PX),
+        _crop(np.asarray(target, dtype=np.float32), 2 * MARGIN_PX),
     )
 
 
@@ -199,7 +210,7 @@ def draw_emitters(
     separation_nm: float = 80.0,
 ) -> Image:
     """Draw a structure on the fine grid, with the margin that `record_field` wants."""
-    side = _FINE * (field_px + 2 * _MARGIN_PX)
+    side = _FINE * (field_px + 2 * MARGIN_PX)
     return phantom(
         structure,
         (side, side),
@@ -209,7 +220,7 @@ def draw_emitters(
     )
 
 
-def _draw_emitters(
+def draw_object(
     settings: DataSettings, rng: np.random.Generator, objects: Sequence[Image]
 ) -> Image:
     """Draw one structure, or two on top of one another, with haze or nothing."""
@@ -217,6 +228,8 @@ def _draw_emitters(
     for part_number in range(1 + int(rng.random() < settings.mixed)):
         if objects and part_number == 0 and rng.random() < settings.real:
             part = _cut_object(objects[int(rng.integers(len(objects)))], settings, rng)
+        elif settings.soft and rng.random() < settings.soft:
+            part = _soft_object(settings, rng)
         else:
             part = draw_emitters(
                 draw_class(rng),
@@ -237,11 +250,18 @@ def _draw_emitters(
     return np.asarray(emitters, dtype=np.float32)
 
 
+def _soft_object(settings: DataSettings, rng: np.random.Generator) -> Image:
+    """Draw an object without edges or lines on the fine grid."""
+    side = _FINE * (settings.field_px + 2 * MARGIN_PX)
+    pixel_nm = CANONICAL_OPTICS.pixel_size_nm / _FINE
+    return soft_object(side, pixel_nm / rng.uniform(*settings.magnification), rng)
+
+
 def _cut_object(
     image: Image, settings: DataSettings, rng: np.random.Generator
 ) -> Image:
     """Cut a random part of a real image, turned, mirrored, magnified or not."""
-    side = _FINE * (settings.field_px + 2 * _MARGIN_PX)
+    side = _FINE * (settings.field_px + 2 * MARGIN_PX)
     smaller = min(image.shape)
     cut = min(round(side / rng.uniform(1, settings.magnification[1])), smaller)
     y, x = (int(rng.integers(0, length - cut + 1)) for length in image.shape)
