@@ -21,6 +21,7 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "stage_parameters",
+    "weights_table",
 ]
 exclude_patterns = ["_build", "_ext"]
 templates_path: list[str] = []

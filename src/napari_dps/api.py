@@ -205,10 +205,11 @@ def _docstring(stage: Stage[Any]) -> str:
         "    As for `run`.",
     ]
     for info in describe(stage.parameters):
+        default = "none" if info.default is None else info.default
+        text = f"{info.title}: {info.description} Allowed: {info.allowed}; "
         lines += [
             f"{info.name} : {info.kind.__name__}, optional",
-            f"    {info.title}: {info.description} Allowed: {info.allowed}; default: "
-            f"{'none' if info.default is None else info.default}.",
+            f"    {text}default: {default}.".replace("*", r"\*"),
         ]
     return "\n".join(
         [

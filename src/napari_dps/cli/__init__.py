@@ -25,6 +25,7 @@ COMMANDS = {
     "check": "plant pairs into an image: which separation does dps resolve in it?",
     "psf": "compute the PSF and the OTF of a microscope",
     "otf": "measure the OTF of a microscope on a stack of beads",
+    "doctor": "say what is installed, what is missing and how fast it is",
     "train": "train the network of a stage from a recipe",
 }
 """Each command is a module here with ``configure(parser)`` and ``execute(options)``."""
