@@ -223,12 +223,29 @@ def test_camera_with_unequal_pixels_is_corrected(tmp_path, raw):
     assert entry.parameters["camera_offset"] == pytest.approx(offset.mean())
 
 
+def test_uneven_light_is_corrected_by_a_flat_field(tmp_path, raw):
+    row, column = np.mgrid[:128, :115]
+    flat = (2 - np.hypot(row - 64, column - 57) / 90).astype(np.float32)
+    light = raw.astype(np.float64) - 90
+    frames = (light * flat / flat.mean() + 100).astype(np.float32)
+    _write(tmp_path / "flat.tif", 500 * flat)
+    path = _write(tmp_path / "raw.tif", frames)
+    asked = {"angles": 3, "phases": 3, "camera_offset": 100.0}
+    plan = open_input(path, _asked(flat_field=str(tmp_path / "flat.tif"), **asked))
+    np.testing.assert_allclose(
+        plan.first.data.reshape(9, 128, 115), light, rtol=1e-3, atol=0.1
+    )
+    assert plan.first.history[0].parameters["flat_field"] is True
+
+
 def test_maps_that_do_not_fit_are_refused(tmp_path, raw):
     path = _write(tmp_path / "raw.tif", raw)
     for name, plane, words in (
         ("offset_map", np.zeros((5, 6), np.float32), "5 × 6"),
         ("gain_map", np.zeros((128, 115), np.float32), "above 0"),
         ("gain_map", np.zeros((2, 9, 9), np.float32), "one plane"),
+        ("flat_field", np.ones((5, 6), np.float32), "5 × 6"),
+        ("flat_field", np.zeros((128, 115), np.float32), "above 0"),
     ):
         file = _write(tmp_path / "map.tif", plane)
         with pytest.raises(InputError, match=words) as caught:

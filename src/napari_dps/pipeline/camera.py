@@ -28,6 +28,9 @@ class Camera:
         The same of each pixel.
     gain_map : array (Y, X), float32, or None
         Gain of each pixel, in any unit: what counts is gain over mean gain.
+    flat_field : array (Y, X), float32, or None
+        What the microscope shows of an even sample, offset subtracted, in any unit:
+        uneven light and vignetting, and the gain unless there is a map of it.
 
     Examples
     --------
@@ -39,6 +42,7 @@ class Camera:
     offset: float = 0.0
     offset_map: Map | None = None
     gain_map: Map | None = None
+    flat_field: Map | None = None
 
     @classmethod
     def of(cls, asked: InputSettings) -> Camera:
@@ -50,15 +54,12 @@ class Camera:
             If one cannot be read, is no single plane, or holds impossible values.
         """
         offset = _map(asked.offset_map, "offset_map")
-        gain = _map(asked.gain_map, "gain_map")
-        if gain is not None and gain.min() <= 0:
-            raise InputError(
-                field="input.gain_map", got=f"{gain.min():g}", allowed="above 0"
-            )
-        return cls(asked.camera_offset, offset, gain)
+        gain = _positive(asked.gain_map, "gain_map")
+        flat = _positive(asked.flat_field, "flat_field")
+        return cls(asked.camera_offset, offset, gain, flat)
 
     def correct(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return (raw − offset) · mean gain/gain, frame by frame.
+        """Return (raw − offset) · mean gain/gain · mean flat/flat, frame by frame.
 
         Parameters
         ----------
@@ -74,8 +75,9 @@ class Camera:
             frames -= self.offset_map
         elif self.offset:
             frames -= np.float32(self.offset)
-        if self.gain_map is not None:
-            frames /= self.gain_map / self.gain_map.mean()
+        for factor in (self.gain_map, self.flat_field):
+            if factor is not None:
+                frames /= factor / factor.mean()
         return frames
 
     def require_shape(self, plane: tuple[int, ...]) -> None:
@@ -89,6 +91,7 @@ class Camera:
         for name, values in (
             ("offset_map", self.offset_map),
             ("gain_map", self.gain_map),
+            ("flat_field", self.flat_field),
         ):
             if values is not None and values.shape != plane:
                 raise InputError(
@@ -105,14 +108,25 @@ class Camera:
             done["offset_map"] = True
         elif self.offset:
             done["camera_offset"] = self.offset
-        if self.gain_map is not None:
-            done["gain_map"] = True
+        for name in ("gain_map", "flat_field"):
+            if getattr(self, name) is not None:
+                done[name] = True
         if not done:
             return ()
         entry = HistoryEntry(
             stage=OFFSET_STEP, parameters=done, version=__version__, seconds=0.0
         )
         return (entry,)
+
+
+def _positive(name: str | None, parameter: str) -> Map | None:
+    """Read the map of a factor, which is above 0 everywhere."""
+    values = _map(name, parameter)
+    if values is not None and values.min() <= 0:
+        raise InputError(
+            field=f"input.{parameter}", got=f"{values.min():g}", allowed="above 0"
+        )
+    return values
 
 
 def _map(name: str | None, parameter: str) -> Map | None:

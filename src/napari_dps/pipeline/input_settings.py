@@ -104,6 +104,13 @@ class InputSettings(BaseModel):
         "multiplied by its mean.",
         json_schema_extra=_MAP,
     )
+    flat_field: str | None = Field(
+        default=None,
+        title="Flat field",
+        description="Image of an even sample, offset subtracted: frames are divided by "
+        "it and multiplied by its mean.",
+        json_schema_extra=_MAP,
+    )
     z_step_nm: float | None = Field(
         default=None,
         gt=0,
