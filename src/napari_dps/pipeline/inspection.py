@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from napari_dps import io
 from napari_dps.core import InputError
+from napari_dps.core.context import Context
 from napari_dps.pipeline.plan import Plan
+from napari_dps.pipeline.rolling import motion_warnings
 
 _TOO_MANY_BELOW = 0.8
 """Share of pixels below the camera's offset that no offset leaves: of dark frames half
@@ -34,6 +36,9 @@ def inspected(plan: Plan) -> tuple[str, ...]:
     warnings = list(plan.warnings)
     if len(plan.stack.history) > len(plan.camera.noted()) + bool(plan.otfs):
         return plan.warnings  # pixels that a stage has made are no camera's
+    notes = Context()
+    motion_warnings(plan.stack, notes)
+    warnings += notes.warnings
     for channel in plan.channels:
         units = {channel.first.index, channel.middle(plan.span).index}
         frames = np.stack([io.fetch(channel.stack.data[i]) for i in sorted(units)])

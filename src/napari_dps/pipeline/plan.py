@@ -11,6 +11,7 @@ from napari_dps.core.context import Context
 from napari_dps.core.otf import MeasuredOtf
 from napari_dps.core.progress import PART_TICKS
 from napari_dps.pipeline.camera import Camera
+from napari_dps.pipeline.rolling import is_rolling, rolled
 from napari_dps.pipeline.steps import Step
 from napari_dps.pipeline.units import Channel, Index, Span, channels, planes_of, spans
 from napari_dps.pipeline.wave_vectors import with_files_of_steps
@@ -71,7 +72,8 @@ class Plan:
         InputError
             If a file of patterns cannot be used, or maps of the camera do not fit.
         """
-        stack, notes = with_files_of_steps(stack, steps), Context(warnings=[*warnings])
+        stack = rolled(with_files_of_steps(stack, steps), steps)
+        notes = Context(warnings=[*warnings])
         _check_sampling(stack, notes)
         if stack.is_raw and stack.size("Z") > 1 and stack.z_step_nm is None:
             notes.warn("the z step is not known: planes are reconstructed one by one")
@@ -133,7 +135,8 @@ class Plan:
         The least number that a step asks for counts, as ``reconstruct.patterns_every``.
         """
         wanted = (getattr(step.parameters, "patterns_every", 0) for step in self.steps)
-        return min(filter(None, wanted), default=0)
+        sets = min(filter(None, wanted), default=0)
+        return sets * self.stack.size("A") if is_rolling(self.steps) else sets
 
     def pattern_spans(self, span: Span) -> list[Span]:
         """Return the ranges of time points that share their patterns."""

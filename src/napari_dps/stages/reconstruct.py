@@ -138,6 +138,12 @@ class ReconstructParameters(StageParameters):
         json_schema_extra={"unit": "cut-offs"},
     )
     patterns_every: PatternsEvery = 0
+    rolling: bool = Field(
+        default=False,
+        title="Rolling",
+        description="A result after every angle of a time-lapse that was recorded "
+        "angle by angle: the frames of all angles are interpolated to the same moment.",
+    )
 
 
 def prepare(

@@ -37,6 +37,9 @@ def result_layer(
         step, unit = _scale_along(image, axis)
         if place is not None:
             step, unit = snapshot.scale[place], snapshot.units[place]
+            if axis == "T":  # a result after every angle: more of them in that time
+                seen, shown = snapshot.data.shape[place], image.size("T")
+                step *= 1 if shown == seen else (seen - 1) / max(shown - 1, 1)
         start = snapshot.translate[place] if place is not None else 0.0
         if axis in "YX":
             side = "YX".index(axis)
