@@ -98,6 +98,6 @@ def test_comparison_ranks_the_reconstruction_above_the_widefield_image(
     seen: dict[str, Any],
 ) -> None:
     scores = seen["psnr_db"]
-    reconstructed = scores["Microtubules · Denoising · SIM reconstruction"]
+    reconstructed = scores["Microtubules · SIM"]
     assert reconstructed > scores["Microtubules"] + 3
     assert seen["profiles"] == len(scores)

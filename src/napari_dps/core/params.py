@@ -45,6 +45,7 @@ class ParameterInfo:
     maximum: float | None
     file: str = ""
     words: tuple[str, ...] = ()
+    is_basic: bool = False
 
     @property
     def allowed(self) -> str:
@@ -99,6 +100,7 @@ def describe(model: type[BaseModel]) -> Iterator[ParameterInfo]:
             maximum=limits.get("le", limits.get("lt")),
             file=str(extra.get("file", "")),
             words=tuple(extra.get("words", ())),
+            is_basic=bool(extra.get("basic", False)),
         )
 
 

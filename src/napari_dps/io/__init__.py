@@ -24,6 +24,7 @@ from napari_dps.io.owner import remove_all, remove_stale
 from napari_dps.io.patterns_file import load_patterns, parse_patterns, patterns_json
 from napari_dps.io.picking import frame_numbers, pick
 from napari_dps.io.raw import Metadata, RawImage
+from napari_dps.io.raw_readings import RawReading, raw_readings
 from napari_dps.io.read import read
 from napari_dps.io.replacing import (
     check_target,
@@ -43,6 +44,7 @@ __all__ = [
     "OrderCheck",
     "Planes",
     "RawImage",
+    "RawReading",
     "ResultFiles",
     "ZarrBlocks",
     "arrange",
@@ -66,6 +68,7 @@ __all__ = [
     "patterns_json",
     "pick",
     "put",
+    "raw_readings",
     "read",
     "read_joined",
     "read_otf",

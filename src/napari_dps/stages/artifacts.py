@@ -26,6 +26,7 @@ class ArtifactsParameters(StageParameters):
         le=1,
         title="Strength",
         description="Share of the artefacts found that is taken away; 0: nothing.",
+        json_schema_extra={"basic": True},
     )
     residual: bool = Field(
         default=False,
@@ -113,6 +114,8 @@ def run(
 STAGE = Stage(
     id="artifacts",
     title="Artifact removal",
+    short="Artefacts",
+    purpose="Takes out stripes and honeycomb that a SIM reconstruction has left.",
     takes="YX",
     gives="YX",
     parameters=ArtifactsParameters,

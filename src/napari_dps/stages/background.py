@@ -21,7 +21,7 @@ class BackgroundParameters(StageParameters):
         le=500,
         title="Ball radius",
         description="Larger than the largest structure to keep.",
-        json_schema_extra={"unit": "px"},
+        json_schema_extra={"basic": True, "unit": "px"},
     )
     smoothing_px: float = Field(
         default=2.0,
@@ -81,6 +81,8 @@ def run(
 STAGE = Stage(
     id="background",
     title="Background removal",
+    short="Background",
+    purpose="Takes out haze that is broader than the structures.",
     takes="YX",
     gives="YX",
     parameters=BackgroundParameters,

@@ -45,6 +45,10 @@ class Stage(Generic[P]):
     ----------
     id, title : str
         The id used in CLI, files and widgets; the title a person reads.
+    short : str
+        A word for tabs and names of layers; the title where it is empty.
+    purpose : str
+        What it does, in one sentence for a person who has never used it.
     takes, gives : str
         Axes of the smallest unit that it works on and returns.
     parameters : type of StageParameters
@@ -101,6 +105,13 @@ class Stage(Generic[P]):
     only_after: str = ""
     imports: tuple[str, ...] = ()
     maps: tuple[str, ...] = ()
+    short: str = ""
+    purpose: str = ""
+
+    @property
+    def name(self) -> str:
+        """The short title, for tabs and names of layers."""
+        return self.short or self.title
 
     @property
     def takes_raw(self) -> bool:

@@ -57,6 +57,7 @@ class DenoiseParameters(StageParameters):
         le=1,
         title="Strength",
         description="Share of what is taken for noise that is taken away; 0: nothing.",
+        json_schema_extra={"basic": True},
     )
     layout: PatternLayout = "auto"
     shortest_wavevector: ShortestWavevector = 0.2
@@ -204,6 +205,8 @@ def _unknown(angles: int) -> tuple[Pattern, ...]:
 STAGE = Stage(
     id="denoise",
     title="Denoising",
+    short="Denoise",
+    purpose="Takes noise out of the raw frames and keeps their stripes; for dim data.",
     takes="APYX",
     gives="APYX",
     parameters=DenoiseParameters,

@@ -54,6 +54,7 @@ class DpsParameters(StageParameters):
         title="Strength",
         description="From cautious (0) to sharp (1); sharper brings up noise. What it "
         "stands for follows the noise measured in the image.",
+        json_schema_extra={"basic": True},
     )
     uncertainty: bool = Field(
         default=False,
@@ -226,6 +227,8 @@ def _self_check_json(
 STAGE = Stage(
     id="dps",
     title="Super-resolution (DPS)",
+    short="DPS",
+    purpose="Finds the finer image, on twice as many pixels, that explains this one.",
     takes="YX",
     gives="YX",
     parameters=DpsParameters,

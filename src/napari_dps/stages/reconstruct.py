@@ -67,6 +67,7 @@ class ReconstructParameters(StageParameters):
         title="Wiener parameter",
         description="Least noise over signal: larger is smoother, smaller is sharper "
         "but brings noise and honeycomb.",
+        json_schema_extra={"basic": True},
     )
     adapt_to_noise: bool = Field(
         default=True,
@@ -356,6 +357,9 @@ def _by_network(
 STAGE = Stage(
     id="reconstruct",
     title="SIM reconstruction",
+    short="SIM",
+    purpose="Finds the stripes and joins the raw frames to one image of up to "
+    "twice the resolution.",
     takes="APYX",
     gives="YX",
     parameters=ReconstructParameters,

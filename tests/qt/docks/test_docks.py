@@ -82,7 +82,7 @@ def test_run_adds_a_layer_with_geometry_and_history(
     _run(qtbot, dock)
     assert not dock.panel.bar.messages.property("failed")
     result = viewer.layers[-1]
-    assert result.name == f"{source.name} · {dock.stage.title}"
+    assert result.name == f"{source.name} · {dock.stage.name}"
     assert result.metadata[METADATA]["history"][-1].stage == cls.stage_id
     finer = result.data.shape[-1] / source.data.shape[-1]
     assert np.allclose(result.scale[-2:] * finer, source.scale[-2:])

@@ -54,8 +54,8 @@ def test_ticked_stages_run_in_order_and_each_gives_a_layer(
     _run(qtbot, dock)
     assert [layer.name for layer in viewer.layers] == [
         "raw",
-        "raw · SIM reconstruction",
-        "raw · Background removal",
+        "raw · SIM",
+        "raw · Background",
     ]
     history = viewer.layers[-1].metadata[METADATA]["history"]
     assert [entry.stage for entry in history][-2:] == ["reconstruct", "background"]
@@ -93,7 +93,7 @@ def test_only_the_last_result_is_added_when_asked(
     dock.keep_all.setChecked(False)
     _run(qtbot, dock)
     names = [layer.name for layer in viewer.layers]
-    assert names == ["raw", "raw · Background removal"]
+    assert names == ["raw", "raw · Background"]
 
 
 def test_stages_that_do_not_follow_one_another_are_refused_at_once(

@@ -35,7 +35,9 @@ from napari_dps._qt.widgets.microscope import ChannelEdits, MicroscopeWidget
 from napari_dps._qt.widgets.optics_sliders import OpticsSliders, SliderEdit, UsualRange
 from napari_dps._qt.widgets.path_edits import FileEdit, FolderEdit
 from napari_dps._qt.widgets.patterns import PatternsWidget
+from napari_dps._qt.widgets.raw_strip import RawStrip
 from napari_dps._qt.widgets.stage_list import StageList
+from napari_dps._qt.widgets.steps import StageBoxes, StepBar
 from napari_dps.core import Optics, Pattern
 from napari_dps.core.params import describe
 from napari_dps.pipeline import InputSettings
@@ -91,6 +93,12 @@ def _channels() -> ChannelEdits:
     return edits
 
 
+def _strip() -> RawStrip:
+    strip = RawStrip()
+    strip.set_layer(Image(np.zeros((9, 8, 8))))
+    return strip
+
+
 CASES: dict[type[QWidget], tuple[Callable[[], Any], Any]] = {
     BoolEdit: (BoolEdit, True),
     ChannelEdits: (_channels, (525.0, 610.0)),
@@ -121,8 +129,11 @@ CASES: dict[type[QWidget], tuple[Callable[[], Any], Any]] = {
     NumberEdit: (NumberEdit, 0.123456789),
     OpticsSliders: (OpticsSliders, OPTICS),
     PatternsWidget: (_patterns, (PATTERN,)),
+    RawStrip: (_strip, InputSettings(angles=3, phases=3, order="payx")),
     SliderEdit: (_slider, 1.2345),
     SplitView: (lambda: SplitView(ViewerModel()), 0.25),
+    StageBoxes: (StageBoxes, ("background", "dps")),
+    StepBar: (lambda: StepBar({"raw": "Raw", "sim": "SIM"}), "sim"),
     StageList: (StageList, {"background": BackgroundParameters(radius_px=20)}),
     TextEdit: (TextEdit, "some text"),
 }

@@ -10,6 +10,9 @@ from napari.layers import Image, Layer, Shapes
 
 from napari_dps._qt.bridge.colours import COLOURS
 from napari_dps._qt.bridge.layers import (
+    MAP,
+    METADATA,
+    ROLE,
     describe_layer,
     part_of,
     place_in_nm,
@@ -166,6 +169,7 @@ def map_errors(
             text += f", blur between the two {found.rsf_sigma_nm:.0f} nm (sigma)"
         name = f"{item.name} · error map"
         data = stack_layer(found.error, name, colormap="magma")
+        data[1]["metadata"][METADATA][ROLE] = MAP
         maps.append(ErrorMapLayer(data, text))
     return maps
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from napari.layers import Layer
 
+Rank = Callable[[Layer], int | None]
+"""Says how well a layer suits, the larger the better; None: not unless it is chosen."""
+
 Reason = Callable[[Layer], str]
 """Says why a layer cannot be chosen; empty if it can."""
 
@@ -40,6 +43,7 @@ def choose_layer(
     current: Layer | None = None,
     active: Layer | None = None,
     can_be_none: bool = False,
+    rank: Rank = lambda layer: 0,
 ) -> LayerChoice:
     """Offer layers, the uppermost first, and keep the choice if possible.
 
@@ -52,16 +56,19 @@ def choose_layer(
     current : Layer, optional
         Chosen before; stays chosen if it is still there and fits.
     active : Layer, optional
-        Chosen next, else the uppermost that fits.
+        Chosen next if it suits, else the uppermost of those that suit best.
     can_be_none : bool
         Whether no layer is a choice as well, and the one made unless ``current`` or
         ``active`` fits.
+    rank : callable
+        Says how well a layer suits; one without a rank is never chosen unasked.
     """
     shown = tuple(reversed(list(layers)))
     reasons = tuple(reason(layer) for layer in shown)
     fitting = [x for x, why in zip(shown, reasons, strict=True) if not why]
-    first = None if can_be_none or not fitting else fitting[0]
-    chosen = next((x for x in (current, active) if x in fitting), first)
+    ranks = {x: found for x in fitting if (found := rank(x)) is not None}
+    first = None if can_be_none else max(ranks, key=lambda x: ranks[x], default=None)
+    chosen = current if current in fitting else active if active in ranks else first
     if can_be_none:
         return LayerChoice((None, *shown), ("", *reasons), chosen)
     return LayerChoice(shown, reasons, chosen)

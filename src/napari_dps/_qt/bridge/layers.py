@@ -17,6 +17,14 @@ PART = "part_of"
 """Key in there of layers that only show something for a while, and what: no dock takes
 them."""
 
+ROLE = "role"
+"""Key in there of what a layer is good for: `TRUTH` or `MAP`; absent for images."""
+TRUTH, MAP = "truth", "map"
+"""What is known to be there, and what only tells of another image: neither is chosen as
+an input unasked."""
+BASE = "base"
+"""Key in there of the name of the layer that results were made of first."""
+
 _AXIS_NAMES = {
     "T": ("t", "time"),
     "C": ("c", "channel"),
@@ -159,6 +167,22 @@ def entry_of(layer: Any, name: str) -> Any:
     """Return an entry that nobody has checked; None where there is none."""
     carried = layer.metadata.get(METADATA)
     return carried.get(name) if isinstance(carried, Mapping) else None
+
+
+def role_of(layer: Any) -> str:
+    """Return `TRUTH` or `MAP`; empty for an image."""
+    role = entry_of(layer, ROLE)
+    return role if role in (TRUTH, MAP) else ""
+
+
+def base_name(layer: Any) -> str:
+    """Return the name of the layer that a result was made of first, else its own.
+
+    A layer that was renamed begins a family of its own.
+    """
+    base = entry_of(layer, BASE)
+    is_kept = isinstance(base, str) and layer.name.startswith(f"{base} · ")
+    return str(base) if is_kept else str(layer.name)
 
 
 def has_frames(layer: Image) -> bool:

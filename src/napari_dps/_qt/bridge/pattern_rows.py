@@ -46,6 +46,11 @@ COLUMNS = (
 )
 
 
+_DOTS = (0.0, 7.0, 12.0, 20.0, 40.0)
+"""Confidence from which on a pattern has one, two … five dots: at 7 one of a thousand
+searches in noise finds as much."""
+
+
 def pattern_rows(
     patterns: Sequence[Pattern],
 ) -> list[tuple[Pattern, PatternOrder]]:
@@ -99,6 +104,37 @@ def with_text(
         row -= len(orders)
         changed.append(pattern.model_copy(update={"orders": tuple(orders)}))
     return tuple(changed)
+
+
+def in_words(patterns: Sequence[Pattern]) -> str:
+    """Say in a line an angle what was found, with up to five dots for how surely.
+
+    Examples
+    --------
+    >>> sure = Pattern(
+    ...     angle_deg=30, period_nm=208.04, confidence=60.0, status="found"
+    ... )
+    >>> in_words([sure])
+    'Angle 1  ●●●●●  found, 208 nm'
+    """
+    lines = []
+    for pattern, order in pattern_rows(patterns):
+        name = f"Angle {pattern.angle_index + 1}"
+        if order.order > 1:
+            name += f", order {order.order}"
+        if pattern.channel_index:
+            name += f", channel {pattern.channel_index + 1}"
+        period = "" if order.period_nm is None else f", {order.period_nm:.0f} nm"
+        lines.append(f"{name}  {_dots(order)}  {order.status}{period}")
+    return "\n".join(lines)
+
+
+def _dots(order: PatternOrder) -> str:
+    """Return five dots, as many of them full as the confidence has steps."""
+    confidence = order.confidence or 0.0
+    is_seen = order.status in ("found", "tentative")
+    full = sum(confidence >= least for least in _DOTS) if is_seen else 0
+    return "●" * full + "○" * (len(_DOTS) - full)
 
 
 def _edited(order: PatternOrder, field: str, text: str) -> PatternOrder:

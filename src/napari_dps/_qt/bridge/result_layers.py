@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from napari_dps._qt.bridge.layers import METADATA
+from napari_dps._qt.bridge.layers import BASE, METADATA
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps.core import ImageStack
 from napari_dps.figures.panels import display_limits
@@ -31,6 +31,7 @@ def result_layer(
     """
     data, axes = _arranged(image, like=snapshot.axes)
     places = _places(axes, stack, snapshot)
+    sets = _sets_of_frames(stack, snapshot)
     finer = (image.pixel_size_nm or 1.0) / (stack.pixel_size_nm or 1.0)
     scale, translate, units = [], [], []
     for axis, place in zip(axes, places, strict=True):
@@ -41,6 +42,8 @@ def result_layer(
                 seen, shown = snapshot.data.shape[place], image.size("T")
                 step *= 1 if shown == seen else (seen - 1) / max(shown - 1, 1)
         start = snapshot.translate[place] if place is not None else 0.0
+        if axis == "T" and place is None and sets is not None:
+            start, step, unit = sets
         if axis in "YX":
             side = "YX".index(axis)
             moved_nm = image.origin_nm[side] - stack.origin_nm[side]
@@ -50,12 +53,13 @@ def result_layer(
         translate.append(start)
         units.append(unit)
     kwargs = {
-        **_common(image, axes, f"{snapshot.name} · {title}"),
+        **_common(image, axes, f"{snapshot.base} · {title}"),
         "scale": scale,
         "translate": translate,
         "units": units,
         "colormap": snapshot.colormap,
     }
+    kwargs["metadata"][METADATA][BASE] = snapshot.base
     return data, kwargs, "image"
 
 
@@ -110,6 +114,23 @@ def _scale_along(image: ImageStack, axis: str) -> tuple[float, str]:
     }
     step, unit = steps.get(axis, (None, ""))
     return (1.0, "pixel") if step is None else (step, unit)
+
+
+def _sets_of_frames(
+    stack: ImageStack, snapshot: LayerSnapshot
+) -> tuple[float, float, Any] | None:
+    """Return start, step and unit of the time of a plain stack of raw frames.
+
+    So that the slider, which counts its frames, shows the result of the set that a
+    frame belongs to; at the numbers of the time points most would lie beyond its end.
+    """
+    frames = stack.size("A") * stack.size("P")
+    for place, axis in enumerate(snapshot.axes):
+        if axis == "Q" and snapshot.data.shape[place] == frames * stack.size("T"):
+            scale = snapshot.scale[place]
+            start = snapshot.translate[place] + scale * (frames - 1) / 2
+            return start, scale * frames, snapshot.units[place]
+    return None
 
 
 def _places(axes: str, stack: ImageStack, snapshot: LayerSnapshot) -> list[int | None]:

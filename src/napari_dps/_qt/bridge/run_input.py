@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from napari_dps._qt.bridge.layers import axes_of, stages_behind, why_not
+from napari_dps._qt.bridge.layers import axes_of, role_of, stages_behind, why_not
 from napari_dps.core import ImageStack, StageParameters, is_raw
 from napari_dps.pipeline import choose_steps, suited_stages
+from napari_dps.stages import STAGES
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,13 @@ class RunInput:
         Axes of the smallest units that are welcome: "APYX", "YX", or both.
     needs_optics : bool
         Whether NA, emission wavelength and pixel size must be set.
+    stage_id : str
+        The stage of the dock; empty for a dock of several.
     """
 
     takes: tuple[str, ...]
     needs_optics: bool
+    stage_id: str = ""
 
     @property
     def takes_raw(self) -> bool:
@@ -43,6 +47,21 @@ class RunInput:
         """
         reasons = [why_not(layer, takes) for takes in self.takes]
         return reasons[-1] if all(reasons) else ""
+
+    def rank(self, layer: Any) -> int | None:
+        """Say how well a layer suits as input, by its history; None: not unasked.
+
+        No truth, map or hidden layer; nothing that this stage or a later one has made;
+        of the others that which has come farthest.
+        """
+        if role_of(layer) or not layer.visible:
+            return None
+        order = [stage.id for stage in STAGES]
+        done = [order.index(name) for name in stages_behind(layer) if name in order]
+        farthest = max(done, default=-1)
+        if self.stage_id in order and farthest >= order.index(self.stage_id):
+            return None
+        return farthest
 
     def sees_raw(self, layer: Any, *, as_frames: bool) -> bool:
         """Whether the stages will see a layer as raw SIM frames.

@@ -4,6 +4,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 from napari_dps._qt.bridge.devices import device_in_use
+from napari_dps._qt.bridge.layers import MAP, METADATA, ROLE
 from napari_dps._qt.bridge.result_layers import LayerData, result_layer
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps.core import ImageStack, Pattern, Progress
@@ -87,15 +88,18 @@ def work(request: RunRequest) -> Generator[Progress, None, Outcome]:
     stages: list[str] = []
     for output, image in zip(result.outputs, result.images, strict=True):
         stage = output.step.stage
-        shown = {stage.title: image} | {
-            f"{stage.title} · {name}": image.derive(values)
+        shown = {stage.name: image} | {
+            f"{stage.name} · {name}": image.derive(values)
             for name, values in image.maps.items()
         }
-        layers += [
+        made = [
             result_layer(stack, request.snapshot, result.input, title)
             for title, stack in shown.items()
         ]
-        stages += [stage.id] * len(shown)
+        for _, kwargs, _ in made[1:]:
+            kwargs["metadata"][METADATA][ROLE] = MAP
+        layers += made
+        stages += [stage.id] * len(made)
     return Outcome(
         layers=tuple(layers),
         stages=tuple(stages),

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from napari_dps._qt.bridge.layers import METADATA
+from napari_dps._qt.bridge.layers import METADATA, ROLE, TRUTH
 from napari_dps._qt.bridge.result_layers import LayerData, stack_layer
 from napari_dps.physics.simulate import SimulationSettings, blur_truth, simulate
 
@@ -50,6 +50,8 @@ def raw_stack(structure: str, **changes: Any) -> list[LayerData]:
         )
         for what, gain in TRUTHS.items()
     ]
+    for truth in truths:
+        truth[1]["metadata"][METADATA][ROLE] = TRUTH
     return [*truths, raw]
 
 
@@ -76,6 +78,7 @@ def three_beam_filaments() -> list[LayerData]:
     truth = stack_layer(
         simulation.truth, "Filaments · truth", visible=False, colormap="gray"
     )
+    truth[1]["metadata"][METADATA][ROLE] = TRUTH
     return [truth, raw]
 
 

@@ -10,6 +10,7 @@ from napari.layers import Image
 
 from napari_dps._qt.bridge.layers import (
     axes_of,
+    base_name,
     carried_by,
     frame_interval_s,
     pixel_size_nm,
@@ -33,8 +34,8 @@ class LayerSnapshot:
         A letter for each dimension; Q where nothing names it.
     metadata : Metadata
         What the layer tells of optics, patterns, history and pixel size.
-    name, colormap : str
-        Of the layer.
+    name, base, colormap : str
+        Of the layer; ``base`` is the name of the layer that it was made of first.
     scale, translate, units : tuple
         Of the layer, an entry for each dimension.
     """
@@ -47,6 +48,7 @@ class LayerSnapshot:
     scale: tuple[float, ...]
     translate: tuple[float, ...]
     units: tuple[Any, ...]
+    base: str = ""
 
     @classmethod
     def of(cls, layer: Image, point: Sequence[float] | None = None) -> "LayerSnapshot":
@@ -68,6 +70,7 @@ class LayerSnapshot:
             scale=tuple(float(s) for s in layer.scale),
             translate=tuple(float(t) for t in layer.translate),
             units=tuple(layer.units),
+            base=base_name(layer),
         )
         return snapshot if point is None else snapshot._at(layer.world_to_data(point))
 

@@ -22,6 +22,7 @@ from napari_dps._qt.bridge.compare import (
 )
 from napari_dps._qt.bridge.curves import profile_curves
 from napari_dps._qt.bridge.debounce import debouncer
+from napari_dps._qt.bridge.dock_tabs import DockTabs
 from napari_dps._qt.bridge.layer_events import DataEvents, LayerEvents
 from napari_dps._qt.bridge.layers import part_of
 from napari_dps._qt.bridge.runner import Runner
@@ -72,6 +73,7 @@ class CompareWidget(QWidget):
         self._measure_later = debouncer(self, self.measure, _DELAY_MS)
         self._profile_later = debouncer(self, self.show_profile, _DELAY_MS)
         self._lay_out()
+        DockTabs(self)
         self._connect()
         self._show_profiles([])
 
@@ -85,6 +87,13 @@ class CompareWidget(QWidget):
         layers = [layer for layer in self.viewer.layers if not part_of(layer)]
         self.inputs.refresh(layers)
         self._data_events.follow(layers)
+
+    def compare_family(self, source: Image | None, results: Sequence[Image]) -> None:
+        """Measure results against what they were made of."""
+        self.refresh_layers()
+        chosen = [x for x in (source, *results) if x is not None]
+        self.inputs.setValue(Comparison(tuple(chosen), source))
+        self.measure()
 
     def measure(self) -> None:
         """Measure the layers that are ticked, in another thread."""

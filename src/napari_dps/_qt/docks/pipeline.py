@@ -7,6 +7,7 @@ import napari.viewer
 from napari.layers import Image
 from qtpy.QtWidgets import QFileDialog, QWidget
 
+from napari_dps._qt.bridge.dock_tabs import DockTabs
 from napari_dps._qt.bridge.microscope import Microscope, shared_microscope
 from napari_dps._qt.bridge.run_input import RunInput, choose_stages, stages_done
 from napari_dps._qt.bridge.run_request import Outcome
@@ -73,6 +74,7 @@ class PipelineWidget(QWidget):
             patterns=self._patterns,
         )
         fill(self, self.panel)
+        DockTabs(self)
         self._connect()
 
     def _connect(self) -> None:

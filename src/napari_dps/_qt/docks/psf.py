@@ -7,6 +7,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QWidget
 
 from napari_dps._qt.bridge.colours import COLOURS
 from napari_dps._qt.bridge.curves import Curve, Mark
+from napari_dps._qt.bridge.dock_tabs import DockTabs
 from napari_dps._qt.bridge.microscope import Microscope, shared_microscope
 from napari_dps._qt.bridge.result_layers import stack_layer
 from napari_dps._qt.bridge.wording import in_docks
@@ -58,6 +59,7 @@ class PsfWidget(QWidget):
         self.otf = Plot("frequency (cycles/µm)", "OTF")
         self.messages = Messages()
         self._lay_out()
+        DockTabs(self)
         self.form.valueChanged.connect(self._show)
         self.take_over()
 

@@ -3,7 +3,7 @@
 import napari.viewer
 from napari.layers import Image
 
-from napari_dps._qt.bridge.layers import shown_point
+from napari_dps._qt.bridge.layers import carried_by, shown_point
 from napari_dps._qt.bridge.microscope import Microscope
 from napari_dps._qt.bridge.preview import Preview
 from napari_dps._qt.bridge.run_request import Outcome, RunRequest
@@ -49,6 +49,11 @@ class ReconstructWidget(StageWidget):
         self._fitted_layer: Image | None = None
         self._connect()
 
+    def show_basic(self, is_basic: bool) -> None:
+        """Show patterns in words, or all there is."""
+        super().show_basic(is_basic)
+        self.patterns_widget.show_basic(is_basic)
+
     def _connect(self) -> None:
         self.form.valueChanged.connect(self.preview.ask)
         self.live.valueChanged.connect(self.preview.ask)
@@ -86,7 +91,9 @@ class ReconstructWidget(StageWidget):
     def _on_layer(self) -> None:
         if self.panel.combo.value() is not self._fitted_layer:
             self._fitted, self._fitted_layer = (), None
-            self.patterns_widget.setValue(())
+            layer = self.panel.combo.value()
+            carried = {} if layer is None else carried_by(layer, "patterns")
+            self.patterns_widget.setValue(carried.get("patterns", ()))
             self.patterns_widget.use_box.setChecked(False)
             self.patterns_widget.forget_spectra()
 

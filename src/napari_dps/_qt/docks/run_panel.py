@@ -23,6 +23,7 @@ from napari_dps._qt.widgets.input_options import InputOptions
 from napari_dps._qt.widgets.layer_combo import LayerCombo
 from napari_dps._qt.widgets.layout import dock_columns, hint_label, row_of
 from napari_dps._qt.widgets.microscope import MicroscopeWidget
+from napari_dps._qt.widgets.raw_strip import RawStrip
 from napari_dps._qt.widgets.run_bar import RunBar
 from napari_dps._qt.widgets.section import Section
 from napari_dps.core import InputError, Pattern, StageParameters
@@ -45,6 +46,8 @@ class RunPanel(QWidget):
     -------
     returned : Outcome
         Of a run that came to its end; nothing was added to the viewer yet.
+    added : dict of str to Image
+        The layers of a result are in the viewer: the image of each stage, by its id.
     layerChanged
         Another layer is the input.
 
@@ -73,9 +76,14 @@ class RunPanel(QWidget):
     patterns : callable, optional
         Returns patterns that are known before the run, or the name of a file of them;
         empty to find them. Asked for raw frames alone.
+    frames : FramesWidget or RawStrip, optional
+        Asks how the frames of unnamed layers are to be read.
+    prepare : callable, optional
+        Called when Run is clicked, before the layer is looked at.
     """
 
     returned = Signal(object)
+    added = Signal(object)
     layerChanged = Signal()
 
     def __init__(
@@ -91,40 +99,26 @@ class RunPanel(QWidget):
         begin: Begin | None = None,
         run_texts: tuple[str, str] = ("Run", "Cancel"),
         lane: str = "stages",
+        frames: FramesWidget | RawStrip | None = None,
+        prepare: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
         self._begin = begin or self._begin_once
         self.viewer, self.shared, self.context = viewer, microscope, Context()
         self._input, self._choose, self._patterns = run_input, choose, patterns
+        self._prepare = prepare
         self.setMinimumWidth(_WIDTH_PX)
-        self._make_widgets()
+        self.combo = LayerCombo(run_input.why_not, rank=run_input.rank)
+        self.info = hint_label()
+        is_optional = run_input.may_be_raw_or_not
+        self.frames = frames or FramesWidget(is_optional=is_optional)
+        self._make_sections()
+        self.device = DeviceEdit(microscope)
         self.bar = RunBar(title, *run_texts, lane=lane)
         self._lay_out(body)
         self.layer_events = LayerEvents(viewer, self)
         self._connect()
         self._on_layer()
-
-    def _make_widgets(self) -> None:
-        """Make what every dock of this kind has."""
-        self.combo = LayerCombo(self._input.why_not)
-        self.info = hint_label()
-        self.frames = FramesWidget(is_optional=self._input.may_be_raw_or_not)
-        self.options = InputOptions()
-        self.options_section = Section(
-            "Frames and camera", self.options, is_open=False, tip=_OPTIONS_TIP
-        )
-        self.microscope = MicroscopeWidget(self.shared)
-        self.microscope_section = Section(
-            "Microscope",
-            self.microscope,
-            is_open=False,
-            tip="Of the chosen layer, the same in all docks.",
-        )
-        self.device = DeviceEdit(self.shared)
-        self.frame_only = BoolEdit("Current frame only")
-        self.frame_only.setToolTip(
-            "Only the time point, channel and z that the sliders show: a quick try."
-        )
 
     def settings(self) -> Settings:
         """Return what is set, as a file of settings would say it.
@@ -152,8 +146,11 @@ class RunPanel(QWidget):
 
     def run(self) -> None:
         """Start a run on the chosen layer; nothing happens while one is going on."""
+        if self.bar.runner.is_running:
+            return
+        self._prepare()
         layer = self.combo.value()
-        if layer is None or self.bar.runner.is_running:
+        if layer is None:
             return
         self.context.device = self.shared.device
         self.microscope.confirm()
@@ -166,8 +163,13 @@ class RunPanel(QWidget):
 
     def show_outcome(self, outcome: Outcome) -> None:
         """Add the layers of a result and show what the stages had to say."""
-        for data, kwargs, _ in outcome.layers:
-            self.viewer.add_layer(Image(data, **kwargs))
+        layers = [Image(data, **kwargs) for data, kwargs, _ in outcome.layers]
+        for layer in layers:
+            self.viewer.add_layer(layer)
+        made: dict[str, Image] = {}
+        for stage, layer in zip(outcome.stages, layers, strict=True):
+            made.setdefault(stage, layer)  # maps follow the image
+        self.added.emit(made)
         self.bar.done(f"done in {outcome.seconds:.1f} s", outcome.warnings)
 
     def check(self) -> None:
@@ -181,11 +183,34 @@ class RunPanel(QWidget):
         asked = self.microscope.unconfirmed(needs_optics=self._input.needs_optics)
         self.bar.ask_to_confirm("" if reason else asked)
 
+    def show_basic(self, is_basic: bool) -> None:
+        """Hide what few people need, or show it."""
+        self.options_section.setVisible(not is_basic)
+        self.microscope.show_basic(is_basic)
+        self.device_row.setVisible(not is_basic)
+
     def refresh_layers(self) -> None:
         """Look at the layers of the viewer anew."""
         active = self.viewer.layers.selection.active
         self.combo.refresh(self.viewer.layers, active)
         self.check()
+
+    def _make_sections(self) -> None:
+        self.options = InputOptions()
+        self.options_section = Section(
+            "Frames and camera", self.options, is_open=False, tip=_OPTIONS_TIP
+        )
+        self.microscope = MicroscopeWidget(self.shared)
+        self.microscope_section = Section(
+            "Microscope",
+            self.microscope,
+            is_open=False,
+            tip="Of the chosen layer, the same in all docks.",
+        )
+        self.frame_only = BoolEdit("Current frame only")
+        self.frame_only.setToolTip(
+            "Only the time point, channel and z that the sliders show: a quick try."
+        )
 
     def _begin_once(
         self, layer: Image, settings: Settings, context: Context
@@ -203,8 +228,8 @@ class RunPanel(QWidget):
         foot = QVBoxLayout()
         foot.setContentsMargins(0, 4, 0, 0)
         foot.setSpacing(4)
-        device = row_of(QLabel("Device"), self.device)
-        for widget in (device, self.frame_only, self.bar):
+        self.device_row = row_of(QLabel("Device"), self.device)
+        for widget in (self.device_row, self.frame_only, self.bar):
             foot.addWidget(widget)
         whole.addLayout(foot)
 

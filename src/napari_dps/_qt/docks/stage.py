@@ -7,6 +7,7 @@ import napari.viewer
 from napari.layers import Image
 from qtpy.QtWidgets import QWidget
 
+from napari_dps._qt.bridge.dock_tabs import DockTabs
 from napari_dps._qt.bridge.microscope import Microscope, shared_microscope
 from napari_dps._qt.bridge.run_input import RunInput
 from napari_dps._qt.docks.run_panel import Chosen, RunPanel
@@ -50,14 +51,22 @@ class StageWidget(QWidget):
             napari_viewer,
             microscope or shared_microscope(),
             title=self.stage.title,
-            run_input=RunInput((self.stage.takes,), self.stage.needs_optics),
+            run_input=RunInput(
+                (self.stage.takes,), self.stage.needs_optics, self.stage.id
+            ),
             choose=self._chosen,
             body=[*above, parameter_section("Parameters", self.form), *below],
             patterns=patterns,
         )
         fill(self, self.panel)
+        DockTabs(self)
         self.form.valueChanged.connect(self.panel.check)
         self.panel.returned.connect(self.panel.show_outcome)
+
+    def show_basic(self, is_basic: bool) -> None:
+        """Show what matters first alone, or all there is."""
+        self.form.show_basic(is_basic)
+        self.panel.show_basic(is_basic)
 
     def _chosen(self, _layer: Image | None, _is_raw: bool) -> Chosen:
         return {self.stage.id: self.form.value()}

@@ -81,7 +81,8 @@ class ModelForm(QWidget):
         self.editors: dict[str, QWidget] = {}
         self._labels: dict[str, QLabel] = {}
         self._infos = {info.name: info for info in describe(model)}
-        rows = compact_rows(self)
+        self._is_basic = False
+        self._rows = rows = compact_rows(self)
         for info in self._infos.values():
             editor = make_editor(info)
             label = row_label(info.title, editor)
@@ -119,9 +120,20 @@ class ModelForm(QWidget):
         self.blockSignals(False)
         self._on_edit()
 
+    def show_basic(self, is_basic: bool) -> None:
+        """Show the parameters that matter first, and those that are changed, alone."""
+        self._is_basic = is_basic
+        self._show_rows()
+
     def reset(self) -> None:
         """Go back to the defaults."""
         self.setValue({name: info.default for name, info in self._infos.items()})
+
+    def _show_rows(self) -> None:
+        for name, info in self._infos.items():
+            is_changed = self.editors[name].value() != info.default
+            shown = info.is_basic or is_changed or not self._is_basic
+            self._rows.setRowVisible(self.editors[name], shown)
 
     def _on_edit(self) -> None:
         for name, info in self._infos.items():

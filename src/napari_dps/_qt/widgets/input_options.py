@@ -63,9 +63,8 @@ class InputOptions(QWidget):
         InputError
             If a value is impossible.
         """
-        return frames.model_copy(
-            update=self.value().model_dump(include=set(self._names))
-        )
+        changes = self.value().model_dump(include=set(self._names), exclude_unset=True)
+        return frames.model_copy(update=changes)
 
     def _on_edit(self) -> None:
         self.valueChanged.emit()

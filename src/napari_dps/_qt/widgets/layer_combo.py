@@ -7,7 +7,7 @@ from napari.layers import Layer
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QStandardItemModel
 
-from napari_dps._qt.bridge.layer_choice import LayerChoice, Reason, choose_layer
+from napari_dps._qt.bridge.layer_choice import LayerChoice, Rank, Reason, choose_layer
 from napari_dps._qt.widgets.editors import NarrowCombo
 
 _FIT = "Layers that do not fit are grey, with the reason."
@@ -22,13 +22,20 @@ class LayerCombo(NarrowCombo):
         Says why a layer cannot be chosen; empty if it can.
     none_text : str
         What stands for no layer; empty where a layer is needed.
+    rank : callable, optional
+        Says how well a layer suits; without a rank it is chosen by hand alone.
     """
 
     valueChanged = Signal()
 
-    def __init__(self, reason: Reason, none_text: str = "") -> None:
+    def __init__(
+        self,
+        reason: Reason,
+        none_text: str = "",
+        rank: Rank = lambda layer: 0,
+    ) -> None:
         super().__init__()
-        self._reason, self._none_text = reason, none_text
+        self._reason, self._none_text, self._rank = reason, none_text, rank
         self._choice = LayerChoice()
         self._last: Layer | None = None
         self.setPlaceholderText("no layer that fits")
@@ -54,6 +61,7 @@ class LayerCombo(NarrowCombo):
             current=self.value(),
             active=active,
             can_be_none=bool(self._none_text),
+            rank=self._rank,
         )
         self.blockSignals(True)
         self.clear()

@@ -7,6 +7,7 @@ from typing import Any
 from napari.layers import Image
 from qtpy.QtCore import Signal, Slot
 from qtpy.QtWidgets import (
+    QAbstractSpinBox,
     QFormLayout,
     QInputDialog,
     QLabel,
@@ -43,8 +44,9 @@ from napari_dps.core.params import describe
 from napari_dps.pipeline import InputSettings
 
 _REQUIRED = ("na", "emission_nm", "pixel_size_nm")
+_BASIC = (*_REQUIRED, OFFSET)
 _UNKNOWN = "not set"
-_SOURCE_PX = 92
+_SOURCE_PX = 88
 _SOURCES = {
     YOU: "Set by you, for this layer alone.",
     FILE: "Told by the file of this layer, or by the step that made it.",
@@ -150,6 +152,12 @@ class MicroscopeWidget(QWidget):
         """Take what the microscope in use offers as true of the layer."""
         self._microscope.confirm(self._layer)
 
+    def show_basic(self, is_basic: bool) -> None:
+        """Show what every layer needs alone, or all there is."""
+        for name, editor in self.editors.items():
+            is_shown = name in _BASIC or not is_basic
+            self._rows.setRowVisible(editor.parentWidget(), is_shown)
+
     def set_layer(self, layer: Image | None) -> None:
         """Show what is known of a layer."""
         self._layer = layer
@@ -173,7 +181,11 @@ class MicroscopeWidget(QWidget):
         label = row_label(self._infos[name].title, editor)
         source = self.sources[name] = QLabel()
         source.setFixedWidth(_SOURCE_PX)
-        self._rows.addRow(label, row_of(editor, source))
+        # Without its buttons the number has the room that the source takes.
+        editor.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
+        row = row_of(editor, source)
+        row.layout().setStretch(0, 1)
+        self._rows.addRow(label, row)
         self.editors[name] = editor
         editor.valueChanged.connect(partial(self._on_edit, name))
         if name == "emission_nm":

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
     QHeaderView,
+    QLabel,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -19,6 +20,7 @@ from qtpy.QtWidgets import (
 from napari_dps._qt.bridge.colours import STATUS_COLOURS
 from napari_dps._qt.bridge.pattern_rows import (
     COLUMNS,
+    in_words,
     pattern_rows,
     row_texts,
     with_text,
@@ -54,6 +56,9 @@ class PatternsWidget(QWidget):
         self.table = QTableWidget(0, len(COLUMNS))
         self.spectrum = SpectrumView()
         self.note = hint_label()
+        self.words = QLabel()
+        self.words.setToolTip("Full dots: how surely the stripes are there.")
+        self._is_basic = False
         self._runner = Runner(self, lane="measures")
         self._lay_out()
         self.table.itemChanged.connect(self._on_edit)
@@ -87,11 +92,25 @@ class PatternsWidget(QWidget):
         self.table.setFixedHeight(height + _ROW_PX * min(len(rows), _MOST_ROWS) + 6)
         self.note.setText("" if rows else "Run finds the patterns; they show here.")
         self.note.setVisible(not rows)
-        self.table.setVisible(bool(rows))
+        self.words.setText(in_words(self._patterns))
+        self._show_parts()
         if rows and self.table.currentRow() < 0:
             self.table.setCurrentCell(0, 0)
         self._show_spectrum()
         self.valueChanged.emit()
+
+    def show_basic(self, is_basic: bool) -> None:
+        """Show patterns as words and dots in place of a table and its buttons."""
+        self._is_basic = is_basic
+        self._show_parts()
+
+    def _show_parts(self) -> None:
+        has_rows = bool(self._patterns)
+        self.words.setVisible(has_rows and self._is_basic)
+        self.table.setVisible(has_rows and not self._is_basic)
+        is_used = self.use_box.isChecked()
+        self.use_box.setVisible(not self._is_basic or is_used)
+        self.files.setVisible(not self._is_basic)
 
     def look_at(self, stack: ImageStack) -> None:
         """Compute the spectra of the frames that a run has used."""
@@ -136,7 +155,9 @@ class PatternsWidget(QWidget):
         self.layers_button.setCheckable(True)
         layout = QVBoxLayout(self)
         layout.setSpacing(4)
-        for widget in (self.note, self.table, self.use_box, row_of(load, save)):
+        self.files = row_of(load, save)
+        parts = (self.note, self.words, self.table, self.use_box, self.files)
+        for widget in parts:
             layout.addWidget(widget)
         layout.addWidget(self.spectrum)
         layout.addWidget(self.layers_button)

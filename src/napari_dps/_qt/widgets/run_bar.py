@@ -8,6 +8,7 @@ from napari.utils.notifications import show_error
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QWidget
 
+from napari_dps._qt.bridge.run_costs import memory_used_gb, time_left
 from napari_dps._qt.bridge.runner import Runner, Steps
 from napari_dps._qt.bridge.wording import in_docks
 from napari_dps._qt.widgets.layout import column_of, push_button
@@ -42,6 +43,7 @@ class RunBar(QWidget):
         super().__init__()
         self._title, self._reason, self._text = title, "", ""
         self._run_text = run_text
+        self._share = 0.0
         self._activity: Any = None
         self.runner = Runner(self, lane)
         self.run_button = push_button(run_text, slot=self.runClicked)
@@ -118,22 +120,25 @@ class RunBar(QWidget):
     def _on_started(self) -> None:
         self.messages.clear()
         self._set_running(True)
-        self._text = "starting"
+        self._text, self._share = "starting", 0.0
         self._activity = progress(total=100, desc=self._title)
         self._on_tick(0.0)
 
     def _on_progress(self, report: Progress) -> None:
-        if report.done:
-            self.bar.setRange(0, report.total)
-            self.bar.setValue(report.done)
-            percent = 100 * report.done // report.total
+        if report.done:  # never backwards, whatever a later stage adds to the total
+            self._share = max(self._share, report.done / report.total)
+            percent = int(100 * self._share)
+            self.bar.setRange(0, 100)
+            self.bar.setValue(percent)
             self._activity.update(percent - self._activity.n)
         self._text = report.message or self._text
         self._on_tick(self.runner.elapsed_s)
 
     def _on_tick(self, seconds: float) -> None:
         if self.cancel_button.isEnabled():
-            self.status.setText(f"{self._text} · {seconds:.0f} s")
+            left = time_left(seconds, self._share)
+            used = f" · {memory_used_gb():.1f} GB" if left else ""
+            self.status.setText(f"{self._text} · {seconds:.0f} s{left}{used}")
 
     def _on_failed(self, failure: Failure) -> None:
         text = in_docks(failure)
