@@ -9,10 +9,12 @@ import pytest
 import tifffile
 
 from napari_dps import io
-from napari_dps.core import ImageStack, InputError, Optics
+from napari_dps.core import CameraNoise, ImageStack, InputError, Optics, finish
 from napari_dps.physics.simulate import simulate
 from napari_dps.physics.simulate_settings import SimulationSettings
 from napari_dps.pipeline import Settings, open_input
+from napari_dps.stages.background import STAGE as BACKGROUND
+from napari_dps.stages.background import BackgroundParameters
 
 OPTICS = {"na": 1.4, "emission_nm": 525.0, "pixel_size_nm": 65.0}
 
@@ -314,3 +316,54 @@ def test_image_of_a_file_with_one_is_the_first(tmp_path, raw):
     assert open_input(path, _asked(angles=3, phases=3, series=0)).steps
     with pytest.raises(InputError, match="got 1; allowed: 0: the file holds one image"):
         open_input(path, _asked(angles=3, phases=3, series=1))
+
+
+def test_noise_of_the_camera_that_is_stated_is_carried_until_a_stage_has_worked(
+    tmp_path, raw
+):
+    variance = np.full((128, 115), 9.0, np.float32)
+    _write(tmp_path / "variance.tif", variance)
+    path = _write(tmp_path / "raw.tif", raw)
+    asked = {"angles": 3, "phases": 3, "camera_offset": 90.0, "camera_gain": 2.0}
+    plan = open_input(path, _asked(**asked, read_noise=1.5))
+    assert plan.stack.camera == CameraNoise(gain=2.0, read_noise_e=1.5)
+    assert plan.stack.history[-1].parameters["camera_gain"] == 2.0
+    plan = open_input(
+        path, _asked(**asked, variance_map=str(tmp_path / "variance.tif"))
+    )
+    assert plan.stack.camera == CameraNoise(gain=2.0, read_noise_e=1.5)
+    plane = plan.first.derive(plan.first.data[0, 0], axes="YX")
+    assert plane.camera is not None
+    result = finish(BACKGROUND.run(plane, BackgroundParameters()))
+    assert result.camera is None
+
+
+def test_pixels_that_the_read_out_drowns_are_replaced(tmp_path, raw):
+    variance = np.full((128, 115), 4.0, np.float32)
+    variance[60, 50] = 1e9
+    frames = raw.astype(np.float32)
+    frames[..., 60, 50] = 5000.0
+    _write(tmp_path / "variance.tif", variance)
+    path = _write(tmp_path / "raw.tif", frames)
+    asked = {"angles": 3, "phases": 3, "camera_gain": 2.0}
+    plan = open_input(
+        path, _asked(**asked, variance_map=str(tmp_path / "variance.tif"))
+    )
+    plain = open_input(path, _asked(angles=3, phases=3)).first.data
+    changed = plan.first.data != plain
+    assert changed[..., 60, 50].all()
+    assert changed.sum() == 9
+    around = plain[..., 59:62, 49:52]
+    assert (plan.first.data[..., 60, 50] <= np.sort(around, axis=None)[-10]).all()
+
+
+@pytest.mark.parametrize("name", ["read_noise", "variance_map"])
+def test_noise_in_electrons_needs_the_gain(tmp_path, raw, name):
+    _write(tmp_path / "variance.tif", np.ones((128, 115), np.float32))
+    value = 1.5 if name == "read_noise" else str(tmp_path / "variance.tif")
+    with pytest.raises(InputError, match="gain") as caught:
+        open_input(
+            _write(tmp_path / "raw.tif", raw),
+            _asked(angles=3, phases=3, **{name: value}),
+        )
+    assert "input.camera_gain" in caught.value.fields

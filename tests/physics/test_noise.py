@@ -5,9 +5,11 @@ import pytest
 import torch
 from scipy.ndimage import zoom
 
-from napari_dps.core import Optics
+from napari_dps.core import CameraNoise, Optics
 from napari_dps.physics.otf import otf_2d, radial_frequency
 from napari_dps.physics.sim.noise import EXPONENTS, USUAL_EXPONENT, noise_to_signal
+from napari_dps.physics.simulate import simulate
+from napari_dps.physics.simulate_settings import SimulationSettings
 
 OPTICS = Optics(na=1.2, emission_nm=600, pixel_size_nm=80)
 
@@ -45,6 +47,30 @@ def test_noise_of_interpolated_frames_is_not_missed():
     direct = noise_to_signal(torch.from_numpy(coarse.astype(np.float32)), OPTICS)
     seen = noise_to_signal(torch.from_numpy(fine.astype(np.float32)), halved)
     assert seen.at_cutoff > 0.4 * direct.at_cutoff
+
+
+def test_noise_that_is_stated_is_that_which_is_measured():
+    simulation = simulate(
+        SimulationSettings(
+            height_px=192, width_px=160, structure="er", photons=300, seed=5
+        )
+    )
+    drawn = simulation.settings
+    frames = simulation.raw.data.astype(np.float32) - drawn.offset_counts
+    tensor = torch.from_numpy(frames)
+    camera = CameraNoise(drawn.gain_counts_per_e, drawn.read_noise_e)
+    measured = noise_to_signal(tensor, drawn.optics)
+    stated = noise_to_signal(tensor, drawn.optics, camera)
+    assert stated.at_cutoff == pytest.approx(measured.at_cutoff, rel=0.15)
+    # Pixels so coarse that nothing lies beyond the cut-off: only what is stated counts.
+    coarse = frames[..., :159].reshape(3, 3, 64, 3, 53, 3).sum(axis=(3, 5))
+    wide = drawn.optics.at_pixel_size(3 * drawn.pixel_size_nm)
+    louder = CameraNoise(4 * camera.gain, camera.read_noise_e)
+    ratios = [
+        noise_to_signal(torch.from_numpy(coarse), wide, c).at_cutoff
+        for c in (camera, louder)
+    ]
+    assert ratios[1] > 3 * ratios[0]
 
 
 def test_noise_alone_is_taken_for_mostly_noise():

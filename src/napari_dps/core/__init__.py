@@ -4,6 +4,7 @@ from napari_dps.core.errors import InputError, NapariDpsError
 from napari_dps.core.info import (
     OFFSET_STEP,
     OTF_STEP,
+    CameraNoise,
     HistoryEntry,
     NoiseToSignal,
     StackInfo,
@@ -19,6 +20,7 @@ from napari_dps.core.types import ImageStack
 __all__ = [
     "OFFSET_STEP",
     "OTF_STEP",
+    "CameraNoise",
     "HistoryEntry",
     "ImageStack",
     "InputError",

@@ -54,6 +54,31 @@ class NoiseToSignal:
     exponent: _Finite
 
 
+@dataclass(frozen=True, slots=True)
+class CameraNoise:
+    """Noise of a camera, whose variance rises with its counts.
+
+    Attributes
+    ----------
+    gain : float
+        Counts for one photo-electron.
+    read_noise_e : float
+        Standard deviation of the read-out of a pixel, in photo-electrons.
+
+    Examples
+    --------
+    >>> CameraNoise(gain=2.0, read_noise_e=1.5).variance(100.0)
+    209.0
+    """
+
+    gain: _Positive
+    read_noise_e: _NotNegative = 0.0
+
+    def variance(self, counts: float) -> float:
+        """Return the variance of pixels of so many counts above the offset, counts²."""
+        return self.gain * max(counts, 0.0) + (self.gain * self.read_noise_e) ** 2
+
+
 @dataclass(frozen=True)
 class StackInfo:
     """Geometry, optics and all that was learned of a stack.
@@ -73,6 +98,9 @@ class StackInfo:
         Illumination patterns, once found.
     noise : NoiseToSignal or None
         Noise over signal of the raw frames, once measured for all time points together.
+    camera : CameraNoise or None
+        Noise of these pixels where the user states it and they are a camera's counts
+        above its offset; stages measure it where it is None.
     history : tuple of HistoryEntry
         The stages that made these pixels, oldest first.
     z_step_nm, frame_interval_s : float or None
@@ -93,6 +121,7 @@ class StackInfo:
     optics: Optics | None = None
     patterns: tuple[Pattern, ...] = ()
     noise: NoiseToSignal | None = None
+    camera: CameraNoise | None = None
     history: tuple[HistoryEntry, ...] = ()
     z_step_nm: _Positive | None = None
     frame_interval_s: _Positive | None = None

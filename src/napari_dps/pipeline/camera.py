@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_dps import __version__, io
-from napari_dps.core import OFFSET_STEP, HistoryEntry, InputError
+from napari_dps.core import OFFSET_STEP, CameraNoise, HistoryEntry, InputError
+from napari_dps.physics.hot_pixels import replaced
 from napari_dps.pipeline.input_settings import InputSettings
 
 Map = NDArray[np.float32]
 """(Y, X), a value a pixel."""
+_NOISY = 9.0
+"""Variance over that of a usual pixel, light and read-out, from which a pixel is
+replaced: three times its noise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +36,10 @@ class Camera:
     flat_field : array (Y, X), float32, or None
         What the microscope shows of an even sample, offset subtracted, in any unit:
         uneven light and vignetting, and the gain unless there is a map of it.
+    variance_map : array (Y, X), float32, or None
+        Variance of each pixel without light, in counts².
+    noise : CameraNoise or None
+        Gain and read noise, where they are stated.
 
     Examples
     --------
@@ -43,6 +52,8 @@ class Camera:
     offset_map: Map | None = None
     gain_map: Map | None = None
     flat_field: Map | None = None
+    variance_map: Map | None = None
+    noise: CameraNoise | None = None
 
     @classmethod
     def of(cls, asked: InputSettings) -> Camera:
@@ -56,7 +67,15 @@ class Camera:
         offset = _map(asked.offset_map, "offset_map")
         gain = _positive(asked.gain_map, "gain_map")
         flat = _positive(asked.flat_field, "flat_field")
-        return cls(asked.camera_offset, offset, gain, flat)
+        variance = _map(asked.variance_map, "variance_map")
+        if variance is not None and variance.min() < 0:
+            raise InputError(
+                field="input.variance_map",
+                got=f"{variance.min():g}",
+                allowed="0 or more",
+            )
+        noise = _noise(asked, variance)
+        return cls(asked.camera_offset, offset, gain, flat, variance, noise)
 
     def correct(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return (raw − offset) · mean gain/gain · mean flat/flat, frame by frame.
@@ -78,7 +97,19 @@ class Camera:
         for factor in (self.gain_map, self.flat_field):
             if factor is not None:
                 frames /= factor / factor.mean()
+        if self.variance_map is not None and self.noise is not None:
+            self._replace_noisy(frames, self.variance_map, self.noise)
         return frames
+
+    def _replace_noisy(
+        self, frames: NDArray[np.float32], variance: Map, noise: CameraNoise
+    ) -> None:
+        """Replace the pixels whose read-out drowns the light, in place."""
+        usual = float(np.median(variance)) + noise.gain * max(float(frames.mean()), 0)
+        noisy = variance > _NOISY * usual
+        if noisy.any():
+            for plane in frames.reshape(-1, *frames.shape[-2:]):
+                plane[:] = replaced(plane, noisy)
 
     def require_shape(self, plane: tuple[int, ...]) -> None:
         """Refuse maps that are not those of the frames.
@@ -92,6 +123,7 @@ class Camera:
             ("offset_map", self.offset_map),
             ("gain_map", self.gain_map),
             ("flat_field", self.flat_field),
+            ("variance_map", self.variance_map),
         ):
             if values is not None and values.shape != plane:
                 raise InputError(
@@ -108,9 +140,12 @@ class Camera:
             done["offset_map"] = True
         elif self.offset:
             done["camera_offset"] = self.offset
-        for name in ("gain_map", "flat_field"):
+        for name in ("gain_map", "flat_field", "variance_map"):
             if getattr(self, name) is not None:
                 done[name] = True
+        if self.noise is not None:
+            done["camera_gain"] = self.noise.gain
+            done["read_noise_e"] = self.noise.read_noise_e
         if not done:
             return ()
         entry = HistoryEntry(
@@ -127,6 +162,24 @@ def _positive(name: str | None, parameter: str) -> Map | None:
             field=f"input.{parameter}", got=f"{values.min():g}", allowed="above 0"
         )
     return values
+
+
+def _noise(asked: InputSettings, variance: Map | None) -> CameraNoise | None:
+    """Return the noise that settings state; None where they state none."""
+    gain, read_noise = asked.camera_gain, asked.read_noise
+    if gain is None:
+        for name, value in (("read_noise", read_noise), ("variance_map", variance)):
+            if value is not None:
+                raise InputError(
+                    field=("input.camera_gain", f"input.{name}"),
+                    got="no camera gain",
+                    allowed="counts for one photo-electron",
+                )
+        return None
+    if read_noise is None:
+        usual = 0.0 if variance is None else float(np.median(variance))
+        read_noise = math.sqrt(usual) / gain
+    return CameraNoise(gain, read_noise)
 
 
 def _map(name: str | None, parameter: str) -> Map | None:

@@ -111,6 +111,32 @@ class InputSettings(BaseModel):
         "it and multiplied by its mean.",
         json_schema_extra=_MAP,
     )
+    camera_gain: float | None = Field(
+        default=None,
+        gt=0,
+        le=1e6,
+        title="Camera gain",
+        description="Counts for one photo-electron: noise follows from it. Default: "
+        "the noise is measured.",
+        json_schema_extra={"unit": "counts/e-"},
+    )
+    read_noise: float | None = Field(
+        default=None,
+        ge=0,
+        le=1e4,
+        title="Read noise",
+        description="Standard deviation of the read-out of a pixel; needs the camera "
+        "gain. Default: that of the map of the variance, or 0.",
+        json_schema_extra={"unit": "e-"},
+    )
+    variance_map: str | None = Field(
+        default=None,
+        title="Map of the variance",
+        description="Image of the variance of each pixel without light, in counts²; "
+        "needs the camera gain. Pixels that are much noisier than the others are "
+        "replaced.",
+        json_schema_extra=_MAP,
+    )
     z_step_nm: float | None = Field(
         default=None,
         gt=0,

@@ -79,7 +79,9 @@ class Plan:
             notes.warn("the z step is not known: planes are reconstructed one by one")
         camera = Camera() if camera is None else camera
         camera.require_shape(stack.shape[-2:])
-        stack = replace(stack, history=(*stack.history, *camera.noted()))
+        noise = None if stack.is_processed else camera.noise or stack.camera
+        history = (*stack.history, *camera.noted())
+        stack = replace(stack, camera=noise, history=history)
         return cls(stack, tuple(steps), camera, tuple(notes.warnings))
 
     @property

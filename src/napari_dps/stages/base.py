@@ -184,7 +184,8 @@ class Stage(Generic[P]):
             warnings=tuple(context.warnings[before:]),
             weights_sha256=context.weights_sha256,
         )
-        return replace(result, history=(*image.history, entry))
+        # What a stage has made is no camera's.
+        return replace(result, camera=None, history=(*image.history, entry))
 
     def _check_axes(self, image: ImageStack) -> None:
         """Refuse other units than those that the stage works on."""

@@ -175,7 +175,7 @@ def _as_part(
 def _noise(frames: torch.Tensor, image: ImageStack) -> NoiseToSignal:
     from napari_dps.physics.sim.noise import noise_to_signal
 
-    return noise_to_signal(frames, image.require_optics("denoise"))
+    return noise_to_signal(frames, image.require_optics("denoise"), image.camera)
 
 
 def _left(before: NoiseToSignal, share: float) -> NoiseToSignal:

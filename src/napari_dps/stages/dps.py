@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -141,6 +142,8 @@ def run(
     cutoff = optics.cutoff_per_pixel * optics.modulation_factor
     white = is_raw(data)
     noise = measured_noise(data, cutoff, white=white)
+    if image.camera is not None:
+        noise = math.sqrt(image.camera.variance(float(data.mean())))
     yield Progress(0, runs * PART_TICKS, "Hot pixels")
     if white:
         data, count = without_hot_pixels(data, cutoff, noise)

@@ -269,7 +269,7 @@ def _noise(
 
     if not parameters.adapt_to_noise:
         return NoiseToSignal(0.0, 1.0)
-    return noise_to_signal(frames, image.require_optics("reconstruct"))
+    return noise_to_signal(frames, image.require_optics("reconstruct"), image.camera)
 
 
 def reconstruct(

@@ -10,7 +10,16 @@ from napari_dps._qt.widgets.layout import compact_rows, row_label
 from napari_dps.core.params import describe, parse
 from napari_dps.pipeline import InputSettings
 
-_OF_ANY = ("frames", "channel", "offset_map", "gain_map", "flat_field")
+_OF_ANY = (
+    "frames",
+    "channel",
+    "offset_map",
+    "gain_map",
+    "flat_field",
+    "camera_gain",
+    "read_noise",
+    "variance_map",
+)
 _OF_FILES = ("series", "join", "allow_missing")
 
 

@@ -88,7 +88,8 @@ def see_orders(
     orders = StackOrders(patterns, optics.pixel_size_nm, zoom, phases, frames.device)
     done = angles * phases + 1
     yield Progress(done, total, "Noise")
-    noise = frame_noise(level, orders.mixing.zeros(small), optics, zoom)
+    zeros = orders.mixing.zeros(small)
+    noise = frame_noise(level, zeros, optics, zoom, image.camera)
     del level
     yield Progress(done, total, "Orders")
     separated = orders.mixing.separate(small)

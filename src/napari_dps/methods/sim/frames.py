@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import scipy.fft
 
-from napari_dps.core import Optics, Progress
+from napari_dps.core import CameraNoise, Optics, Progress
 from napari_dps.methods.sim.orders import Zoom
 from napari_dps.metrics.snr import noise_std
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
@@ -76,7 +76,11 @@ def resampled_steps(
 
 
 def frame_noise(
-    frames: torch.Tensor, zeros: torch.Tensor, optics: Optics, zoom: Zoom
+    frames: torch.Tensor,
+    zeros: torch.Tensor,
+    optics: Optics,
+    zoom: Zoom,
+    camera: CameraNoise | None = None,
 ) -> float:
     """Measure the noise of a frame at canonical sampling.
 
@@ -94,6 +98,8 @@ def frame_noise(
         Optics of the frames.
     zoom : Zoom
         To canonical pixels.
+    camera : CameraNoise, optional
+        Noise of the frames where it is stated: it is not measured then.
 
     Returns
     -------
@@ -111,6 +117,8 @@ def frame_noise(
     """
     import torch
 
+    if camera is not None:
+        return math.sqrt(camera.variance(float(frames.mean())) * zoom.y * zoom.x)
     beyond = 0.0
     if min(frames.shape[-2:]) >= _LEAST_SIDE_PX:
         cutoff = optics.cutoff_per_pixel

@@ -66,6 +66,8 @@ def with_hot_pixels_replaced(image: ImageStack, context: Context) -> ImageStack:
     # Less the brightest: an event in a single frame is no pixel of the sensor.
     mean = (frames.sum(axis=0) - frames.max(axis=0)) / max(len(frames) - 1, 1)
     noise = noise_std(mean, cutoff)
+    if image.camera is not None:
+        noise = float(np.sqrt(image.camera.variance(float(mean.mean())) / len(frames)))
     hot = context.cache[key] = hot_pixels(mean, cutoff, noise)
     of_frame = noise * np.sqrt(len(frames))
     masks = [hot | hot_pixels(frame, cutoff, of_frame) for frame in frames]

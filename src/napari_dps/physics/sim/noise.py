@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
-from napari_dps.core import NoiseToSignal, Optics
+from napari_dps.core import CameraNoise, NoiseToSignal, Optics
 from napari_dps.physics.otf import widefield_otf
 from napari_dps.physics.sim.equalise import equalisation
 from napari_dps.physics.sim.spectrum import (
@@ -37,7 +37,9 @@ USUAL_EXPONENT = 3.0
 """Taken where too few rings rise above the noise to measure it."""
 
 
-def noise_to_signal(frames: torch.Tensor, optics: Optics) -> NoiseToSignal:
+def noise_to_signal(
+    frames: torch.Tensor, optics: Optics, camera: CameraNoise | None = None
+) -> NoiseToSignal:
     """Measure noise over signal on the mean of all frames of a raw stack.
 
     White noise is read beyond the OTF's cut-off and, since frames that were
@@ -51,6 +53,8 @@ def noise_to_signal(frames: torch.Tensor, optics: Optics) -> NoiseToSignal:
         Raw frames, camera offset subtracted.
     optics : Optics
         The detection, at the pixel size of the frames.
+    camera : CameraNoise, optional
+        Noise of the frames where it is stated: it is not measured then.
 
     Returns
     -------
@@ -69,7 +73,10 @@ def noise_to_signal(frames: torch.Tensor, optics: Optics) -> NoiseToSignal:
     rings = ring_index(shape, min(shape), shape)
     radius = np.arange(rings.max() + 1) / min(shape) / optics.cutoff_per_pixel
     noise = _noise(power, rings, radius)
-    if angles > 1:
+    if camera is not None:
+        variance = camera.variance(float(frames.mean()))
+        noise = variance * float(window.square().sum()) / math.prod(frames.shape[:2])
+    elif angles > 1:
         # The variance of A angles is that of their mean times a Gamma(A − 1) number.
         spread = spectra.abs().square().mean(dim=0).cpu().numpy() - power
         within = _between(radius, DIFFERENCE_RINGS)[rings]
