@@ -106,11 +106,16 @@ def is_out_of_memory(error: BaseException) -> bool:
     False
     >>> is_out_of_memory(ImportError("libtorch.so: failed to map segment"))
     True
+    >>> is_out_of_memory(SystemError("error return without exception set"))
+    True
     """
     if isinstance(error, MemoryError):
         return True
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
+    if isinstance(error, SystemError):
+        # What CPython says of an extension whose allocation has failed unseen.
+        return "without exception set" in str(error)
     # torch's own class is a RuntimeError, and was named otherwise before torch 2.5.
     named = type(error).__name__ == "OutOfMemoryError"
     text = str(error).lower()
