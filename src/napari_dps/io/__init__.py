@@ -3,7 +3,7 @@
 from napari_dps.io.content import content_hash
 from napari_dps.io.file_optics import optics_told
 from napari_dps.io.growing import Growing, open_growing
-from napari_dps.io.inputs import find_inputs
+from napari_dps.io.inputs import find_inputs, is_image_name
 from napari_dps.io.instruments import INSTRUMENTS, layout_of
 from napari_dps.io.joined import (
     content_of_all,
@@ -57,6 +57,7 @@ __all__ = [
     "first_of_each_set",
     "frame_numbers",
     "in_natural_order",
+    "is_image_name",
     "layout_of",
     "load",
     "load_patterns",

@@ -18,6 +18,17 @@ IMAGE_SUFFIXES = tuple(
 """Names that are looked for; those that end a pattern are too (``*.dat``)."""
 
 
+def is_image_name(name: str | os.PathLike[str]) -> bool:
+    """Whether a name ends as those of files that can be read.
+
+    Examples
+    --------
+    >>> is_image_name("cell.CZI"), is_image_name("notes.txt")
+    (True, False)
+    """
+    return str(name).lower().endswith((*IMAGE_SUFFIXES, ".zarr"))
+
+
 def find_inputs(
     pattern_or_path: str | os.PathLike[str],
     *,

@@ -10,6 +10,7 @@ import pytest
 import tifffile
 from napari.components import ViewerModel
 from napari.layers import Image
+from napari.layers._source import layer_source
 from qtpy.QtCore import QSettings
 
 from napari_dps._qt import dock_widgets
@@ -22,7 +23,7 @@ from napari_dps._qt.docks.stage import StageWidget
 from napari_dps._qt.widgets.microscope import MicroscopeWidget
 from napari_dps.cli import main
 from napari_dps.core import ImageStack, Optics
-from napari_dps.io import save
+from napari_dps.io import load, save
 from napari_dps.physics.simulate import SimulationSettings, simulate
 
 
@@ -149,10 +150,8 @@ def test_channels_in_the_dock_give_the_pixels_of_the_command_line(
     tmp_path: Path,
 ) -> None:
     path = save(two_colours, tmp_path / "two.ome.tif")
-    read = get_reader(str(path))
-    assert read is not None
-    for data, kwargs, _ in read(str(path)):
-        viewer.add_layer(Image(data, **kwargs))
+    data, kwargs, _ = stack_layer(load(path), "two")
+    viewer.add_layer(Image(data, **kwargs))
     dock = dock_widgets.ReconstructWidget(viewer, microscope=microscope)
     qtbot.addWidget(dock)
     dock.show()
@@ -181,3 +180,33 @@ def test_wavelength_of_each_channel_can_be_typed(
     assert _sources(widget)["emission_nm"] == YOU
     widget.set_layer(None)
     assert not widget.channels.isVisibleTo(widget)
+
+
+def test_channels_of_a_file_open_as_layers_of_their_own(
+    two_colours: ImageStack, microscope: Shared, tmp_path: Path
+) -> None:
+    path = save(two_colours, tmp_path / "two.ome.tif")
+    read = get_reader(str(path))
+    assert read is not None
+    layers = [Image(data, **kwargs) for data, kwargs, _ in read(str(path))]
+    assert [layer.name for layer in layers] == ["two · green", "two · red"]
+    assert [layer.colormap.name for layer in layers] == ["green", "yellow"]
+    emissions = [microscope.of(layer)["emission_nm"] for layer in layers]
+    assert [one.value for one in emissions] == [525, 610]
+    assert {one.source for one in emissions} == {FILE}
+    for number, layer in enumerate(layers):
+        assert np.array_equal(layer.data, two_colours.data[number])
+
+
+def test_file_that_napari_has_opened_tells_its_pixel_size(
+    microscope: Shared, tmp_path: Path
+) -> None:
+    path = tmp_path / "imagej.tif"
+    data = np.ones((9, 32, 32), np.uint16)
+    size = {"resolution": (1 / 0.065, 1 / 0.065), "metadata": {"unit": "um"}}
+    tifffile.imwrite(path, data, imagej=True, **size)
+    with layer_source(path=str(path)):  # as napari's own reader leaves it
+        layer = Image(data, name="imagej")
+    assert tuple(layer.scale) == (1, 1, 1)
+    found = microscope.of(layer)["pixel_size_nm"]
+    assert (found.value, found.source) == (pytest.approx(65), FILE)

@@ -14,7 +14,9 @@ from napari_dps._qt.bridge.layers import (
     optics_of,
     pixel_size_nm,
 )
+from napari_dps._qt.bridge.source_file import file_metadata
 from napari_dps.core import InputError, Optics
+from napari_dps.io import optics_told
 
 Value = float | tuple[float, ...]
 """Of all channels, or one a channel."""
@@ -69,8 +71,10 @@ def _optics_told(layer: Image) -> Sequence[Mapping[str, float]]:
         used = each if len(each) == count else (optics,)
         return [one.model_dump(exclude={"pixel_size_nm"}) for one in used]
     told = entry_of(layer, TOLD)
-    is_right = isinstance(told, Sequence) and all(isinstance(x, Mapping) for x in told)
-    return [_numbers(values) for values in told] if is_right and told else [{}]
+    if isinstance(told, Sequence) and told and all(isinstance(x, dict) for x in told):
+        return [_numbers(values) for values in told]
+    metadata = None if is_zero_based(layer) else file_metadata(layer)
+    return [{}] if metadata is None else optics_told(metadata, len(channels_of(layer)))
 
 
 def _numbers(values: Mapping[Any, Any]) -> dict[str, float]:
@@ -88,4 +92,7 @@ def _pixel_size(layer: Image) -> float | None:
     except InputError:
         size_nm = None
     optics = optics_of(layer)
-    return size_nm or (optics.pixel_size_nm if optics is not None else None)
+    if size_nm is not None or optics is not None:
+        return size_nm or (None if optics is None else optics.pixel_size_nm)
+    metadata = None if is_zero_based(layer) else file_metadata(layer)
+    return None if metadata is None else metadata.pixel_size_nm

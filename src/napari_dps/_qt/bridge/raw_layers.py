@@ -2,9 +2,7 @@
 
 from collections.abc import Generator
 from dataclasses import dataclass, replace
-from typing import Any
 
-import numpy as np
 from napari.layers import Image
 
 from napari_dps._qt.bridge.result_layers import stack_layer
@@ -12,7 +10,6 @@ from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps.core import ImageStack, Progress
 from napari_dps.figures.raw_pictures import RawPicture, raw_picture
 from napari_dps.io import (
-    Planes,
     RawImage,
     RawReading,
     arrange,
@@ -36,7 +33,7 @@ def look_at_frames(
 ) -> Generator[Progress, None, list[PicturedReading]]:
     """Return the ways to read a layer; call it in a worker's thread."""
     yield Progress(0, 1, "looking at the frames")
-    raw = _raw(snapshot)
+    raw = snapshot.unread()
     frames = raw.data.reshape(-1, *raw.data.shape[-2:])
     pictured = []
     for reading in raw_readings(frames):
@@ -76,7 +73,7 @@ def layers_of(
     InputError
         If the frames do not fit.
     """
-    raw = _raw(LayerSnapshot.of(layer))
+    raw = LayerSnapshot.of(layer).unread()
     found = [_layer(_arranged(raw, asked, size_nm), layer.name, layer)]
     if other_frames is not None:
         rest = InputSettings(frames=other_frames)
@@ -84,14 +81,6 @@ def layers_of(
         found.insert(0, _layer(_arranged(raw, rest, size_nm), name, layer))
         found[0].visible = False
     return found
-
-
-def _raw(snapshot: LayerSnapshot) -> RawImage:
-    """Return the pixels of a layer without reading lazy ones."""
-    data: Any = snapshot.data
-    if not isinstance(data, np.ndarray):
-        data = Planes.of(data)
-    return RawImage(data, snapshot.axes, snapshot.metadata)
 
 
 def _arranged(raw: RawImage, asked: InputSettings, size_nm: float | None) -> ImageStack:

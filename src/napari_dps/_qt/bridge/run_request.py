@@ -80,7 +80,7 @@ def work(request: RunRequest) -> Generator[Progress, None, Outcome]:
     context = request.context
     context.warnings.clear()
     yield Progress(0, 1, "reading the layer")
-    plan = open_input(request.snapshot.raw(), request.settings)
+    plan = open_input(request.snapshot.unread(), request.settings)
     if request.fitted:
         plan = replace(plan, stack=replace(plan.stack, patterns=request.fitted))
     result = yield from run_plan(plan, context)

@@ -17,7 +17,7 @@ from napari_dps._qt.bridge.layers import (
     z_step_nm,
 )
 from napari_dps.core import ImageStack, StackInfo, is_raw
-from napari_dps.io import Metadata, RawImage, arrange
+from napari_dps.io import Metadata, Planes, RawImage, arrange
 from napari_dps.io.load import Warn
 from napari_dps.pipeline import InputSettings
 
@@ -138,6 +138,13 @@ class LayerSnapshot:
     def raw(self) -> RawImage:
         """Read the pixels as they are, as `napari_dps.io.read` does of a file."""
         return RawImage(np.asarray(self.data), self.axes, self.metadata)
+
+    def unread(self) -> RawImage:
+        """Return the pixels without reading those of lazy data."""
+        data = self.data
+        if not isinstance(data, np.ndarray):
+            data = Planes.of(data)
+        return RawImage(data, self.axes, self.metadata)
 
     def to_stack(
         self, settings: InputSettings, pixel_nm: float | None, warn: Warn
