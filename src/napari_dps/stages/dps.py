@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from napari_dps.core import ImageStack, Progress, StageParameters, one_of, relay
+from napari_dps.core import (
+    ImageStack,
+    InputError,
+    Progress,
+    StageParameters,
+    one_of,
+    relay,
+)
 from napari_dps.core.context import Context
 from napari_dps.core.progress import PART_TICKS
 from napari_dps.methods.dps.methods import (
@@ -22,6 +29,11 @@ from napari_dps.methods.dps.methods import (
 from napari_dps.methods.dps.noise import is_raw, measured_noise
 from napari_dps.methods.dps.optics import assumed_optics, effective_optics
 from napari_dps.methods.dps.uncertainty import NOISE_DRAWS, spread_steps
+from napari_dps.methods.dps.volume import (
+    check_volume,
+    is_flat_reconstruction,
+    sharpen_volume,
+)
 from napari_dps.physics.hot_pixels import without_hot_pixels
 from napari_dps.stages.base import Stage
 
@@ -69,6 +81,48 @@ class DpsParameters(StageParameters):
         description="stated: as the optics and patterns say. measured: as wide as the "
         "image itself shows, where it can tell; else as stated, with a warning.",
     )
+    dimension: Literal["auto", "2d", "3d"] = Field(
+        default="auto",
+        title="Dimension",
+        description="2d: plane by plane. 3d: a z-stack as a volume, with the 3-D PSF, "
+        "by rl or sparse. auto: so from five planes on, if the z step is known and "
+        "neither a PSF to measure nor a map of uncertainty is asked for.",
+    )
+    sectioning: Literal["auto", "widefield", "confocal"] = Field(
+        default="auto",
+        title="Sectioning",
+        description="PSF of a z-stack in 3-D. auto: that of 3-D SIM after such a "
+        "reconstruction, confocal where the modulation factor is above 1.05, else "
+        "widefield.",
+    )
+
+
+def takes_volumes(stack: ImageStack, parameters: DpsParameters) -> bool:
+    """Whether a stack is to be deconvolved in three dimensions, all planes at once.
+
+    Of raw frames that is seen once they are reconstructed.
+
+    Raises
+    ------
+    InputError
+        If that is demanded, and cannot be done with this stack.
+    """
+    if parameters.dimension == "2d" or stack.is_raw or not stack.axes.endswith("ZYX"):
+        return False
+    planes_alone = parameters.uncertainty or parameters.psf == "measured"
+    try:
+        check_volume(stack, parameters.method)
+        if planes_alone or is_flat_reconstruction(stack):
+            raise InputError(
+                "uncertainty, a measured PSF, and planes that were reconstructed one "
+                "by one are for dimension 2d",
+                field="dps.dimension",
+            )
+    except InputError:
+        if parameters.dimension == "3d":
+            raise
+        return False
+    return stack.optics is not None
 
 
 def inspect(
@@ -95,6 +149,10 @@ def inspect(
         The image, with the modulation factor that was measured if it is to be used.
     """
     yield Progress(0, 1, "Measuring the PSF")
+    if image.axes == "ZYX":
+        # The PSF of a volume is stated: there is no measure of its depth.
+        yield Progress(1, 1)
+        return image
     measure = parameters.psf == "measured"
     optics = assumed_optics(image, context, measure=measure)
     yield Progress(1, 1)
@@ -110,7 +168,8 @@ def run(
     Parameters
     ----------
     image : ImageStack
-        Axes "YX", with optics; counts above the camera's offset.
+        Axes "YX", or "ZYX" where `takes_volumes`, with optics; counts above the
+        camera's offset.
     parameters : DpsParameters
         Method, strength, PSF.
     context : Context
@@ -125,13 +184,22 @@ def run(
     -------
     ImageStack
         float32, in the brightness of the input and of the same mean, on a grid of half
-        the pixel size.
+        the pixel size; a volume in counts of emitters in focus.
 
     Raises
     ------
     InputError
         If the image has no optics.
     """
+    if image.axes == "ZYX":
+        data = yield from sharpen_volume(
+            image,
+            parameters.method,
+            parameters.strength,
+            parameters.sectioning,
+            context,
+        )
+        return image.refine(data)
     optics = effective_optics(image)
     warning = optics.nyquist_warning()
     if warning is not None:
@@ -236,6 +304,7 @@ STAGE = Stage(
     gives="YX",
     parameters=DpsParameters,
     function=run,
+    takes_volumes=takes_volumes,
     inspect=inspect,
     self_check=_self_check_json,
     resolves_more=True,

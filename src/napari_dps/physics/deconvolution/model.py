@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -174,19 +174,34 @@ class ImagingModel(ForwardModel["torch.Tensor", "torch.Tensor"]):
 
     def extended(self, thing: torch.Tensor) -> torch.Tensor:
         """Return an object whose margin mirrors its edges: the inverse of `inside`."""
-        import torch
-
-        for axis, size in enumerate(self.object_shape):
-            inside = thing.shape[axis]
-            place = np.arange(size)
-            after = place - inside < (size - inside) / 2
-            mirrored = np.where(after, 2 * inside - 1 - place, size - 1 - place)
-            source = np.where(place < inside, place, mirrored.clip(0, inside - 1))
-            index = torch.from_numpy(source).to(thing.device)
-            thing = thing.index_select(axis, index)
-        return thing
+        return mirrored_margin(thing, self.object_shape)
 
     def inside(self, thing: torch.Tensor) -> torch.Tensor:
         """Return the part of an object that lies in the image: (2 Y, 2 X)."""
         rows, columns = (self.binning * side for side in self.shape)
         return thing[:rows, :columns]
+
+
+def mirrored_margin(thing: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    """Return an object with a margin after its last pixels, half of which wraps round.
+
+    It mirrors the object at its edges.
+
+    Parameters
+    ----------
+    thing : tensor, float32
+        Of any axes.
+    shape : sequence of int
+        With the margin.
+    """
+    import torch
+
+    for axis, size in enumerate(shape):
+        inside = thing.shape[axis]
+        place = np.arange(size)
+        after = place - inside < (size - inside) / 2
+        mirrored = np.where(after, 2 * inside - 1 - place, size - 1 - place)
+        source = np.where(place < inside, place, mirrored.clip(0, inside - 1))
+        index = torch.from_numpy(source).to(thing.device)
+        thing = thing.index_select(axis, index)
+    return thing

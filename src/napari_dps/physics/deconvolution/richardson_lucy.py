@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import torch
 
     from napari_dps.physics.deconvolution.model import ImagingModel
+    from napari_dps.physics.deconvolution.volume_model import VolumeModel
 
 _LEAST_SENSITIVITY = 1e-3
 _TINY = 1e-12
@@ -18,7 +19,7 @@ _TINY = 1e-12
 
 def richardson_lucy_steps(
     image: torch.Tensor,
-    model: ImagingModel,
+    model: ImagingModel | VolumeModel,
     iterations: int,
     *,
     accelerate: bool = True,
@@ -79,7 +80,7 @@ def richardson_lucy_steps(
 
 def richardson_lucy_depths_steps(
     image: torch.Tensor,
-    model: ImagingModel,
+    model: ImagingModel | VolumeModel,
     depths: Sequence[int],
     *,
     accelerate: bool = True,
@@ -157,7 +158,7 @@ def _check(depths: Sequence[int]) -> None:
 
 
 def _first_estimate(
-    model: ImagingModel, start: torch.Tensor | None, unit: float
+    model: ImagingModel | VolumeModel, start: torch.Tensor | None, unit: float
 ) -> torch.Tensor:
     """Return what to begin with, over the unit: an even object by default."""
     import torch

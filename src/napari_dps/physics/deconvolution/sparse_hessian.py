@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.fft
@@ -18,12 +18,12 @@ from napari_dps.physics.resampling import resample
 if TYPE_CHECKING:
     import torch
 
+    from napari_dps.physics.deconvolution.volume_model import VolumeModel
+
 
 _PAD_PX = 12
 _PENALTY = 1.0
 """μ of split Bregman: changes how fast it converges, not where to."""
-_MIXED, _ITSELF = 2, 3
-"""Places of f_xy and f among the terms; f_xx and f_yy come first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,61 +107,134 @@ def sparse_hessian_steps(
     return (yield from within(steps, settings.bregman_iterations, total))
 
 
-def _fit_steps(
-    fine: torch.Tensor, settings: SparseSettings
+def sparse_volume_steps(
+    stack: torch.Tensor,
+    model: VolumeModel,
+    settings: SparseSettings,
+    z_step_px: float,
 ) -> Generator[Progress, None, torch.Tensor]:
-    """Fit a continuous and sparse image by split Bregman."""
+    """Deconvolve a z-stack after a fit that is continuous in x, y, z, and sparse.
+
+    As `sparse_hessian_steps`, with √σ for each derivative along z, where σ is the area
+    of a fine pixel over the square of the z step: curvature counts alike along all
+    axes.
+
+    Parameters
+    ----------
+    stack : tensor (Z, Y, X), float32
+        Finite; any unit.
+    model : VolumeModel
+        Of the stack interpolated to the 2× grid; its binning is 1.
+    settings : SparseSettings
+        Weights and iterations.
+    z_step_px : float
+        Distance of the planes over the pixel size of the stack.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    tensor (Z, 2 Y, 2 X), float32
+    """
     import torch
 
-    rows, columns = fine.shape
+    total = settings.bregman_iterations + settings.iterations
+    rows, columns = (FINER * side for side in stack.shape[1:])
+    planes = [resample(plane, (rows, columns)) for plane in stack.cpu().numpy()]
+    fine = torch.from_numpy(np.stack(planes)).to(stack.device)
+    along_z = 1 / (FINER * z_step_px)
+    smooth = yield from within(_fit_steps(fine, settings, along_z), 0, total)
+    steps = richardson_lucy_steps(smooth, model, settings.iterations)
+    return (yield from within(steps, settings.bregman_iterations, total))
+
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """A derivative along two axes that may be one, or the image itself, and its weight.
+
+    Axes are counted from the last.
+    """
+
+    axes: tuple[int, int] | None
+    weight: float
+
+    def of(self, image: torch.Tensor) -> torch.Tensor:
+        """Return it, on a periodic grid."""
+        if self.axes is None:
+            return image
+        one, other = self.axes
+        if one == other:
+            return image.roll(-1, one) + image.roll(1, one) - 2 * image
+        step = image.roll(-1, one) - image
+        return step.roll(-1, other) - step
+
+    def adjoint(self, image: torch.Tensor) -> torch.Tensor:
+        """Return the transpose of `of`."""
+        if self.axes is None or self.axes[0] == self.axes[1]:
+            return self.of(image)
+        one, other = self.axes
+        step = image.roll(1, one) - image
+        return step.roll(1, other) - step
+
+    def power(self, powers: dict[int, NDArray[np.float64]]) -> Any:
+        """Return |D|² in Fourier space, of that of a first difference along axes."""
+        if self.axes is None:
+            return 1.0
+        return powers[self.axes[0]] * powers[self.axes[1]]
+
+
+def _terms(dimensions: int, sparsity: float, along_z: float) -> list[_Term]:
+    """Return the terms of the penalty in two or three dimensions."""
+    terms = [_Term((-1, -1), 1.0), _Term((-2, -2), 1.0), _Term((-1, -2), 2.0)]
+    if dimensions == 3:
+        terms.append(_Term((-3, -3), along_z**2))
+        terms += [_Term((axis, -3), 2 * along_z) for axis in (-1, -2)]
+    return [*terms, _Term(None, sparsity)]
+
+
+def _fit_steps(
+    fine: torch.Tensor, settings: SparseSettings, along_z: float = 1.0
+) -> Generator[Progress, None, torch.Tensor]:
+    """Fit a continuous and sparse image, or volume, by split Bregman."""
+    import torch
+
     data = _padded(fine)
-    shape = (data.shape[0], data.shape[1])
-    constant = torch.from_numpy(_normal_spectrum(shape)).to(fine.device)
-    weights = [w * settings.continuity for w in (1.0, 1.0, 2.0, settings.sparsity)]
+    shape = tuple(data.shape)
+    terms = _terms(data.ndim, settings.sparsity, along_z)
+    constant = torch.from_numpy(_normal_spectrum(shape, terms)).to(fine.device)
     fit = data
     total = settings.bregman_iterations
-    residuals = [torch.zeros_like(data) for _ in weights]
+    residuals = [torch.zeros_like(data) for _ in terms]
     for iteration in range(total):
         right = data.clone()
-        for term, (weight, residual) in enumerate(zip(weights, residuals, strict=True)):
-            residual += _derivative(fit, term)
+        for term, residual in zip(terms, residuals, strict=True):
+            weight = term.weight * settings.continuity
+            residual += term.of(fit)
             split = torch.nn.functional.softshrink(residual, weight / _PENALTY)
             residual -= split
-            right += _PENALTY * _adjoint(split - residual, term)
-        fit = torch.fft.irfft2(torch.fft.rfft2(right) / constant, s=shape)
+            right += _PENALTY * term.adjoint(split - residual)
+        fit = torch.fft.irfftn(torch.fft.rfftn(right) / constant, s=shape)
         yield Progress(iteration + 1, total, "continuity and sparsity")
-    return fit[:rows, :columns].contiguous()
+    return fit[tuple(slice(n) for n in fine.shape)].contiguous()
 
 
-def _derivative(image: torch.Tensor, term: int) -> torch.Tensor:
-    """Return f_xx, f_yy, f_xy or f itself, on a periodic grid."""
-    if term == _ITSELF:
-        return image
-    if term == _MIXED:
-        step = image.roll(-1, 1) - image
-        return step.roll(-1, 0) - step
-    axis = 1 - term
-    return image.roll(-1, axis) + image.roll(1, axis) - 2 * image
-
-
-def _adjoint(image: torch.Tensor, term: int) -> torch.Tensor:
-    """Return the transpose of `_derivative`."""
-    if term == _MIXED:
-        step = image.roll(1, 1) - image
-        return step.roll(1, 0) - step
-    return _derivative(image, term)
-
-
-def _normal_spectrum(shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Return 1 + μ (1 + Σ |D|²) on the half plane: the left side of each step."""
-    y, x = np.fft.fftfreq(shape[0])[:, np.newaxis], np.fft.rfftfreq(shape[1])
-    power_y, power_x = (4 * np.sin(np.pi * f) ** 2 for f in (y, x))
-    power = power_x**2 + power_y**2 + power_x * power_y + 1
+def _normal_spectrum(
+    shape: tuple[int, ...], terms: Sequence[_Term]
+) -> NDArray[np.float32]:
+    """Return 1 + μ Σ |D|² on the half plane: the left side of each step."""
+    powers = {}
+    for axis in range(-len(shape), 0):
+        count = shape[axis]
+        f = np.fft.rfftfreq(count) if axis == -1 else np.fft.fftfreq(count)
+        powers[axis] = (4 * np.sin(np.pi * f) ** 2).reshape(-1, *[1] * (-1 - axis))
+    power = sum(term.power(powers) for term in terms)
     return np.asarray(1 + _PENALTY * power, dtype=np.float32)
 
 
 def _padded(fine: torch.Tensor) -> torch.Tensor:
-    """Mirror the image beyond its last rows and columns, up to a fast FFT size."""
+    """Mirror the image beyond its last pixels along all axes, up to fast FFT sizes."""
     import torch
 
     pads = [scipy.fft.next_fast_len(n + 2 * _PAD_PX, real=True) - n for n in fine.shape]
@@ -169,7 +242,6 @@ def _padded(fine: torch.Tensor) -> torch.Tensor:
     before = [
         min(p - a, n - 1) for p, a, n in zip(pads, after, fine.shape, strict=True)
     ]
-    padded = torch.nn.functional.pad(
-        fine[None], (before[1], after[1], before[0], after[0]), mode="reflect"
-    )[0]
-    return padded.roll((-before[0], -before[1]), (0, 1))
+    sides = [n for pair in zip(before[::-1], after[::-1], strict=True) for n in pair]
+    padded = torch.nn.functional.pad(fine[None], sides, mode="reflect")[0]
+    return padded.roll([-n for n in before], list(range(fine.ndim)))
