@@ -218,12 +218,32 @@ def test_values_that_are_not_finite_are_refused(
 
 
 @every_stage
-def test_values_too_large_for_float32_are_refused(stage: Stage[Any]) -> None:
+@pytest.mark.parametrize("power", [90, -90])
+def test_values_whose_squares_exceed_float32_are_computed_with(
+    stage: Stage[Any], power: int
+) -> None:
     image = make(stage)
-    data = image.data.astype(np.float32)
-    data[..., 5, 7] = 1e25
-    with pytest.raises(InputError, match="largest value"):
-        run(stage, image.derive(data))
+    expected = run(stage, image.derive(image.data.astype(np.float32))).data
+    found = run(stage, image.derive(image.data.astype(np.float64) * 2.0**power)).data
+    np.testing.assert_allclose(
+        found / 2.0**power, expected, atol=1e-3 * np.ptp(expected), rtol=0
+    )
+
+
+@every_stage
+def test_one_enormous_value_leaves_the_result_finite(stage: Stage[Any]) -> None:
+    image = make(stage)
+    one = image.data.astype(np.float32)
+    one[..., 5, 7] = 1e25
+    assert np.isfinite(run(stage, image.derive(one)).data).all()
+
+
+def test_results_beyond_float32_are_refused() -> None:
+    stage = next(s for s in STAGES if s.id == "dps")
+    data = np.full((48, 48), 3e38, np.float32)
+    data[20:24, 20:24] = 3.4e38
+    with pytest.raises(InputError, match="beyond float32"):
+        run(stage, make(stage).derive(data))
 
 
 @every_stage

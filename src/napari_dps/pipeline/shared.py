@@ -23,7 +23,7 @@ from napari_dps.core.context import Context
 from napari_dps.core.progress import PART_TICKS
 from napari_dps.pipeline.plan import Plan
 from napari_dps.pipeline.units import Channel, Span
-from napari_dps.stages.base import Prepare
+from napari_dps.stages.base import Prepare, in_range
 
 FIRST_FRAMES = 10
 """Time points of a time-lapse whose average the patterns are found on."""
@@ -146,6 +146,8 @@ def learn(
     for number, prepare in preparing.items():
         step, part = plan.steps[number], context.part()
         part.otf = channel.otf
+        # What is found is the same in any unit.
+        (average, _), (sample, _) = in_range(average), in_range(sample)
         looking = prepare(average, sample, step.parameters, part)
         average = yield from within(in_ticks(looking, step.stage.title), done, total)
         warnings[number] = context.take_over(part, channel.label)

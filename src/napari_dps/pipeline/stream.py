@@ -22,6 +22,7 @@ from napari_dps.pipeline.units import (
     planes_of,
     volume_of,
 )
+from napari_dps.stages.base import in_range
 
 Keep = Callable[[int, Index, ImageStack], None]
 """Takes the number of a step, the place of a unit, and the step's result for it."""
@@ -243,7 +244,8 @@ class _ChannelRun:
             return (yield from self._plane_by_plane(number, image, context))
         if stage.inspect is not None:
             if number not in self.optics:
-                seen = yield from stage.inspect(image, parameters, context)
+                shown, _ = in_range(image)  # the optics are the same in any unit
+                seen = yield from stage.inspect(shown, parameters, context)
                 self.optics[number] = seen.require_optics(stage.id)
             image = replace(image, optics=self.optics[number])
         return (yield from stage.run(image, parameters, context))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
@@ -22,8 +23,9 @@ from napari_dps.core.context import Context
 from napari_dps.core.errors import is_out_of_memory
 from napari_dps.core.params import StageParameters
 
-LARGEST_VALUE = 1e15
-"""Of a pixel, positive or negative."""
+LARGEST_VALUE, LEAST_LARGEST = 1e9, 1e-6
+"""Limits of the largest value of an image, positive or negative, that stages compute
+with: sums of squares over the spectrum of a large plane fit into float32."""
 
 P = TypeVar("P", bound=StageParameters)
 Run = Callable[[ImageStack, P, Context], Generator[Progress, None, ImageStack]]
@@ -149,14 +151,15 @@ class Stage(Generic[P]):
         Raises
         ------
         InputError
-            If the axes do not fit, values are not finite or above `LARGEST_VALUE`, or
-            memory runs out where no smaller tiles help.
+            If the axes do not fit, values are not finite, or memory runs out where no
+            smaller tiles help.
         NapariDpsError
             If the stage makes values that are not finite of finite ones.
         """
         context = Context() if context is None else context
         self._check_axes(image)
         _check_values(image)
+        image, unit = in_range(image)
         started = time.perf_counter()
         before = len(context.warnings)
         context.weights_sha256 = None
@@ -176,6 +179,7 @@ class Stage(Generic[P]):
                     f"the {name} that '{self.id}' made holds values that are not "
                     "finite (NaN or inf), though its input holds none"
                 )
+        result = _in_unit(result, unit)
         entry = HistoryEntry(
             stage=self.id,
             parameters=parameters.model_dump(mode="json"),
@@ -200,14 +204,63 @@ class Stage(Generic[P]):
             )
 
 
+def in_range(image: ImageStack) -> tuple[ImageStack, float]:
+    """Return an image whose largest value is up to `LARGEST_VALUE`, and its unit.
+
+    Every stage gives k times the result for k times the image, so that a power of two
+    that is taken out of the values can be put back into the result.
+
+    Parameters
+    ----------
+    image : ImageStack
+        Finite values.
+
+    Returns
+    -------
+    image : ImageStack
+        The image itself where its values are in range.
+    unit : float
+        The power of two that its values were divided by.
+
+    Examples
+    --------
+    >>> image, unit = in_range(ImageStack(np.array([[1e20, 0.0]]), "YX"))
+    >>> float(image.data[0, 0]) * unit == 1e20, float(image.data[0, 0]) <= LARGEST_VALUE
+    (True, True)
+    """
+    largest = max(float(image.data.max()), -float(image.data.min()))
+    if largest == 0 or LEAST_LARGEST <= largest <= LARGEST_VALUE:
+        return image, 1.0
+    unit = 2.0 ** math.ceil(math.log2(largest / (LARGEST_VALUE if largest > 1 else 1)))
+    camera = image.camera
+    if camera is not None:
+        camera = replace(camera, gain=camera.gain / unit)
+    return image.derive(image.data / unit, camera=camera), unit
+
+
+def _in_unit(result: ImageStack, unit: float) -> ImageStack:
+    """Return a result in the unit of the image that a stage got.
+
+    Raises
+    ------
+    InputError
+        If its values do not fit into float32 then.
+    """
+    if unit == 1:
+        return result
+    most = float(np.finfo(np.float32).max) / max(unit, 1.0)
+    if float(np.abs(result.data).max()) > most:
+        raise InputError(
+            "largest value of the image",
+            got="a result beyond float32",
+            allowed="values that are divided by 1000, say",
+        )
+    factor = np.float32(unit)
+    maps = {name: values * factor for name, values in result.maps.items()}
+    return replace(result, data=result.data * factor, maps=maps)
+
+
 def _check_values(image: ImageStack) -> None:
     """Refuse values that no stage can compute with."""
     if not np.isfinite(image.data).all():
         raise InputError("the image holds values that are not finite (NaN or inf)")
-    largest = max(float(image.data.max()), -float(image.data.min()))
-    if largest > LARGEST_VALUE:
-        raise InputError(
-            "largest value of the image",
-            got=f"{largest:.3g}",
-            allowed=f"up to {LARGEST_VALUE:g}: sums of squares must fit into float32",
-        )
