@@ -65,6 +65,26 @@ def test_network_that_turns_gives_turned_results(weights, shape, pixel_size_nm, 
         assert np.abs(difference).max() < 1e-4 * scale
 
 
+@pytest.mark.parametrize("turn", [3, 5])
+def test_average_over_turns_turns_with_the_image_whatever_the_weights(turn):
+    stack = image((32, 41), 36.0, False)
+    other = stack.derive(np.ascontiguousarray(turned(stack.data, turn)))
+    differences = []
+    for average in (False, True):
+        whole, there = (run(s, average_turns=average).data for s in (stack, other))
+        error = np.abs(there - turned(whole, turn)).max()
+        differences.append(float(error / np.ptp(whole)))
+    assert differences[1] < 1e-4 < 1e-2 < differences[0]
+
+
+def test_weights_that_turn_with_the_image_need_no_average(weights):
+    stack = image((32, 40), 32.5, False)
+    alone, average = (
+        run(stack, weights=weights, average_turns=on).data for on in (False, True)
+    )
+    np.testing.assert_array_equal(alone, average)
+
+
 @pytest.mark.parametrize("turn", [1, 6])
 def test_uncertainty_turns_with_the_image(turn):
     stack = image((21, 30), 32.5, False)

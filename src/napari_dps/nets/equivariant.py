@@ -90,6 +90,18 @@ def turned(image: Any, turn: int) -> Any:
     return image[..., ::-1] if turn >= 4 else image
 
 
+def opposite(turn: int) -> int:
+    """Return the turn that undoes a turn.
+
+    Examples
+    --------
+    >>> image = torch.rand(2, 3)
+    >>> all(turned(turned(image, n), opposite(n)).equal(image) for n in range(TURNS))
+    True
+    """
+    return turn if turn >= 4 else -turn % 4
+
+
 class EquivariantConv2d(nn.Module):
     """A convolution whose filters are tied so that its output turns with its input.
 

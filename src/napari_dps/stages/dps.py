@@ -69,6 +69,13 @@ class DpsParameters(StageParameters):
         "stands for follows the noise measured in the image.",
         json_schema_extra={"basic": True},
     )
+    average_turns: bool = Field(
+        default=False,
+        title="Average over turns",
+        description="Let the network work on the image flipped and turned by quarters "
+        "in all eight ways, and average: the same picture however the field lies, with "
+        "a smaller error. The network takes eight times as long.",
+    )
     uncertainty: bool = Field(
         default=False,
         title="Uncertainty map",
@@ -225,6 +232,7 @@ def run(
         signal_to_noise(data, noise),
         context,
         weights=parameters.weights,
+        average_turns=parameters.average_turns,
         is_raw=white,
         is_reconstructed=any(entry.stage == "reconstruct" for entry in image.history),
     )

@@ -93,6 +93,8 @@ class ImageToSharpen:
         Device, warnings, cache.
     weights : str
         Weights of the network: shipped ones by name, or a file.
+    average_turns : bool
+        Whether the network works on the image turned in all ways.
     is_raw : bool
         Whether the noise is white, as in an image that comes from a camera.
     is_reconstructed : bool
@@ -106,6 +108,7 @@ class ImageToSharpen:
     signal_to_noise: float
     context: Context
     weights: str
+    average_turns: bool = False
     is_raw: bool = True
     is_reconstructed: bool = False
 
@@ -173,6 +176,7 @@ def network(target: ImageToSharpen) -> Generator[Progress, None, NDArray[np.floa
         noise=target.noise,
         iterations=target.iterations(NETWORK_REFERENCE, NETWORK_EXPONENT),
         width=width,
+        average_turns=target.average_turns,
     )
     return (yield from steps)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,6 +58,7 @@ def sharpen_steps(
     noise: float,
     iterations: int,
     width: float,
+    average_turns: bool = False,
 ) -> Generator[Progress, None, NDArray[np.float32]]:
     """Sharpen an image with a trained network, through canonical sampling.
 
@@ -76,6 +77,8 @@ def sharpen_steps(
     width : float
         Width of the PSF of the result over that of the image, below 1; not less than
         what the network was trained for.
+    average_turns : bool
+        Whether to do as `averaged_network_steps`.
 
     Yields
     ------
@@ -97,7 +100,11 @@ def sharpen_steps(
         canonical, depths, sharpener.device, level, sharpener.models
     )
     inputs = yield from one_of(preparing, 0, _PARTS)
-    running = dps_network_steps(sharpener.network, inputs, sharpener.context)
+    network, context = sharpener.network, sharpener.context
+    # One that turns with its input by itself gives all of them alike.
+    average = average_turns and not network.settings["oriented"]
+    run = averaged_network_steps if average else dps_network_steps
+    running = run(network, inputs, context)
     sharp = yield from one_of(running, 1, _PARTS)
     trained = sharpener.metadata.output_width
     yield Progress(2 * PART_TICKS, _PARTS * PART_TICKS, "Data consistency")
@@ -106,6 +113,30 @@ def sharpen_steps(
     seen = change_width(sharp, trained, max(width, trained))
     rows, columns = (2 * side for side in image.shape)
     return from_canonical(seen.cpu().numpy(), (rows, columns))
+
+
+def averaged_network_steps(
+    network: ResUDBPN, inputs: NetworkInput, context: Context
+) -> Generator[Progress, None, torch.Tensor]:
+    """Run the network on an image turned in all ways, and average.
+
+    The result turns with the image. Parameters and result are those of
+    `dps_network_steps`.
+    """
+    import torch
+
+    from napari_dps.nets.equivariant import TURNS, opposite, turned
+
+    total = torch.zeros((), device=inputs.image.device)
+    for turn in range(TURNS):
+        image, features = (
+            turned(one, turn).contiguous() for one in (inputs.image, inputs.features)
+        )
+        other = replace(inputs, image=image, features=features)
+        running = dps_network_steps(network, other, context)
+        result = yield from one_of(running, turn, TURNS)
+        total = total + turned(result, opposite(turn))
+    return total / TURNS
 
 
 def dps_network_steps(
