@@ -7,6 +7,9 @@ import pytest
 
 from napari_dps.core import ImageStack, Optics, finish
 from napari_dps.core.context import Context
+from napari_dps.methods.dps.methods import METHODS, ImageToSharpen, signal_to_noise
+from napari_dps.methods.dps.noise import measured_noise
+from napari_dps.methods.dps.uncertainty import spread_steps
 from napari_dps.physics.phantoms import phantom
 from napari_dps.physics.simulate import blur_truth
 from napari_dps.pipeline import choose_steps
@@ -40,6 +43,22 @@ def expected() -> np.ndarray:
     return 180 * clean / np.percentile(clean, 99.9) + 20
 
 
+def spread_of(data: np.ndarray, strength: float = 0.5) -> np.ndarray:
+    """Return what noise alone does to the result of Richardson–Lucy."""
+    noise = measured_noise(data, OPTICS.cutoff_per_pixel, white=True)
+    target = ImageToSharpen(
+        data,
+        OPTICS,
+        strength,
+        noise,
+        signal_to_noise(data, noise),
+        Context("cpu"),
+        weights="hybrid",
+    )
+    method = METHODS["rl"]
+    return finish(spread_steps(method, target, finish(method(target))))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("gain", [1.0, 12.0])
 def test_predicted_deviation_is_that_of_new_recordings(
@@ -51,13 +70,37 @@ def test_predicted_deviation_is_that_of_new_recordings(
     ]
     results = [run(image_of(frame), method="rl").data for frame in recordings]
     actual = np.std(results, axis=0, ddof=1)
-    predicted = run(image_of(recordings[0]), method="rl", uncertainty=True).uncertainty
-    assert predicted is not None
+    predicted = spread_of(recordings[0])
     assert 0.7 < np.median(predicted / actual) < 1.3
     # And it tells where: brighter structures vary more than the background.
     bright = results[0] > np.percentile(results[0], 90)
     ratio = predicted[bright].mean() / predicted[~bright].mean()
     assert ratio == pytest.approx(actual[bright].mean() / actual[~bright].mean(), 0.3)
+
+
+@pytest.mark.parametrize("method", ["network", "rl"])
+@pytest.mark.parametrize("photons", [40.0, 1000.0])
+def test_nine_of_ten_pixels_are_within_two_deviations(
+    method: str, photons: float
+) -> None:
+    optics = OPTICS.model_copy(update={"modulation_factor": 2.0, "pixel_size_nm": 35})
+    side = 4 * 96
+    emitters = phantom("glyphs", (side, side), pixel_size_nm=35 / 4, seed=4)
+    halves = emitters.reshape(192, 2, 192, 2).sum(axis=(1, 3))
+    fine = ImageStack(
+        halves, "YX", pixel_size_nm=17.5, optics=optics.at_pixel_size(17.5)
+    )
+    clean = np.maximum(blur_truth(fine, modulation_factor=2).data, 0)
+    scale = photons / np.percentile(clean, 99.9)
+    recorded = scale * clean.reshape(96, 2, 96, 2).mean(axis=(1, 3)) + 0.02 * photons
+    data = np.random.default_rng(8).poisson(recorded).astype(np.float32)
+    image = ImageStack(data, "YX", pixel_size_nm=35, optics=optics)
+    told = run(image, method=method, strength=0.0, uncertainty=True)
+    truth = scale * blur_truth(fine, modulation_factor=4).data + 0.02 * photons
+    inside = np.s_[16:-16, 16:-16]
+    error = (np.abs(told.data - truth) / told.uncertainty)[inside]
+    assert (error < 2).mean() > 0.88
+    assert np.sqrt(np.mean(error**2)) > 0.4  # nor is it overstated
 
 
 @pytest.mark.parametrize("method", ["network", "rl", "sparse"])
@@ -84,12 +127,14 @@ def test_constant_image_is_certain() -> None:
 
 def test_more_light_is_surer(expected: np.ndarray) -> None:
     rng = np.random.default_rng(5)
-    spreads = []
+    spreads, totals = [], []
     for photons in (1, 25):
-        image = image_of(rng.poisson(photons * expected).astype(np.float32))
-        told = run(image, method="rl", strength=0.2, uncertainty=True)
-        spreads.append(float(np.median(told.uncertainty / told.data.mean())))
+        data = rng.poisson(photons * expected).astype(np.float32)
+        told = run(image_of(data), method="rl", strength=0.2, uncertainty=True)
+        totals.append(float(np.median(told.uncertainty / told.data.mean())))
+        spreads.append(float(np.median(spread_of(data, 0.2) / data.mean())))
     assert spreads[1] < 0.6 * spreads[0]
+    assert totals[1] < totals[0]
 
 
 def test_time_points_and_channels_each_have_their_map(expected: np.ndarray) -> None:

@@ -28,7 +28,11 @@ from napari_dps.methods.dps.methods import (
 )
 from napari_dps.methods.dps.noise import is_raw, measured_noise
 from napari_dps.methods.dps.optics import assumed_optics, effective_optics
-from napari_dps.methods.dps.uncertainty import NOISE_DRAWS, spread_steps
+from napari_dps.methods.dps.uncertainty import (
+    NOISE_DRAWS,
+    spread_steps,
+    stated_uncertainty,
+)
 from napari_dps.methods.dps.volume import (
     check_volume,
     is_flat_reconstruction,
@@ -79,8 +83,9 @@ class DpsParameters(StageParameters):
     uncertainty: bool = Field(
         default=False,
         title="Uncertainty map",
-        description="Also compute how far the noise of the image moves each pixel of "
-        "the result (takes nine times as long).",
+        description="Also compute the standard deviation of the error of each pixel: "
+        "what the noise of the image moves, and what the method adds to what the image "
+        "holds (takes nine times as long).",
     )
     psf: Literal["stated", "measured"] = Field(
         default="stated",
@@ -240,7 +245,8 @@ def run(
     result = yield from one_of(method(target), 0, runs)
     maps = {}
     if parameters.uncertainty:
-        maps["uncertainty"] = yield from spread_steps(method, target, result)
+        spread = yield from spread_steps(method, target, result)
+        maps["uncertainty"] = stated_uncertainty(spread, result, cutoff)
     # What is never negative makes light of noise where there is none, and sparsity
     # takes light away, both evenly: so the total is restored evenly.
     result += data.mean(dtype=np.float64) - result.mean(dtype=np.float64)
