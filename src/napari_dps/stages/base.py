@@ -173,12 +173,7 @@ class Stage(Generic[P]):
                 f"not enough memory for '{self.id}' of a plane of {height} × {width} "
                 "px: crop the image, close other programs or choose another device"
             ) from error
-        for name, values in (("image", result.data), *result.maps.items()):
-            if not np.isfinite(values).all():
-                raise NapariDpsError(
-                    f"the {name} that '{self.id}' made holds values that are not "
-                    "finite (NaN or inf), though its input holds none"
-                )
+        self._check_result(result)
         result = _in_unit(result, unit)
         entry = HistoryEntry(
             stage=self.id,
@@ -190,6 +185,15 @@ class Stage(Generic[P]):
         )
         # What a stage has made is no camera's.
         return replace(result, camera=None, history=(*image.history, entry))
+
+    def _check_result(self, result: ImageStack) -> None:
+        """Refuse values that are not finite, of an image whose values are."""
+        for name, values in (("image", result.data), *result.maps.items()):
+            if not np.isfinite(values).all():
+                raise NapariDpsError(
+                    f"the {name} that '{self.id}' made holds values that are not "
+                    "finite (NaN or inf), though its input holds none"
+                )
 
     def _check_axes(self, image: ImageStack) -> None:
         """Refuse other units than those that the stage works on."""

@@ -7,6 +7,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from napari_dps.core import (
@@ -218,17 +219,8 @@ def run(
         context.warn(warning)
     runs = 1 + NOISE_DRAWS * parameters.uncertainty
     yield Progress(0, runs * PART_TICKS, "Noise")
-    data = np.array(image.data, dtype=np.float32)
     cutoff = optics.cutoff_per_pixel * optics.modulation_factor
-    white = is_raw(data)
-    noise = measured_noise(data, cutoff, white=white)
-    if image.camera is not None:
-        noise = math.sqrt(image.camera.variance(float(data.mean())))
-    yield Progress(0, runs * PART_TICKS, "Hot pixels")
-    if white:
-        data, count = without_hot_pixels(data, cutoff, noise)
-        if count:
-            context.warn("hot pixels were replaced by the median of their neighbours")
+    data, noise, white = _without_hot_pixels(image, cutoff, context)
     target = ImageToSharpen(
         data,
         optics,
@@ -307,6 +299,23 @@ def _self_check_json(
 
     answers = yield from self_check(image, parameters, context)
     return resolved_json(answers)
+
+
+def _without_hot_pixels(
+    image: ImageStack, cutoff: float, context: Context
+) -> tuple[NDArray[np.float32], float, bool]:
+    """Return the pixels, their noise as stated or measured, and whether it is white."""
+    data = np.array(image.data, dtype=np.float32)
+    white = is_raw(data)
+    if image.camera is not None:
+        noise = math.sqrt(image.camera.variance(float(data.mean())))
+    else:
+        noise = measured_noise(data, cutoff, white=white)
+    if white:
+        data, count = without_hot_pixels(data, cutoff, noise)
+        if count:
+            context.warn("hot pixels were replaced by the median of their neighbours")
+    return data, noise, white
 
 
 STAGE = Stage(
