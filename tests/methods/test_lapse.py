@@ -1,109 +1,100 @@
-"""Time-lapses whose stripes start at another phase at every time point."""
+"""Drift and bleaching of simulated lapses, against what was put in."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.ndimage
 
-from napari_dps.core import ImageStack, Optics, finish
-from napari_dps.physics.otf import widefield_otf
-from napari_dps.physics.sim import fit
-from napari_dps.pipeline import choose_steps, run
-from napari_dps.stages.reconstruct import ReconstructParameters
+from napari_dps.core import InputError, Optics
+from napari_dps.methods.lapse.bleaching import bleaching_factors
+from napari_dps.methods.lapse.drift import DriftTracker, undone
+from napari_dps.physics.phantoms import phantom
 
-OPTICS = Optics(na=1.4, emission_nm=525, pixel_size_nm=65)
-SIZE, ANGLES_DEG, PERIOD_NM, MODULATION = 96, (10, 70, 130), 220.0, 0.7
-TIMES = 5
-
-
-def lapse(starts_deg: np.ndarray, photons: float) -> ImageStack:
-    """Points under stripes; ``starts_deg`` (T, A) is the phase of the first frame."""
-    rng = np.random.default_rng(3)
-    fine = 2 * SIZE
-    objects = np.zeros((fine, fine))
-    objects[tuple(rng.integers(0, fine, (2, 400)))] = rng.uniform(0.3, 1, 400)
-    y, x = np.mgrid[:fine, :fine] * OPTICS.pixel_size_nm / 2
-    frequency = np.fft.fftfreq(fine)
-    radius = np.hypot(frequency[:, None], frequency)
-    otf = widefield_otf(radius, OPTICS.cutoff_per_pixel / 2)
-    frames = np.empty((len(starts_deg), 3, 3, SIZE, SIZE))
-    for t, a, p in np.ndindex(frames.shape[:3]):
-        angle = np.radians(ANGLES_DEG[a])
-        phase = np.radians(starts_deg[t, a] + 120 * p)
-        wave = 2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / PERIOD_NM
-        lit = objects * (1 + MODULATION * np.cos(wave + phase))
-        seen = np.fft.ifft2(np.fft.fft2(lit) * otf).real
-        frames[t, a, p] = seen.reshape(SIZE, 2, SIZE, 2).sum(axis=(1, 3))
-    frames = np.maximum(frames, 0) * photons / np.percentile(frames, 99.9)
-    counts = rng.poisson(frames).astype(np.float32)
-    return ImageStack(counts, "TAPYX", pixel_size_nm=65, optics=OPTICS)
+OPTICS = Optics(na=1.3, emission_nm=525, pixel_size_nm=65)
+FRAMES, STEP_PX = 100, 0.3
 
 
-def reconstructed(stack: ImageStack, stages=("reconstruct",), every: int = 0):
-    parameters = {"reconstruct": ReconstructParameters(patterns_every=every)}
-    result = finish(run(stack, choose_steps(stack, list(stages), parameters)))
-    return np.asarray(result.images[-1].data), result
+@pytest.fixture(scope="module")
+def widefield() -> np.ndarray:
+    """Return a blurred cell that is larger than the field, peak 1."""
+    emitters = phantom("microtubules", (224, 224), pixel_size_nm=65, seed=4)
+    image = scipy.ndimage.gaussian_filter(emitters.astype(np.float64), 1.3)
+    return image / np.percentile(image, 99.9)
 
 
-def differences(a: np.ndarray, b: np.ndarray) -> list[float]:
-    return [
-        float(np.linalg.norm(x - y) / np.linalg.norm(y))
-        for x, y in zip(a, b, strict=True)
-    ]
+@pytest.mark.slow
+@pytest.mark.parametrize("photons", [30, 1000])
+@pytest.mark.parametrize("direction_deg", [20, 90])
+def test_a_slow_drift_is_found_to_a_twentieth_of_a_pixel(
+    widefield, photons, direction_deg
+):
+    rng = np.random.default_rng(photons)
+    angle = np.deg2rad(direction_deg)
+    tracker = DriftTracker(OPTICS)
+    errors = []
+    for number in range(FRAMES):
+        true = STEP_PX * number * np.array([np.sin(angle), np.cos(angle)])
+        moved = scipy.ndimage.shift(widefield, true, order=3, mode="reflect")
+        field = moved[48:176, 48:176].clip(0) * photons + 0.03 * photons
+        # The widefield image is the mean of nine frames.
+        found = tracker.add(rng.poisson(9 * field) / 9)
+        errors.append(np.subtract(found, true))
+    assert np.sqrt(np.mean(np.square(errors))) < 0.05
+    assert np.abs(errors).max() < (0.05 if photons > 100 else 0.1)
 
 
-@pytest.mark.parametrize("drift_deg", [10, 30, None])
-def test_phases_that_change_are_fitted_at_each_time_point(
-    drift_deg: float | None,
-) -> None:
-    rng = np.random.default_rng(2)
-    starts = (
-        rng.uniform(0, 360, (TIMES, 3))
-        if drift_deg is None
-        else np.arange(TIMES)[:, None] * drift_deg + np.zeros(3)
-    )
-    stack = lapse(starts, photons=300)
-    shared, result = reconstructed(stack)
-    each, _ = reconstructed(stack, every=1)
-    assert max(differences(shared, each)) < 0.06
-    assert any("change over time" in text for text in result.warnings)
+def test_memory_of_the_tracker_is_one_image(widefield):
+    tracker = DriftTracker(OPTICS)
+    for number in range(5):
+        tracker.add(np.roll(widefield, 20 * number, axis=0))
+    held = [v for v in vars(tracker).values() if isinstance(v, np.ndarray)]
+    assert [one.shape for one in held] == [widefield.shape]
 
 
-def test_phases_that_stay_are_those_of_the_mean_at_every_time_point() -> None:
-    stack = lapse(np.full((TIMES, 3), 40.0), photons=100)
-    _, result = reconstructed(stack)
-    assert not any("change over time" in text for text in result.warnings)
-    assert {p.phases_of for p in result.patterns} == {"first frames"}
+def test_an_even_field_keeps_the_place_of_the_one_before(widefield):
+    tracker = DriftTracker(OPTICS)
+    tracker.add(widefield)
+    before = tracker.add(np.roll(widefield, 2, axis=1))
+    assert tracker.add(np.ones_like(widefield)) == before
+    assert before[1] == pytest.approx(2, abs=0.02)
 
 
-def test_denoised_frames_are_not_asked_for_their_phases() -> None:
-    stack = lapse(np.arange(TIMES)[:, None] * 30.0 + np.zeros(3), photons=200)
-    _, result = reconstructed(stack, ("denoise", "reconstruct"))
-    denoised, image = (output.first.patterns for output in result.outputs)
-    assert denoised == image
-    assert "frames" in {p.phases_of for p in image}
+def test_a_drift_is_undone_and_what_was_not_recorded_is_dark(widefield):
+    image = widefield.astype(np.float32)
+    moved = scipy.ndimage.shift(image, (3.4, -2.2), order=3)
+    back = undone(moved, (3.4, -2.2))
+    np.testing.assert_allclose(back[8:-8, 8:-8], image[8:-8, 8:-8], atol=0.02)
+    assert (back[-3:] == 0).all()
+    assert undone(image, (0.0, 0.0)) is image
 
 
-@pytest.mark.parametrize("photons", [4, 6, 10])
-def test_dim_time_points_take_the_phases_of_the_mean(photons: float) -> None:
-    stack = lapse(np.full((TIMES, 3), 40.0), photons=photons)
-    _, result = reconstructed(stack)
-    assert [p.phases_of for p in result.patterns] == ["first frames"] * 3
-    assert not any("change over time" in text for text in result.warnings)
+@pytest.mark.parametrize(("tau", "floor"), [(5, 0), (12, 30), (60, 10), (1e6, 0)])
+def test_factors_undo_an_exponential_decay(tau, floor):
+    times = np.arange(30)
+    levels = 100 * np.exp(-times / tau) + floor
+    factors, misfit = bleaching_factors(levels)
+    np.testing.assert_allclose(factors * levels, levels[0], rtol=2e-3)
+    assert misfit < 1e-3
 
 
-@pytest.mark.parametrize("status", ["given", "doubtful"])
-def test_weak_stripes_are_doubted_unless_they_are_given(
-    status: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stack = lapse(np.full((1, 3), 40.0), photons=200)
-    _, found = reconstructed(stack)
-    monkeypatch.setattr(fit, "WEAK_STRIPES", ((2.0, np.inf),))
-    if status == "given":
-        vectors = tuple(p.only_wave_vectors() for p in found.patterns)
-        stack = stack.derive(stack.data, patterns=vectors)
-    _, result = reconstructed(stack)
-    assert [p.status for p in result.patterns] == [status] * 3
-    assert [len(p.phases_deg) for p in result.patterns if p.is_usable] == (
-        [3, 3, 3] if status == "given" else []
-    )
+def test_what_comes_and_goes_is_not_evened_out():
+    times = np.arange(40)
+    decay = 100 * np.exp(-times / 20)
+    cell = np.where(times == 17, 1.3, 1.0)
+    factors, misfit = bleaching_factors(decay * cell)
+    corrected = decay * cell * factors
+    assert corrected[17] / corrected[16] == pytest.approx(1.3, rel=0.02)
+    assert 0.01 < misfit < 0.05
+
+
+def test_few_time_points_are_brought_to_the_first():
+    factors, misfit = bleaching_factors([100.0, 90.0, 95.0])
+    np.testing.assert_allclose(factors, [1, 100 / 90, 100 / 95])
+    assert misfit == 0
+
+
+def test_no_light_cannot_be_corrected():
+    with pytest.raises(InputError, match="above 0") as caught:
+        bleaching_factors([100.0, -3.0])
+    assert "input.camera_offset" in caught.value.fields

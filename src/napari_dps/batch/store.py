@@ -13,65 +13,36 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from napari_dps import io
-from napari_dps.core import ImageStack, StackInfo
+from napari_dps.batch.records import (
+    CORRECTIONS,
+    RECORD,
+    SHARED_LIST,
+    BlockRecord,
+    Description,
+)
+from napari_dps.core import ImageStack
 from napari_dps.io import ResultFiles, replacing, writing
 from napari_dps.io.lock import Lock
 from napari_dps.io.owner import MARK, is_abandoned, process_mark
 from napari_dps.io.replacing import shortened_name
+from napari_dps.pipeline.corrections import Corrections
 from napari_dps.pipeline.shared import Shared
 from napari_dps.pipeline.stream import Tally
 from napari_dps.pipeline.units import Index, Span
 
+T = TypeVar("T")
+
 _DONE = "done.json"
-_SHARED = "shared.json"
+_SHARED, _CORRECTIONS = "shared.json", "corrections.json"
 _KEY_DIGITS = 16
 _NAME_BYTES = 40
-
-
-@dataclass(frozen=True)
-class Description:
-    """A step's result for the first unit of a channel, but its pixels.
-
-    Attributes
-    ----------
-    axes : str
-        As of `ImageStack`.
-    info : StackInfo
-        All that it carries.
-    maps : tuple of str
-        Names of its maps.
-    """
-
-    axes: str
-    info: StackInfo
-    maps: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class BlockRecord:
-    """What is known of a block beside its pixels.
-
-    Attributes
-    ----------
-    tallies : list of Tally
-        One a step.
-    firsts : list of list of Description
-        For each step those of the channels; of the first block only.
-    """
-
-    tallies: list[Tally]
-    firsts: list[list[Description]]
-
-
-_RECORD = TypeAdapter(BlockRecord)
-_SHARED_LIST = TypeAdapter(tuple[Shared, ...])
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,19 +94,33 @@ class Store:
 
     def record(self, span: Span) -> BlockRecord:
         """Return what was recorded of a block that is done."""
-        return _RECORD.validate_json((self.block(span) / _DONE).read_bytes())
+        return RECORD.validate_json((self.block(span) / _DONE).read_bytes())
 
     def shared(self) -> tuple[Shared, ...] | None:
         """Return what the units share, if that has been found."""
-        try:
-            return _SHARED_LIST.validate_json((self.root / _SHARED).read_bytes())
-        except (OSError, ValidationError):
-            return None
+        return self._read(_SHARED, SHARED_LIST)
 
     def put_shared(self, shared: Sequence[Shared]) -> None:
         """Remember what the units share."""
-        with replacing(self.root / _SHARED) as temporary:
-            temporary.write_bytes(_SHARED_LIST.dump_json(tuple(shared)))
+        self._put(_SHARED, SHARED_LIST.dump_json(tuple(shared)))
+
+    def corrections(self) -> Corrections | None:
+        """Return what is corrected of all results, if it was measured already."""
+        return self._read(_CORRECTIONS, CORRECTIONS)
+
+    def put_corrections(self, corrections: Corrections) -> None:
+        """Remember what is corrected of all results."""
+        self._put(_CORRECTIONS, CORRECTIONS.dump_json(corrections))
+
+    def _read(self, name: str, kind: TypeAdapter[T]) -> T | None:
+        try:
+            return kind.validate_json((self.root / name).read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+    def _put(self, name: str, text: bytes) -> None:
+        with replacing(self.root / name) as temporary:
+            temporary.write_bytes(text)
 
     def first(self, number: int, axes: str) -> NDArray[np.float32]:
         """Return the pixels of a step's result for the first unit, of these axes."""
@@ -341,7 +326,7 @@ class BlockWriter:
     def finish(self, tallies: list[Tally]) -> None:
         """Record that the block is done; of two writers the first one wins."""
         firsts = [self._firsts[number] for number in sorted(self._firsts)]
-        record = _RECORD.dump_json(BlockRecord(tallies, firsts))
+        record = RECORD.dump_json(BlockRecord(tallies, firsts))
         for path, axes in self._axes.items() if self.as_zarr else ():
             self._move_into_zarr(path, axes)
         with writing(self.store.root):

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -27,6 +27,7 @@ from napari_dps.core.device import resolve_device
 from napari_dps.io import ResultFiles
 from napari_dps.io.lock import Lock
 from napari_dps.pipeline import PipelineResult, Plan, first_plane, run_plan
+from napari_dps.pipeline.corrections import Corrections, find_corrections, noted
 from napari_dps.pipeline.result import assemble
 from napari_dps.pipeline.shared import Shared
 from napari_dps.pipeline.stream import Ahead, shared_by_blocks, stream
@@ -54,6 +55,8 @@ class Begun:
         What opening it has led to.
     report : dict or None
         That of an earlier batch which has done all of it.
+    corrections : Corrections
+        Of the results of all blocks.
     """
 
     key: str
@@ -61,6 +64,7 @@ class Begun:
     shared: tuple[Shared, ...] | None = None
     warnings: tuple[str, ...] = ()
     report: Json | None = None
+    corrections: Corrections = field(default_factory=Corrections)
 
 
 def begin(job: Job, source: Source) -> Generator[Progress, None, Begun]:
@@ -87,6 +91,8 @@ def begin(job: Job, source: Source) -> Generator[Progress, None, Begun]:
     _check_targets(plan, source)
     remove_left(source.files)
     begun = Begun(key, sha256, warnings=plan.warnings)
+    if noted(plan):
+        begun = yield from _with_corrections(begun, plan, store)
     if plan.patterns_every or len(blocks(plan)) == 1:
         return begun
     shared = store.shared()
@@ -95,6 +101,18 @@ def begin(job: Job, source: Source) -> Generator[Progress, None, Begun]:
         _ahead.append((key, ahead))
         store.put_shared(shared)
     return replace(begun, shared=shared)
+
+
+def _with_corrections(
+    begun: Begun, plan: Plan, store: Store
+) -> Generator[Progress, None, Begun]:
+    """Measure what is corrected of all results, or read what was measured before."""
+    corrections = store.corrections()
+    if corrections is None:
+        corrections = yield from find_corrections(plan)
+        store.put_corrections(corrections)
+    warnings = (*begun.warnings, *corrections.warnings)
+    return replace(begun, corrections=corrections, warnings=warnings)
 
 
 def run_block(
@@ -124,7 +142,7 @@ def run_block(
             tallies = yield from stream(
                 plan,
                 _context(job),
-                writer.keep,
+                begun.corrections.keeping(plan, writer.keep),
                 span=span,
                 shared=begun.shared,
                 ahead=_take_ahead(begun) if span[0] == 0 else None,
@@ -221,6 +239,7 @@ def _completed(
         found = result
         if found is None:
             found = _result(opened(job, source), store, context, check)
+            found = replace(found, corrections=begun.corrections)
         # While files of this run and of an earlier one mix no report vouches.
         with io.writing(source.files.report):
             source.files.report.unlink(missing_ok=True)

@@ -61,7 +61,7 @@ def execute(options: argparse.Namespace) -> int:
         0; 1 if some of the sets failed.
     """
     settings, _ = settings_options.read(options)
-    _check(options)
+    _check(options, settings)
     if options.device != "auto":
         resolve_device(options.device)
     folder = Path(options.out)
@@ -73,8 +73,13 @@ def execute(options: argparse.Namespace) -> int:
     return console.SOME_FAILED if clock.failed else 0
 
 
-def _check(options: argparse.Namespace) -> None:
+def _check(options: argparse.Namespace, settings: Settings) -> None:
     """Refuse values that no watch can have."""
+    for name in ("drift_correct", "bleach_correct"):
+        if getattr(settings.output, name):
+            raise InputError(
+                field=f"output.{name}", got="true", allowed="false: sets stand alone"
+            )
     for name, value, least in (
         ("--count", options.count, 1),
         ("--until-idle", options.until_idle, 0),

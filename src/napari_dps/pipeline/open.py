@@ -94,6 +94,7 @@ def open_input(
         _tell_left_out(stack, stages, told, notes)
     camera = Camera.of(settings.input)
     plan = Plan.of(stack, steps, camera=camera, warnings=notes.warnings)
+    plan = replace(plan, output=settings.output)
     plan = _with_otfs(plan, settings.input.otf)
     return replace(plan, warnings=inspected(plan)) if check_order else plan
 

@@ -12,6 +12,7 @@ from napari_dps.core.otf import MeasuredOtf
 from napari_dps.core.progress import PART_TICKS
 from napari_dps.pipeline.camera import Camera
 from napari_dps.pipeline.rolling import is_rolling, rolled
+from napari_dps.pipeline.settings import OutputSettings
 from napari_dps.pipeline.steps import Step
 from napari_dps.pipeline.units import Channel, Index, Span, channels, planes_of, spans
 from napari_dps.pipeline.wave_vectors import with_files_of_steps
@@ -34,6 +35,8 @@ class Plan:
         What opening the input has led to.
     otfs : tuple of MeasuredOtf
         Measured OTFs, one for all channels or one each; empty: none.
+    output : OutputSettings
+        What of the results is corrected.
     """
 
     stack: ImageStack
@@ -41,6 +44,7 @@ class Plan:
     camera: Camera = field(default_factory=Camera)
     warnings: tuple[str, ...] = ()
     otfs: tuple[MeasuredOtf, ...] = ()
+    output: OutputSettings = field(default_factory=OutputSettings)
 
     @classmethod
     def of(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from numpy.typing import NDArray
 
 from napari_dps.core import ImageStack, Pattern
+from napari_dps.pipeline.corrections import Corrections, noted
 from napari_dps.pipeline.plan import Plan
 from napari_dps.pipeline.steps import Step
 from napari_dps.pipeline.stream import Tally
@@ -58,12 +59,15 @@ class PipelineResult:
         One a stage, in the order of the run.
     warnings : tuple of str
         All warnings, each once.
+    corrections : Corrections
+        Of drift and bleaching, in the images.
     """
 
     input: ImageStack
     first: ImageStack
     outputs: tuple[StageOutput, ...]
     warnings: tuple[str, ...]
+    corrections: Corrections = field(default_factory=Corrections)
 
     @property
     def patterns(self) -> tuple[Pattern, ...]:
@@ -102,7 +106,7 @@ def assemble(
     maps : mapping of str to array
         The maps of that result.
     """
-    first = _with_all_channels(plan.stack, number, firsts, tallies)
+    first = _with_all_channels(plan, number, firsts, tallies)
     axes = plan.leading + first.axes
     image = None
     if data is not None:
@@ -119,7 +123,7 @@ def assemble(
 
 
 def _with_all_channels(
-    stack: ImageStack,
+    plan: Plan,
     number: int,
     firsts: Sequence[ImageStack],
     tallies: Sequence[Tally],
@@ -130,6 +134,7 @@ def _with_all_channels(
     those of all units.
     """
     first = firsts[0]
+    corrected = () if first.is_raw else noted(plan)
     entries = [
         replace(entry, seconds=tally.seconds, warnings=tuple(tally.warnings))
         for entry, tally in zip(first.history[-number - 1 :], tallies, strict=False)
@@ -142,8 +147,8 @@ def _with_all_channels(
     optics = tuple(image.optics for image in firsts if image.optics is not None)
     return replace(
         first,
-        history=(*first.history[: -number - 1], *entries),
+        history=(*first.history[: -number - 1], *entries, *corrected),
         patterns=patterns,
-        channel_optics=optics if stack.channel_optics else (),
-        channel_names=stack.channel_names,
+        channel_optics=optics if plan.stack.channel_optics else (),
+        channel_names=plan.stack.channel_names,
     )

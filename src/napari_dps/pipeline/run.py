@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_dps import io
-from napari_dps.core import ImageStack, InputError, Progress
+from napari_dps.core import ImageStack, InputError, Progress, relay
 from napari_dps.core.context import Context
 from napari_dps.pipeline.camera import Camera
+from napari_dps.pipeline.corrections import find_corrections
 from napari_dps.pipeline.plan import Plan
 from napari_dps.pipeline.result import PipelineResult, assemble
 from napari_dps.pipeline.shared import Shared
@@ -90,7 +91,13 @@ def run_plan(
     def keep(number: int, index: Index, image: ImageStack) -> None:
         gathered[number].put(index, image, index in first_places)
 
-    tallies = yield from stream(plan, context, keep, shared=shared)
+    finding = find_corrections(plan)
+    corrections = yield from relay(finding, lambda r: Progress(0, 1, r.message))
+    for warning in corrections.warnings:
+        context.warn(warning)
+    tallies = yield from stream(
+        plan, context, corrections.keeping(plan, keep), shared=shared
+    )
     outputs = tuple(
         assemble(
             plan,
@@ -102,7 +109,9 @@ def run_plan(
         )
         for number, output in enumerate(gathered)
     )
-    return PipelineResult(plan.stack, plan.first, outputs, tuple(context.warnings))
+    return PipelineResult(
+        plan.stack, plan.first, outputs, tuple(context.warnings), corrections
+    )
 
 
 @dataclass

@@ -49,6 +49,17 @@ class OutputSettings(BaseModel):
         description="tiff: OME-TIFF. zarr: OME-Zarr, written in parallel by chunk; "
         "needs the extra zarr.",
     )
+    drift_correct: bool = Field(
+        default=False,
+        title="Undo drift",
+        description="Measure how a time-lapse drifts and move its results back, raw "
+        "frames never.",
+    )
+    bleach_correct: bool = Field(
+        default=False,
+        title="Undo bleaching",
+        description="Bring the results of a time-lapse to the brightness of the first.",
+    )
 
 
 class _PipelineTable(BaseModel):

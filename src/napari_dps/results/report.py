@@ -52,8 +52,8 @@ def build_report(
     -------
     dict
         ``version``, ``key``, ``created``, ``device``, ``input``, ``optics``,
-        ``stages``, ``patterns``, ``warnings``, ``metrics``, ``self_check``,
-        ``peak_memory_mb``.
+        ``stages``, ``patterns``, ``corrections``, ``warnings``, ``metrics``,
+        ``self_check``, ``peak_memory_mb``.
     """
     image = result.input
     optics = image.optics
@@ -73,6 +73,7 @@ def build_report(
         "optics": None if optics is None else optics.model_dump(mode="json"),
         "stages": [_stage(output, files, errors or {}) for output in result.outputs],
         "patterns": patterns_json(result.patterns),
+        "corrections": result.corrections.to_json(),
         "warnings": list(result.warnings),
         "metrics": dict(metrics),
         "self_check": self_check,

@@ -1,0 +1,1 @@
+"""What changes over a time-lapse beside the sample: its place, and its light."""
