@@ -18,8 +18,8 @@ from napari_dps.core import Progress
 from napari_dps.physics.simulate import SimulationSettings, simulate
 from napari_dps.stages.base import Stage
 
-collect_ignore = ["story.py"]
-"""A program that `test_story` runs, not a test."""
+collect_ignore = ["story.py", "workbench_story.py"]
+"""Programs that `test_story` and `test_workbench_story` run, no tests."""
 
 
 @pytest.fixture

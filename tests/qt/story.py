@@ -26,7 +26,7 @@ from qtpy.QtWidgets import QApplication, QScrollArea, QWidget
 
 import napari_dps
 
-OUT = Path(sys.argv[1]).absolute()
+OUT = Path(sys.argv[-1]).absolute()
 SIZE = (1600, 1000)
 DOCKS = {
     "denoise": "Denoise",

@@ -79,7 +79,8 @@ def test_run_all_uses_the_parameters_of_the_pages_and_leads_to_the_comparison(
     compare = bench.page(COMPARE)
     assert compare.comparison().reference is raw_layer
     qtbot.waitUntil(lambda: len(compare.rows) > 0, timeout=60_000)
-    assert {row["layer"] for row in compare.rows} >= {"raw · SIM", "raw · Background"}
+    assert {row["layer"] for row in compare.rows} == {"raw · SIM", "raw · Background"}
+    assert "reward blur" in compare.messages.texts[0]
 
 
 def test_basic_hides_what_few_need_and_keeps_what_was_changed(

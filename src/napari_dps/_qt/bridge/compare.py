@@ -13,15 +13,18 @@ from napari_dps._qt.bridge.layers import (
     MAP,
     METADATA,
     ROLE,
+    TRUTH,
+    axes_of,
     describe_layer,
     part_of,
     place_in_nm,
+    role_of,
     shown_point,
 )
 from napari_dps._qt.bridge.result_layers import LayerData, stack_layer
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps._qt.bridge.wording import in_docks
-from napari_dps.core import ImageStack, InputError, Progress
+from napari_dps.core import ImageStack, InputError, Progress, is_raw
 from napari_dps.figures.panels import Panel, side_by_side
 from napari_dps.figures.theme import save_figure
 from napari_dps.metrics.error_map import error_map
@@ -36,6 +39,8 @@ Corners = tuple[tuple[float, float], tuple[float, float]]
 MeasureRow = dict[str, Any]
 """Name of a layer and its measures."""
 _EDGE_PX = 3
+_CLEARLY_FINER = 0.85
+"""Resolution over that of the reference, below which it is no better judge."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +114,11 @@ class Comparison:
         """Note what a viewer shows of the layers."""
         return [self.item(viewer, layer) for layer in self.layers]
 
+    def competitors(self, viewer: ViewerModel) -> list[Item]:
+        """Note what a viewer shows of the layers, without the reference."""
+        rivals = [layer for layer in self.layers if layer is not self.reference]
+        return [self.item(viewer, layer) for layer in rivals]
+
 
 def measure_all(
     items: Sequence[Item], reference: Item | None
@@ -123,8 +133,55 @@ def measure_all(
         except InputError as error:
             values = {"error": in_docks(error)}
         rows.append({"layer": item.name, **values})
+    if truth is not None and reference is not None:
+        yield Progress(len(items), len(items), reference.name)
+        noted = _noted(reference, truth)
+        rows = [{**row, **noted} for row in rows]
     yield Progress(len(items), len(items))
     return rows
+
+
+def _noted(reference: Item, truth: ImageStack) -> MeasureRow:
+    """Return what a row says of its reference: name, field, and how fine it is."""
+    measured = measure(truth)
+    return {
+        "reference": reference.name,
+        "field": "whole image" if reference.region is None else "region",
+        "reference_resolution_nm": measured.get("resolution_decorrelation_nm"),
+    }
+
+
+def doubt_reference(rows: Sequence[MeasureRow], reference: Image | None) -> str:
+    """Say why likeness to a reference does not tell which image is better; or nothing.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        As measured against it.
+    reference : Image or None
+        The layer.
+    """
+    if reference is None or role_of(reference) == TRUTH:
+        return ""
+    finer = [row["layer"] for row in rows if _is_finer(row)]
+    is_widefield = is_raw(axes_of(reference))
+    if not finer and not is_widefield:
+        return ""
+    what = "the widefield mean of raw frames" if is_widefield else "blurrier"
+    text = f"the reference {reference.name} is {what}"
+    if finer:
+        text += f", and {', '.join(finer)} finer than it"
+    return (
+        f"{text}: PSNR, SSIM and NRMSE reward blur here; compare resolution and RSP, "
+        "which blurs an image back before it compares"
+    )
+
+
+def _is_finer(row: MeasureRow) -> bool:
+    """Whether a layer resolves clearly more than its reference."""
+    coarse = row.get("reference_resolution_nm")
+    fine = row.get("resolution_decorrelation_nm")
+    return bool(coarse and fine and fine < _CLEARLY_FINER * coarse)
 
 
 def profile_all(
@@ -188,6 +245,8 @@ def why_not_compared(layer: Layer) -> str:
         return f"a {type(layer).__name__} layer holds no image"
     if part_of(layer):
         return f"a part of the {part_of(layer)}"
+    if role_of(layer) == MAP:
+        return "a map of another image"
     if layer.rgb:
         return "a colour picture"
     return "not square pixels" if "square" in describe_layer(layer) else ""

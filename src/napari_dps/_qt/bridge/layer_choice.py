@@ -80,6 +80,7 @@ def tick_layers(
     *,
     before: Collection[Layer],
     ticked: Collection[Layer],
+    is_wanted: Callable[[Layer], bool] = lambda layer: True,
 ) -> list[tuple[Layer, bool]]:
     """Return the layers that fit, the uppermost first, and whether each is ticked.
 
@@ -93,9 +94,15 @@ def tick_layers(
         That were shown before; others are new, and ticked if they are visible.
     ticked : collection of Layer
         Those of them that were ticked.
+    is_wanted : callable
+        Whether a new layer is ticked where it is visible.
     """
     return [
-        (layer, layer in ticked or (layer not in before and layer.visible))
+        (
+            layer,
+            layer in ticked
+            or (layer not in before and layer.visible and is_wanted(layer)),
+        )
         for layer in reversed(list(layers))
         if not reason(layer)
     ]

@@ -50,6 +50,25 @@ def cells_of(metric: Metric, rows: Sequence[MeasureRow]) -> list[Cell]:
     ]
 
 
+_FIRST = (
+    "psnr_db",
+    "ssim",
+    "resolution_decorrelation_nm",
+    "rsp",
+    "snr_db",
+    "resolution_decorrelation_px",
+)
+"""Metrics that are shown first, as far as there are values: four of them."""
+
+_FEW = 4
+
+
+def first_metrics(rows: Sequence[MeasureRow]) -> list[Metric]:
+    """Return the four metrics that say most of what there is."""
+    shown = {metric.key: metric for metric in shown_metrics(rows)}
+    return [shown[key] for key in _FIRST if key in shown][:_FEW]
+
+
 def shown_metrics(rows: Sequence[MeasureRow]) -> list[Metric]:
     """Return the metrics that have values; lengths in nm where all are known so."""
     shown = [

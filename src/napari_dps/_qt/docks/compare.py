@@ -14,6 +14,7 @@ from napari_dps._qt.bridge.compare import (
     Comparison,
     ErrorMapLayer,
     MeasureRow,
+    doubt_reference,
     draw,
     map_errors,
     measure_all,
@@ -30,7 +31,7 @@ from napari_dps._qt.bridge.wording import in_docks
 from napari_dps._qt.widgets.compare_inputs import CompareInputs
 from napari_dps._qt.widgets.editors import BoolEdit
 from napari_dps._qt.widgets.layer_views import LayerViews
-from napari_dps._qt.widgets.layout import dock_columns, hint_label, push_button
+from napari_dps._qt.widgets.layout import dock_columns, hint_label, push_button, row_of
 from napari_dps._qt.widgets.measure_table import MeasureTable
 from napari_dps._qt.widgets.messages import Messages
 from napari_dps._qt.widgets.plots import Plot
@@ -39,7 +40,7 @@ from napari_dps.core.errors import Failure
 from napari_dps.io import write_csv
 from napari_dps.metrics.profile import LineProfile
 
-_WIDTH_PX = 400
+_WIDTH_PX = 380
 _DELAY_MS = 300
 """Changes that follow one another faster are measured once."""
 
@@ -61,8 +62,9 @@ class CompareWidget(QWidget):
         self.views = LayerViews(napari_viewer, self.inputs.layers.value, self)
         self.table = MeasureTable()
         self.plot = Plot("distance along the line (nm)", "relative intensity")
-        self.follow = BoolEdit("Measure anew when layers change")
+        self.follow = BoolEdit("Measure anew on changes")
         self.follow.setValue(True)
+        self.more = BoolEdit("More columns")
         self.messages = Messages()
         self.status = hint_label()
         self.buttons = self._make_buttons()
@@ -91,16 +93,15 @@ class CompareWidget(QWidget):
     def compare_family(self, source: Image | None, results: Sequence[Image]) -> None:
         """Measure results against what they were made of."""
         self.refresh_layers()
-        chosen = [x for x in (source, *results) if x is not None]
-        self.inputs.setValue(Comparison(tuple(chosen), source))
+        self.inputs.setValue(Comparison(tuple(results), source))
         self.measure()
 
     def measure(self) -> None:
         """Measure the layers that are ticked, in another thread."""
         comparison = self.comparison()
-        items = comparison.items(self.viewer)
+        items = comparison.competitors(self.viewer)
         if not items:
-            self.status.setText("Tick the layers to compare.")
+            self.status.setText("Tick layers to compare, other than the reference.")
             return
         reference = comparison.reference
         truth = None if reference is None else comparison.item(self.viewer, reference)
@@ -143,16 +144,18 @@ class CompareWidget(QWidget):
     def export_png(self, path: str | Path) -> None:
         """Write the ticked layers side by side as a picture."""
         items = self.comparison().items(self.viewer)
-        if items:
-            self.runner.start(partial(draw, items, Path(path)))
+        if items:  # the uppermost is listed first: from raw frames to the last result
+            self.runner.start(partial(draw, items[::-1], Path(path)))
 
     def show_rows(self, rows: list[MeasureRow]) -> None:
         """Show measures in the table."""
         self.rows = rows
         self.table.show_rows(rows)
         problems = [f"{r['layer']}: {r['error']}" for r in rows if "error" in r]
-        if problems:
-            self.messages.show_texts(problems, "warning")
+        doubt = doubt_reference(rows, self.comparison().reference)
+        texts = [*problems, *([doubt] if doubt else [])]
+        if texts:
+            self.messages.show_texts(texts, "warning")
 
     def _make_buttons(self) -> dict[str, QPushButton]:
         buttons = (
@@ -179,7 +182,8 @@ class CompareWidget(QWidget):
         layout, _ = dock_columns(self)
         layout.addWidget(self.inputs)
         layout.addLayout(grid)
-        for widget in (self.views.split, self.follow, self.status, self.messages):
+        options = row_of(self.follow, self.more)
+        for widget in (self.views.split, options, self.status, self.messages):
             layout.addWidget(widget)
         layout.addWidget(self.table, 1)
         layout.addWidget(self.plot, 1)
@@ -190,6 +194,7 @@ class CompareWidget(QWidget):
         self.layer_events.hidden.connect(self._on_hidden)
         self.inputs.valueChanged.connect(self._on_change)
         self.inputs.lineChanged.connect(self._profile_later.throttle)
+        self.more.toggled.connect(self.table.show_all)
         self.inputs.drawClicked.connect(self.add_shapes)
         self.views.refused.connect(self._warn)
         self.runner.started.connect(self.messages.clear)

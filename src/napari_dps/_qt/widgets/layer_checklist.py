@@ -8,7 +8,7 @@ from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QListWidget, QListWidgetItem
 
 from napari_dps._qt.bridge.layer_choice import Reason, tick_layers
-from napari_dps._qt.bridge.layers import describe_layer
+from napari_dps._qt.bridge.layers import TRUTH, describe_layer, role_of
 
 _HEIGHT_PX = 120
 
@@ -51,7 +51,11 @@ class LayerChecklist(QListWidget):
     def refresh(self, layers: Iterable[Layer]) -> None:
         """Show these layers, the uppermost first; new ones are ticked if visible."""
         shown: Sequence[tuple[Layer, bool]] = tick_layers(
-            layers, self._reason, before=self._layers, ticked=self.value()
+            layers,
+            self._reason,
+            before=self._layers,
+            ticked=self.value(),
+            is_wanted=lambda layer: role_of(layer) != TRUTH,
         )
         with QSignalBlocker(self):
             self.clear()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from napari.components import ViewerModel
-from napari.layers import Image
+from napari.layers import Image, Layer
 from qtpy.QtCore import QObject, QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QLabel, QSlider, QWidget
 
@@ -97,6 +97,7 @@ class LayerViews(QObject):
     ) -> None:
         super().__init__(parent)
         self._viewer, self._chosen = viewer, chosen
+        self._visible_before: dict[Layer, bool] = {}
         self.split = SplitView(viewer)
         tip = "Ticked layers in napari's grid."
         self.grid_button = push_button("Side by side", tip)
@@ -123,8 +124,13 @@ class LayerViews(QObject):
         self._viewer.canvas.grid.enabled = is_on
         if is_on:
             chosen = self._chosen()
+            self._visible_before = {x: x.visible for x in self._viewer.layers}
             for layer in self._viewer.layers:
                 layer.visible = layer in chosen
+            return
+        for layer, was_visible in self._visible_before.items():
+            layer.visible = was_visible
+        self._visible_before = {}
 
     def _show_split(self, is_on: bool) -> None:
         """Show the layers at one place, with a border that can be moved."""

@@ -13,7 +13,12 @@ from qtpy.QtWidgets import (
 )
 
 from napari_dps._qt.bridge.compare import MeasureRow
-from napari_dps._qt.bridge.measure_cells import Cell, cells_of, shown_metrics
+from napari_dps._qt.bridge.measure_cells import (
+    Cell,
+    cells_of,
+    first_metrics,
+    shown_metrics,
+)
 
 
 class _NumberItem(QTableWidgetItem):
@@ -37,6 +42,7 @@ class _NumberItem(QTableWidgetItem):
 
 _NAME_PX = 150
 _LEAST_PX = 130
+_MARGIN_PX = 16
 
 
 class MeasureTable(QTableWidget):
@@ -51,10 +57,20 @@ class MeasureTable(QTableWidget):
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setWordWrap(False)
         self.setMinimumHeight(_LEAST_PX)
+        self._rows: Sequence[MeasureRow] = ()
+        self._is_all = False
+        wraps = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
+        self.horizontalHeader().setDefaultAlignment(wraps)
+
+    def show_all(self, is_all: bool) -> None:
+        """Show every metric, or the four that say most."""
+        self._is_all = is_all
+        self.show_rows(self._rows)
 
     def show_rows(self, rows: Sequence[MeasureRow]) -> None:
         """Show measures in the table; the best of each column is bold."""
-        metrics = shown_metrics(rows)
+        self._rows = rows
+        metrics = shown_metrics(rows) if self._is_all else first_metrics(rows)
         self.setSortingEnabled(False)
         self.setColumnCount(len(metrics) + 1)
         self.setRowCount(len(rows))
@@ -69,9 +85,26 @@ class MeasureTable(QTableWidget):
                 self.setItem(number, place, _NumberItem(cell))
         self.setSortingEnabled(True)
         header = self.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
-        self.setColumnWidth(0, _NAME_PX)
+        self._fit_columns(len(metrics))
         rows_px = sum(self.rowHeight(number) for number in range(self.rowCount()))
         bars_px = header.height() + self.horizontalScrollBar().sizeHint().height()
         self.setMaximumHeight(max(rows_px + bars_px + 8, _LEAST_PX))
+
+    def _fit_columns(self, count: int) -> None:
+        """Make columns as wide as their numbers and the longest word of their heads.
+
+        Few columns leave the rest of the width to the names.
+        """
+        header, metrics = self.horizontalHeader(), self.fontMetrics()
+        for place in range(1, count + 1):
+            words = self.horizontalHeaderItem(place).text().split()
+            cells = [self.item(row, place).text() for row in range(self.rowCount())]
+            widest = max(map(metrics.horizontalAdvance, [*words, *cells]))
+            header.setSectionResizeMode(place, QHeaderView.ResizeMode.Interactive)
+            self.setColumnWidth(place, widest + _MARGIN_PX)
+        is_few = not self._is_all
+        mode = header.ResizeMode.Stretch if is_few else header.ResizeMode.Interactive
+        header.setSectionResizeMode(0, mode)
+        if not is_few:
+            self.setColumnWidth(0, _NAME_PX)
+        header.setFixedHeight(2 * metrics.lineSpacing() + _MARGIN_PX // 2)

@@ -1,0 +1,85 @@
+"""Plain raw files become compared results in a few clicks, in a real window."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+SCREEN = "-screen 0 1700x1100x24"
+PERIODS_NM = {
+    "hela": [[355.9], [356.4], [332.1]],
+    "er": [[175.0], [175.6], [175.2]],
+    "he": [[499, 245], [494, 244], [495, 246]],
+}
+"""Measured from the files by those who lend them."""
+SHAPES = {
+    "hela": (["angle", "phase", "y", "x"], [3, 3, 120, 120]),
+    "er": (["angle", "phase", "t", "y", "x"], [3, 3, 3, 112, 512]),
+    "he": (["angle", "phase", "y", "x"], [3, 5, 256, 256]),
+}
+
+
+@pytest.fixture(scope="module")
+def seen(
+    tmp_path_factory: pytest.TempPathFactory, data_dir: Path
+) -> dict[str, dict[str, Any]]:
+    """Tell the stories once; screenshots stay where NAPARI_DPS_SCREENSHOTS says."""
+    if shutil.which("xvfb-run") is None:
+        if os.environ.get("CI"):
+            pytest.fail("xvfb-run is not installed: the story cannot be told")
+        pytest.skip("no xvfb-run: apt-get install xvfb (see .ci/run)")
+    kept = os.environ.get("NAPARI_DPS_SCREENSHOTS")
+    folder = Path(kept) if kept else tmp_path_factory.mktemp("workbench")
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("QT_QPA_PLATFORM", "DISPLAY")
+    }
+    environment |= {"LIBGL_ALWAYS_SOFTWARE": "1", "XDG_CONFIG_HOME": str(folder / "x")}
+    script = Path(__file__).with_name("workbench_story.py")
+    command = [sys.executable, str(script), str(data_dir), str(folder)]
+    done = subprocess.run(
+        ["xvfb-run", "-a", "-s", SCREEN, *command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1500,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    found: dict[str, dict[str, Any]] = json.loads(
+        (folder / "workbench.json").read_text("utf-8")
+    )
+    return found
+
+
+@pytest.mark.parametrize("name", PERIODS_NM)
+def test_plain_file_is_compared_in_eight_clicks_and_four_values(
+    seen: dict[str, Any], name: str
+) -> None:
+    found = seen[name]
+    assert found["clicks"] <= 8
+    assert found["typed"] <= 4
+    assert (found["axes"], found["shape"]) == SHAPES[name]
+    assert len(found["compared"]) >= 4
+    for orders, expected in zip(found["periods_nm"], PERIODS_NM[name], strict=True):
+        for period, true in zip(orders, expected, strict=True):
+            assert period == pytest.approx(true, rel=0.03)
+
+
+def test_nothing_is_clipped_and_docks_are_tabs(seen: dict[str, Any]) -> None:
+    assert seen["tabs"] == 3
+    assert all(seen[name]["clipped"] == {} for name in PERIODS_NM)
+
+
+def test_napari_has_nothing_to_complain_of(seen: dict[str, Any]) -> None:
+    assert seen["notifications"] == []
