@@ -46,7 +46,7 @@ from napari_dps.pipeline import InputSettings
 _REQUIRED = ("na", "emission_nm", "pixel_size_nm")
 _BASIC = (*_REQUIRED, OFFSET)
 _UNKNOWN = "not set"
-_SOURCE_PX = 88
+_EDITOR_PX, _SOURCE_PX = 72, 88
 _SOURCES = {
     YOU: "Set by you, for this layer alone.",
     FILE: "Told by the file of this layer, or by the step that made it.",
@@ -183,6 +183,7 @@ class MicroscopeWidget(QWidget):
         source.setFixedWidth(_SOURCE_PX)
         # Without its buttons the number has the room that the source takes.
         editor.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
+        editor.setMinimumWidth(_EDITOR_PX)
         row = row_of(editor, source)
         row.layout().setStretch(0, 1)
         self._rows.addRow(label, row)
