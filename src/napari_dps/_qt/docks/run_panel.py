@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_dps._qt.bridge.layer_events import LayerEvents
 from napari_dps._qt.bridge.layers import describe_layer, has_frames, shown_point
+from napari_dps._qt.bridge.mends import Mend, mend_of
 from napari_dps._qt.bridge.microscope import Microscope
 from napari_dps._qt.bridge.run_input import RunInput
 from napari_dps._qt.bridge.run_request import Outcome, RunRequest, work
@@ -50,6 +51,9 @@ class RunPanel(QWidget):
         The layers of a result are in the viewer: the image of each stage, by its id.
     layerChanged
         Another layer is the input.
+    mended : mapping of str to mapping
+        Parameters by stage that a click on the mend of a warning asks for, before the
+        stages run again.
 
     Parameters
     ----------
@@ -85,6 +89,7 @@ class RunPanel(QWidget):
     returned = Signal(object)
     added = Signal(object)
     layerChanged = Signal()
+    mended = Signal(object)
 
     def __init__(
         self,
@@ -171,6 +176,15 @@ class RunPanel(QWidget):
             made.setdefault(stage, layer)  # maps follow the image
         self.added.emit(made)
         self.bar.done(f"done in {outcome.seconds:.1f} s", outcome.warnings)
+        for mend in filter(None, map(mend_of, outcome.warnings)):
+            self.bar.messages.offer(mend.text, partial(self._mend, mend))
+
+    def _mend(self, mend: Mend) -> None:
+        """Change what a warning asks for, and run again."""
+        if mend.frames is not None:
+            self.frames.setValue(mend.frames)
+        self.mended.emit(mend.parameters)
+        self.run()
 
     def check(self) -> None:
         """Say at once what keeps Run from being clicked."""

@@ -1,20 +1,28 @@
 """The dock of one stage, made from `STAGES`."""
 
-from collections.abc import Callable, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar
 
 import napari.viewer
 from napari.layers import Image
 from qtpy.QtWidgets import QWidget
 
 from napari_dps._qt.bridge.dock_tabs import DockTabs
+from napari_dps._qt.bridge.layers import shown_point
 from napari_dps._qt.bridge.microscope import Microscope, shared_microscope
 from napari_dps._qt.bridge.run_input import RunInput
+from napari_dps._qt.bridge.run_request import RunRequest
+from napari_dps._qt.bridge.runner import Runner
+from napari_dps._qt.bridge.snapshot import LayerSnapshot
+from napari_dps._qt.bridge.trust import check_steps
+from napari_dps._qt.bridge.wording import in_docks
 from napari_dps._qt.docks.run_panel import Chosen, RunPanel
 from napari_dps._qt.widgets.form import ModelForm
-from napari_dps._qt.widgets.layout import fill
+from napari_dps._qt.widgets.layout import fill, hint_label, push_button, row_of
 from napari_dps._qt.widgets.stage_list import parameter_section
-from napari_dps.core import Pattern
+from napari_dps.core import InputError, Pattern
+from napari_dps.core.errors import Failure
 from napari_dps.pipeline import find_stage
 
 
@@ -55,18 +63,65 @@ class StageWidget(QWidget):
                 (self.stage.takes,), self.stage.needs_optics, self.stage.id
             ),
             choose=self._chosen,
-            body=[*above, parameter_section("Parameters", self.form), *below],
+            body=[
+                *above,
+                parameter_section("Parameters", self.form),
+                *below,
+                self._trust_row(),
+            ],
             patterns=patterns,
         )
         fill(self, self.panel)
         DockTabs(self)
         self.form.valueChanged.connect(self.panel.check)
         self.panel.returned.connect(self.panel.show_outcome)
+        self.panel.mended.connect(self._on_mended)
 
     def show_basic(self, is_basic: bool) -> None:
         """Show what matters first alone, or all there is."""
         self.form.show_basic(is_basic)
         self.panel.show_basic(is_basic)
+
+    def check_resolution(self) -> None:
+        """Let the stage try on the layer what it can tell apart there."""
+        panel = self.panel
+        layer = panel.combo.value()
+        if layer is None or not panel.bar.run_button.isEnabled():
+            self.trust.setText(panel.bar.status.text())
+            return
+        panel.context.device = panel.shared.device
+        shown = shown_point(panel.viewer, layer)
+        try:
+            snapshot = LayerSnapshot.of(layer, shown)
+            request = RunRequest(snapshot, panel.settings(), panel.context)
+        except InputError as error:
+            self.trust.setText(in_docks(error))
+            return
+        self.trust.setText("planting pairs into the image …")
+        self._checker.start(partial(check_steps, request, self.stage))
+
+    def _trust_row(self) -> QWidget:
+        """Return the button of the self-check; empty for a stage without one."""
+        self.trust = hint_label()
+        self.check_button = push_button(
+            "Check resolution",
+            "Plants pairs of lines and points into this image and looks which of them "
+            "the result tells apart.",
+            self.check_resolution,
+        )
+        self._checker = Runner(self)
+        self._checker.returned.connect(self.trust.setText)
+        self._checker.failed.connect(self._on_check_failed)
+        row = row_of(self.check_button, self.trust)
+        row.setVisible(self.stage.self_check is not None)
+        return row
+
+    def _on_check_failed(self, failure: Failure) -> None:
+        self.trust.setText(in_docks(failure))
+
+    def _on_mended(self, parameters: Mapping[str, Mapping[str, Any]]) -> None:
+        if self.stage.id in parameters:
+            self.form.setValue(parameters[self.stage.id])
 
     def _chosen(self, _layer: Image | None, _is_raw: bool) -> Chosen:
         return {self.stage.id: self.form.value()}

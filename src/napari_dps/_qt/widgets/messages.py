@@ -1,10 +1,12 @@
 """Warnings and errors, to be read and copied."""
 
 import html
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QLabel, QVBoxLayout
+from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QVBoxLayout
+
+from napari_dps._qt.widgets.layout import push_button
 
 _COLOURS = {"warning": "#e0a92e", "error": "#e5534b", "info": "#4c9be8"}
 
@@ -24,6 +26,8 @@ class Messages(QFrame):
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 4, 4, 4)
         column.addWidget(self._label)
+        self._column = column
+        self._buttons: list[QPushButton] = []
         self._texts: list[str] = []
         self._kind = ""
         self.clear()
@@ -36,13 +40,32 @@ class Messages(QFrame):
     def clear(self) -> None:
         """Show nothing."""
         self._texts, self._kind = [], ""
+        self._remove_buttons()
         self.hide()
+
+    @property
+    def buttons(self) -> tuple[QPushButton, ...]:
+        """What mends the messages at a click."""
+        return tuple(self._buttons)
+
+    def offer(self, text: str, action: Callable[[], None]) -> None:
+        """Add a button that mends what the messages say."""
+        button = push_button(text, slot=lambda _checked=False: action())
+        self._buttons.append(button)
+        self._column.addWidget(button)
+
+    def _remove_buttons(self) -> None:
+        for button in self._buttons:
+            self._column.removeWidget(button)
+            button.deleteLater()
+        self._buttons = []
 
     def show_texts(self, texts: Iterable[str], kind: str = "warning") -> None:
         """Show messages of a kind: info, warning, error."""
         new = list(texts)
         if new == self._texts and kind == self._kind:
             return
+        self._remove_buttons()
         self._texts, self._kind = new, kind
         lines = [html.escape(text[:1].upper() + text[1:]) for text in self._texts]
         self._label.setText("<br>".join(lines))

@@ -45,6 +45,8 @@ from napari_dps.pipeline import InputSettings
 
 _REQUIRED = ("na", "emission_nm", "pixel_size_nm")
 _BASIC = (*_REQUIRED, OFFSET)
+_LEAST_PIXEL_NM = 1.0
+"""Of what `Optics` allows: smaller ones were typed in µm."""
 _UNKNOWN = "not set"
 _EDITOR_PX, _SOURCE_PX = 72, 88
 _SOURCES = {
@@ -88,6 +90,8 @@ class MicroscopeWidget(QWidget):
         column.addWidget(self._preset_button())
         column.addLayout(self._rows)
         column.addWidget(self._note)
+        self.mend_button = push_button("", slot=self._use_micrometres)
+        column.addWidget(self.mend_button)
         self.channels.valueChanged.connect(self._on_channels)
         microscope.changed.connect(self._show_values)
         self._show_values()
@@ -257,6 +261,13 @@ class MicroscopeWidget(QWidget):
         self.editors["pixel_size_nm"].setEnabled(self._layer is not None)
         self._note.setText(self._explain(is_zero_based_layer))
         self._note.setVisible(bool(self._note.text()))
+        size = stated["pixel_size_nm"].value if "pixel_size_nm" in stated else 0.0
+        is_in_um = isinstance(size, float | int) and 0 < size < _LEAST_PIXEL_NM
+        self.mend_button.setVisible(is_in_um)
+        if is_in_um:
+            self.mend_button.setText(
+                f"{size:g} nm is too small: use {1000 * size:g} nm"
+            )
         self._is_showing = False
         self.valueChanged.emit()
 
@@ -286,6 +297,12 @@ class MicroscopeWidget(QWidget):
         value = editor.value()
         is_none = name in _REQUIRED and value == editor.minimum()
         self._microscope.set_of(self._layer, {name: None if is_none else value})
+
+    def _use_micrometres(self) -> None:
+        """Take a pixel size that was typed in µm for what it is."""
+        size = self._stated()["pixel_size_nm"].value
+        if isinstance(size, float | int):
+            self._microscope.set_of(self._layer, {"pixel_size_nm": 1000 * size})
 
     def _on_channels(self) -> None:
         if not self._is_showing:

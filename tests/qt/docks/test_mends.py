@@ -1,0 +1,113 @@
+"""Warnings that carry their mend, and the self-check of a stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.layers import Image
+from scipy.ndimage import gaussian_filter
+
+from napari_dps._qt import dock_widgets
+from napari_dps._qt.bridge.mends import mend_of
+from napari_dps._qt.bridge.microscope import Microscope
+from napari_dps._qt.bridge.result_layers import stack_layer
+from napari_dps._qt.docks.stage import StageWidget
+from napari_dps.core import ImageStack, Optics
+from napari_dps.io import check_order
+from napari_dps.methods.effective_psf.estimate import modulation_factor_auto
+from napari_dps.physics.simulate import SimulationSettings, simulate
+from napari_dps.pipeline import first_plane
+
+OPTICS = {"na": 1.4, "emission_nm": 525.0, "camera_offset": 100.0}
+
+
+def _run(qtbot: Any, dock: StageWidget, click: Callable[[], None]) -> None:
+    with qtbot.waitSignal(dock.panel.bar.runner.finished, timeout=120_000):
+        click()
+
+
+def test_wrong_order_is_mended_by_a_click(
+    qtbot: Any, viewer: ViewerModel, microscope: Microscope, raw_stack: Any
+) -> None:
+    microscope.update(OPTICS)
+    frames = raw_stack.data.transpose(1, 0, 2, 3).reshape(9, *raw_stack.shape[-2:])
+    viewer.add_image(frames, scale=(1, 65, 65), units=("pixel", "nm", "nm"))
+    dock = dock_widgets.ReconstructWidget(viewer, microscope=microscope)
+    qtbot.addWidget(dock)
+    dock.show()
+    bar = dock.panel.bar
+    _run(qtbot, dock, bar.run_button.click)
+    assert any("look like order payx" in text for text in bar.messages.texts)
+    (mend,) = bar.messages.buttons
+    assert mend.text() == "Use payx 3×3 and run again"
+    _run(qtbot, dock, mend.click)
+    assert dock.panel.frames.value().order == "payx"
+    assert bar.messages.texts == ()
+    assert bar.messages.buttons == ()
+
+
+def test_texts_of_warnings_are_those_that_are_mended() -> None:
+    raw = simulate(SimulationSettings(height_px=96, width_px=80, photons=400)).raw
+    frames = raw.data.transpose(1, 0, 2, 3).reshape(9, *raw.shape[-2:])
+    order = mend_of(check_order(frames, angles=3, phases=3).message)
+    assert order is not None
+    assert order.frames is not None
+    assert order.frames.order == "payx"
+    assert mend_of("hot pixels were replaced") is None
+
+
+def test_measured_psf_is_used_at_a_click() -> None:
+    settings = SimulationSettings(height_px=192, width_px=192, photons=4000)
+    plane = first_plane(simulate(settings).raw)
+    wrong = Optics(na=1.45, emission_nm=350, pixel_size_nm=plane.pixel_size_nm or 65)
+    found = modulation_factor_auto(np.asarray(plane.data, np.float32), wrong)
+    assert "wider" in (found.warning or "")
+    mend = mend_of(found.warning or "")
+    assert mend is not None
+    assert mend.parameters == {"dps": {"psf": "measured"}}
+
+
+def test_pixel_size_typed_in_micrometres_is_mended(
+    qtbot: Any, viewer: ViewerModel, microscope: Microscope
+) -> None:
+    viewer.add_image(np.ones((16, 16)))
+    dock = dock_widgets.DpsWidget(viewer, microscope=microscope)
+    qtbot.addWidget(dock)
+    dock.show()
+    widget = dock.panel.microscope
+    widget.editors["pixel_size_nm"].setValue(0.08)
+    assert widget.mend_button.isVisibleTo(widget)
+    assert widget.mend_button.text().endswith("use 80 nm")
+    widget.mend_button.click()
+    assert widget.value()["pixel_size_nm"] == pytest.approx(80)
+    assert not widget.mend_button.isVisibleTo(widget)
+
+
+def test_resolution_is_checked_on_the_image(
+    qtbot: Any, viewer: ViewerModel, microscope: Microscope
+) -> None:
+    rng = np.random.default_rng(0)
+    spots = gaussian_filter(3000.0 * (rng.random((64, 64)) > 0.985), 1.6)
+    optics = Optics(na=1.4, emission_nm=525, pixel_size_nm=65)
+    image = rng.poisson(20 + spots).astype(np.float32)
+    stack = ImageStack(image, "YX", pixel_size_nm=65, optics=optics)
+    data, kwargs, _ = stack_layer(stack, "image")
+    viewer.add_layer(Image(data, **kwargs))
+    dock = dock_widgets.DpsWidget(viewer, microscope=microscope)
+    qtbot.addWidget(dock)
+    dock.show()
+    dock.form.editors["method"].setValue("rl")
+    dock.check_button.click()
+    qtbot.waitUntil(lambda: "before" in dock.trust.text(), timeout=120_000)
+    lines, points = dock.trust.text().splitlines()
+    assert lines.startswith("lines: ")
+    assert points.startswith("points: ")
+    assert len(viewer.layers) == 1
+    other = dock_widgets.BackgroundWidget(viewer, microscope=microscope)
+    qtbot.addWidget(other)
+    other.show()
+    assert not other.check_button.isVisible()
