@@ -97,6 +97,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     settings = SimulationSettings(height_px=64, width_px=72, photons=300, seed=2)
     frames = simulate(settings).raw.data.reshape(9, 64, 72)
     tifffile.imwrite(tmp_path / "cell.tif", frames)
+    tifffile.imwrite(tmp_path / "lapse.tif", np.tile(frames, (3, 1, 1)))
     tifffile.imwrite(tmp_path / "image.tif", frames[0])
     tifffile.imwrite(tmp_path / "data" / "a.tif", frames[1])
     tifffile.imwrite(tmp_path / "data" / "day 1" / "b.tif", frames[2])

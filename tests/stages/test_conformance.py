@@ -18,7 +18,7 @@ from napari_dps.core import (
     Progress,
     finish,
 )
-from napari_dps.core.context import Context
+from napari_dps.core.context import Context, Neighbours, TimePoint
 from napari_dps.core.params import describe, parse
 from napari_dps.physics.simulate import SimulationSettings, simulate
 from napari_dps.stages import STAGES
@@ -68,7 +68,15 @@ def make(stage: Stage[Any], shape: tuple[int, int] = (64, 64)) -> ImageStack:
 
 
 def run(stage: Stage[Any], image: ImageStack) -> ImageStack:
-    return finish(stage.run(image, stage.parameters(), Context(device="cpu")))
+    return finish(stage.run(image, stage.parameters(), context_of(stage, image)))
+
+
+def context_of(stage: Stage[Any], image: ImageStack) -> Context:
+    """Give a stage that compares time points two that show the same."""
+    if stage.window is None:
+        return Context(device="cpu")
+    here, before, after = (TimePoint(image) for _ in range(3))
+    return Context(device="cpu", neighbours=Neighbours(here, (before,), (after,)))
 
 
 @every_stage

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter
 
 from napari_dps.core import StackInfo
+from napari_dps.pipeline.channel_run import Tally
 from napari_dps.pipeline.corrections import Corrections
 from napari_dps.pipeline.shared import Shared
-from napari_dps.pipeline.stream import Tally
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,9 @@ from napari_dps.io import ResultFiles, replacing, writing
 from napari_dps.io.lock import Lock
 from napari_dps.io.owner import MARK, is_abandoned, process_mark
 from napari_dps.io.replacing import shortened_name
+from napari_dps.pipeline.channel_run import Tally
 from napari_dps.pipeline.corrections import Corrections
 from napari_dps.pipeline.shared import Shared
-from napari_dps.pipeline.stream import Tally
 from napari_dps.pipeline.units import Index, Span
 
 T = TypeVar("T")

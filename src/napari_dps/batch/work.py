@@ -27,10 +27,11 @@ from napari_dps.core.device import resolve_device
 from napari_dps.io import ResultFiles
 from napari_dps.io.lock import Lock
 from napari_dps.pipeline import PipelineResult, Plan, first_plane, run_plan
+from napari_dps.pipeline.channel_run import Ahead
 from napari_dps.pipeline.corrections import Corrections, find_corrections, noted
 from napari_dps.pipeline.result import assemble
 from napari_dps.pipeline.shared import Shared
-from napari_dps.pipeline.stream import Ahead, shared_by_blocks, stream
+from napari_dps.pipeline.stream import shared_by_blocks, stream
 from napari_dps.pipeline.units import Span
 from napari_dps.results import Json, write_images, write_report
 

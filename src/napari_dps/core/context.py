@@ -6,6 +6,41 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from napari_dps.core.otf import MeasuredOtf
+from napari_dps.core.types import ImageStack
+
+
+@dataclass(frozen=True, eq=False)
+class TimePoint:
+    """What a stage gets of one time point, and what it has found of it.
+
+    Attributes
+    ----------
+    image : ImageStack
+        A unit, as the stage takes it.
+    found : dict
+        The stage's own: what it needs anew at every time point in whose window this
+        one lies. It must follow from the image and the parameters alone.
+    """
+
+    image: ImageStack
+    found: dict[Any, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The time points around the one that a stage works on, in its plane and channel.
+
+    Attributes
+    ----------
+    here : TimePoint or None
+        The time point itself; None where a unit is run by itself.
+    before, after : tuple of TimePoint
+        Nearest first; fewer at the ends of a time-lapse.
+    """
+
+    here: TimePoint | None = None
+    before: tuple[TimePoint, ...] = ()
+    after: tuple[TimePoint, ...] = ()
 
 
 @dataclass
@@ -36,6 +71,8 @@ class Context:
         Whether every stack of raw frames is examined for hot pixels, displacement
         between angles and stripes that are left. Else the hot pixels found last are
         replaced: a live view has no time for more.
+    neighbours : Neighbours
+        Of a stage that asks for them; see `Stage.window`.
     """
 
     device: str = "auto"
@@ -47,6 +84,7 @@ class Context:
     planes: int = 1
     time_points: int = 1
     examines: bool = True
+    neighbours: Neighbours = field(default_factory=Neighbours)
 
     def warn(self, message: str) -> None:
         """Record a warning for the user, once."""

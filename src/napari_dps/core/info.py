@@ -48,10 +48,14 @@ class NoiseToSignal:
         At the cut-off of the detection, for order 0 summed over the angles.
     exponent : float
         Exponent of frequency over cut-off.
+    of_frame : float or None
+        Standard deviation of the noise of a raw frame in counts, as it was before time
+        points were averaged; None where they were not.
     """
 
     at_cutoff: _Finite
     exponent: _Finite
+    of_frame: _NotNegative | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,13 +140,19 @@ class _ObjectFinder(nn.Module):
         self._check(features, levels)
         filled, inside = centred(features, MULTIPLE)
         cells = F.pixel_unshuffle(filled, CELL)
-        numbers = levels[..., None, None].expand(-1, -1, *cells.shape[-2:])
+        if levels.dim() == 4:
+            levels, _ = centred(levels, MULTIPLE)
+            numbers = F.avg_pool2d(levels, CELL)
+        else:
+            levels = levels[..., None, None]
+            numbers = levels.expand(-1, -1, *cells.shape[-2:])
         maps = self.trunk(torch.cat([cells, numbers], dim=1))
         bases = self.settings["bases"]
         object_maps = CELL**2 * (1 + bases)
         fine = F.pixel_shuffle(maps[:, :object_maps], CELL)
-        prior = self.prior[0] + self.prior[1] * (levels[:, :1] + 1.5)
-        gate = torch.softmax(fine[:, 1:] + prior[..., None, None], dim=1)
+        flat, slope = self.prior[..., None, None]
+        prior = flat + slope * (levels[:, :1] + 1.5)
+        gate = torch.softmax(fine[:, 1:] + prior, dim=1)
         sharp = (gate * filled[:, :bases]).sum(dim=1) + fine[:, 0]
         return sharp[:, *inside], maps[:, object_maps:], inside
 
@@ -188,8 +194,8 @@ class SimDenoiser(_ObjectFinder):
         ----------
         features : tensor (N, F, 2Y, 2X)
             Linear estimates, full scale 1; any even size.
-        levels : tensor (N, L)
-            Numbers that describe the whole image.
+        levels : tensor (N, L) or (N, L, 2Y, 2X)
+            Numbers that describe the whole image, or each place.
 
         Returns
         -------

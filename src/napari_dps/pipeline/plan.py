@@ -14,7 +14,15 @@ from napari_dps.pipeline.camera import Camera
 from napari_dps.pipeline.rolling import is_rolling, rolled
 from napari_dps.pipeline.settings import OutputSettings
 from napari_dps.pipeline.steps import Step
-from napari_dps.pipeline.units import Channel, Index, Span, channels, planes_of, spans
+from napari_dps.pipeline.units import (
+    Channel,
+    Index,
+    Span,
+    Unit,
+    channels,
+    planes_of,
+    spans,
+)
 from napari_dps.pipeline.wave_vectors import with_files_of_steps
 
 
@@ -91,7 +99,12 @@ class Plan:
     @property
     def leading(self) -> str:
         """Axes that lead those of a unit."""
-        return self.stack.axes.removesuffix(self.steps[0].stage.takes)
+        return self.stack.axes.removesuffix(self.takes)
+
+    @property
+    def takes(self) -> str:
+        """Axes of the unit that the first step takes, a plane of volumes."""
+        return self.steps[0].stage.unit_of(self.stack.axes)
 
     @property
     def leading_shape(self) -> Index:
@@ -107,6 +120,27 @@ class Plan:
         """
         return any(step.takes_volume(self.stack) for step in self.steps)
 
+    @cached_property
+    def has_windows(self) -> bool:
+        """Whether a step looks at several time points at once."""
+        return any(any(step.window) for step in self.steps)
+
+    def in_windows(self, units: Sequence[Unit]) -> list[list[Unit]]:
+        """Return units in groups in whose order they are best run.
+
+        Where steps look at several time points those of one plane come together, in the
+        order of time, so that each time point is read and looked at once; else each
+        unit is a group.
+        """
+        if not self.has_windows or "T" not in self.leading:
+            return [[unit] for unit in units]
+        groups: dict[Index, list[Unit]] = {}
+        axis = self.leading.index("T")
+        for unit in units:
+            place = (*unit.index[:axis], *unit.index[axis + 1 :])
+            groups.setdefault(place, []).append(unit)
+        return list(groups.values())
+
     @property
     def span(self) -> Span:
         """All time points."""
@@ -115,7 +149,7 @@ class Plan:
     @cached_property
     def channels(self) -> tuple[Channel, ...]:
         """The channels, each with its optics, its patterns and its units."""
-        takes = "Z" * self.has_volumes + self.steps[0].stage.takes
+        takes = "Z" * self.has_volumes + self.takes
         return tuple(channels(self.stack, takes, self.camera, self.otfs))
 
     @property

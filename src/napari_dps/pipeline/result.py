@@ -9,10 +9,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from napari_dps.core import ImageStack, Pattern
+from napari_dps.pipeline.channel_run import Tally
 from napari_dps.pipeline.corrections import Corrections, noted
 from napari_dps.pipeline.plan import Plan
 from napari_dps.pipeline.steps import Step
-from napari_dps.pipeline.stream import Tally
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,7 @@ def _preparing(plan: Plan, span: Span) -> dict[int, Prepare[Any]]:
 
 def _preparing_units(plan: Plan) -> dict[int, Prepare[Any]]:
     """Return the steps that look at an average of the units of the first step."""
-    takes = plan.steps[0].stage.takes
+    takes = plan.takes
     return {
         number: step.stage.prepare
         for number, step in enumerate(plan.steps)

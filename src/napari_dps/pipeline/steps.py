@@ -20,6 +20,12 @@ class Step:
     stage: Stage[Any]
     parameters: StageParameters
 
+    @property
+    def window(self) -> tuple[int, int]:
+        """Time points before and after each that it needs."""
+        asked = self.stage.window
+        return (0, 0) if asked is None else asked(self.parameters)
+
     def takes_volume(self, stack: ImageStack) -> bool:
         """Whether it is to get all planes of a stack at once.
 
@@ -65,7 +71,8 @@ def choose_steps(
     image : ImageStack
         The input; its axes decide which stages can come first.
     names : sequence of str, optional
-        Ids in the order to run. By default every stage that fits and is meant for it,
+        Ids in the order to run; stages for time-lapses are left out of a single time
+        point if there are others. By default every stage that fits and is meant for it,
         in the order of ``stages``: raw SIM frames start at the raw stages, plain
         images after them.
         An image without optics goes past those that need them where it can.
@@ -90,6 +97,9 @@ def choose_steps(
             allowed=", ".join(stage.id for stage in stages),
             field="pipeline.stages",
         )
+    if image.size("T") == 1 and len(chosen) > 1:
+        # It would compare the only time point with none, and give it back.
+        chosen = [stage for stage in chosen if not stage.by_default_of_lapses]
     _check_chain(image.axes, chosen)
     chosen_values = _with_one_search(parameters or {}, chosen)
     return tuple(
@@ -186,7 +196,7 @@ def left_out(
     return tuple(
         s
         for s in stages
-        if s.by_default
+        if s.runs_by_default(image.size("T"))
         and s.needs_optics
         and s.takes == s.gives
         and _is_meant_for(s, image.is_raw, _done(image))
@@ -204,14 +214,14 @@ def _fitting(image: ImageStack, stages: Sequence[Stage[Any]]) -> list[Stage[Any]
     done = _done(image)
     for stage in stages:
         if (
-            stage.by_default
+            stage.runs_by_default(image.size("T"))
             and _is_meant_for(stage, image.is_raw, done)
-            and _fits(axes, stage.takes)
+            and _fits(axes, stage.unit_of(axes))
             and stage not in unfit
         ):
             done.add(stage.id)
             chosen.append(stage)
-            axes = axes.removesuffix(stage.takes) + stage.gives
+            axes = _after(stage, axes)
     return chosen
 
 
@@ -223,12 +233,18 @@ def _check_chain(axes: str, chosen: Sequence[Stage[Any]]) -> None:
                 f"stage '{stage.id}' is named twice", field="pipeline.stages"
             )
         seen.add(stage.id)
-        if not _fits(axes, stage.takes):
+        if not _fits(axes, stage.unit_of(axes)):
             raise InputError(
                 f"stage '{stage.id}' takes {_in_words(stage.takes)} and cannot follow "
                 f"{_in_words(axes)}"
             )
-        axes = axes.removesuffix(stage.takes) + stage.gives
+        axes = _after(stage, axes)
+
+
+def _after(stage: Stage[Any], axes: str) -> str:
+    """Return the axes of what a stage makes of an image with these."""
+    unit = stage.unit_of(axes)
+    return axes.removesuffix(unit) + stage.gives_of(unit)
 
 
 def _in_words(axes: str) -> str:

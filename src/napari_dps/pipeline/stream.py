@@ -3,53 +3,17 @@
 from __future__ import annotations
 
 import importlib
-import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Sequence
+from dataclasses import replace
 from functools import partial
 
-from napari_dps.core import ImageStack, InputError, Optics, Progress, one_of, within
+from napari_dps.core import ImageStack, Progress, within
 from napari_dps.core.context import Context
 from napari_dps.core.progress import PART_TICKS
+from napari_dps.pipeline.channel_run import Ahead, ChannelRun, Keep, Tally, by_planes
 from napari_dps.pipeline.plan import Plan
-from napari_dps.pipeline.shared import Shared, find_shared, in_ticks, shared_ticks
-from napari_dps.pipeline.steps import Step
-from napari_dps.pipeline.units import (
-    Channel,
-    Index,
-    Span,
-    Unit,
-    planes_of,
-    volume_of,
-)
-from napari_dps.stages.base import in_range
-
-Keep = Callable[[int, Index, ImageStack], None]
-"""Takes the number of a step, the place of a unit, and the step's result for it."""
-Ahead = dict[Index, "list[tuple[ImageStack, Tally]]"]
-"""By the place of a unit, what its first steps have given and taken already."""
-
-
-@dataclass
-class Tally:
-    """What one step of a run took, and what it had to say.
-
-    Attributes
-    ----------
-    seconds : float
-        Time spent in it, over all units.
-    warnings : list of str
-        Each once.
-    """
-
-    seconds: float
-    warnings: list[str]
-
-    def add(self, other: Tally) -> None:
-        """Count what it did elsewhere."""
-        self.seconds += other.seconds
-        new = (text for text in other.warnings if text not in self.warnings)
-        self.warnings.extend(new)
+from napari_dps.pipeline.shared import Shared, find_shared, shared_ticks
+from napari_dps.pipeline.units import Span, Unit
 
 
 def stream(
@@ -110,14 +74,20 @@ def stream(
         if findings is None:
             findings = yield from within(find_shared(plan, context, part), done, total)
             done += shared_ticks(plan, part)
+        # Patterns that are found anew are those of other time points no more.
+        reach = part if shared is None else plan.span
         for channel, found in zip(plan.channels, findings, strict=True):
-            run = _ChannelRun.of(channel, found, plan.steps, context)
-            _add(tallies, {n: Tally(0.0, w) for n, w in found.warnings.items()})
-            for unit in channel.units_middle_first(part):
-                begun = (ahead or {}).pop(unit.index, ())
-                ran = yield from within(run.unit(unit, keep, begun), done, total)
-                _add(tallies, dict(enumerate(ran)))
-                done += len(plan.steps) * PART_TICKS
+            run = ChannelRun.of(channel, found, plan.steps, context, reach)
+            for number, warnings in found.warnings.items():
+                tallies[number].add(Tally(0.0, warnings))
+            for units in plan.in_windows(channel.units_middle_first(part)):
+                steps = run.units(
+                    units, by_planes(keep), {} if ahead is None else ahead
+                )
+                ran = yield from within(steps, done, total)
+                for tally, more in zip(tallies, ran, strict=True):
+                    tally.add(more)
+                done += len(units) * len(plan.steps) * PART_TICKS
     yield Progress(total, total)
     return tallies
 
@@ -148,11 +118,12 @@ def shared_by_blocks(
     complete = []
     ahead: Ahead = {}
     for channel, found in zip(plan.channels, findings, strict=True):
-        run = _ChannelRun.of(channel, found, plan.steps[: last + 1], context.part())
+        steps = plan.steps[: last + 1]
+        run = ChannelRun.of(channel, found, steps, context.part(), plan.span)
         unit = channel.middle(plan.span)
         images: list[ImageStack] = []
         keep = partial(_append, images)
-        ran = yield from within(run.unit(unit, keep), done, total)
+        ran = yield from within(run.units([unit], keep, {}), done, total)
         ahead[unit.index] = list(zip(images, ran, strict=True))
         done += (last + 1) * PART_TICKS
         warnings = {n: list(found.warnings.get(n, ())) for n in range(len(plan.steps))}
@@ -163,103 +134,7 @@ def shared_by_blocks(
 
 
 def _append(
-    images: list[ImageStack], number: int, index: Index, image: ImageStack
+    images: list[ImageStack], number: int, unit: Unit, image: ImageStack
 ) -> None:
     """Keep the result of a step after those of the steps before it."""
     images.append(image)
-
-
-def _add(tallies: Sequence[Tally], more: Mapping[int, Tally]) -> None:
-    """Count what steps did, by their number."""
-    for number, tally in more.items():
-        tallies[number].add(tally)
-
-
-@dataclass(frozen=True, eq=False)
-class _ChannelRun:
-    """The steps on the units of one channel, one unit at a time.
-
-    Attributes
-    ----------
-    channel : Channel
-        With what its units share.
-    steps : sequence of Step
-        In order.
-    context : Context
-        Shared with the stages.
-    optics : dict of int to Optics
-        Of the images that a step gets, by its number; filled by the steps that inspect
-        the first of their images.
-    """
-
-    channel: Channel
-    steps: Sequence[Step]
-    context: Context
-    optics: dict[int, Optics]
-
-    @classmethod
-    def of(
-        cls, channel: Channel, shared: Shared, steps: Sequence[Step], context: Context
-    ) -> _ChannelRun:
-        """Begin with what the units share."""
-        return cls(shared.attached_to(channel), steps, context, dict(shared.optics))
-
-    def unit(
-        self, unit: Unit, keep: Keep, ahead: Sequence[tuple[ImageStack, Tally]] = ()
-    ) -> Generator[Progress, None, list[Tally]]:
-        """Run all steps on one unit, but the first of them where those ran ahead."""
-        for number, (image, _) in enumerate(ahead):
-            keep(number, unit.index, image)
-        image = ahead[-1][0] if ahead else self.channel.image(unit)
-        tallies = [tally for _, tally in ahead]
-        total = len(self.steps) * PART_TICKS
-        for number, step in list(enumerate(self.steps))[len(ahead) :]:
-            started, part = time.perf_counter(), self.context.part()
-            part.otf = self.channel.otf
-            running = in_ticks(
-                self._step(number, image, part), step.stage.title + unit.where
-            )
-            try:
-                image = yield from within(running, number * PART_TICKS, total)
-            except InputError as error:
-                if unit.where:
-                    raise error.at(unit.where) from error
-                raise
-            warnings = self.context.take_over(part, self.channel.label)
-            tallies.append(Tally(time.perf_counter() - started, warnings))
-            if image.axes == step.stage.gives:
-                keep(number, unit.index, image)
-            else:
-                for z, plane in planes_of(image):
-                    keep(number, (*unit.index, z), plane)
-        return tallies
-
-    def _step(
-        self, number: int, image: ImageStack, context: Context
-    ) -> Generator[Progress, None, ImageStack]:
-        """Run a step; before, inspect the first of its images if it wants that."""
-        step = self.steps[number]
-        stage, parameters = step.stage, step.parameters
-        if image.axes == "Z" + stage.takes and not step.takes_volume(image):
-            return (yield from self._plane_by_plane(number, image, context))
-        if stage.inspect is not None:
-            if number not in self.optics:
-                shown, _ = in_range(image)  # the optics are the same in any unit
-                seen = yield from stage.inspect(shown, parameters, context)
-                self.optics[number] = seen.require_optics(stage.id)
-            image = replace(image, optics=self.optics[number])
-        return (yield from stage.run(image, parameters, context))
-
-    def _plane_by_plane(
-        self, number: int, volume: ImageStack, context: Context
-    ) -> Generator[Progress, None, ImageStack]:
-        """Run a step that takes planes on those of a volume, the middle one first."""
-        planes = dict(planes_of(volume))
-        middle = len(planes) // 2
-        results: dict[int, ImageStack] = {}
-        for z in sorted(planes, key=lambda z: z != middle):
-            running = one_of(
-                self._step(number, planes[z], context), len(results), len(planes)
-            )
-            results[z] = yield from running
-        return volume_of([results[z] for z in sorted(results)])

@@ -70,23 +70,71 @@ class Channel:
 
     def units(self, span: Span) -> list[Unit]:
         """Return the units of some time points, the last leading axis fastest."""
-        leading = self.stack.axes.removesuffix(self.takes)
-        shape = self.stack.shape[: len(leading)]
+        shape = self.stack.shape[: len(self.leading)]
         limits = {"T": span, "C": (self.number, self.number + 1)}
         ranges = [
             limits.get(axis, (0, length)) if length > 1 else (0, 1)
-            for axis, length in zip(leading, shape, strict=True)
+            for axis, length in zip(self.leading, shape, strict=True)
         ]
-        units = []
-        for offset in np.ndindex(*(stop - start for start, stop in ranges)):
-            index = tuple(r[0] + n for r, n in zip(ranges, offset, strict=True))
-            places = [
-                f"{axis} {place + 1}/{length}"
-                for axis, place, length in zip(leading, index, shape, strict=True)
-                if length > 1 and axis != "C"
-            ]
-            units.append(Unit(index, f" ({', '.join(places)})" if places else ""))
-        return units
+        return [
+            self._unit(tuple(r[0] + n for r, n in zip(ranges, offset, strict=True)))
+            for offset in np.ndindex(*(stop - start for start, stop in ranges))
+        ]
+
+    @property
+    def leading(self) -> str:
+        """Axes that lead those of a unit."""
+        return self.stack.axes.removesuffix(self.takes)
+
+    def _unit(self, index: Index) -> Unit:
+        """Return the unit at a place."""
+        places = [
+            f"{axis} {place + 1}/{self.stack.size(axis)}"
+            for axis, place in zip(self.leading, index, strict=True)
+            if self.stack.size(axis) > 1 and axis != "C"
+        ]
+        return Unit(index, f" ({', '.join(places)})" if places else "")
+
+    def time_of(self, index: Index) -> int:
+        """Return the time point of a unit at a place."""
+        return index[self.leading.index("T")] if "T" in self.leading else 0
+
+    def around(
+        self, unit: Unit, window: tuple[int, int], reach: Span
+    ) -> tuple[list[Unit], list[Unit]]:
+        """Return the units of the same plane before and after one, nearest first.
+
+        Parameters
+        ----------
+        unit : Unit
+            Of this channel.
+        window : (int, int)
+            Time points before and after it.
+        reach : (int, int)
+            Time points beyond which there is none.
+
+        Examples
+        --------
+        >>> channel = Channel(0, ImageStack(np.zeros((9, 4, 5)), "TYX"), "YX")
+        >>> before, after = channel.around(channel.units((1, 2))[0], (3, 2), (0, 9))
+        >>> [unit.index for unit in before], [unit.index for unit in after]
+        ([(0,)], [(2,), (3,)])
+        """
+        if "T" not in self.leading:
+            return [], []
+        axis = self.leading.index("T")
+        now = unit.index[axis]
+
+        def at(time_point: int) -> Unit:
+            before, after = unit.index[:axis], unit.index[axis + 1 :]
+            return self._unit((*before, time_point, *after))
+
+        first = max(now - window[0], reach[0])
+        last = min(now + window[1], reach[1] - 1)
+        return (
+            [at(time_point) for time_point in range(now - 1, first - 1, -1)],
+            [at(time_point) for time_point in range(now + 1, last + 1)],
+        )
 
     def middle(self, span: Span) -> Unit:
         """Return the unit in the middle of z, likely in focus, of the first time."""

@@ -50,7 +50,7 @@ def _panels(result: PipelineResult, metrics: Mapping[str, Json]) -> list[Panel]:
     titles = [(name, "input", result.first)] + [
         (output.step.stage.title, output.step.stage.id, output.first)
         for output in result.outputs
-        if not output.step.stage.gives_raw
+        if not output.first.is_raw
     ]
     return [
         Panel(title, first_plane(image), _caption(metrics[key]))

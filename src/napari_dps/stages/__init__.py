@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_dps.stages import artifacts, background, denoise, dps, reconstruct
+from napari_dps.stages import (
+    artifacts,
+    background,
+    denoise,
+    dps,
+    reconstruct,
+    temporal,
+)
 from napari_dps.stages.base import Stage
 
 STAGES: tuple[Stage[Any], ...] = (
+    temporal.STAGE,
     denoise.STAGE,
     reconstruct.STAGE,
     artifacts.STAGE,

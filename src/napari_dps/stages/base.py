@@ -19,13 +19,15 @@ from napari_dps.core import (
     Progress,
     is_raw,
 )
-from napari_dps.core.context import Context
+from napari_dps.core.context import Context, Neighbours
 from napari_dps.core.errors import is_out_of_memory
 from napari_dps.core.params import StageParameters
 
 LARGEST_VALUE, LEAST_LARGEST = 1e9, 1e-6
 """Limits of the largest value of an image, positive or negative, that stages compute
 with: sums of squares over the spectrum of a large plane fit into float32."""
+LEAST_LAPSE = 3
+"""Time points from which on a stack counts as a time-lapse."""
 
 P = TypeVar("P", bound=StageParameters)
 Run = Callable[[ImageStack, P, Context], Generator[Progress, None, ImageStack]]
@@ -33,6 +35,7 @@ Prepare = Callable[
     [ImageStack, ImageStack, P, Context], Generator[Progress, None, ImageStack]
 ]
 TakesVolumes = Callable[[ImageStack, P], bool]
+Window = Callable[[P], tuple[int, int]]
 Report = Callable[[ImageStack], dict[str, Any]]
 SelfCheck = Callable[
     [ImageStack, P, Context], Generator[Progress, None, dict[str, Any]]
@@ -66,6 +69,13 @@ class Stage(Generic[P]):
         ``takes_volumes(stack, parameters)`` says whether the stage is to get all planes
         of a stack at once, with the axes "Z" + ``takes``; it then returns
         "Z" + ``gives``. So it is with ``prepare``, whose average is a volume too.
+    also_takes : str
+        Axes of another unit that it takes as well and returns alike, as plain images
+        beside raw frames; empty: none.
+    window : callable, optional
+        ``window(parameters)`` says how many time points before and after each it needs.
+        It finds them in ``context.neighbours``, as it takes them; what it gives is of
+        the one time point.
     inspect : callable, optional
         Generator like ``function`` that looks at the first image that the stage gets
         and returns it with the optics that all of them are to have.
@@ -82,6 +92,8 @@ class Stage(Generic[P]):
         Whether an image without optics is refused.
     by_default : bool
         Whether it is run when the user names no stages.
+    by_default_of_lapses : bool
+        Whether it is, on time-lapses of `LEAST_LAPSE` time points and more.
     only_after : str
         Id of a stage without which it is not run by default; empty: none.
     imports : tuple of str
@@ -98,12 +110,15 @@ class Stage(Generic[P]):
     function: Run[P]
     prepare: Prepare[P] | None = None
     takes_volumes: TakesVolumes[P] | None = None
+    also_takes: str = ""
+    window: Window[P] | None = None
     inspect: Run[P] | None = None
     report: Report | None = None
     self_check: SelfCheck[P] | None = None
     resolves_more: bool = False
     needs_optics: bool = False
     by_default: bool = True
+    by_default_of_lapses: bool = False
     only_after: str = ""
     imports: tuple[str, ...] = ()
     maps: tuple[str, ...] = ()
@@ -121,9 +136,30 @@ class Stage(Generic[P]):
         return is_raw(self.takes)
 
     @property
-    def gives_raw(self) -> bool:
-        """Whether it returns raw SIM frames."""
-        return is_raw(self.gives)
+    def units(self) -> tuple[str, ...]:
+        """Axes of all units that it takes."""
+        return (self.takes, self.also_takes) if self.also_takes else (self.takes,)
+
+    def unit_of(self, axes: str) -> str:
+        """Return the axes of the unit that it takes of an image with these.
+
+        Examples
+        --------
+        >>> from napari_dps.stages.temporal import STAGE
+        >>> STAGE.unit_of("TAPYX"), STAGE.unit_of("TYX")
+        ('APYX', 'YX')
+        """
+        plain = bool(self.also_takes) and is_raw(axes) == is_raw(self.also_takes)
+        return self.also_takes if plain else self.takes
+
+    def gives_of(self, unit: str) -> str:
+        """Return the axes that it gives of a unit that it takes."""
+        return unit if unit == self.also_takes else self.gives
+
+    def runs_by_default(self, time_points: int) -> bool:
+        """Whether it runs on so many time points when the user names no stages."""
+        of_lapses = self.by_default_of_lapses and time_points >= LEAST_LAPSE
+        return self.by_default or of_lapses
 
     def run(
         self, image: ImageStack, parameters: P, context: Context | None = None
@@ -159,7 +195,7 @@ class Stage(Generic[P]):
         context = Context() if context is None else context
         self._check_axes(image)
         _check_values(image)
-        image, unit = in_range(image)
+        image, unit = self._in_range(image, context)
         started = time.perf_counter()
         before = len(context.warnings)
         context.weights_sha256 = None
@@ -186,6 +222,16 @@ class Stage(Generic[P]):
         # What a stage has made is no camera's.
         return replace(result, camera=None, history=(*image.history, entry))
 
+    def _in_range(
+        self, image: ImageStack, context: Context
+    ) -> tuple[ImageStack, float]:
+        """Return an image in range, and its unit; neighbours in another are left."""
+        image, unit = in_range(image)
+        if unit != 1 and self.window is not None:
+            context.neighbours = Neighbours()
+            context.warn(f"values out of range: '{self.id}' compares no time points")
+        return image, unit
+
     def _check_result(self, result: ImageStack) -> None:
         """Refuse values that are not finite, of an image whose values are."""
         for name, values in (("image", result.data), *result.maps.items()):
@@ -197,7 +243,7 @@ class Stage(Generic[P]):
 
     def _check_axes(self, image: ImageStack) -> None:
         """Refuse other units than those that the stage works on."""
-        allowed = [self.takes]
+        allowed = [self.unit_of(image.axes)]
         if self.takes_volumes is not None:
             allowed.append("Z" + self.takes)
         if image.axes not in allowed:

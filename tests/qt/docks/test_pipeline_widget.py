@@ -44,7 +44,7 @@ def test_every_stage_has_a_box_and_a_form(dock: PipelineWidget) -> None:
     assert list(dock.stages.boxes) == [stage.id for stage in STAGES]
     for stage in STAGES:
         assert dock.stages.forms[stage.id].value() == stage.parameters()
-        assert dock.stages.boxes[stage.id].isChecked() == stage.by_default
+        assert dock.stages.boxes[stage.id].isChecked() == stage.runs_by_default(3)
 
 
 def test_ticked_stages_run_in_order_and_each_gives_a_layer(

@@ -23,6 +23,7 @@ from napari_dps.core import InputError
 from napari_dps.core.params import describe
 from napari_dps.pipeline import InputSettings, Settings, read_tables, save_settings
 from napari_dps.stages import STAGES
+from napari_dps.stages.base import LEAST_LAPSE
 
 _FILES = "Settings (*.toml)"
 
@@ -112,7 +113,7 @@ class PipelineWidget(QWidget):
         }
         names = settings.stages
         if names is None:
-            names = tuple(stage.id for stage in STAGES if stage.by_default)
+            names = tuple(s.id for s in STAGES if s.runs_by_default(LEAST_LAPSE))
         self.stages.setValue({name: parameters[name] for name in names})
         self.stages.show_parameters(parameters)
         self.panel.microscope.setValue(settings.optics)

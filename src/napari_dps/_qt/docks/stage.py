@@ -60,7 +60,7 @@ class StageWidget(QWidget):
             microscope or shared_microscope(),
             title=self.stage.title,
             run_input=RunInput(
-                (self.stage.takes,), self.stage.needs_optics, self.stage.id
+                self.stage.units, self.stage.needs_optics, self.stage.id
             ),
             choose=self._chosen,
             body=[

@@ -11,6 +11,7 @@ from napari_dps._qt.widgets.layout import column_of, push_button
 from napari_dps._qt.widgets.section import Section
 from napari_dps.core import StageParameters
 from napari_dps.stages import STAGES
+from napari_dps.stages.base import LEAST_LAPSE
 
 
 class StageList(QWidget):
@@ -28,7 +29,7 @@ class StageList(QWidget):
         sections = []
         for stage in STAGES:
             box = self.boxes[stage.id] = BoolEdit()
-            box.setValue(stage.by_default)
+            box.setValue(stage.runs_by_default(LEAST_LAPSE))
             box.setToolTip(f"Run {stage.title}.")
             form = self.forms[stage.id] = ModelForm(stage.parameters)
             section = parameter_section(stage.title, form, is_open=False)

@@ -16,6 +16,7 @@ from napari_dps.methods.sim.network import (
     render_steps,
     sim_network_steps,
 )
+from napari_dps.methods.sim.worth import level_at
 from napari_dps.physics.sim.pattern_model import Orders
 
 if TYPE_CHECKING:
@@ -80,9 +81,10 @@ def denoise_steps(
     seen = yield from see_orders(frames, image, patterns, context, total)
     separated, orders, noise = seen.separated, seen.orders, seen.noise
     small, factors, inputs = seen.frames, seen.factors, seen.inputs
-    levels = inputs.levels
 
-    def find(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def find(
+        features: torch.Tensor, levels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         fine, haze = network(features, levels)
         return fine, haze
 
@@ -91,7 +93,7 @@ def denoise_steps(
     )
     model = yield from messages_at(render_steps(fine, haze, inputs), report)
     shown = as_seen(model, separated, seen.evidence, inputs)
-    level = 10 ** float(levels[0, 0])
+    level = 10 ** float(inputs.levels[0, 0])
     # The largest arrays: large images leave no room for them any more.
     del seen, inputs, fine, haze, model
     zero_noise = noise * orders.zero_noise
@@ -106,17 +108,19 @@ def denoise_steps(
         angle += rest_of_angle(rest, noise, left if has_stripes else None)
         yield replace(report, message="What the orders leave")
     result = yield from resampled_steps(clean, (height, width), done, total)
-    return faded(result / factors, frames, level)
+    return faded(result / factors, frames, level_at(level, image, frames.device))
 
 
-def faded(clean: torch.Tensor, frames: torch.Tensor, level: float) -> torch.Tensor:
+def faded(
+    clean: torch.Tensor, frames: torch.Tensor, level: float | torch.Tensor
+) -> torch.Tensor:
     """Return denoised frames that stay the closer to the frames the cleaner these are.
 
     Parameters
     ----------
     clean, frames : tensor (A, P, Y, X)
         Counts.
-    level : float
+    level : float or tensor (Y, X)
         Standard deviation of the noise of order 0, full scale 1; see `CLEAN_LEVEL`.
     """
     return frames + (clean - frames) * (level**4 / (level**4 + CLEAN_LEVEL**4))

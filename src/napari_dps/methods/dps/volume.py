@@ -132,13 +132,10 @@ def sharpen_volume(
     plane = data.shape[1], data.shape[2]
     require_memory("3-D deconvolution", plane, per_voxel * len(data), device)
     transfer = _transfer(image, sectioning, context)
-    shape = (len(data), *plane)
-    if not is_rl:
-        shape = (len(data), 2 * plane[0], 2 * plane[1])
-        optics = optics.at_pixel_size(optics.pixel_size_nm / 2)
-    model = VolumeModel(
-        shape, optics, z_step_nm, transfer, device, binning=2 if is_rl else 1
-    )
+    fine = 1 if is_rl else 2
+    shape = (len(data), fine * plane[0], fine * plane[1])
+    optics = optics.at_pixel_size(optics.pixel_size_nm / fine)
+    model = VolumeModel(shape, optics, z_step_nm, transfer, device, binning=2 // fine)
     stack = torch.from_numpy(data).to(device)
     if is_rl:
         steps = richardson_lucy_steps(stack, model, iterations)

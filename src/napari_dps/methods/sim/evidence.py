@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from napari_dps.core import ImageStack, Pattern, Progress, relay
@@ -16,6 +18,7 @@ from napari_dps.methods.sim.network import (
     render_steps,
 )
 from napari_dps.methods.sim.orders import StackOrders, Zoom
+from napari_dps.methods.sim.worth import noise_of_one, share_left
 from napari_dps.physics.canonical import canonical_zoom
 from napari_dps.physics.sim.equalise import equalisation
 from napari_dps.physics.sim.pattern_model import Orders
@@ -48,7 +51,7 @@ class SeenOrders:
     factors : tensor (A, P, 1, 1)
         That made them so.
     orders, separated, noise
-        How orders are made of frames; the orders; the noise of a frame.
+        How orders are made of frames; the orders; the noise of a frame, on average.
     inputs, evidence
         The network's input; how well the frames show each order.
     """
@@ -79,32 +82,48 @@ def see_orders(
     require_memory("denoising", (height, width), ratio**2 * bytes_per_px, frames.device)
     factors = torch.from_numpy(equalisation(frames)).to(frames)[..., None, None]
     level = frames * factors
-    # A little larger, since transforms of a prime take ten times longer.
-    rows, columns = (
-        fast_even(max(round(n * ratio), LEAST_SIDE_PX)) for n in (height, width)
-    )
-    zoom = Zoom(rows / height, columns / width)
-    small = yield from resampled_steps(level, (rows, columns), 0, total)
+    size = _canonical_size(height, width, ratio)
+    zoom = Zoom(size[0] / height, size[1] / width)
+    small = yield from resampled_steps(level, size, 0, total)
     orders = StackOrders(patterns, optics.pixel_size_nm, zoom, phases, frames.device)
     done = angles * phases + 1
     yield Progress(done, total, "Noise")
-    zeros = orders.mixing.zeros(small)
-    noise = frame_noise(level, zeros, optics, zoom, image.camera)
+    single, worth = noise_of_one(image, zoom, small)
+    if single is None:
+        zeros = orders.mixing.zeros(small)
+        single = frame_noise(level, zeros, optics, zoom, image.camera)
+    noise = single * math.sqrt(1 if worth is None else share_left(worth))
     del level
     yield Progress(done, total, "Orders")
     separated = orders.mixing.separate(small)
     report = Progress(done + 1, total)
-    inputs = yield from messages_at(_input_steps(separated, orders, noise), report)
+    look = partial(_input_steps, separated, orders, single, worth)
+    inputs = yield from messages_at(look(), report)
     evidence = yield from messages_at(evidence_steps(inputs, separated), report)
     unseen = evidence.amplitude < SEEN * evidence.spread
     if unseen.any():
-        context.warn(
-            f"{int(unseen.sum())} of the {unseen.numel()} orders of the patterns do "
-            "not rise above the noise of the frames: their stripes stay as they are"
-        )
+        context.warn(_told(unseen))
         orders.modulation = orders.modulation.masked_fill(unseen, 0.0)
-        inputs = yield from messages_at(_input_steps(separated, orders, noise), report)
+        inputs = yield from messages_at(look(), report)
     return SeenOrders(small, factors, orders, separated, noise, inputs, evidence)
+
+
+def _told(unseen: torch.Tensor) -> str:
+    return (
+        f"{int(unseen.sum())} of the {unseen.numel()} orders of the patterns do not "
+        "rise above the noise of the frames: their stripes stay as they are"
+    )
+
+
+def _canonical_size(height: int, width: int, ratio: float) -> tuple[int, int]:
+    """Return the size of frames at canonical sampling.
+
+    A little larger, since transforms of a prime take ten times longer.
+    """
+    rows, columns = (
+        fast_even(max(round(n * ratio), LEAST_SIDE_PX)) for n in (height, width)
+    )
+    return rows, columns
 
 
 def messages_at(
@@ -115,7 +134,7 @@ def messages_at(
 
 
 def _input_steps(
-    separated: Orders, orders: StackOrders, noise: float
+    separated: Orders, orders: StackOrders, noise: float, worth: torch.Tensor | None
 ) -> Generator[Progress, None, DenoiserInput]:
     """Return the network's input."""
     import torch
@@ -127,6 +146,7 @@ def _input_steps(
         modulation=orders.modulation,
         weights=orders.weights,
         noise=level,
+        worth=worth,
     )
 
 

@@ -81,8 +81,9 @@ def frame_noise(
     optics: Optics,
     zoom: Zoom,
     camera: CameraNoise | None = None,
+    cutoff_per_pixel: float = CANONICAL_CUTOFF_PER_PIXEL,
 ) -> float:
-    """Measure the noise of a frame at canonical sampling.
+    """Measure the noise of a frame at canonical or another sampling.
 
     Beyond the cut-off, where a frame holds noise alone; and just within it, where the
     mean frames of the angles differ by noise alone: the larger counts, since frames
@@ -100,6 +101,8 @@ def frame_noise(
         To canonical pixels.
     camera : CameraNoise, optional
         Noise of the frames where it is stated: it is not measured then.
+    cutoff_per_pixel : float
+        Of ``zeros``.
 
     Returns
     -------
@@ -128,7 +131,7 @@ def frame_noise(
     if len(zeros) > 1:
         spectra = torch.fft.fft2(zeros - zeros.mean(dim=0), norm="ortho")
         power = spectra.abs().square().sum(dim=0) / (len(zeros) - 1)
-        ring = _radius(zeros)
+        ring = _radius(zeros, cutoff_per_pixel)
         inside = (ring > DIFFERENCE_RINGS[0]) & (ring < DIFFERENCE_RINGS[1])
         if inside.any():
             within = float(power[inside].median()) * frames.shape[1]
@@ -227,9 +230,11 @@ def kept_rest(rest: torch.Tensor, noise: float, beyond: float = BEYOND) -> torch
     return kept if rest.is_complex() else kept.real
 
 
-def _radius(images: torch.Tensor) -> torch.Tensor:
+def _radius(
+    images: torch.Tensor, cutoff: float = CANONICAL_CUTOFF_PER_PIXEL
+) -> torch.Tensor:
     """Return frequency over cut-off for the transform of images (…, Y, X)."""
     import torch
 
     y, x = (torch.fft.fftfreq(n, device=images.device) for n in images.shape[-2:])
-    return torch.hypot(y[:, None], x) / CANONICAL_CUTOFF_PER_PIXEL
+    return torch.hypot(y[:, None], x) / cutoff

@@ -50,8 +50,8 @@ def image_steps(
     inputs = seen.inputs
     del seen
 
-    def find(features: torch.Tensor) -> tuple[torch.Tensor]:
-        return (network(features, inputs.levels),)
+    def find(features: torch.Tensor, levels: torch.Tensor) -> tuple[torch.Tensor]:
+        return (network(features, levels),)
 
     report = Progress(total - 1, total)
     (fine,) = yield from messages_at(sim_network_steps(find, inputs, context), report)

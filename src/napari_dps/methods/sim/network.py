@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from napari_dps.core.context import Context
 from napari_dps.core.tiling import Tile, TileNeeds, tiled_steps
 from napari_dps.methods.networks import load_network
 from napari_dps.methods.sim.frames import Rim, faded, fast_rim
+from napari_dps.methods.sim.worth import WORTHS, resized, share_left, shares
 from napari_dps.physics.sim.pattern_model import (
     Orders,
     PatternModel,
@@ -56,6 +58,8 @@ class DenoiserInput:
         Smooth estimate from order 0 alone: its noise is not that of the other orders.
     levels : tensor (B, 2)
         Decimal logarithms of the noise of order 0, and of what the other orders weigh.
+    local_levels : tensor (B, 2, 2Y, 2X) or None
+        The same at each place, where the noise is not that of one time point.
     model : PatternModel
         Model of the padded frames.
     pads : Rim
@@ -71,6 +75,13 @@ class DenoiserInput:
     pads: Rim
     base: torch.Tensor
     scale: torch.Tensor
+    local_levels: torch.Tensor | None = None
+
+    def levels_of(self, tile: Tile) -> torch.Tensor:
+        """Return the levels of a tile, in pixels of the frames."""
+        if self.local_levels is None:
+            return self.levels
+        return self.local_levels[..., *tile.finer(2).read]
 
 
 def shipped_denoiser(context: Context, device: torch.device) -> SimDenoiser:
@@ -136,10 +147,18 @@ def denoiser_input_steps(
     weights: torch.Tensor,
     noise: torch.Tensor,
     origin_px: float = 0.0,
+    worth: torch.Tensor | None = None,
 ) -> Generator[Progress, None, DenoiserInput]:
-    """Do what `denoiser_input` does, step by step."""
+    """Do what `denoiser_input` does, step by step.
+
+    Where ``worth`` (Y, X) says how many time points each place is worth the noise told
+    is that of a single one; levels are then those of the noise on average.
+    """
     import torch
 
+    single = noise
+    if worth is not None:
+        noise = noise * math.sqrt(share_left(worth))
     base, scale = _scale(orders.zero, noise)
     zero = (orders.zero - base[:, None, None]) / scale[:, None, None]
     scaled = Orders(zero, orders.others / scale[:, None, None, None])
@@ -154,15 +173,48 @@ def denoiser_input_steps(
         origin_px=(origin_px + pads.top, origin_px + pads.left),
     )
     level = noise / scale
-    estimates = yield from _estimates(model, padded, level, pads)
     information = (weights * modulation**2).sum(dim=1)
     levels = torch.stack([level.clamp(min=1e-4), information + 1e-3], dim=1).log10()
+    one = single / scale
+    estimates = yield from _mixed_estimates(model, padded, one, pads, worth)
+    local = None if worth is None else _local_levels(levels, one, worth)
     features, alone = estimates[:, :-1], estimates[:, -1]
-    return DenoiserInput(features, alone, levels, model, pads, base, scale)
+    return DenoiserInput(features, alone, levels, model, pads, base, scale, local)
+
+
+def _local_levels(
+    levels: torch.Tensor, level: torch.Tensor, worth: torch.Tensor
+) -> torch.Tensor:
+    """Return the levels of each place on the fine grid."""
+    fine = resized(worth, (2 * worth.shape[0], 2 * worth.shape[1]))
+    local = levels[..., None, None].repeat(1, 1, *fine.shape)
+    local[:, 0] = (level / fine.sqrt()).clamp(min=1e-4).log10()
+    return local
+
+
+def _mixed_estimates(
+    model: PatternModel,
+    orders: Orders,
+    level: torch.Tensor,
+    pads: Rim,
+    worth: torch.Tensor | None,
+) -> Generator[Progress, None, torch.Tensor]:
+    """Return the estimates for the noise of each place, that of one time point told."""
+    import torch
+
+    if worth is None:
+        return (yield from _estimates(model, orders, level, pads))
+    fine = resized(worth, (2 * worth.shape[0], 2 * worth.shape[1]))
+    mixed = torch.zeros(1)
+    for grade, share in zip(WORTHS, shares(fine), strict=True):
+        if bool(share.any()):
+            some = yield from _estimates(model, orders, level / math.sqrt(grade), pads)
+            mixed = mixed.to(some) + share * some
+    return mixed
 
 
 def sim_network_steps(
-    find: Callable[[torch.Tensor], tuple[torch.Tensor, ...]],
+    find: Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, ...]],
     inputs: DenoiserInput,
     context: Context,
 ) -> Generator[Progress, None, tuple[torch.Tensor, ...]]:
@@ -171,7 +223,7 @@ def sim_network_steps(
     Parameters
     ----------
     find : callable
-        From features (1, F, 2y, 2x) to maps (1, 2y, 2x) or (1, y, x).
+        From features (1, F, 2y, 2x) and levels to maps (1, 2y, 2x) or (1, y, x).
     inputs : DenoiserInput
         Inputs of one stack.
     context : Context
@@ -200,7 +252,7 @@ def sim_network_steps(
     def work(tile: Tile) -> None:
         features = filled[..., *tile.finer(2).read]
         with torch.inference_mode():
-            maps = find(features)
+            maps = find(features, inputs.levels_of(tile))
         finer = [2 * one.shape[-1] // features.shape[-1] for one in maps]
         if not whole:
             whole.extend(

@@ -1,0 +1,1 @@
+"""What time points that look alike say of one another."""

@@ -1,0 +1,187 @@
+"""From a raw stack, or an image, and its neighbours in time to one with less noise."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_dps.core import (
+    ImageStack,
+    Pattern,
+    PatternOrder,
+    Progress,
+    StageParameters,
+    one_of,
+)
+from napari_dps.core.context import Context, Neighbours, TimePoint
+from napari_dps.core.device import available_bytes, resolve_device
+from napari_dps.methods.sim.lapse import unit_patterns
+from napari_dps.methods.sim.patterns import raw_frames
+from napari_dps.methods.sim.raw import corrected_frames
+from napari_dps.methods.sim.worth import TIME_POINTS
+from napari_dps.methods.temporal.fuse import FusionSettings, fuse_steps
+from napari_dps.methods.temporal.sight import Sight, sight_steps
+from napari_dps.physics.sim.noise import noise_to_signal
+
+if TYPE_CHECKING:
+    import torch
+
+BYTES_PER_PX, BYTES_PER_FRAME_PX = 60, 16
+"""Memory that a time point takes, for each pixel and for that of each frame: frames,
+orders with their spline, and the smooth estimate with its spectrum."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """A time point made fit for comparison.
+
+    Attributes
+    ----------
+    image : ImageStack
+        Its frames, corrected, with the patterns fitted to them and their noise.
+    sight : Sight
+        What it shows.
+    warnings : tuple of str
+        What looking at it has led to.
+    """
+
+    image: ImageStack
+    sight: Sight
+    warnings: tuple[str, ...]
+
+
+def seen_steps(
+    image: ImageStack, parameters: StageParameters, context: Context
+) -> Generator[Progress, None, Seen]:
+    """Correct the frames of a time point, find their patterns, and look at them.
+
+    Parameters
+    ----------
+    image : ImageStack
+        Axes "APYX" or "YX", with optics; counts above the camera's offset.
+    parameters : StageParameters
+        Of a stage that finds patterns; see `search_settings`.
+    context : Context
+        Device and cache.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    Seen
+    """
+    optics = image.require_optics("comparing time points")
+    part = context.part()
+    frames = as_frames(image, part)
+    patterns: tuple[Pattern, ...] = (_unknown(0),)
+    noise = image.noise
+    if image.is_raw:
+        image = corrected_frames(image, part)
+        frames = raw_frames(image, part)
+        found = unit_patterns(frames, image, parameters, part)
+        patterns = yield from one_of(found, 0, 2)
+        noise = noise or noise_to_signal(frames, optics, image.camera)
+        if not patterns:
+            patterns = tuple(_unknown(a) for a in range(image.size("A")))
+    sight = yield from one_of(sight_steps(frames, optics, patterns, image.camera), 1, 2)
+    if noise is not None:
+        noise = replace(noise, of_frame=sight.of_frame)
+    kept = patterns if image.is_raw else image.patterns
+    image = image.derive(image.data, patterns=kept, noise=noise)
+    return Seen(image, sight, tuple(part.warnings))
+
+
+def fits_memory(
+    image: ImageStack, unseen: Sequence[TimePoint], context: Context
+) -> bool:
+    """Whether there is memory to look at some more time points of the same size."""
+    count = image.size("A") * image.size("P")
+    each = BYTES_PER_PX + BYTES_PER_FRAME_PX * count
+    height, width = image.shape[-2:]
+    needed = (len(unseen) + 1) * each * height * width
+    return needed < available_bytes(resolve_device(context.device))
+
+
+def as_frames(image: ImageStack, context: Context) -> torch.Tensor:
+    """Return frames (A, P, Y, X); those of a plain image are a single one."""
+    return raw_frames(image, context).reshape(-1, image.size("P"), *image.shape[-2:])
+
+
+def averaged_steps(
+    image: ImageStack,
+    neighbours: Neighbours,
+    parameters: StageParameters,
+    settings: FusionSettings,
+    context: Context,
+) -> Generator[Progress, None, ImageStack]:
+    """Average a time point with its neighbours.
+
+    Parameters
+    ----------
+    image : ImageStack
+        As for `seen_steps`.
+    neighbours : Neighbours
+        Around it.
+    parameters : StageParameters
+        As for `seen_steps`.
+    settings : FusionSettings
+        How time points are compared.
+    context : Context
+        Told what looking at the time point itself has led to.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    ImageStack
+        float32 counts, with the noise of one time point and the map `TIME_POINTS`.
+    """
+    sides = (neighbours.before, neighbours.after)
+    steps = 2 + sum(map(len, sides))
+    here = neighbours.here or TimePoint(image)
+    seen = yield from one_of(_seen(here, parameters, context), 0, steps)
+    for warning in seen.warnings:
+        context.warn(warning)
+    done, others = 1, []
+    for side in sides:
+        sights = []
+        for point in side:
+            looking = _seen(point, parameters, context)
+            sights.append((yield from one_of(looking, done, steps)).sight)
+            done += 1
+        others.append(sights)
+    frames, time_points = yield from one_of(
+        fuse_steps(seen.sight, others, settings), done, steps
+    )
+    return with_time_points(seen.image, frames, time_points)
+
+
+def with_time_points(
+    image: ImageStack, frames: torch.Tensor, time_points: torch.Tensor
+) -> ImageStack:
+    """Return a time point with the frames of a mean, and how many these are worth."""
+    data = frames.cpu().numpy().reshape(image.shape)
+    worth = np.broadcast_to(time_points.cpu().numpy(), image.shape)
+    return image.derive(data, maps={TIME_POINTS: worth})
+
+
+def _seen(
+    point: TimePoint, parameters: StageParameters, context: Context
+) -> Generator[Progress, None, Seen]:
+    """Look at a time point, once."""
+    if "seen" not in point.found:
+        looking = seen_steps(point.image, parameters, context)
+        point.found["seen"] = yield from looking
+    found: Seen = point.found["seen"]
+    return found
+
+
+def _unknown(angle: int) -> Pattern:
+    return Pattern(angle_index=angle, orders=(PatternOrder(status="not found"),))
