@@ -15,7 +15,7 @@ from napari_dps.core.optics import Optics
 from napari_dps.core.params import StageParameters
 from napari_dps.core.patterns import Pattern, PatternOrder
 from napari_dps.core.progress import Progress, finish, one_of, relay, within
-from napari_dps.core.types import ImageStack
+from napari_dps.core.types import ImageStack, RawFrames
 
 __all__ = [
     "OFFSET_STEP",
@@ -30,6 +30,7 @@ __all__ = [
     "Pattern",
     "PatternOrder",
     "Progress",
+    "RawFrames",
     "StackInfo",
     "StageParameters",
     "finish",

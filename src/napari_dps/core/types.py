@@ -10,11 +10,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_dps.core.errors import InputError
-from napari_dps.core.info import StackInfo, is_raw, refined_grid
+from napari_dps.core.info import CameraNoise, StackInfo, is_raw, refined_grid
 from napari_dps.core.optics import Optics
 
 AXES = "TCZAPYX"
 """Axes an `ImageStack` may have: time, channel, z, SIM angle, SIM phase, y, x."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RawFrames:
+    """Raw SIM frames that an image was made from.
+
+    Attributes
+    ----------
+    data : array (A, P, Y, X), float32
+        Counts above the camera's offset as they were recorded, hot pixels replaced and
+        motion undone.
+    camera : CameraNoise or None
+        Their noise, where it is stated.
+    """
+
+    data: NDArray[np.float32]
+    camera: CameraNoise | None = None
+
+    def in_unit(self, unit: float) -> RawFrames:
+        """Return the same frames in counts of ``unit`` of the present ones."""
+        camera = self.camera
+        if camera is not None:
+            camera = replace(camera, gain=camera.gain / unit)
+        return RawFrames(self.data / np.float32(unit), camera)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +69,8 @@ class ImageStack(StackInfo, _Pixels):
         What a stage found of every pixel besides its value, of the same shape as the
         data, by name: ``"uncertainty"`` is the standard deviation. Lost when other
         pixels are derived.
+    frames : RawFrames or None
+        Behind a single image while a run works on it; stages pass them on.
 
     Raises
     ------
@@ -59,6 +85,7 @@ class ImageStack(StackInfo, _Pixels):
     """
 
     maps: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    frames: RawFrames | None = None
 
     __eq__ = object.__eq__
     __hash__ = object.__hash__

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,7 +126,7 @@ class _Gathered:
     def put(self, index: Index, image: ImageStack, is_first: bool) -> None:
         """Take the result for a unit; the first of a channel is remembered."""
         if is_first:
-            self.firsts.append(image)
+            self.firsts.append(replace(image, frames=None))
         if not self.data.size:
             self.data = np.empty(self.shape + image.shape, np.float32)
             self.maps = {name: np.empty_like(self.data) for name in image.maps}

@@ -172,6 +172,7 @@ def volume_of(planes: Sequence[ImageStack]) -> ImageStack:
         planes[0],
         data=np.stack([plane.data for plane in planes]),
         axes="Z" + planes[0].axes,
+        frames=None,
         maps={
             name: np.stack([plane.maps[name] for plane in planes])
             for name in planes[0].maps

@@ -285,7 +285,8 @@ def in_range(image: ImageStack) -> tuple[ImageStack, float]:
     camera = image.camera
     if camera is not None:
         camera = replace(camera, gain=camera.gain / unit)
-    return image.derive(image.data / unit, camera=camera), unit
+    frames = image.frames and image.frames.in_unit(unit)
+    return image.derive(image.data / unit, camera=camera, frames=frames), unit
 
 
 def _in_unit(result: ImageStack, unit: float) -> ImageStack:
@@ -307,7 +308,8 @@ def _in_unit(result: ImageStack, unit: float) -> ImageStack:
         )
     factor = np.float32(unit)
     maps = {name: values * factor for name, values in result.maps.items()}
-    return replace(result, data=result.data * factor, maps=maps)
+    frames = result.frames and result.frames.in_unit(1 / unit)
+    return replace(result, data=result.data * factor, maps=maps, frames=frames)
 
 
 def _check_values(image: ImageStack) -> None:

@@ -43,17 +43,20 @@ from napari_dps.physics.hot_pixels import without_hot_pixels
 from napari_dps.stages.base import Stage
 
 if TYPE_CHECKING:
+    from napari_dps.methods.dps.joint import Recording
     from napari_dps.methods.dps.self_check import Resolved
 
 
 class DpsParameters(StageParameters):
     """Parameters of the stage ``dps``."""
 
-    method: Literal["network", "rl", "sparse"] = Field(
+    method: Literal["network", "rl", "sparse", "joint"] = Field(
         default="network",
         title="Method",
-        description="network: Res-U-DBPN, trained. rl: Richardson-Lucy, accelerated: "
-        "linear, noisier. sparse: sparse-Hessian deconvolution, which also denoises.",
+        description="network: Res-U-DBPN, trained; where the raw SIM frames are at "
+        "hand its result is fitted to them. rl: Richardson-Lucy, accelerated: linear, "
+        "noisier. sparse: sparse-Hessian deconvolution, which also denoises. joint: "
+        "Richardson-Lucy on all raw SIM frames at once, without a network.",
     )
     weights: str = Field(
         default="hybrid",
@@ -80,6 +83,13 @@ class DpsParameters(StageParameters):
         description="Let the network work on the image flipped and turned by quarters "
         "in all eight ways, and average: the same picture however the field lies, with "
         "a smaller error. The network takes eight times as long.",
+    )
+    raw_frames: bool = Field(
+        default=True,
+        title="Fit the raw frames",
+        description="Bring the network's result into line with the raw SIM frames "
+        "where they are at hand, as in a run with reconstruct; else with the "
+        "reconstruction alone.",
     )
     uncertainty: bool = Field(
         default=False,
@@ -232,6 +242,7 @@ def run(
         average_turns=parameters.average_turns,
         is_raw=white,
         is_reconstructed=any(entry.stage == "reconstruct" for entry in image.history),
+        raw_frames=raw_frames_of(image, parameters),
     )
     method = METHODS[parameters.method]
     result = yield from one_of(method(target), 0, runs)
@@ -242,7 +253,18 @@ def run(
     # What is never negative makes light of noise where there is none, and sparsity
     # takes light away, both evenly: so the total is restored evenly.
     result += data.mean(dtype=np.float64) - result.mean(dtype=np.float64)
-    return image.refine(result, maps=maps)
+    return image.refine(result, maps=maps, frames=None)
+
+
+def raw_frames_of(image: ImageStack, parameters: DpsParameters) -> Recording | None:
+    """Return the raw frames behind an image, if they are at hand and to be used."""
+    from napari_dps.methods.dps.joint import recording_behind
+
+    if parameters.method == "joint" or (
+        parameters.method == "network" and parameters.raw_frames
+    ):
+        return recording_behind(image)
+    return None
 
 
 def self_check(

@@ -95,11 +95,29 @@ def clear_share(light: torch.Tensor, noise: float) -> torch.Tensor:
     -------
     tensor (Y, X), float32
     """
+    level = max(float(light.mean()), _TINY)
+    sigma = noise * (_smooth(light).clamp(min=0) / level).sqrt()
+    return contrast_share(light, sigma + _TINY / CLEAR_CONTRAST * level)
+
+
+def contrast_share(light: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """Return where contrast is above noise that is known everywhere.
+
+    Parameters
+    ----------
+    light : tensor (Y, X), float32
+        Expected counts.
+    sigma : tensor (Y, X), float32
+        Standard deviation of their noise, above 0.
+
+    Returns
+    -------
+    tensor (Y, X), float32
+        As `clear_share`.
+    """
     mean = _smooth(light)
     contrast = (_smooth(light**2) - mean**2).clamp(min=0).sqrt()
-    level = max(float(light.mean()), _TINY)
-    sigma = noise * (mean.clamp(min=0) / level).sqrt()
-    ratio = contrast / (CLEAR_CONTRAST * sigma + _TINY * level)
+    ratio = contrast / (CLEAR_CONTRAST * sigma)
     return ratio**2 / (1 + ratio**2)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 
-from napari_dps.core import InputError, Optics, Progress
+from napari_dps.core import InputError, Optics, Progress, one_of
 from napari_dps.core.context import Context
 from napari_dps.core.device import resolve_device
 from napari_dps.core.tiling import require_memory
@@ -22,6 +22,7 @@ from napari_dps.methods.networks import load_network
 if TYPE_CHECKING:
     import torch
 
+    from napari_dps.methods.dps.joint import Recording
     from napari_dps.methods.dps.network import Sharpener
     from napari_dps.physics.deconvolution.model import ImagingModel, Transfer
 
@@ -99,6 +100,8 @@ class ImageToSharpen:
         Whether the noise is white, as in an image that comes from a camera.
     is_reconstructed : bool
         Whether it comes from `reconstruct`.
+    raw_frames : Recording or None
+        Those it was reconstructed from, if they are to count.
     """
 
     image: NDArray[np.float32]
@@ -111,6 +114,7 @@ class ImageToSharpen:
     average_turns: bool = False
     is_raw: bool = True
     is_reconstructed: bool = False
+    raw_frames: Recording | None = None
 
     @property
     def cutoff_per_pixel(self) -> float:
@@ -120,6 +124,11 @@ class ImageToSharpen:
         """
         gain = DECONVOLUTION_GAIN if self.is_reconstructed else 1.0
         return gain * self.optics.cutoff_per_pixel * self.optics.modulation_factor
+
+    @property
+    def width(self) -> float:
+        """Width of the PSF of the result over that of the image, by the strength."""
+        return CAUTIOUS_WIDTH + self.strength * (SHARP_WIDTH - CAUTIOUS_WIDTH)
 
     def iterations(self, reference: float, exponent: float) -> int:
         """Return the accelerated iterations that suit the noise and the strength."""
@@ -168,15 +177,54 @@ def network(target: ImageToSharpen) -> Generator[Progress, None, NDArray[np.floa
     if target.is_reconstructed:
         target = _of_a_reconstruction(target)
     sharpener = _sharpener(target)
-    width = CAUTIOUS_WIDTH + target.strength * (SHARP_WIDTH - CAUTIOUS_WIDTH)
     steps = sharpen_steps(
         target.image,
         target.optics,
         sharpener,
         noise=target.noise,
         iterations=target.iterations(NETWORK_REFERENCE, NETWORK_EXPONENT),
-        width=width,
+        width=target.width,
         average_turns=target.average_turns,
+    )
+    if target.raw_frames is None:
+        return (yield from steps)
+    sharp = yield from one_of(steps, 0, 2)
+    refining = _by_raw_frames(target, target.raw_frames, sharp)
+    refined = yield from one_of(refining, 1, 2)
+    return sharp if refined is None else refined
+
+
+def joint(target: ImageToSharpen) -> Generator[Progress, None, NDArray[np.float32]]:
+    """Deconvolve all raw frames together, from the reconstruction on."""
+    if target.raw_frames is None:
+        raise InputError(
+            "method joint works on raw SIM frames and their stripes: run it together "
+            "with reconstruct on a raw stack whose stripes are found; for an image "
+            "alone, choose another method",
+            field="dps.method",
+        )
+    raw = target.raw_frames
+    result = yield from _by_raw_frames(target, raw, target.image)
+    if result is None:
+        raise InputError(
+            "method joint cannot use these raw frames: " + target.context.warnings[-1],
+            field="dps.method",
+        )
+    return result
+
+
+def _by_raw_frames(
+    target: ImageToSharpen, raw: Recording, start: NDArray[np.float32]
+) -> Generator[Progress, None, NDArray[np.float32] | None]:
+    """Fit the raw frames, from an image on."""
+    from napari_dps.methods.dps.joint import joint_steps
+
+    steps = joint_steps(
+        raw,
+        start,
+        strength=target.strength,
+        width=target.width,
+        context=target.context,
     )
     return (yield from steps)
 
@@ -282,6 +330,7 @@ METHODS: dict[str, Method] = {
     "network": network,
     "rl": richardson_lucy,
     "sparse": sparse_hessian,
+    "joint": joint,
 }
 """What each value of the parameter ``method`` runs."""
 

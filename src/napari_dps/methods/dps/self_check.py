@@ -287,7 +287,8 @@ def _brightest_part(image: ImageStack) -> ImageStack:
         slice(int(start), int(start) + size)
         for start, size in zip(best, sides, strict=True)
     )
-    return image.derive(image.data[rows, columns])
+    # The raw frames show none of the pairs.
+    return image.derive(image.data[rows, columns], frames=None)
 
 
 def _at(

@@ -59,7 +59,12 @@ def spread_steps(
     total = np.zeros_like(result)
     for draw, white in enumerate(turned_noise(sigma.shape[0], sigma.shape[1])):
         noise = sigma * white
-        moved = replace(target, image=target.image + np.float32(_SHARE) * noise)
+        frames = target.raw_frames
+        moved = replace(
+            target,
+            image=target.image + np.float32(_SHARE) * noise,
+            raw_frames=frames and frames.noisier(_SHARE, draw),
+        )
         answer = yield from one_of(method(moved), 1 + draw, 1 + NOISE_DRAWS)
         total += (answer - result) ** 2
     return np.asarray(np.sqrt(total / NOISE_DRAWS) / _SHARE, dtype=np.float32)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 
-from napari_dps.core import ImageStack, InputError, Optics, Pattern
+from napari_dps.core import ImageStack, InputError, Optics, Pattern, RawFrames
 from napari_dps.core.context import Context
 from napari_dps.metrics.registration import find_shift
 from napari_dps.metrics.snr import noise_std
@@ -97,10 +97,15 @@ def corrected_frames(image: ImageStack, context: Context) -> ImageStack:
     """Return raw frames with hot pixels replaced and the motion of the sample undone.
 
     What every stage that takes raw frames does first; frames that another has processed
-    are left alone. Motion is left where the context examines nothing.
+    are left alone. Motion is left where the context examines nothing; else the frames
+    go with the image from here on, for the stages that look at them again.
     """
     image = with_hot_pixels_replaced(image, context)
-    return with_motion_undone(image, context) if context.examines else image
+    if not context.examines or image.is_processed:
+        return image
+    image = with_motion_undone(image, context)
+    frames = RawFrames(np.asarray(image.data, dtype=np.float32), image.camera)
+    return replace(image, frames=frames)
 
 
 def without_stuck_angles(

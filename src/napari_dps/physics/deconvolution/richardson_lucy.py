@@ -141,7 +141,7 @@ def richardson_lucy_depths_steps(
         step = estimate - point
         point = estimate
         if accelerate:
-            reach = _extrapolation(step, before)
+            reach = extrapolation(step, before)
             point = (estimate + reach * (estimate - previous)).clamp_(min=0)
         if iteration + 1 in depths:
             reached.append(unit * model.inside(estimate))
@@ -168,7 +168,7 @@ def _first_estimate(
     return model.extended(start).clamp(min=0) / unit
 
 
-def _extrapolation(step: torch.Tensor, before: torch.Tensor) -> float:
+def extrapolation(step: torch.Tensor, before: torch.Tensor) -> float:
     """Return how far to go on along the last change: (g·g')/(g'·g'), 0 to 1."""
     length = float((before * before).sum())
     return min(max(float((step * before).sum()) / length, 0.0), 1.0) if length else 0.0
