@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -56,9 +57,9 @@ class ReconstructParameters(StageParameters):
     dimension: Literal["auto", "2d", "3d"] = Field(
         default="auto",
         title="Dimension",
-        description="2d: plane by plane. 3d: a z-stack of three-beam illumination as a "
-        "volume, with the 3-D OTF. auto: 3-D from five planes of five phases on, if "
-        "the z step is known and the stripes are found in 3-D.",
+        description="2d: plane by plane. 3d: a z-stack as a volume, with the 3-D OTF; "
+        "with three phases as one of two beams. auto: 3-D from five planes "
+        "of five phases on, if the z step is known and the stripes are found in 3-D.",
     )
     wiener_parameter: float = Field(
         default=0.03,
@@ -176,14 +177,20 @@ def takes_volumes(stack: ImageStack, parameters: ReconstructParameters) -> bool:
     InputError
         If that is demanded, and cannot be done with this stack.
     """
-    from napari_dps.methods.sim.volume import check_volume
+    from napari_dps.methods.sim.volume import (
+        LEAST_PHASES,
+        TWO_BEAM_PHASES,
+        check_volume,
+    )
 
     if parameters.dimension == "2d" or parameters.method == "network":
         return False
+    demanded = parameters.dimension == "3d"
     try:
-        check_volume(stack)
+        two_beams = demanded and stack.size("P") == TWO_BEAM_PHASES
+        check_volume(stack, least_phases=TWO_BEAM_PHASES if two_beams else LEAST_PHASES)
     except InputError:
-        if parameters.dimension == "3d":
+        if demanded:
             raise
         return False
     return stack.axes.endswith("ZAPYX")
@@ -195,6 +202,13 @@ def _prepare_volume(
     """Find the patterns and the noise of a volume; else those of its mean plane."""
     from napari_dps.methods.sim.volume import find_volume
 
+    if _has_two_beams(average):
+        plane = average.derive(average.data.mean(axis=0), axes="APYX")
+        middle = average.derive(average.data[average.size("Z") // 2], axes="APYX")
+        part = replace(context, planes=average.size("Z"))
+        plane = yield from prepare(plane, middle, parameters, part)
+        patterns = plane.patterns
+        return average.derive(average.data, patterns=patterns, noise=plane.noise)
     found = yield from find_volume(average, context)
     missing = [p for p in found.patterns if not p.is_usable]
     if not missing or parameters.dimension == "3d":
@@ -209,6 +223,13 @@ def _prepare_volume(
     return average.derive(average.data, patterns=plane.patterns, noise=None)
 
 
+def _has_two_beams(image: ImageStack) -> bool:
+    """Whether there are too few phases for the two orders of three beams."""
+    from napari_dps.methods.sim.volume import LEAST_PHASES
+
+    return image.size("P") < LEAST_PHASES
+
+
 def _volume(
     image: ImageStack, parameters: ReconstructParameters, context: Context
 ) -> Generator[Progress, None, ImageStack]:
@@ -216,15 +237,19 @@ def _volume(
     from napari_dps.methods.sim.volume import volume_steps
     from napari_dps.physics.sim.wiener_weights import WienerSettings
 
-    in_3d = any(pattern.is_three_dimensional for pattern in image.patterns)
+    two_beams = _has_two_beams(image)
+    in_3d = two_beams or any(p.is_three_dimensional for p in image.patterns)
     if not are_fitted(image) or (in_3d and image.noise is None):
         image = yield from _prepare_volume(image, parameters, context)
-    if not any(pattern.is_three_dimensional for pattern in image.patterns):
+    if not any(p.is_three_dimensional or two_beams for p in image.patterns):
         return (yield from _by_planes(image, parameters, context))
     noise = image.noise if parameters.adapt_to_noise else None
     noise = noise or NoiseToSignal(0.0, 1.0)
     settings = WienerSettings(
-        wiener_parameter=parameters.volume_wiener_parameter,
+        # The hole that two beams leave along kz brings noise: as of planes.
+        wiener_parameter=parameters.wiener_parameter
+        if two_beams
+        else parameters.volume_wiener_parameter,
         attenuation_strength=parameters.volume_attenuation_strength,
         attenuation_width=parameters.volume_attenuation_width,
         apodisation=parameters.apodisation,
@@ -234,7 +259,7 @@ def _volume(
         noise_exponent=noise.exponent,
     )
     optics = image.require_optics("reconstruct")
-    if not optics.excitation_nm:
+    if not optics.excitation_nm and not two_beams:
         context.warn(
             "the excitation wavelength is not known: taken for "
             f"{optics.excitation_or_usual_nm:g} nm, 0.9 times the emission"

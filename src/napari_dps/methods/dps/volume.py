@@ -35,9 +35,10 @@ follow: the best on simulated widefield stacks of filaments and shells at 8 to 8
 photons are 32 to 96. Depth comes later than sharpness in a plane."""
 CONFOCAL_FACTOR = 1.05
 """Modulation factor above which a stack is taken for a confocal one."""
-RL_BYTES_PER_VOXEL, SPARSE_BYTES_PER_VOXEL = 210, 420
-"""Memory at the peak, for each voxel of the stack: 8 to 12 arrays of the object, of 4
-pixels for each of the stack's and up to 1.5 times as many planes."""
+RL_BYTES_PER_VOXEL, SPARSE_BYTES_PER_VOXEL = 320, 480
+"""Memory at the peak, for each voxel of the stack, as the arrays add up: ten (fifteen)
+of the object, which has 4 pixels for each of the stack's, margins, and up to 1.75 times
+as many planes."""
 
 
 def check_volume(image: ImageStack, method: str) -> None:

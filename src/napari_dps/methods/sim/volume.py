@@ -25,24 +25,31 @@ LEAST_PLANES = 5
 """Planes from which a volume gains over its planes one by one."""
 LEAST_PHASES = 5
 """Phases that tell the two orders of three beams apart."""
+TWO_BEAM_PHASES = 3
+"""Phases that tell the order of two beams apart."""
+TWO_BEAM_PADDING = 8
+"""Planes by which each end is extended where no order is modulated along z: nothing
+tells the depth of what is smooth, and the ends reach far into the stack."""
 BYTES_PER_VOXEL, BYTES_PER_FRAME_VOXEL = 150, 8
 """Memory at the peak, for each voxel of the stack and for that of each frame."""
 
 
-def check_volume(image: ImageStack) -> None:
+def check_volume(image: ImageStack, *, least_phases: int = LEAST_PHASES) -> None:
     """Refuse stacks that cannot be reconstructed in three dimensions.
 
     Parameters
     ----------
     image : ImageStack
         Raw frames of any axes.
+    least_phases : int
+        `TWO_BEAM_PHASES` where stripes of two beams will do.
 
     Raises
     ------
     InputError
         If planes, phases or the z step are too few or missing.
     """
-    needs = (("Z", "planes", LEAST_PLANES), ("P", "phases", LEAST_PHASES))
+    needs = (("Z", "planes", LEAST_PLANES), ("P", "phases", least_phases))
     for axis, name, least in needs:
         if image.size(axis) < least:
             raise InputError(
@@ -102,7 +109,7 @@ def volume_steps(
     settings: WienerSettings,
     context: Context,
 ) -> Generator[Progress, None, NDArray[np.float32]]:
-    """Reconstruct a three-beam stack whose patterns are fitted.
+    """Reconstruct a stack whose patterns are fitted, of three beams or of two.
 
     Parameters
     ----------
@@ -122,12 +129,13 @@ def volume_steps(
     array (Z, 2 Y, 2 X), float32
         Counts per plane.
     """
-    from napari_dps.physics.sim.volume import VolumeSolver
+    from napari_dps.physics.sim.volume import PADDING_PLANES, VolumeSolver
 
     optics = image.require_optics("reconstruct")
     for warning in pattern_warnings(image.patterns, image.size("A")):
         context.warn(warning)
     frames = _frames(image, context)
+    in_depth = any(pattern.is_three_dimensional for pattern in image.patterns)
     solver = VolumeSolver(
         (image.size("Z"), image.size("Y"), image.size("X")),
         image.patterns,
@@ -135,6 +143,7 @@ def volume_steps(
         image.z_step_nm or 0.0,
         settings,
         context.otf,
+        padding_planes=PADDING_PLANES if in_depth else TWO_BEAM_PADDING,
         device=frames.device,
     )
     found = yield from solver.solve_steps(frames, _equalised(frames))
