@@ -78,10 +78,10 @@ def test_predicted_deviation_is_that_of_new_recordings(
     assert ratio == pytest.approx(actual[bright].mean() / actual[~bright].mean(), 0.3)
 
 
-@pytest.mark.parametrize("method", ["network", "rl"])
+@pytest.mark.parametrize(("method", "strength"), [("network", 0.0), ("rl", 0.5)])
 @pytest.mark.parametrize("photons", [40.0, 1000.0])
 def test_nine_of_ten_pixels_are_within_two_deviations(
-    method: str, photons: float
+    method: str, strength: float, photons: float
 ) -> None:
     optics = OPTICS.model_copy(update={"modulation_factor": 2.0, "pixel_size_nm": 35})
     side = 4 * 96
@@ -95,7 +95,8 @@ def test_nine_of_ten_pixels_are_within_two_deviations(
     recorded = scale * clean.reshape(96, 2, 96, 2).mean(axis=(1, 3)) + 0.02 * photons
     data = np.random.default_rng(8).poisson(recorded).astype(np.float32)
     image = ImageStack(data, "YX", pixel_size_nm=35, optics=optics)
-    told = run(image, method=method, strength=0.0, uncertainty=True)
+    told = run(image, method=method, strength=strength, uncertainty=True)
+    # At strength 0 the network shows it under half the width of the PSF.
     truth = scale * blur_truth(fine, modulation_factor=4).data + 0.02 * photons
     inside = np.s_[16:-16, 16:-16]
     error = (np.abs(told.data - truth) / told.uncertainty)[inside]
