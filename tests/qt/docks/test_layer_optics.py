@@ -16,6 +16,7 @@ from qtpy.QtCore import QSettings
 from napari_dps._qt import dock_widgets
 from napari_dps._qt.bridge import samples
 from napari_dps._qt.bridge.files import get_reader
+from napari_dps._qt.bridge.layer_optics import told_by
 from napari_dps._qt.bridge.microscope import FILE, MICROSCOPE, NOT_CONFIRMED, YOU
 from napari_dps._qt.bridge.microscope import Microscope as Shared
 from napari_dps._qt.bridge.result_layers import stack_layer
@@ -210,3 +211,22 @@ def test_file_that_napari_has_opened_tells_its_pixel_size(
     assert tuple(layer.scale) == (1, 1, 1)
     found = microscope.of(layer)["pixel_size_nm"]
     assert (found.value, found.source) == (pytest.approx(65), FILE)
+
+
+def test_stage_that_needs_no_optics_confirms_none(
+    qtbot: Any, microscope: Shared, viewer: ViewerModel
+) -> None:
+    microscope.update({"na": 1.4, "emission_nm": 525.0, "camera_offset": 10.0})
+    layer = viewer.add_image(
+        np.random.default_rng(0).poisson(50, (40, 40)).astype(np.float32),
+        scale=(65, 65),
+        units=("nm", "nm"),
+    )
+    dock = dock_widgets.BackgroundWidget(viewer, microscope=microscope)
+    qtbot.addWidget(dock)
+    dock.show()
+    assert dock.panel.bar.run_button.text() == "Run with offset 10?"
+    _run(qtbot, dock)
+    assert microscope.of(layer)["camera_offset"].source == MICROSCOPE
+    assert microscope.of(layer)["na"].source == NOT_CONFIRMED
+    assert "na" not in told_by(viewer.layers[-1])

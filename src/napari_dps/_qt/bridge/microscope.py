@@ -3,7 +3,7 @@
 import json
 import math
 import weakref
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -172,9 +172,9 @@ class Microscope(QObject):
             if stated.source == NOT_CONFIRMED
         }
 
-    def confirm(self, layer: Any) -> None:
-        """Take what the microscope in use offers as true of a layer."""
-        offered = self.unconfirmed(layer)
+    def confirm(self, layer: Any, names: Collection[str]) -> None:
+        """Take values that the microscope in use offers as true of a layer."""
+        offered = {n: v for n, v in self.unconfirmed(layer).items() if n in names}
         if layer is not None and offered:
             self._confirmed[layer] = {**self._confirmed.get(layer, {}), **offered}
             self.changed.emit()

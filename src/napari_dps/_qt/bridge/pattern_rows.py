@@ -75,7 +75,7 @@ def row_texts(pattern: Pattern, order: PatternOrder) -> tuple[str, ...]:
         _number(order.angle_deg, 2, "°"),
         _number(order.period_nm, 1, " nm"),
         _number(order.modulation, 2),
-        _number(order.confidence, 0),
+        _number(None if order.status == "not found" else order.confidence, 0),
         order.status,
     )
 

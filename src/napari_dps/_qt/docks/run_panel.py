@@ -23,7 +23,7 @@ from napari_dps._qt.widgets.frames import FramesWidget
 from napari_dps._qt.widgets.input_options import InputOptions
 from napari_dps._qt.widgets.layer_combo import LayerCombo
 from napari_dps._qt.widgets.layout import dock_columns, hint_label, row_of
-from napari_dps._qt.widgets.microscope import MicroscopeWidget
+from napari_dps._qt.widgets.microscope import MicroscopeWidget, missing_of
 from napari_dps._qt.widgets.raw_strip import RawStrip
 from napari_dps._qt.widgets.run_bar import RunBar
 from napari_dps._qt.widgets.section import Section
@@ -136,7 +136,9 @@ class RunPanel(QWidget):
         layer = self.combo.value()
         sees_raw = self._input.sees_raw(layer, as_frames=self.frames.is_on)
         chosen = self._choose(layer, sees_raw)
-        optics = {} if self.microscope.missing else self.microscope.value()
+        needs = self._input.needs_optics
+        known = self.microscope.value() if needs else self.microscope.confirmed()
+        optics = {} if missing_of(known) else known
         frames = self.frames.value() if self._input.takes_raw else InputSettings()
         changes = {
             "camera_offset": self.microscope.camera_offset,
@@ -158,7 +160,7 @@ class RunPanel(QWidget):
         if layer is None:
             return
         self.context.device = self.shared.device
-        self.microscope.confirm()
+        self.microscope.confirm(needs_optics=self._input.needs_optics)
         try:
             make_steps = self._begin(layer, self.settings(), self.context)
         except InputError as error:

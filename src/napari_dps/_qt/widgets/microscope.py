@@ -104,6 +104,11 @@ class MicroscopeWidget(QWidget):
             if name in Optics.model_fields and stated.source != USUAL
         }
 
+    def confirmed(self) -> dict[str, Value]:
+        """Return the same without what is only offered to the layer."""
+        offered = self._microscope.unconfirmed(self._layer)
+        return {n: v for n, v in self.value().items() if n not in offered}
+
     def setValue(self, optics: Mapping[str, Value]) -> None:
         """Set optics of the layer; what it says itself is not set again."""
         known = self._stated()
@@ -129,12 +134,7 @@ class MicroscopeWidget(QWidget):
     @property
     def missing(self) -> tuple[str, ...]:
         """Titles of what has to be set and is not."""
-        values = self.value()
-        return tuple(
-            self._infos[name].title
-            for name in _REQUIRED
-            if not _is_set(values.get(name))
-        )
+        return tuple(self._infos[name].title for name in missing_of(self.value()))
 
     def unconfirmed(self, *, needs_optics: bool) -> str:
         """Say what a run would use that nobody has confirmed for the layer.
@@ -152,9 +152,10 @@ class MicroscopeWidget(QWidget):
             if name in offered and (needs_optics or name == OFFSET)
         )
 
-    def confirm(self) -> None:
-        """Take what the microscope in use offers as true of the layer."""
-        self._microscope.confirm(self._layer)
+    def confirm(self, *, needs_optics: bool) -> None:
+        """Take what the microscope in use offers, and a run uses, as true."""
+        names = self.editors if needs_optics else (OFFSET,)
+        self._microscope.confirm(self._layer, names)
 
     def show_basic(self, is_basic: bool) -> None:
         """Show what every layer needs alone, or all there is."""
@@ -359,6 +360,17 @@ class ChannelEdits(QWidget):
 
     def _on_edit(self, _value: float = 0.0) -> None:
         self.valueChanged.emit()
+
+
+def missing_of(values: Mapping[str, Value]) -> tuple[str, ...]:
+    """Return the names of optics that a run needs and that are not set.
+
+    Examples
+    --------
+    >>> missing_of({"na": 1.4, "emission_nm": (525.0, 0.0)})
+    ('emission_nm', 'pixel_size_nm')
+    """
+    return tuple(name for name in _REQUIRED if not _is_set(values.get(name)))
 
 
 def _is_set(value: Value | None) -> bool:
