@@ -26,7 +26,8 @@ class StageParameters(FrozenModel):
     Each field carries ``title``, ``description``, limits, and its unit as
     ``json_schema_extra={"unit": "px"}``. A text that may name a file carries the
     patterns of its name and the words that may stand for one:
-    ``{"file": "*.json *.toml", "words": ["auto", "none"]}``.
+    ``{"file": "*.json *.toml", "words": ["auto", "none"]}``. One that most people need
+    is ``{"basic": True}``.
     """
 
 

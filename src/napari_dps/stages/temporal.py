@@ -143,6 +143,9 @@ def run(
 STAGE = Stage(
     id="temporal",
     title="Averaging over time",
+    short="Time",
+    purpose="Averages each time point with its neighbours where nothing but noise sets "
+    "them apart; for dim time-lapses.",
     takes="APYX",
     gives="APYX",
     also_takes="YX",

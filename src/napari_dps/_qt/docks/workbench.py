@@ -121,7 +121,9 @@ class WorkbenchWidget(QWidget):
 
     def _on_step(self) -> None:
         step = self.steps.value()
-        purposes = {stage.id: stage.purpose for stage in STAGES} | _PURPOSES
+        purposes = {
+            stage.id: stage.purpose or stage.title for stage in STAGES
+        } | _PURPOSES
         self.purpose.setText(purposes[step])
         self.pages.setCurrentWidget(self.page(step))
         self.advanced.setVisible(step != COMPARE)
@@ -155,8 +157,9 @@ class WorkbenchWidget(QWidget):
             return COMPARE, None
         layer = self._source() if step == RAW else self._results.get(step)
         for following in steps[steps.index(step) + 1 : -1]:
-            takes = find_stage(following).takes
-            if layer is None or not why_not(layer, takes):
+            stage = find_stage(following)
+            fits = layer is None or not why_not(layer, stage.takes)
+            if fits and stage.by_default:
                 return following, layer
         return COMPARE, None
 
