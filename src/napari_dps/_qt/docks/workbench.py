@@ -5,7 +5,7 @@ from typing import Any
 
 import napari.viewer
 from napari.layers import Image
-from qtpy.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from napari_dps._qt.bridge.dock_tabs import DockTabs
 from napari_dps._qt.bridge.layers import why_not
@@ -93,6 +93,9 @@ class WorkbenchWidget(QWidget):
         head = row_of(self.purpose, self.advanced)
         head.layout().setStretch(0, 1)
         column.addWidget(head)
+        # Without a content that wants the height napari adds empty space below.
+        policy = QSizePolicy.Policy.Expanding
+        self.pages.setSizePolicy(policy, policy)
         column.addWidget(self.pages, 1)
         column.addWidget(self.next_button)
         self.setMinimumWidth(_WIDTH_PX)
