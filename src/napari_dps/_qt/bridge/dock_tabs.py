@@ -41,7 +41,14 @@ class DockTabs(QObject):
             is_ours = host is not dock and host.findChild(DockTabs) is not None
             is_beside = host.isVisible() and not host.isFloating()
             if is_ours and is_beside and window.dockWidgetArea(host) == area:
+                # While docks move, the place that one leaves is not given to others.
+                was_animated = window.isAnimated()
+                window.setAnimated(False)
+                window.removeDockWidget(dock)
+                window.addDockWidget(area, dock)
                 window.tabifyDockWidget(host, dock)
+                dock.show()
+                window.setAnimated(was_animated)
                 dock.raise_()
                 return
 
