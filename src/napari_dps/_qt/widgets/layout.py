@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-_LABEL_PX = 130
+_LABEL_PX = 148
 
 
 def row_label(title: str, editor: QWidget) -> QLabel:
