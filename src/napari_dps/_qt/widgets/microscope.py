@@ -48,7 +48,7 @@ _BASIC = (*_REQUIRED, OFFSET)
 _LEAST_PIXEL_NM = 1.0
 """Of what `Optics` allows: smaller ones were typed in µm."""
 _UNKNOWN = "not set"
-_EDITOR_PX, _SOURCE_PX = 72, 88
+_EDITOR_PX, _SOURCE_PX = 72, 76
 _SOURCES = {
     YOU: "Set by you, for this layer alone.",
     FILE: "Told by the file of this layer, or by the step that made it.",
@@ -186,6 +186,7 @@ class MicroscopeWidget(QWidget):
         label = row_label(self._infos[name].title, editor)
         source = self.sources[name] = QLabel()
         source.setFixedWidth(_SOURCE_PX)
+        source.setWordWrap(True)
         # Without its buttons the number has the room that the source takes.
         editor.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
         editor.setMinimumWidth(_EDITOR_PX)
