@@ -27,7 +27,7 @@ _PURPOSES = {
     "once.",
     COMPARE: "Measures layers beside one another, alone or against a reference.",
 }
-_WIDTH_PX = 400
+_WIDTH_PX = 418
 
 
 class WorkbenchWidget(QWidget):
