@@ -6,6 +6,7 @@ import napari.viewer
 from napari.layers import Image
 from qtpy.QtWidgets import QWidget
 
+from napari_dps._qt.bridge.dock_tabs import DockTabs
 from napari_dps._qt.bridge.live import LiveFeed, LiveResult, frames_of_a_set
 from napari_dps._qt.bridge.microscope import Microscope, shared_microscope
 from napari_dps._qt.bridge.run_input import RunInput, choose_stages, stages_done
@@ -52,6 +53,7 @@ class LiveWidget(QWidget):
             lane="live",
         )
         fill(self, self.panel)
+        DockTabs(self)
         self.feed: LiveFeed | None = None
         self.result: Image | None = None
         self._connect()
