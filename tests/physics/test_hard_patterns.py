@@ -230,6 +230,15 @@ def test_an_angle_whose_phases_hardly_move_is_not_used(stuck):
             assert step_error_deg(pattern, truth) < 4
 
 
+@pytest.mark.parametrize("photons", [30, 300])
+def test_an_angle_with_a_frame_of_another_is_not_used(photons):
+    frames = frames_of(stepping([(0, 120, 240)] * 3, photons=photons))
+    frames[1, 1] = frames[0, 1]
+    found = estimate(frames)
+    assert [p.is_usable for p in found] == [True, False, True]
+    assert found[1].keeps_stripes
+
+
 def test_stripes_that_stay_at_all_angles_are_doubted():
     found = estimate(frames_of(stepping([(5, 5, 5), (7, 7, 7), (30, 30, 30)])))
     assert all(p.keeps_stripes and not p.is_usable for p in found)

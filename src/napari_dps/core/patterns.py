@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validat
 
 Status = Literal["found", "tentative", "given", "doubtful", "not found"]
 
-Doubt = Literal["", "outside", "repeats", "contradicts", "weak", "phases"]
+Doubt = Literal["", "outside", "repeats", "contradicts", "weak", "phases", "frames"]
 """What speaks against stripes: a wave vector outside the range that was searched, an
 object that repeats itself, the other angles, a modulation implausibly weak for the
-confidence, or phases too close to separate the orders."""
+confidence, phases too close to separate the orders, or frames without the stripes of
+their angle."""
 
 UNUSABLE: tuple[Status, ...] = ("doubtful", "not found")
 """Stripes that nothing is computed with."""
@@ -147,8 +148,8 @@ class Pattern(BaseModel):
 
     @property
     def keeps_stripes(self) -> bool:
-        """Whether the mean of the frames has stripes: their phases hardly move."""
-        return any(order.doubt == "phases" for order in self.orders)
+        """Whether the mean of the frames has stripes: they do not step evenly round."""
+        return any(order.doubt in ("phases", "frames") for order in self.orders)
 
     @property
     def is_three_dimensional(self) -> bool:

@@ -316,6 +316,8 @@ def _doubt(pattern: Pattern, name: str) -> str:
         "weak": "are weaker than stripes that are seen so faintly should be: check NA, "
         "emission wavelength and pixel size; stripes beyond the reach of the search "
         "look like that",
+        "frames": "are missing from a frame: check the order of the frames, and "
+        "whether one was lost",
         "phases": "hardly move from frame to frame, or twice to the same place: their "
         "phases do not separate the orders (check the phase shifter and the order of "
         "the frames)",
