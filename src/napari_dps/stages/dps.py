@@ -215,14 +215,7 @@ def run(
         If the image has no optics.
     """
     if image.axes == "ZYX":
-        data = yield from sharpen_volume(
-            image,
-            parameters.method,
-            parameters.strength,
-            parameters.sectioning,
-            context,
-        )
-        return image.refine(data)
+        return (yield from _volume(image, parameters, context))
     optics = effective_optics(image)
     warning = optics.nyquist_warning()
     if warning is not None:
@@ -254,6 +247,17 @@ def run(
     # takes light away, both evenly: so the total is restored evenly.
     result += data.mean(dtype=np.float64) - result.mean(dtype=np.float64)
     return image.refine(result, maps=maps, frames=None)
+
+
+def _volume(
+    image: ImageStack, parameters: DpsParameters, context: Context
+) -> Generator[Progress, None, ImageStack]:
+    """Sharpen a z-stack."""
+    method, strength = parameters.method, parameters.strength
+    data = yield from sharpen_volume(
+        image, method, strength, parameters.sectioning, context
+    )
+    return image.refine(data)
 
 
 def raw_frames_of(image: ImageStack, parameters: DpsParameters) -> Recording | None:
