@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +28,7 @@ from napari_dps.methods.sim.patterns import (
     ShortestWavevector,
     are_fitted,
     raw_frames,
-    report_patterns,
-    stripe_report,
+    report_reconstruction,
     stripe_warnings,
 )
 from napari_dps.methods.sim.wiener_tiles import (
@@ -338,11 +337,6 @@ def reconstruct(
     return result
 
 
-def _report(result: ImageStack) -> dict[str, Any]:
-    """Return patterns and what is left of their stripes."""
-    return report_patterns(result) | {"stripes": stripe_report(result)}
-
-
 def _check_layout(image: ImageStack, parameters: ReconstructParameters) -> None:
     """Refuse layouts that the network was not trained on."""
     from napari_dps.methods.sim.network import HEXAGONAL_LAYOUT, TRAINED_LAYOUTS
@@ -391,7 +385,7 @@ STAGE = Stage(
     function=reconstruct,
     prepare=prepare,
     takes_volumes=takes_volumes,
-    report=_report,
+    report=report_reconstruction,
     needs_optics=True,
     imports=(
         "napari_dps.physics.sim.estimate",

@@ -287,6 +287,11 @@ def stripe_report(image: ImageStack) -> list[dict[str, Any]]:
     ]
 
 
+def report_reconstruction(image: ImageStack) -> dict[str, Any]:
+    """Return patterns and what is left of their stripes, for a report."""
+    return report_patterns(image) | {"stripes": stripe_report(image)}
+
+
 def stripe_warnings(image: ImageStack) -> Iterator[str]:
     """Say which stripes a reconstruction has kept; see `stripe_report`."""
     from napari_dps.physics.sim.stripes import RESIDUAL
