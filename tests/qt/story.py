@@ -159,6 +159,8 @@ def tell(story: Story) -> None:
     story.shoot("pipeline", dock)
     raw.save(str(OUT / "raw.ome.tif"), plugin="napari-dps")
     batch(story, dock)
+    story.close(dock)
+    live(story, raw)
 
 
 def batch(story: Story, dock: Any) -> None:
@@ -183,6 +185,31 @@ def batch(story: Story, dock: Any) -> None:
     scroll.setValue(scroll.maximum())
     story.seen["batch"] = dock.batch.bar.status.text()
     story.shoot("batch", dock)
+
+
+def live(story: Story, raw: Any) -> None:
+    """Follow a layer whose cell moves, set by set."""
+    viewer = story.viewer
+    frames = np.asarray(raw.data)
+    _, kwargs, _ = raw.as_layer_data_tuple()
+    for other in viewer.layers:
+        other.visible = False
+    layer = viewer.add_image(frames, **{**kwargs, "name": "camera", "visible": True})
+    dock = story.open("Live")
+    dock.panel.combo.setValue(layer)
+    dock.panel.bar.run_button.click()
+    while dock.result is None and dock.panel.bar.runner.is_running:
+        spin(0.1)
+    for number in range(20):
+        spin(0.25)
+        layer.data = np.roll(frames, number + 1, axis=-1)
+    assert dock.result is not None, dock.panel.bar.messages.texts
+    story.seen["live"] = dock.panel.bar.status.text()
+    story.shoot("live", dock)
+    loop = QEventLoop()
+    dock.panel.bar.runner.finished.connect(loop.quit)
+    dock.panel.bar.cancel_button.click()
+    loop.exec()
 
 
 def compare(story: Story, raw: Any, truth: Any) -> None:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 SCREEN = "-screen 0 1700x1100x24"
 STAGES = ("denoise", "reconstruct", "artifacts", "background", "dps")
-SHOTS = (*STAGES, "spectrum", "psf", "compare", "split", "pipeline", "batch")
+SHOTS = (*STAGES, "spectrum", "psf", "compare", "split", "pipeline", "batch", "live")
 
 
 @pytest.fixture(scope="module")
