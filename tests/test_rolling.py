@@ -121,6 +121,16 @@ def test_motion_within_a_set_is_warned_of_and_still_cells_are_not(cell):
     assert "moves by up to 0.6 px from set to set" in text
 
 
+def test_time_points_that_share_frames_are_not_averaged(cell):
+    stack = lapse(cell, np.ones((3, 3)))
+    tables = {"reconstruct": {"rolling": True}}
+    plan = open_input(stack, Settings.from_tables(tables))
+    assert "temporal" not in [step.stage.id for step in plan.steps]
+    named = {**tables, "pipeline": {"stages": ["temporal", "reconstruct"]}}
+    with pytest.raises(InputError, match="share frames"):
+        open_input(stack, Settings.from_tables(named))
+
+
 @pytest.mark.parametrize("axes", ["APYX", "TAPYX"])
 def test_a_single_set_is_refused(cell, axes):
     data = cell.data if axes == "APYX" else cell.data[None]

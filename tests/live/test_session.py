@@ -13,7 +13,13 @@ from napari_dps.io import Metadata, RawImage
 from napari_dps.live import LiveSession
 from napari_dps.live import session as module
 from napari_dps.physics.simulate import SimulationSettings, simulate
-from napari_dps.pipeline import InputSettings, Settings, open_input, run_plan
+from napari_dps.pipeline import (
+    InputSettings,
+    Settings,
+    find_stage,
+    open_input,
+    run_plan,
+)
 
 SETTINGS = SimulationSettings(height_px=96, width_px=96, photons=1000, offset_counts=0)
 OPTICS = {"na": 1.4, "emission_nm": 525.0, "pixel_size_nm": 65.0}
@@ -129,6 +135,30 @@ def test_nothing_grows_with_the_number_of_sets(sets):
             session.wait()
             sizes.append((len(context.cache), len(context.warnings)))
     assert sizes[8:] == [sizes[8]] * len(sizes[8:])
+
+
+@pytest.mark.slow
+def test_past_sets_are_averaged_as_in_a_lapse(sets):
+    stages = ("temporal", "reconstruct")
+    parameters = {
+        "temporal": find_stage("temporal").parameters(
+            window=2, direction="past", flow=False
+        )
+    }
+    live = replace(LIVE, stages=stages, parameters=parameters)
+    with LiveSession(live, refresh_every=0) as session:
+        results = [finish(session.process(raw)) for raw in sets]
+        patterns = session.patterns
+    frames = np.stack([np.asarray(raw.data) for raw in sets])
+    plan = open_input(replace(sets[0], data=frames, axes="TQYX"), live)
+    plan = replace(plan, stack=replace(plan.stack, patterns=patterns))
+    expected = finish(run_plan(plan)).images[-1].data
+    span = np.ptp(expected)
+    for number, result in enumerate(results):
+        found = result.images[-1].data
+        assert np.abs(found - expected[number]).max() < 0.05 * span
+    alone = finish(run_plan(open_input(sets[2], LIVE))).images[-1].data
+    assert np.abs(alone - expected[2]).max() > 0.05 * span
 
 
 def test_sets_of_another_shape_are_refused(sets):

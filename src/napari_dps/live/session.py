@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections import deque
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -67,6 +68,9 @@ class LiveSession:
     patterns on the mean of the ten before; where they differ by more than their errors,
     they replace those before, with their filter. Meanwhile the view goes on.
 
+    Steps with a window, as `temporal`, get as many of the sets before as it reaches
+    back, whatever their direction: none after is there yet.
+
     Parameters
     ----------
     settings : Settings
@@ -104,6 +108,7 @@ class LiveSession:
         self._sum: NDArray[np.float32] | None = None
         self._summed, self._processed = 0, 0
         self._background: Background[Learned] = Background()
+        self._before: deque[NDArray[Any]] = deque(maxlen=0)
 
     def __enter__(self) -> LiveSession:
         """Return the session."""
@@ -173,12 +178,17 @@ class LiveSession:
             plan = self._open(raw)
             self._learned = yield from learned(plan, plan, self._context, 1)
             self._plan = plan
+            past = max(step.window[0] for step in plan.steps)
+            self._before = deque(maxlen=past)
         else:
             plan = reopened(self._plan, raw, self._settings)
             self._take_over()
         context = replace(self._context, examines=self._processed == 0)
-        result = yield from run_plan(plan, context, shared=self._learned.shared)
+        result = yield from run_plan(
+            plan, context, shared=self._learned.shared, before=tuple(self._before)
+        )
         self._processed += 1
+        self._before.append(plan.stack.data)
         if self._refresh_every and self.patterns:
             self._learn_more(plan)
         return replace(result, warnings=tuple(self._context.warnings[told:]))

@@ -15,6 +15,7 @@ from napari_dps.io.raw import RawImage
 from napari_dps.pipeline.camera import Camera
 from napari_dps.pipeline.inspection import inspected
 from napari_dps.pipeline.plan import Plan
+from napari_dps.pipeline.rolling import is_rolling
 from napari_dps.pipeline.settings import Settings
 from napari_dps.pipeline.stack_optics import missing
 from napari_dps.pipeline.steps import Step, choose_steps, left_out
@@ -89,6 +90,9 @@ def open_input(
         source, settings, notes, lazy, check_order, refuse_wrong_order
     )
     steps = choose_steps(stack, settings.stages, settings.parameters, stages=stages)
+    if settings.stages is None and is_rolling(steps):
+        # Neighbours in time share frames then: nothing is to be averaged over them.
+        steps = tuple(step for step in steps if not any(step.window))
     _refuse_idle(steps, must_run)
     if settings.stages is None:
         _tell_left_out(stack, stages, told, notes)

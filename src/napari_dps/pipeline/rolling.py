@@ -65,6 +65,14 @@ def rolled(stack: ImageStack, steps: Sequence[Step]) -> ImageStack:
             allowed="raw frames of two or more time points and angles",
             field="reconstruct.rolling",
         )
+    for step in steps:
+        if any(step.window):
+            raise InputError(
+                f"'{step.stage.id}' averages over neighbours in time, which share "
+                "frames where there is a result after every angle",
+                allowed="one of the two",
+                field=("reconstruct.rolling", "pipeline.stages"),
+            )
     interval = stack.frame_interval_s
     frames = RollingFrames(stack.data, stack.axes)
     return replace(

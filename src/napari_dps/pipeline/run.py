@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,10 +77,13 @@ def run_plan(
     context: Context | None = None,
     *,
     shared: Sequence[Shared] | None = None,
+    before: Sequence[NDArray[Any]] = (),
 ) -> Generator[Progress, None, PipelineResult]:
     """Run what `open_input` has planned; all else is as for `run`.
 
     ``shared``, of each channel, is what was found out before and need not be again.
+    ``before`` are the pixels of the time points before that of a stack without T, for
+    the windows of its steps.
     """
     context = Context() if context is None else context
     _check_finite(plan.stack)
@@ -89,14 +93,19 @@ def run_plan(
     first_places = plan.first_places
 
     def keep(number: int, index: Index, image: ImageStack) -> None:
-        gathered[number].put(index, image, index in first_places)
+        place = index[1:] if before else index
+        gathered[number].put(place, image, place in first_places)
 
     finding = find_corrections(plan)
     corrections = yield from relay(finding, lambda r: Progress(0, 1, r.message))
     for warning in corrections.warnings:
         context.warn(warning)
     tallies = yield from stream(
-        plan, context, corrections.keeping(plan, keep), shared=shared
+        _preceded(plan, before),
+        context,
+        corrections.keeping(plan, keep),
+        span=(len(before), len(before) + 1) if before else None,
+        shared=shared,
     )
     outputs = tuple(
         assemble(
@@ -112,6 +121,15 @@ def run_plan(
     return PipelineResult(
         plan.stack, plan.first, outputs, tuple(context.warnings), corrections
     )
+
+
+def _preceded(plan: Plan, before: Sequence[NDArray[Any]]) -> Plan:
+    """Return the plan of a time point with those before it."""
+    if not before:
+        return plan
+    stack = plan.stack
+    frames = np.stack([*before, stack.data])
+    return replace(plan, stack=stack.derive(frames, axes=f"T{stack.axes}"))
 
 
 @dataclass
