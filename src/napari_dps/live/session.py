@@ -142,8 +142,8 @@ class LiveSession:
         """
         names = self._settings.stages or (*_RAW_STAGES, *_PLAIN_STAGES)
         modules = {one for name in names for one in find_stage(name).imports}
-        for number, module in enumerate(sorted(modules)):
-            yield Progress(number, len(modules), "loading")
+        for module in sorted(modules):
+            yield Progress(0, 1, "loading")
             importlib.import_module(module)
 
     def wait(self) -> None:

@@ -13,9 +13,10 @@ from napari_dps import io
 from napari_dps.core import ImageStack, InputError, Progress, relay
 from napari_dps.core.context import Context
 from napari_dps.pipeline.camera import Camera
+from napari_dps.pipeline.channel_run import Tally
 from napari_dps.pipeline.corrections import find_corrections
 from napari_dps.pipeline.plan import Plan
-from napari_dps.pipeline.result import PipelineResult, assemble
+from napari_dps.pipeline.result import PipelineResult, StageOutput, assemble
 from napari_dps.pipeline.shared import Shared
 from napari_dps.pipeline.steps import Step
 from napari_dps.pipeline.stream import stream
@@ -100,22 +101,11 @@ def run_plan(
     corrections = yield from relay(finding, lambda r: Progress(0, 1, r.message))
     for warning in corrections.warnings:
         context.warn(warning)
-    tallies = yield from stream(
-        _preceded(plan, before),
-        context,
-        corrections.keeping(plan, keep),
-        span=(len(before), len(before) + 1) if before else None,
-        shared=shared,
-    )
+    span = (len(before), len(before) + 1) if before else None
+    corrected, seen = corrections.keeping(plan, keep), _preceded(plan, before)
+    tallies = yield from stream(seen, context, corrected, span=span, shared=shared)
     outputs = tuple(
-        assemble(
-            plan,
-            number,
-            firsts=output.firsts,
-            tallies=tallies,
-            data=output.data,
-            maps=output.maps,
-        )
+        output.assembled(plan, number, tallies)
         for number, output in enumerate(gathered)
     )
     return PipelineResult(
@@ -151,6 +141,19 @@ class _Gathered:
         self.data[index] = image.data
         for name, whole in self.maps.items():
             whole[index] = image.maps[name]
+
+    def assembled(
+        self, plan: Plan, number: int, tallies: Sequence[Tally]
+    ) -> StageOutput:
+        """Return what the step of this number gave."""
+        return assemble(
+            plan,
+            number,
+            firsts=self.firsts,
+            tallies=tallies,
+            data=self.data,
+            maps=self.maps,
+        )
 
 
 def _check_finite(stack: ImageStack) -> None:

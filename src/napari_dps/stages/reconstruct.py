@@ -142,8 +142,7 @@ class ReconstructParameters(StageParameters):
     rolling: bool = Field(
         default=False,
         title="Rolling",
-        description="A result after every angle of a time-lapse that was recorded "
-        "angle by angle: the frames of all angles are interpolated to the same moment.",
+        description="A result after every angle: frames are interpolated in time.",
     )
 
 
