@@ -77,6 +77,22 @@ def test_size_of_the_blocks_changes_no_pixel(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("units", [1, 2])
+def test_blocks_read_the_neighbours_in_time_beyond_their_edges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, units: int
+) -> None:
+    monkeypatch.setattr(job, "BLOCK_UNITS", units)
+    asked = raw_settings("temporal,reconstruct")
+    path = tmp_path / "a.ome.tif"
+    io.save(raw_stack("T"), path)
+    run([path], tmp_path / "out", asked)
+    found = results(tmp_path / "out", "a", asked)
+    assert_same(found, in_memory(path, asked))
+    alone = in_memory(path, raw_settings("reconstruct"))
+    assert np.abs(found[-1].data - alone[-1].data).max() > 0
+
+
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("every", [1, 2, 3])
 def test_patterns_found_anew_do_not_depend_on_the_blocks(
