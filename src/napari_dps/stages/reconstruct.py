@@ -175,32 +175,20 @@ def takes_volumes(stack: ImageStack, parameters: ReconstructParameters) -> bool:
     InputError
         If that is demanded, and cannot be done with this stack.
     """
-    from napari_dps.methods.sim.volume import (
-        LEAST_PHASES,
-        TWO_BEAM_PHASES,
-        check_volume,
-    )
+    from napari_dps.methods.sim.volume import is_volume
 
     if parameters.dimension == "2d" or parameters.method == "network":
         return False
-    demanded = parameters.dimension == "3d"
-    try:
-        two_beams = demanded and stack.size("P") == TWO_BEAM_PHASES
-        check_volume(stack, least_phases=TWO_BEAM_PHASES if two_beams else LEAST_PHASES)
-    except InputError:
-        if demanded:
-            raise
-        return False
-    return stack.axes.endswith("ZAPYX")
+    return is_volume(stack, demanded=parameters.dimension == "3d")
 
 
 def _prepare_volume(
     average: ImageStack, parameters: ReconstructParameters, context: Context
 ) -> Generator[Progress, None, ImageStack]:
     """Find the patterns and the noise of a volume; else those of its mean plane."""
-    from napari_dps.methods.sim.volume import find_volume
+    from napari_dps.methods.sim.volume import find_volume, has_two_beams
 
-    if _has_two_beams(average):
+    if has_two_beams(average):
         plane = average.derive(average.data.mean(axis=0), axes="APYX")
         middle = average.derive(average.data[average.size("Z") // 2], axes="APYX")
         part = replace(context, planes=average.size("Z"))
@@ -221,21 +209,14 @@ def _prepare_volume(
     return average.derive(average.data, patterns=plane.patterns, noise=None)
 
 
-def _has_two_beams(image: ImageStack) -> bool:
-    """Whether there are too few phases for the two orders of three beams."""
-    from napari_dps.methods.sim.volume import LEAST_PHASES
-
-    return image.size("P") < LEAST_PHASES
-
-
 def _volume(
     image: ImageStack, parameters: ReconstructParameters, context: Context
 ) -> Generator[Progress, None, ImageStack]:
     """Reconstruct a z-stack; plane by plane where its stripes are not those of 3-D."""
-    from napari_dps.methods.sim.volume import volume_steps
+    from napari_dps.methods.sim.volume import has_two_beams, volume_steps
     from napari_dps.physics.sim.wiener_weights import WienerSettings
 
-    two_beams = _has_two_beams(image)
+    two_beams = has_two_beams(image)
     in_3d = two_beams or any(p.is_three_dimensional for p in image.patterns)
     if not are_fitted(image) or (in_3d and image.noise is None):
         image = yield from _prepare_volume(image, parameters, context)

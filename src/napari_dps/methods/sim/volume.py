@@ -65,6 +65,36 @@ def check_volume(image: ImageStack, *, least_phases: int = LEAST_PHASES) -> None
         )
 
 
+def is_volume(stack: ImageStack, *, demanded: bool) -> bool:
+    """Whether a stack is one to reconstruct in three dimensions.
+
+    Parameters
+    ----------
+    stack : ImageStack
+        Raw frames.
+    demanded : bool
+        Whether the user insists; then stripes of two beams will do.
+
+    Raises
+    ------
+    InputError
+        If that is demanded, and cannot be done with this stack.
+    """
+    two_beams = demanded and stack.size("P") == TWO_BEAM_PHASES
+    try:
+        check_volume(stack, least_phases=TWO_BEAM_PHASES if two_beams else LEAST_PHASES)
+    except InputError:
+        if demanded:
+            raise
+        return False
+    return stack.axes.endswith("ZAPYX")
+
+
+def has_two_beams(image: ImageStack) -> bool:
+    """Whether there are too few phases for the two orders of three beams."""
+    return image.size("P") < LEAST_PHASES
+
+
 def find_volume(
     image: ImageStack, context: Context
 ) -> Generator[Progress, None, VolumeFindings]:
