@@ -76,15 +76,18 @@ def show_json(values: dict[str, Any]) -> None:
     show(json.dumps(strict_json(values), indent=2, allow_nan=False))
 
 
+_bars: list[Any] = []
+"""The progress bars that are on the terminal."""
+
+
 def _write(stream: TextIO, text: str) -> None:
     """Write beside a progress bar, if there is one; as the character set can."""
     encoding = stream.encoding or "utf-8"
     text = text.encode(encoding, "backslashreplace").decode(encoding)
-    bars = sys.modules.get("tqdm")
-    if bars is None:
+    if not _bars:
         stream.write(text)
         return
-    with bars.tqdm.external_write_mode(file=stream):
+    with _bars[-1].external_write_mode(file=stream):
         stream.write(text)
 
 
@@ -180,21 +183,29 @@ def track(steps: Generator[Progress, None, T], label: str) -> T:
 def _with_bar(steps: Generator[Progress, None, T], label: str) -> T:
     from tqdm import tqdm
 
-    message = ""
     with tqdm(total=1, leave=False, bar_format=_BAR_FORMAT, file=sys.stderr) as bar:
-        while True:
-            try:
-                report = next(steps)
-            except StopIteration as stop:
-                result: T = stop.value
-                return result
-            bar.total = report.total
-            bar.update(report.done - bar.n)
-            if report.message != message:
-                # What is being done is shown at once, numbers as often as tqdm likes.
-                message = report.message
-                text = f"{label}: {message}" if label else message
-                bar.set_description_str(one_line(text))
+        _bars.append(bar)
+        try:
+            return _follow(steps, label, bar)
+        finally:
+            _bars.remove(bar)
+
+
+def _follow(steps: Generator[Progress, None, T], label: str, bar: Any) -> T:
+    message = ""
+    while True:
+        try:
+            report = next(steps)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        bar.total = report.total
+        bar.update(report.done - bar.n)
+        if report.message != message:
+            # What is being done is shown at once, numbers as often as tqdm likes.
+            message = report.message
+            text = f"{label}: {message}" if label else message
+            bar.set_description_str(one_line(text))
 
 
 def number(value: float | None, form: str = ".4g") -> str:
