@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from fuzz_guard import checked
 from fuzz_mutators import Step, mutated, mutated_value
-from fuzz_seeds import FRAMES, IMAGES, patterns_text, settings_toml, stack
+from fuzz_seeds import FRAMES, IMAGES, patterns_text, settings_toml, stack, write_otfs
 
 from napari_dps.core import ImageStack, StackInfo
-from napari_dps.io import fetch, load, load_patterns, read, save
+from napari_dps.io import fetch, load, load_patterns, read, read_otf, save
 from napari_dps.nets.checkpoint import load_checkpoint, shipped_weights
 from napari_dps.pipeline import Settings, read_tables
 
@@ -48,6 +48,7 @@ class Bench:
         )
         self.settings = settings_toml()
         self.patterns = {s: patterns_text(s) for s in (".json", ".toml")}
+        self.otfs = write_otfs(self.seeds)
         self.weights = shipped_weights("effective-psf").read_bytes()
         for seed in (self.zarr, self.seeds / "a.lif", self.seeds / "zlib.tif"):
             _loaded(seed, 0)  # imports take their time once
@@ -128,6 +129,20 @@ def patterns(bench: Bench, pick: int, steps: Sequence[Step]) -> bool:
         path.unlink()
 
 
+def otf(bench: Bench, pick: int, steps: Sequence[Step]) -> bool:
+    """Read a file of an OTF."""
+    names = sorted(bench.otfs)
+    name = names[pick % len(names)]
+    path = bench.new(f"-{name}")
+    content = mutated(bench.otfs[name], steps)
+    path.write_bytes(content)
+    steps_nm = {} if pick % 4 == 3 else {"pixel_size_nm": 80.0, "z_step_nm": 125.0}
+    try:
+        return checked(lambda: read_otf(path, **steps_nm), len(content))
+    finally:
+        path.unlink()
+
+
 def weights(bench: Bench, pick: int, steps: Sequence[Step]) -> bool:
     """Read weights whose description names them, and build the network."""
     path = bench.new(".safetensors")
@@ -176,6 +191,7 @@ KINDS: dict[str, Callable[[Bench, int, Sequence[Step]], bool]] = {
     "zarr": zarr,
     "settings": settings,
     "patterns": patterns,
+    "otf": otf,
     "weights": weights,
     "record": record,
 }

@@ -12,7 +12,8 @@ import numpy as np
 import tifffile
 
 from napari_dps.core import HistoryEntry, ImageStack, Optics, Pattern
-from napari_dps.io import patterns_json, save
+from napari_dps.core.otf import MeasuredOtf
+from napari_dps.io import patterns_json, save, save_otf
 from napari_dps.pipeline import Settings
 from napari_dps.stages import STAGES
 
@@ -157,3 +158,22 @@ def patterns_text(suffix: str) -> bytes:
         return json.dumps({"patterns": listed}).encode()
     plain = [{"angle_deg": 121.0, "period_nm": 356.7}, {"angle_deg": 2, "period_nm": 9}]
     return tomli_w.dumps({"patterns": plain}).encode()
+
+
+def write_otfs(folder: Path) -> dict[str, bytes]:
+    """Return files of OTFs by their names: ours, and those of two other programs."""
+    values = np.random.default_rng(3).normal(size=(3, 9, 8)).astype(np.float32)
+    optics = Optics(na=1.4, emission_nm=525, pixel_size_nm=80)
+    ours = folder / "otf.ome.tif"
+    save_otf(MeasuredOtf(values, 1.5e-4, 8e-5, optics), ours, beads=2, optics=optics)
+    head = bytearray(1024)
+    struct.pack_into("<4i", head, 0, *values.shape[::-1], 4)
+    struct.pack_into("<2f", head, 40, 0.1, 0.2)
+    struct.pack_into("<h", head, 96, -16224)
+    theirs = folder / "cudasirecon.tif"
+    tifffile.imwrite(theirs, values)
+    return {
+        ours.name: ours.read_bytes(),
+        "softworx.otf": bytes(head) + values.astype("<c8").tobytes(),
+        theirs.name: theirs.read_bytes(),
+    }
