@@ -5,6 +5,7 @@ import pytest
 import tifffile
 from scipy.ndimage import zoom
 
+import napari_dps
 from napari_dps.core import ImageStack, Optics, finish
 from napari_dps.core.context import Context
 from napari_dps.metrics.registration import find_shift, shift_onto
@@ -25,6 +26,22 @@ def correlation(image, reference) -> float:
     moved, shared = shift_onto(image, reference, find_shift(image, reference))
     inner = (slice(8, -8), slice(8, -8))
     return float(np.corrcoef(moved[inner].ravel(), shared[inner].ravel())[0, 1])
+
+
+def test_hela_frames_in_the_wrong_order_show_no_pattern(data_dir):
+    result = napari_dps.run(
+        data_dir / "sim9_hela_mito" / "raw.tif",
+        ["reconstruct"],
+        angles=3,
+        phases=3,
+        order="payx",
+        na=1.3,
+        emission_nm=660,
+        pixel_size_nm=65,
+        camera_offset=100,
+    )
+    assert {pattern.status for pattern in result.patterns} == {"doubtful"}
+    assert any("order apyx" in text for text in result.warnings)
 
 
 def test_hela_patterns_agree_with_those_of_the_authors(data_dir):

@@ -8,8 +8,10 @@ import torch
 from scipy.ndimage import zoom
 
 from napari_dps.core import InputError, Optics, Pattern
+from napari_dps.physics.sim.bands import Band
 from napari_dps.physics.sim.estimate import EstimationSettings, PatternEstimator
 from napari_dps.physics.sim.spectrum import inverse_fft2
+from napari_dps.physics.sim.support import doubt_contradictions
 from napari_dps.physics.simulate import Simulation, simulate
 from napari_dps.physics.simulate_settings import SimulationSettings
 
@@ -318,3 +320,19 @@ def test_noise_of_interpolated_frames_is_not_taken_for_phase_errors():
             rest = np.angle(turned * np.conj(turned.mean()))
             errors.append(float(np.degrees(np.sqrt(np.mean(rest**2)))))
         assert min(errors) < 10
+
+
+@pytest.mark.parametrize(
+    ("confidences", "doubted"), [((90.0, 70.0), {0, 1}), ((4000.0, 70.0), {1})]
+)
+def test_two_angles_of_one_direction_are_doubted(confidences, doubted):
+    wavevectors = [(0.0, 0.2), (0.01, 0.2), (0.17, 0.1)]
+    bands = {
+        (angle, 1): Band(1, vector, confidence, "found")
+        for angle, (vector, confidence) in enumerate(
+            zip(wavevectors, (*confidences, 80.0), strict=True)
+        )
+    }
+    doubt_contradictions(bands, list(bands))
+    assert {key[0] for key, b in bands.items() if b.status == "doubtful"} >= doubted
+    assert (bands[0, 1].status == "found") == (0 not in doubted)

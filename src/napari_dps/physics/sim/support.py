@@ -69,6 +69,7 @@ def doubt_contradictions(bands: Bands, keys: Sequence[Key]) -> None:
             outside, default=0.0
         ):
             bands[key] = replace(band, status="doubtful", doubt="contradicts")
+    _doubt_equals(bands, keys)
     found = [key for key in keys if bands[key].status == "found"]
     agreeing: dict[Key, int] = dict.fromkeys(found, 0)
     for one, other in itertools.combinations(found, 2):
@@ -87,20 +88,38 @@ def doubt_contradictions(bands: Bands, keys: Sequence[Key]) -> None:
             bands[key] = replace(bands[key], status="doubtful", doubt="contradicts")
 
 
+def _doubt_equals(bands: Bands, keys: Sequence[Key]) -> None:
+    """Doubt stripes of one direction at two angles: frames in another order show them.
+
+    What is much surer than its equal keeps its place.
+    """
+    found = [key for key in keys if bands[key].status == "found"]
+    doubted = set()
+    for one, other in itertools.combinations(found, 2):
+        if _turned(bands[one].wavevector, bands[other].wavevector) < LEAST_TURN_RAD:
+            weaker, surer = sorted((one, other), key=lambda k: bands[k].confidence)
+            doubted.add(weaker)
+            if bands[surer].confidence < DOMINANT * bands[weaker].confidence:
+                doubted.add(surer)
+    for key in doubted:
+        bands[key] = replace(bands[key], status="doubtful", doubt="contradicts")
+
+
+def _turned(one: Sequence[float], other: Sequence[float]) -> float:
+    """Return the angle between two directions of stripes, 0 to π/2."""
+    turned = abs(math.atan2(*one) - math.atan2(*other)) % math.pi
+    return min(turned, math.pi - turned)
+
+
 def agree(one: Band, other: Band, directions: int) -> bool:
     """Whether two bands may be those of two angles of one microscope."""
     difference = abs(math.log(one.length / other.length))
     spacing = math.pi / directions
-    turned = abs(_direction(one) - _direction(other)) % math.pi
-    turned = min(turned, math.pi - turned)
+    turned = _turned(one.wavevector, other.wavevector)
     if turned < LEAST_TURN_RAD:
         return False
     off = abs(turned - spacing * round(turned / spacing))
     return difference < LOOSE_LENGTH and off < LOOSE_RAD
-
-
-def _direction(band: Band) -> float:
-    return math.atan2(*band.wavevector)
 
 
 def support_angles(
@@ -130,6 +149,12 @@ def support_angles(
             turn(*band.wavevector, math.pi * step / len(keys))
             for band in found
             for step in range(1, len(keys))
+        ]
+        # Not where another angle has its stripes already.
+        expected = [
+            vector
+            for vector in expected
+            if all(_turned(vector, b.wavevector) >= LEAST_TURN_RAD for b in found)
         ]
         for key in missing:
             _look_near(bands, correlations, key, expected, None, "tentative")
