@@ -12,6 +12,7 @@ from cli_options import OPTICS, RAW_OPTIONS
 
 from napari_dps import batch
 from napari_dps.batch import engine
+from napari_dps.cli import main
 
 
 def _frames(count=9, dtype=np.uint16):
@@ -268,3 +269,16 @@ def test_help_loads_no_heavy_library(words):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--emision-nm", "660"], "did you mean --emission-nm? (see napari-dps run"),
+        (["--background.radius", "3"], "did you mean --background.radius-px?"),
+        (["--foo"], "unrecognized arguments: --foo (see napari-dps run --help)"),
+    ],
+)
+def test_an_option_with_a_typo_is_named_with_what_was_meant(words, said, capsys):
+    assert main(["run", "cell.tif", "--out", "out", *words]) == 2
+    assert said in capsys.readouterr().err

@@ -7,8 +7,10 @@ once; the module of a command is imported when the command is called.
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -37,6 +39,13 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         console.error(f"{message} (see {self.prog} --help)")
         raise SystemExit(console.USER_MISTAKE)
+
+    def refuse(self, words: Sequence[str]) -> NoReturn:
+        """Name what is no option, and the option that was meant."""
+        known = re.findall(r"--[\w.-]+", self.format_help())
+        near = difflib.get_close_matches(words[0].partition("=")[0], known, 1, 0.7)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        self.error(f"unrecognized arguments: {' '.join(words)}{meant}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,6 +90,7 @@ def _run_command(words: Sequence[str]) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=__version__)
+    commands: dict[str, _Parser] = {}
     subparsers = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, title="commands"
     )
@@ -94,9 +104,12 @@ def _run_command(words: Sequence[str]) -> int:
         command.add_argument(
             "--debug", action="store_true", help="show the traceback of an error"
         )
+        commands[name] = command
         if name == called:
             module = importlib.import_module(f"napari_dps.cli.{name}")
             module.configure(command)
-    options = parser.parse_args(words)
+    options, unknown = parser.parse_known_args(words)
+    if unknown:
+        commands[options.command].refuse(unknown)
     code: int = module.execute(options)
     return code

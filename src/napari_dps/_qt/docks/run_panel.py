@@ -31,7 +31,7 @@ from napari_dps.core import InputError, Pattern, StageParameters
 from napari_dps.core.context import Context
 from napari_dps.pipeline import InputSettings, Settings
 
-_WIDTH_PX = 410
+_WIDTH_PX = 416
 _OPTIONS_TIP = "Parts of the input, and maps of cameras with unequal pixels."
 
 Chosen = Mapping[str, StageParameters]
