@@ -1,6 +1,6 @@
 """Mutated inputs: a result or an error for the user, soon and in little memory.
 
-``NAPARI_DPS_FUZZ_SECONDS`` is how long each kind of input is tried (default 10), and
+``NAPARI_DPS_FUZZ_SECONDS`` is how long each kind of input is tried (default 8), and
 ``NAPARI_DPS_FUZZ_SEED`` where the sequence of inputs begins. A failure names the kind,
 the pick and the steps, which `test_what_was_found_stays_mended` takes as a line more.
 """
@@ -21,7 +21,7 @@ from hypothesis import settings as options
 from hypothesis import strategies as st
 
 CORPUS = Path(__file__).with_name("corpus.json")
-SECONDS = float(os.environ.get("NAPARI_DPS_FUZZ_SECONDS", "10"))
+SECONDS = float(os.environ.get("NAPARI_DPS_FUZZ_SECONDS", "8"))
 SEED = int(os.environ.get("NAPARI_DPS_FUZZ_SEED", "0"))
 
 STEPS = st.lists(
