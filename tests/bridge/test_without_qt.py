@@ -8,8 +8,8 @@ import sys
 
 import napari_dps._qt.bridge
 
-NEED_QT = {"debounce", "layer_events", "microscope", "preview", "runner"}
-"""Timers, threads, signals and stored settings; everything else is plain Python."""
+NEED_QT = {"debounce", "dock_tabs", "layer_events", "microscope", "preview", "runner"}
+"""Timers, threads, signals, windows and stored settings; all else is plain Python."""
 
 
 def test_bridge_loads_no_qt_but_where_it_is_needed() -> None:

@@ -49,7 +49,7 @@ def test_train_writes_weights_that_load_and_resumes_to_the_end(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--recipe", "none-such"], "hybrid, paper, physics"),
+        (["--recipe", "none-such"], "hybrid, oriented, paper, physics"),
         (["--threads", "-1"], "--threads: got -1"),
         (["--devices", "0"], "--devices: got 0"),
         (["--accelerator", "tpu"], "--accelerator"),

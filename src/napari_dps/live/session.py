@@ -84,10 +84,11 @@ class LiveSession:
     Examples
     --------
     >>> from napari_dps.core import finish
+    >>> from napari_dps.io.raw import Metadata
     >>> settings = Settings(stages=("background",))
     >>> with LiveSession(settings) as session:
     ...     for counts in (5.0, 7.0):
-    ...         frame = RawImage(np.full((64, 64), counts, np.float32), "YX")
+    ...         frame = RawImage(np.full((64, 64), counts), "YX", Metadata())
     ...         result = finish(session.process(frame))
     >>> result.images[0].shape
     (64, 64)
