@@ -48,7 +48,9 @@ def _layer(carried: object) -> Image:
     return Image(np.ones((16, 16)), metadata={METADATA: carried}, name="foreign")
 
 
-@pytest.mark.parametrize("carried", FOREIGN, ids=repr)
+@pytest.mark.parametrize(
+    "carried", FOREIGN, ids=lambda value: repr(value).partition(" at 0x")[0]
+)
 def test_foreign_metadata_count_for_nothing(carried: object) -> None:
     layer = _layer(carried)
     assert axes_of(layer) == "YX"
