@@ -147,3 +147,23 @@ def test_commands_of_every_page_run(page: str, folder: Path) -> None:
         assert words[0] == "napari-dps", f"{words}: say `<!-- not run: why -->`"
         words = ["image.tif" if word == "*.tif" else word for word in words]
         assert main(words[1:]) == 0, words
+
+
+def _numbers(line: str) -> list[float]:
+    return [float(word) for word in re.findall(r"\d+\.?\d*", line)]
+
+
+def test_patterns_that_the_page_of_the_command_line_shows_are_found(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    block = BLOCK.search((DOCS / "cli.md").read_text("utf-8").split("## run")[1])
+    assert block
+    simulated, run = _commands(block["text"])
+    assert main(simulated[1:]) == 0
+    assert main([*run[1:], "--stages", "reconstruct"]) == 0
+    printed = capsys.readouterr().out
+    shown = [x for x in block["text"].splitlines() if x.endswith("  found")]
+    found = [x for x in printed.splitlines() if x.endswith("  found")]
+    assert len(shown) == len(found) == 3
+    for told, now in zip(shown, found, strict=True):
+        np.testing.assert_allclose(_numbers(told), _numbers(now), rtol=0.02, atol=0.05)

@@ -65,6 +65,18 @@ def test_every_panel_shows_the_same_field():
     assert len(zooms) == 1
 
 
+def test_a_footing_lies_below_the_panels():
+    panels = [Panel("a", _image((64, 80)))]
+    plain, told = side_by_side(panels), side_by_side(panels, footing="2 warnings")
+    assert [text.get_text() for text in told.texts] == ["2 warnings"]
+    line = told.texts[0].get_window_extent()
+    lowest = min(axes.get_window_extent().y0 for axes in told.axes)
+    assert line.y0 > 0
+    assert line.y1 < lowest
+    sizes = [[a.get_window_extent().size for a in f.axes] for f in (plain, told)]
+    np.testing.assert_allclose(*sizes)
+
+
 def test_the_lower_row_shows_the_region_with_structure():
     figure = side_by_side([Panel("a", _image((600, 700), spot=(420, 300)))])
     left, right = figure.axes[1].get_xlim()

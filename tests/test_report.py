@@ -7,8 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from napari_dps.core import Pattern
+from napari_dps.core import ImageStack, Pattern
 from napari_dps.io import load_patterns, patterns_json, strict_json, write_json
+from napari_dps.pipeline import PipelineResult
+from napari_dps.results.picture import picture
 from napari_dps.results.report import peak_memory_mb
 
 
@@ -49,6 +51,21 @@ def test_patterns_of_a_report_can_be_read_again(tmp_path):
     )  # fmt: skip
     write_json({"patterns": patterns_json(patterns)}, tmp_path / "r.report.json")
     assert load_patterns(tmp_path / "r.report.json") == patterns
+
+
+@pytest.mark.parametrize(
+    ("warnings", "footing"),
+    [
+        ((), []),
+        (("dark",), ["Warning: dark"]),
+        (("dark", "blurred", "moved"), ["3 warnings, the first: dark"]),
+    ],
+)
+def test_picture_tells_how_many_warnings_there_are_and_the_first(warnings, footing):
+    image = ImageStack(np.ones((32, 32), np.float32), "YX")
+    result = PipelineResult(input=image, first=image, outputs=(), warnings=warnings)
+    texts = [text.get_text() for text in picture(result, {"input": {}}, "a").texts]
+    assert texts[1:] == footing
 
 
 def test_peak_memory_counts_what_was_held():

@@ -129,7 +129,15 @@ def test_a_wrong_command_is_one_line_and_leaves_nothing(
 def test_raw_frames_without_optics_are_refused(napari_dps, tmp_path, files):
     done = napari_dps("run", files / "raw.tif", "--out", "out", "--angles", "3",
                       "--phases", "3")  # fmt: skip
-    _is_refused(done, tmp_path, "--na", "--emission-nm", "--pixel-size-nm")
+    usual = "for example --na 1.4 --emission-nm 525 --pixel-size-nm 65"
+    _is_refused(done, tmp_path, usual)
+
+
+def test_all_that_the_optics_lack_is_told_at_once(napari_dps, tmp_path, files):
+    done = napari_dps(
+        "run", files / "raw.tif", "--out", "out", "--angles", 3, "--phases", 3,
+        "--na", 1.3)  # fmt: skip
+    _is_refused(done, tmp_path, "for example --emission-nm 525 --pixel-size-nm 65")
 
 
 def test_patterns_for_a_plain_image_are_refused(napari_dps, tmp_path, files):

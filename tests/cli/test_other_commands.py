@@ -126,3 +126,6 @@ def test_demo_scores_every_stage_against_the_truth(napari_dps, tmp_path, monkeyp
     assert [row.split()[0] for row in rows] == ["widefield", *ids]
     row = rows[1 + ids.index("reconstruct")]
     assert f"{metrics['reconstruct']['ssim']:.4g}" in row
+    fair = done.out.splitlines()[len(ids) + 2]
+    assert fair.startswith(f"{ids[-2]}, truth of dps ")
+    assert float(_cells(rows[-1])[1]) > float(_cells(fair)[1])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -135,6 +137,8 @@ def in_options(failure: Failure) -> str:
     >>> from napari_dps.core.errors import explain
     >>> in_options(explain(InputError("no order", field="input.order")))
     'no order (--order)'
+    >>> in_options(explain(InputError("no NA", field="optics.na")))
+    'no NA (for example --na 1.4)'
     >>> in_options(explain(InputError(field="optics.na", got=-1)))
     'optics.na (--na): got -1'
     >>> in_options(explain(InputError(field="device", got="tpu")))
@@ -144,7 +148,36 @@ def in_options(failure: Failure) -> str:
     what, names = failure.what, ", ".join(options)
     if options and what in failure.fields and "." not in what:
         return names + failure.detail
+    if not failure.detail.startswith(": got"):
+        names = _example(failure.fields) or names
     return f"{what} ({names}){failure.detail}" if options else failure.text
+
+
+def in_words_of_options(text: str) -> str:
+    """Return a warning with options for the paths of parameters that it names.
+
+    Examples
+    --------
+    >>> in_words_of_options("dps.psf measured takes the image's; cell.tif")
+    "--dps.psf measured takes the image's; cell.tif"
+    """
+    from napari_dps.stages import STAGES
+
+    names = {stage.id: stage.parameters.model_fields for stage in STAGES}
+    return re.sub(
+        r"(?<![\w./-])(\w+)\.(\w+)(?![\w./-])",
+        lambda m: option_of(m[0]) if m[2] in names.get(m[1], ()) else m[0],
+        text,
+    )
+
+
+def _example(fields: Sequence[str]) -> str:
+    """Return the options that set parameters, with usual values where there are."""
+    from napari_dps.core import Optics
+
+    usual = {f"optics.{info.name}": info.example for info in describe(Optics)}
+    set_so = [f"{option_of(f)} {usual[f]}" for f in fields if usual.get(f) is not None]
+    return f"for example {' '.join(set_so)}" if set_so else ""
 
 
 def _option(table: str, name: str) -> str:

@@ -53,8 +53,10 @@ def error(message: str) -> None:
 
 
 def warning(message: str) -> None:
-    """Print one line of warning."""
-    _write(sys.stderr, f"warning: {one_line(message)}\n")
+    """Print one line of warning, with the options of the parameters that it names."""
+    from napari_dps.cli.arguments import in_words_of_options
+
+    _write(sys.stderr, f"warning: {one_line(in_words_of_options(message))}\n")
 
 
 def say(text: str) -> None:

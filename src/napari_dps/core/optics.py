@@ -26,13 +26,18 @@ class Optics(FrozenModel):
     """
 
     na: float = Field(
-        title="NA", description="Numerical aperture of the detection.", ge=0.05, le=1.8
+        title="NA",
+        description="Numerical aperture of the detection.",
+        ge=0.05,
+        le=1.8,
+        examples=[1.4],
     )
     emission_nm: float = Field(
         title="Emission wavelength",
         description="Wavelength of the fluorescence, in vacuum.",
         ge=200,
         le=2000,
+        examples=[525],
         json_schema_extra={"unit": "nm"},
     )
     pixel_size_nm: float = Field(
@@ -40,6 +45,7 @@ class Optics(FrozenModel):
         description="Edge of a pixel in the sample plane.",
         ge=1,
         le=10000,
+        examples=[65],
         json_schema_extra={"unit": "nm"},
     )
     refractive_index: float = Field(

@@ -47,6 +47,7 @@ class ParameterInfo:
     file: str = ""
     words: tuple[str, ...] = ()
     is_basic: bool = False
+    example: Any = None
 
     @property
     def allowed(self) -> str:
@@ -102,6 +103,7 @@ def describe(model: type[BaseModel]) -> Iterator[ParameterInfo]:
             file=str(extra.get("file", "")),
             words=tuple(extra.get("words", ())),
             is_basic=bool(extra.get("basic", False)),
+            example=next(iter(field.examples or ()), None),
         )
 
 

@@ -199,8 +199,10 @@ class ImageStack(StackInfo, _Pixels):
             If the stack has no optics.
         """
         if self.optics is None:
+            fields = ["optics.na", "optics.emission_nm"]
+            if self.pixel_size_nm is None:
+                fields.append("optics.pixel_size_nm")
             raise InputError(
-                f"{purpose} needs NA, emission wavelength and pixel size",
-                field=("optics.na", "optics.emission_nm", "optics.pixel_size_nm"),
+                f"{purpose} needs NA, emission wavelength and pixel size", field=fields
             )
         return self.optics

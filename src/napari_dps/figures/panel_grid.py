@@ -32,6 +32,7 @@ class PanelGrid:
     zoom_step: int
     finest_pixel: float
     has_heading: bool
+    has_footing: bool = False
 
     @classmethod
     def of(
@@ -41,6 +42,7 @@ class PanelGrid:
         count: int,
         *,
         has_heading: bool,
+        has_footing: bool = False,
     ) -> PanelGrid:
         """Lay out panels of one field.
 
@@ -54,6 +56,8 @@ class PanelGrid:
             Number of panels.
         has_heading : bool
             Leave room for a line above all.
+        has_footing : bool
+            Leave room for a line below all.
         """
         rows, columns = shape
         low, high = PANEL_PX
@@ -65,7 +69,7 @@ class PanelGrid:
         step = max(2, min(round(ZOOM * scale), column // LEAST_ZOOMED))
         height = round(column * min(max(rows / columns, 0.5), 1.5))
         zoom = (min(height // step, rows) * step, min(column // step, columns) * step)
-        return cls(count, field, zoom, step, pixel_size, has_heading)
+        return cls(count, field, zoom, step, pixel_size, has_heading, has_footing)
 
     @property
     def column(self) -> int:
@@ -82,15 +86,20 @@ class PanelGrid:
         """Height of the picture."""
         heading = HEADING_PX if self.has_heading else 0
         rows = self.field[0] + GAP_PX + self.zoom[0]
-        return 2 * EDGE_PX + heading + TITLE_PX + rows
+        return self._bottom + heading + TITLE_PX + rows + EDGE_PX
+
+    @property
+    def _bottom(self) -> int:
+        """Pixels below the panels."""
+        return EDGE_PX + (HEADING_PX if self.has_footing else 0)
 
     def field_box(self, number: int) -> tuple[float, float, float, float]:
         """Left, bottom, width, height of a panel as fractions of the figure."""
-        return self._box(number, EDGE_PX + self.zoom[0] + GAP_PX, self.field)
+        return self._box(number, self._bottom + self.zoom[0] + GAP_PX, self.field)
 
     def zoom_box(self, number: int) -> tuple[float, float, float, float]:
         """Left, bottom, width, height of a zoomed panel as fractions of the figure."""
-        return self._box(number, EDGE_PX, self.zoom)
+        return self._box(number, self._bottom, self.zoom)
 
     def _box(
         self, number: int, bottom: int, size: tuple[int, int]

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 EDGE = 0.03
 """Part of the field along its edges that the lower row avoids."""
 SEARCHED_PX = 1024
-"""Longest side of what that region is searched in: a larger image is averaged to it."""
-SEARCHED_PX = 1024
 """Longest side of the image that the region of the lower row is looked for in; pixels
 of a larger one are averaged before, as its panel shows no more."""
 
@@ -93,7 +91,9 @@ def display_limits(data: NDArray[Any]) -> tuple[float, float]:
     return float(low), float(max(high, low + 1e-12 * max(1.0, abs(low))))
 
 
-def side_by_side(panels: Sequence[Panel], heading: str = "") -> Figure:
+def side_by_side(
+    panels: Sequence[Panel], heading: str = "", footing: str = ""
+) -> Figure:
     """Draw panels of one field in a row, and below each its most detailed region.
 
     Every panel has its own contrast (percentiles 1 and 99.8); pixels are drawn as
@@ -105,6 +105,8 @@ def side_by_side(panels: Sequence[Panel], heading: str = "") -> Figure:
         Images of the same field, on grids of any pixel size.
     heading : str, optional
         Above all panels.
+    footing : str, optional
+        Below them, in the colour of marks.
 
     Returns
     -------
@@ -113,20 +115,16 @@ def side_by_side(panels: Sequence[Panel], heading: str = "") -> Figure:
     """
     finest = min(panels, key=lambda panel: panel.pixel_size)
     grid = PanelGrid.of(
-        finest.image.shape, finest.pixel_size, len(panels), has_heading=bool(heading)
+        finest.image.shape,
+        finest.pixel_size,
+        len(panels),
+        has_heading=bool(heading),
+        has_footing=bool(footing),
     )
     figure = new_figure(grid.width, grid.height)
-    if heading:
-        top = 1 - (EDGE_PX + HEADING_PX / 2) / grid.height
-        write_name(
-            figure,
-            (0.5, top),
-            heading,
-            fontsize=18,
-            width_px=grid.width,
-            color=FAINT,
-            va="center",
-        )
+    middle = (EDGE_PX + HEADING_PX / 2) / grid.height
+    _write_line(figure, 1 - middle, heading, FAINT, grid)
+    _write_line(figure, middle, footing, MARK, grid)
     window = _detailed_window(panels[-1], grid)
     for number, panel in enumerate(panels):
         field = figure.add_axes(grid.field_box(number))
@@ -248,6 +246,22 @@ def draw_scale_bar(
 
 def _in_words(length_nm: float) -> str:
     return f"{length_nm / 1000:g} µm" if length_nm >= 1000 else f"{length_nm:g} nm"
+
+
+def _write_line(
+    figure: Figure, height: float, text: str, color: str, grid: PanelGrid
+) -> None:
+    """Write a line across all panels, if there is one."""
+    if text:
+        write_name(
+            figure,
+            (0.5, height),
+            text,
+            fontsize=18,
+            width_px=grid.width,
+            color=color,
+            va="center",
+        )
 
 
 def _write_title(axes: Axes, panel: Panel, grid: PanelGrid) -> None:

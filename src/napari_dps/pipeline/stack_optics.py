@@ -131,11 +131,12 @@ def _tell_contradictions(
 
 def _whole(values: Mapping[str, float | None], label: str) -> Optics:
     """Return the optics, or say what is missing."""
-    for name in NEEDED:
-        if values.get(name) is None:
-            raise InputError(
-                f"{label}the optics are incomplete: {name} is missing, and the file "
-                "does not tell it",
-                field=f"optics.{name}",
-            )
+    lacking = [name for name in NEEDED if values.get(name) is None]
+    if lacking:
+        are, them = ("are", "them") if len(lacking) > 1 else ("is", "it")
+        raise InputError(
+            f"{label}the optics are incomplete: {' and '.join(lacking)} {are} missing, "
+            f"and the file does not tell {them}",
+            field=[f"optics.{name}" for name in lacking],
+        )
     return parse(Optics, values, "optics")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from napari_dps.core import ImageStack
@@ -21,7 +21,7 @@ def picture(
     name: str,
     truth: ImageStack | None = None,
 ) -> Figure:
-    """Draw the images of a run side by side, with their resolution.
+    """Draw the images of a run side by side, with their resolution and a warning.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def picture(
     panels = _panels(result, metrics)
     if truth is not None:
         panels.append(Panel("Truth", truth, "at the resolution of ideal SIM"))
-    return side_by_side(panels, heading=_heading(result, name))
+    return side_by_side(panels, _heading(result, name), _footing(result.warnings))
 
 
 def _panels(result: PipelineResult, metrics: Mapping[str, Json]) -> list[Panel]:
@@ -71,3 +71,15 @@ def _heading(result: PipelineResult, name: str) -> str:
         f"{axis} 1 of {image.size(axis)}" for axis in "TCZ" if image.size(axis) > 1
     ]
     return "   ".join([shown(name), *of_many])
+
+
+def _footing(warnings: Sequence[str]) -> str:
+    """Tell how many warnings there are, and the first; the report has all."""
+    if not warnings:
+        return ""
+    count = len(warnings)
+    return (
+        f"{count} warnings, the first: {warnings[0]}"
+        if count > 1
+        else (f"Warning: {warnings[0]}")
+    )

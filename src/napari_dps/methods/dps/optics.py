@@ -124,7 +124,7 @@ def assumed_optics(image: ImageStack, context: Context, *, measure: bool) -> Opt
         return optics.model_copy(update={"modulation_factor": factor})
     if not measure:
         if found.warning:
-            context.warn(f"{found.warning}; dps.psf = measured takes the image's")
+            context.warn(f"{found.warning}; dps.psf measured takes the image's")
         return optics
     if found.warning:
         context.warn(found.warning)
