@@ -1,6 +1,6 @@
 """Turned images to `dps`: whether results turn with them, and err as is stated.
 
-``python benchmarks/dps_turns.py --out docs/benchmarks/dps_turns.md``; ``--weights``
+``python benchmarks/dps_turns.py --out dps_turns.md``; ``--weights``
 compares others, by name or file.
 """
 
@@ -154,7 +154,7 @@ def report(weights: Sequence[str], seeds: int) -> str:
     pairs = [f"{k}, {p}" for p in RESOLVED_AT for k in ("lines", "points")]
     return f"""# Super-resolution of turned images
 
-`python benchmarks/dps_turns.py --out docs/benchmarks/dps_turns.md`
+`python benchmarks/dps_turns.py --out dps_turns.md`
 
 Scenes and scores are those of [the benchmark of `dps`](dps.md), structures that no
 training saw.

@@ -4,7 +4,7 @@ Each stack is read in the right order and with phases and angles exchanged. Righ
 "confirmed" or "wrong", as it is. Silent: "cannot tell". Wrong: the contrary, and any
 call without stripes.
 
-    python benchmarks/order_check.py --out docs/benchmarks/order_check.md
+    python benchmarks/order_check.py --out order_check.md
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def main() -> None:
         print(" | ".join(rows[-1]), flush=True)
     text = f"""# The frame-order check
 
-`python benchmarks/order_check.py --out docs/benchmarks/order_check.md`
+`python benchmarks/order_check.py --out order_check.md`
 
 {len(STRUCTURES)} structures, 3×3 and 3×5, {chosen.size}², {chosen.seeds} seeds, each in
 the right and in a wrong order.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import tomllib
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -47,6 +48,30 @@ def test_pictures_and_links_of_the_readme_are_files() -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", text)
     assert len(links) > 10
     assert [link for link in links if not (ROOT / link).is_file()] == []
+
+
+@pytest.mark.skipif(not (ROOT / ".ci").is_dir(), reason="an sdist, not a clone")
+@pytest.mark.parametrize(
+    ("link", "fault"),
+    [
+        ("other.md", ""),
+        ("other.md#the-2-k-field", ""),
+        ("#here", ""),
+        ("https://example.org/a_(b)", ""),
+        ("gone.md", "no such file"),
+        ("other.md#elsewhere", "no such heading"),
+        ("https://example/a", "no address"),
+        ("htps://example.org", "unknown scheme htps"),
+    ],
+)
+def test_check_of_links_sees_those_that_lead_nowhere(
+    tmp_path: Path, link: str, fault: str
+) -> None:
+    check = runpy.run_path(str(ROOT / ".ci" / "check_links.py"))
+    (tmp_path / "other.md").write_text("# Other\n## The 2-`k` [field](x)\n", "utf-8")
+    page = tmp_path / "page.md"
+    page.write_text(f"# Here\n[a]({link})\n", "utf-8")
+    assert check["_what_is_wrong"](link, page) == fault
 
 
 def test_version_is_the_same_everywhere() -> None:
