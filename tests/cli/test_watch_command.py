@@ -59,6 +59,9 @@ def test_files_of_a_folder_and_one_that_is_damaged(napari_dps, files, monkeypatc
     assert (done.code, done.errors) == (0, [])
     assert [row["name"] for row in rows_of(Path("o"))] == ["1"]
     assert io.load("o/1.background.ome.tif").shape == (128, 115)
+    assert done.out.startswith("1  ")
+    quiet = napari_dps("watch", "in", "--out", "q", "--count", "1", "--quiet")
+    assert quiet.out.startswith("sets")
 
 
 def test_nothing_that_comes_is_told(napari_dps):

@@ -28,6 +28,17 @@ LIVE = Settings(
 )
 
 
+LIVE_PAST = replace(
+    LIVE,
+    stages=("temporal", "reconstruct"),
+    parameters={
+        "temporal": find_stage("temporal").parameters(
+            window=2, direction="past", flow=False
+        )
+    },
+)
+
+
 def raw_set(seed: int, **changes: object) -> RawImage:
     """Return a recording of the same cell, with noise of its own."""
     settings = SETTINGS.model_copy(update={"seed": seed, **changes})
@@ -139,18 +150,11 @@ def test_nothing_grows_with_the_number_of_sets(sets):
 
 @pytest.mark.slow
 def test_past_sets_are_averaged_as_in_a_lapse(sets):
-    stages = ("temporal", "reconstruct")
-    parameters = {
-        "temporal": find_stage("temporal").parameters(
-            window=2, direction="past", flow=False
-        )
-    }
-    live = replace(LIVE, stages=stages, parameters=parameters)
-    with LiveSession(live, refresh_every=0) as session:
+    with LiveSession(LIVE_PAST, refresh_every=0) as session:
         results = [finish(session.process(raw)) for raw in sets]
         patterns = session.patterns
     frames = np.stack([np.asarray(raw.data) for raw in sets])
-    plan = open_input(replace(sets[0], data=frames, axes="TQYX"), live)
+    plan = open_input(replace(sets[0], data=frames, axes="TQYX"), LIVE_PAST)
     plan = replace(plan, stack=replace(plan.stack, patterns=patterns))
     expected = finish(run_plan(plan)).images[-1].data
     span = np.ptp(expected)
@@ -159,6 +163,15 @@ def test_past_sets_are_averaged_as_in_a_lapse(sets):
         assert np.abs(found - expected[number]).max() < 0.05 * span
     alone = finish(run_plan(open_input(sets[2], LIVE))).images[-1].data
     assert np.abs(alone - expected[2]).max() > 0.05 * span
+
+
+def test_sets_before_are_averaged_in_ahead_of_other_stages(sets):
+    with LiveSession(LIVE_PAST, refresh_every=0) as session:
+        results = [finish(session.process(raw)) for raw in sets[:2]]
+    names = tuple(output.step.stage.id for output in results[1].outputs)
+    assert names == LIVE_PAST.stages
+    averaged = results[1].outputs[0].image
+    assert averaged.maps["time_points"].mean() > 1.5
 
 
 def test_sets_of_another_shape_are_refused(sets):

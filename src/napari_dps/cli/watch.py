@@ -47,6 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="SETS",
         help="look at the patterns anew after so many sets; 0: never (default: 100)",
     )
+    add("--quiet", action="store_true", help="do not print a line a result")
     settings_options.add(
         parser, "reconstruct of raw SIM frames, background of plain images"
     )
@@ -93,7 +94,7 @@ def _watch(
     options: argparse.Namespace, settings: Settings, source: io.Growing, folder: Path
 ) -> Clock:
     """Watch, and leave the table however it ends."""
-    results = _Results(source, settings, folder)
+    results = _Results(source, settings, folder, quiet=options.quiet)
     clock = Clock()
     context = Context(device=options.device)
     try:
@@ -138,8 +139,11 @@ class _Row(NamedTuple):
 class _Results:
     """What is written of each set, and the table of all."""
 
-    def __init__(self, source: io.Growing, settings: Settings, folder: Path) -> None:
+    def __init__(
+        self, source: io.Growing, settings: Settings, folder: Path, *, quiet: bool
+    ) -> None:
         self._source, self._settings, self._folder = source, settings, folder
+        self._quiet = quiet
         self.rows: list[_Row] = []
 
     def put(self, arrived: Arrived) -> None:
@@ -157,7 +161,7 @@ class _Results:
         write_images(kept, files)
 
     def note(self, arrived: Arrived, latency_s: float) -> None:
-        """Add a row."""
+        """Add a row, and print it in a line where the set has a result."""
         outputs = () if arrived.result is None else arrived.result.outputs
         row = _Row(
             number=arrived.number,
@@ -168,6 +172,9 @@ class _Results:
             failure=arrived.failure.text if arrived.failure else "",
         )
         self.rows.append(row)
+        if arrived.result is not None and not self._quiet:
+            skipped = f"  {row.skipped} skipped" if row.skipped else ""
+            console.say(f"{row.name}  {latency_s:.2f} s{skipped}")
 
     def tell(self, clock: Clock) -> None:
         """Print how fast it was, and write the table of all sets."""

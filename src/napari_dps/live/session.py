@@ -22,6 +22,7 @@ from napari_dps.pipeline import (
     PipelineResult,
     Plan,
     Settings,
+    choose_steps,
     find_stage,
     open_input,
     reopened,
@@ -202,7 +203,9 @@ class LiveSession:
             self._settings = replace(self._settings, stages=stages)
             plan = open_input(raw, self._settings)
         _require_one(plan)
-        return plan
+        chosen = self._settings.stages, self._settings.parameters
+        # The plan of a single set would leave out what compares it with those before.
+        return replace(plan, steps=choose_steps(plan.stack, *chosen, in_lapse=True))
 
     def _take_over(self) -> None:
         """Use what the background has learned."""

@@ -63,6 +63,7 @@ def choose_steps(
     parameters: Mapping[str, StageParameters] | None = None,
     *,
     stages: Sequence[Stage[Any]] = STAGES,
+    in_lapse: bool = False,
 ) -> tuple[Step, ...]:
     """Return the steps for an image, checked to fit one another.
 
@@ -80,6 +81,9 @@ def choose_steps(
         By stage id; a stage that is not named runs with its defaults.
     stages : sequence of Stage, optional
         The stages to choose from.
+    in_lapse : bool
+        Whether other time points come before or after those of the image, as while
+        recording.
 
     Raises
     ------
@@ -97,7 +101,7 @@ def choose_steps(
             allowed=", ".join(stage.id for stage in stages),
             field="pipeline.stages",
         )
-    if image.size("T") == 1 and len(chosen) > 1:
+    if image.size("T") == 1 and len(chosen) > 1 and not in_lapse:
         # It would compare the only time point with none, and give it back.
         chosen = [stage for stage in chosen if not stage.by_default_of_lapses]
     _check_chain(image.axes, chosen)
