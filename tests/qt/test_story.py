@@ -59,12 +59,11 @@ def test_command_line_gives_the_pixels_of_the_gui(told: Path, tmp_path: Path) ->
     # A process of its own, as the story: sums depend on the number of threads.
     arguments = [str(told / "raw.ome.tif"), "--config", str(told / "pipeline.toml")]
     command = [sys.executable, "-m", "napari_dps.cli", "run", *arguments]
-    # A dock of one stage has the image alone, not the raw frames behind it.
-    for dock, more in (("pipeline", []), ("gui", ["--dps.raw-frames", "false"])):
-        out = ["--out", str(tmp_path / dock)]
-        subprocess.run([*command, *out, *more], check=True, capture_output=True)
+    out = ["--out", str(tmp_path)]
+    subprocess.run([*command, *out], check=True, capture_output=True)
+    for dock in ("pipeline", "gui"):
         for stage in STAGES:
-            written = tifffile.imread(tmp_path / dock / f"raw.{stage}.ome.tif")
+            written = tifffile.imread(tmp_path / f"raw.{stage}.ome.tif")
             shown = np.load(told / f"{dock}.{stage}.npy")
             # Angles and phases are folded into Z in the file.
             same = np.array_equal(written.reshape(shown.shape), shown)

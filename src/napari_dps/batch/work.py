@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from napari_dps import io
-from napari_dps.batch.beside import PATIENCE_S, beside
 from napari_dps.batch.job import Job, Source, blocks, open_source
 from napari_dps.batch.store import BlockWriter, Store, lock_of, remove_left
 from napari_dps.batch.unchanged import (
@@ -22,6 +21,7 @@ from napari_dps.batch.unchanged import (
     require_unchanged,
 )
 from napari_dps.core import ImageStack, Progress, one_of
+from napari_dps.core.beside import PATIENCE_S, beside
 from napari_dps.core.context import Context
 from napari_dps.core.device import resolve_device
 from napari_dps.io import ResultFiles

@@ -10,9 +10,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from napari_dps.batch.beside import PATIENCE_S, Cancelled
 from napari_dps.batch.cluster import gone
 from napari_dps.core import Progress, finish
+from napari_dps.core.beside import PATIENCE_S, Cancelled
 from napari_dps.core.errors import Failure, explain
 
 Work = Callable[[], Generator[Progress, None, Any]]

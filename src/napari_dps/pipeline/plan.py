@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from napari_dps.core import ImageStack
+from napari_dps.core import ImageStack, Pattern
 from napari_dps.core.context import Context
 from napari_dps.core.otf import MeasuredOtf
 from napari_dps.core.progress import PART_TICKS
+from napari_dps.pipeline.behind import RawBehind
 from napari_dps.pipeline.camera import Camera
 from napari_dps.pipeline.rolling import is_rolling, rolled
 from napari_dps.pipeline.settings import OutputSettings
@@ -45,6 +46,8 @@ class Plan:
         Measured OTFs, one for all channels or one each; empty: none.
     output : OutputSettings
         What of the results is corrected.
+    behind : tuple of RawBehind
+        The raw frames that the images of each channel were made of; empty: not at hand.
     """
 
     stack: ImageStack
@@ -53,6 +56,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     otfs: tuple[MeasuredOtf, ...] = ()
     output: OutputSettings = field(default_factory=OutputSettings)
+    behind: tuple[RawBehind, ...] = ()
 
     @classmethod
     def of(
@@ -95,6 +99,29 @@ class Plan:
         history = (*stack.history, *camera.noted())
         stack = replace(stack, camera=noise, history=history)
         return cls(stack, tuple(steps), camera, tuple(notes.warnings))
+
+    def with_frames_of(
+        self, raw: Plan, patterns: Mapping[Index, tuple[Pattern, ...]]
+    ) -> Plan:
+        """Return the plan with the raw frames that its images were made of.
+
+        Parameters
+        ----------
+        raw : Plan
+            Of those frames, opened as in the run that reconstructed them.
+        patterns : mapping
+            As of `RawBehind`, of all channels.
+
+        Returns
+        -------
+        Plan
+            This one itself where time points, channels and planes are not the same.
+        """
+        same = (raw.leading, raw.leading_shape) == (self.leading, self.leading_shape)
+        if not same or raw.has_volumes or self.has_volumes:
+            return self
+        behind = tuple(RawBehind(channel, patterns) for channel in raw.channels)
+        return replace(self, behind=behind)
 
     @property
     def leading(self) -> str:
@@ -150,7 +177,13 @@ class Plan:
     def channels(self) -> tuple[Channel, ...]:
         """The channels, each with its optics, its patterns and its units."""
         takes = "Z" * self.has_volumes + self.takes
-        return tuple(channels(self.stack, takes, self.camera, self.otfs))
+        found = channels(self.stack, takes, self.camera, self.otfs)
+        if not self.behind:
+            return tuple(found)
+        return tuple(
+            replace(channel, complete=behind.attached_to)
+            for channel, behind in zip(found, self.behind, strict=True)
+        )
 
     @property
     def first(self) -> ImageStack:

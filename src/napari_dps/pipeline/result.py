@@ -13,6 +13,7 @@ from napari_dps.pipeline.channel_run import Tally
 from napari_dps.pipeline.corrections import Corrections, noted
 from napari_dps.pipeline.plan import Plan
 from napari_dps.pipeline.steps import Step
+from napari_dps.pipeline.units import Index
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,9 @@ class StageOutput:
         Time spent in the stage, over all units.
     warnings : tuple of str
         What it had to say, each once.
+    patterns : mapping of tuple of int to tuple of Pattern
+        Those of each result, by its place along the leading axes; empty where it was
+        not kept.
     """
 
     step: Step
@@ -43,6 +47,7 @@ class StageOutput:
     image: ImageStack | None
     seconds: float
     warnings: tuple[str, ...]
+    patterns: Mapping[Index, tuple[Pattern, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_dps import io
-from napari_dps.core import ImageStack, InputError, Progress, relay
+from napari_dps.core import ImageStack, InputError, Pattern, Progress, relay
 from napari_dps.core.context import Context
 from napari_dps.pipeline.camera import Camera
 from napari_dps.pipeline.channel_run import Tally
@@ -130,6 +130,7 @@ class _Gathered:
     firsts: list[ImageStack] = field(default_factory=list)
     data: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
     maps: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    patterns: dict[Index, tuple[Pattern, ...]] = field(default_factory=dict)
 
     def put(self, index: Index, image: ImageStack, is_first: bool) -> None:
         """Take the result for a unit; the first of a channel is remembered."""
@@ -139,6 +140,7 @@ class _Gathered:
             self.data = np.empty(self.shape + image.shape, np.float32)
             self.maps = {name: np.empty_like(self.data) for name in image.maps}
         self.data[index] = image.data
+        self.patterns[index] = image.patterns
         for name, whole in self.maps.items():
             whole[index] = image.maps[name]
 
@@ -146,7 +148,7 @@ class _Gathered:
         self, plan: Plan, number: int, tallies: Sequence[Tally]
     ) -> StageOutput:
         """Return what the step of this number gave."""
-        return assemble(
+        output = assemble(
             plan,
             number,
             firsts=self.firsts,
@@ -154,6 +156,7 @@ class _Gathered:
             data=self.data,
             maps=self.maps,
         )
+        return replace(output, patterns=self.patterns)
 
 
 def _check_finite(stack: ImageStack) -> None:

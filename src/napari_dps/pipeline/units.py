@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -34,6 +34,10 @@ class Unit:
     where: str
 
 
+Complete = Callable[[ImageStack, Unit], ImageStack]
+"""Returns an image with what was behind it when it was made."""
+
+
 @dataclass(frozen=True)
 class Channel:
     """One channel of a stack, with its own optics and patterns.
@@ -50,6 +54,8 @@ class Channel:
         What is corrected of every unit.
     otf : MeasuredOtf or None
         Measured OTF of this channel.
+    complete : callable or None
+        Adds what was behind each image: raw frames.
     """
 
     number: int
@@ -57,6 +63,7 @@ class Channel:
     takes: str
     camera: Camera = field(default_factory=Camera)
     otf: MeasuredOtf | None = None
+    complete: Complete | None = None
 
     @property
     def label(self) -> str:
@@ -149,7 +156,8 @@ class Channel:
     def image(self, unit: Unit) -> ImageStack:
         """Read a unit: float32, corrected for the camera."""
         data = io.fetch(self.stack.data[unit.index]).astype(np.float32)
-        return self.stack.derive(self.camera.correct(data), axes=self.takes)
+        image = self.stack.derive(self.camera.correct(data), axes=self.takes)
+        return image if self.complete is None else self.complete(image, unit)
 
 
 def planes_of(volume: ImageStack) -> Iterator[tuple[int, ImageStack]]:

@@ -88,6 +88,9 @@ class Stage(Generic[P]):
     resolves_more : bool
         Whether its result may be finer than ideal SIM: it is scored against the finer
         of two known truths.
+    uses_raw_frames : bool
+        Whether it looks again at the raw frames behind an image, where they are at
+        hand.
     needs_optics : bool
         Whether an image without optics is refused.
     by_default : bool
@@ -116,6 +119,7 @@ class Stage(Generic[P]):
     report: Report | None = None
     self_check: SelfCheck[P] | None = None
     resolves_more: bool = False
+    uses_raw_frames: bool = False
     needs_optics: bool = False
     by_default: bool = True
     by_default_of_lapses: bool = False

@@ -357,6 +357,7 @@ STAGE = Stage(
     inspect=inspect,
     self_check=_self_check_json,
     resolves_more=True,
+    uses_raw_frames=True,
     needs_optics=True,
     maps=("uncertainty",),
 )

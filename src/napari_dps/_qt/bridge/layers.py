@@ -22,6 +22,8 @@ ROLE = "role"
 TRUTH, MAP = "truth", "map"
 """What is known to be there, and what only tells of another image: neither is chosen as
 an input unasked."""
+FILE = "file"
+"""Key in there of the path of the file that all began with."""
 BASE = "base"
 """Key in there of the name of the layer that results were made of first."""
 
@@ -183,6 +185,15 @@ def base_name(layer: Any) -> str:
     base = entry_of(layer, BASE)
     is_kept = isinstance(base, str) and layer.name.startswith(f"{base} · ")
     return str(base) if is_kept else str(layer.name)
+
+
+def file_name(layer: Any) -> str:
+    """Return the path of the file that a layer, or what it was made of, came from.
+
+    Empty where it came from none.
+    """
+    name = entry_of(layer, FILE)
+    return name if isinstance(name, str) and name else str(layer.source.path or "")
 
 
 def has_frames(layer: Image) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from napari.layers import Image
 
+from napari_dps._qt.bridge.layers import FILE, METADATA, file_name
 from napari_dps._qt.bridge.result_layers import stack_layer
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps.core import ImageStack, Progress
@@ -99,4 +100,5 @@ def _arranged(raw: RawImage, asked: InputSettings, size_nm: float | None) -> Ima
 def _layer(stack: ImageStack, name: str, like: Image) -> Image:
     data, kwargs, _ = stack_layer(stack, name, colormap=like.colormap)
     kwargs["contrast_limits"] = like.contrast_limits
+    kwargs["metadata"][METADATA][FILE] = file_name(like)
     return Image(data, **kwargs)

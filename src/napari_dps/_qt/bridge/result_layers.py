@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from napari_dps._qt.bridge.layers import BASE, METADATA
+from napari_dps._qt.bridge.layers import BASE, FILE, METADATA
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps.core import ImageStack
 from napari_dps.figures.panels import display_limits
@@ -59,7 +59,7 @@ def result_layer(
         "units": units,
         "colormap": snapshot.colormap,
     }
-    kwargs["metadata"][METADATA][BASE] = snapshot.base
+    kwargs["metadata"][METADATA] |= {BASE: snapshot.base, FILE: snapshot.file}
     return data, kwargs, "image"
 
 

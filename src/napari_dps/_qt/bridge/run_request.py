@@ -5,7 +5,14 @@ from dataclasses import dataclass, replace
 
 from napari_dps._qt.bridge.devices import device_in_use
 from napari_dps._qt.bridge.layers import MAP, METADATA, ROLE
+from napari_dps._qt.bridge.raw_link import (
+    attach,
+    link_behind,
+    link_to_raw,
+    with_raw_frames,
+)
 from napari_dps._qt.bridge.result_layers import LayerData, result_layer
+from napari_dps._qt.bridge.run_record import RunRecord
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps.core import ImageStack, Pattern, Progress
 from napari_dps.core.context import Context
@@ -55,6 +62,8 @@ class Outcome:
         What torch computed on; empty if it was not needed.
     seconds : float
         Time spent in the stages.
+    record : RunRecord
+        What it can be saved by.
     """
 
     layers: tuple[LayerData, ...]
@@ -64,6 +73,7 @@ class Outcome:
     stack: ImageStack
     device: str
     seconds: float
+    record: RunRecord
 
     def last(self) -> "Outcome":
         """Return the same with the layers of the last stage alone."""
@@ -83,6 +93,7 @@ def work(request: RunRequest) -> Generator[Progress, None, Outcome]:
     plan = open_input(request.snapshot.unread(), request.settings)
     if request.fitted:
         plan = replace(plan, stack=replace(plan.stack, patterns=request.fitted))
+    plan = with_raw_frames(plan, link_behind(request.snapshot), context)
     result = yield from run_plan(plan, context)
     layers: list[LayerData] = []
     stages: list[str] = []
@@ -98,14 +109,18 @@ def work(request: RunRequest) -> Generator[Progress, None, Outcome]:
         ]
         for _, kwargs, _ in made[1:]:
             kwargs["metadata"][METADATA][ROLE] = MAP
+        link = link_to_raw(request.snapshot, request.settings, plan, output)
+        attach(made[0][1], link)
         layers += made
         stages += [stage.id] * len(made)
+    device = device_in_use(context.device)
     return Outcome(
         layers=tuple(layers),
         stages=tuple(stages),
         warnings=result.warnings,
         patterns=result.patterns,
         stack=result.first,
-        device=device_in_use(context.device),
+        device=device,
         seconds=sum(output.seconds for output in result.outputs),
+        record=RunRecord.of(result, request.snapshot, device),
     )

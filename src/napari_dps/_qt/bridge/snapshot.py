@@ -1,7 +1,8 @@
 """Layers as stacks of the pipeline, with nothing lost."""
 
 import math
-from collections.abc import Sequence
+import weakref
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from napari_dps._qt.bridge.layers import (
     axes_of,
     base_name,
     carried_by,
+    file_name,
     frame_interval_s,
     pixel_size_nm,
     z_step_nm,
@@ -36,6 +38,12 @@ class LayerSnapshot:
         What the layer tells of optics, patterns, history and pixel size.
     name, base, colormap : str
         Of the layer; ``base`` is the name of the layer that it was made of first.
+    file : str
+        Path of the file that all began with; empty where there is none.
+    layer : weak reference to Image, or None
+        The layer itself: its history is looked up in it.
+    places : tuple of (int, int)
+        Dimensions of the layer of which one place alone was kept, and which.
     scale, translate, units : tuple
         Of the layer, an entry for each dimension.
     """
@@ -49,6 +57,9 @@ class LayerSnapshot:
     translate: tuple[float, ...]
     units: tuple[Any, ...]
     base: str = ""
+    file: str = ""
+    layer: weakref.ref[Image] | None = None
+    places: tuple[tuple[int, int], ...] = ()
 
     @classmethod
     def of(cls, layer: Image, point: Sequence[float] | None = None) -> "LayerSnapshot":
@@ -71,6 +82,8 @@ class LayerSnapshot:
             translate=tuple(float(t) for t in layer.translate),
             units=tuple(layer.units),
             base=base_name(layer),
+            file=file_name(layer),
+            layer=weakref.ref(layer),
         )
         return snapshot if point is None else snapshot._at(layer.world_to_data(point))
 
@@ -112,13 +125,19 @@ class LayerSnapshot:
     def _at(self, position: Sequence[float]) -> "LayerSnapshot":
         """Return the same with one T, C and Z."""
         raw = is_raw(self.axes)
-        index: list[Any] = []
-        for axis, place, size in zip(self.axes, position, self.data.shape, strict=True):
-            inside = min(max(round(float(place)), 0), size - 1)
-            fixed = axis in "TCZ" or (axis == "Q" and not raw)
-            index.append(inside if fixed else slice(None))
-        kept = [n for n, item in enumerate(index) if isinstance(item, slice)]
-        return self._with(self.data[tuple(index)], kept)
+        places = {}
+        for n, (axis, place) in enumerate(zip(self.axes, position, strict=True)):
+            if axis in "TCZ" or (axis == "Q" and not raw):
+                places[n] = min(max(round(float(place)), 0), self.data.shape[n] - 1)
+        return self.at_places(places)
+
+    def at_places(self, places: Mapping[int, int]) -> "LayerSnapshot":
+        """Return the same with one place of some dimensions, by their numbers."""
+        count = len(self.axes)
+        index = tuple(places.get(n, slice(None)) for n in range(count))
+        kept = [n for n in range(count) if n not in places]
+        part = self._with(self.data[index], kept)
+        return replace(part, places=tuple(places.items()))
 
     def _with(self, data: Any, kept: Sequence[int]) -> "LayerSnapshot":
         """Return the same with other pixels, which have but some of the dimensions."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Image
@@ -26,9 +27,11 @@ from napari_dps._qt.widgets.layout import dock_columns, hint_label, row_of
 from napari_dps._qt.widgets.microscope import MicroscopeWidget, missing_of
 from napari_dps._qt.widgets.raw_strip import RawStrip
 from napari_dps._qt.widgets.run_bar import RunBar
+from napari_dps._qt.widgets.save_result import SaveResult, saved_text
 from napari_dps._qt.widgets.section import Section
 from napari_dps.core import InputError, Pattern, StageParameters
 from napari_dps.core.context import Context
+from napari_dps.io import ResultFiles
 from napari_dps.pipeline import InputSettings, Settings
 
 _WIDTH_PX = 416
@@ -120,6 +123,7 @@ class RunPanel(QWidget):
         self._make_sections()
         self.device = DeviceEdit(microscope)
         self.bar = RunBar(title, *run_texts, lane=lane)
+        self.save = SaveResult()
         self._lay_out(body)
         self.layer_events = LayerEvents(viewer, self)
         self._connect()
@@ -177,6 +181,7 @@ class RunPanel(QWidget):
         for stage, layer in zip(outcome.stages, layers, strict=True):
             made.setdefault(stage, layer)  # maps follow the image
         self.added.emit(made)
+        self.save.offer(outcome.record)
         self.bar.done(f"done in {outcome.seconds:.1f} s", outcome.warnings)
         for mend in filter(None, map(mend_of, outcome.warnings)):
             self.bar.messages.offer(mend.text, partial(self._mend, mend))
@@ -209,6 +214,7 @@ class RunPanel(QWidget):
         """Look at the layers of the viewer anew."""
         active = self.viewer.layers.selection.active
         self.combo.refresh(self.viewer.layers, active)
+        self.save.check(self.viewer.layers)
         self.check()
 
     def _make_sections(self) -> None:
@@ -245,7 +251,7 @@ class RunPanel(QWidget):
         foot.setContentsMargins(0, 4, 0, 0)
         foot.setSpacing(4)
         self.device_row = row_of(QLabel("Device"), self.device)
-        for widget in (self.device_row, self.frame_only, self.bar):
+        for widget in (self.device_row, self.frame_only, self.bar, self.save):
             foot.addWidget(widget)
         whole.addLayout(foot)
 
@@ -256,8 +262,21 @@ class RunPanel(QWidget):
         self.frames.valueChanged.connect(self.check)
         self.options.valueChanged.connect(self.check)
         self.bar.runClicked.connect(self.run)
-        self.bar.runner.returned.connect(self.returned)
+        self.bar.runner.returned.connect(self._on_returned)
+        self.save.chosen.connect(self._write)
         self.bar.runner.finished.connect(self.device.refresh)
+
+    def _on_returned(self, value: Any) -> None:
+        if isinstance(value, list):  # of files: a result was saved
+            self.bar.done("saved")
+            self.bar.messages.show_texts([saved_text(value)], "info")
+        else:
+            self.returned.emit(value)
+
+    def _write(self, files: ResultFiles) -> None:
+        """Save the result of the last run, beside the GUI."""
+        if self.save.record is not None:
+            self.bar.start(partial(self.save.record.steps, files))
 
     def _on_microscope(self) -> None:
         """Say in the heading what is set, so that it can stay folded."""

@@ -16,7 +16,7 @@ PATIENCE_S = 0.3
 
 
 class Cancelled(Exception):
-    """The batch was stopped while a task was at work."""
+    """The generator was closed while the work went on."""
 
 
 def beside(
