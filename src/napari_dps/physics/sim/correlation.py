@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
-from napari_dps.physics.sim.pixel_weights import balancing, capping
+from napari_dps.physics.sim.pixel_weights import balancing, capping, on_cells
 from napari_dps.physics.sim.search_grid import SearchGrid, outside_search
-from napari_dps.physics.sim.spectrum import FloatArray, squared
+from napari_dps.physics.sim.spectrum import FloatArray, plane_waves, squared
 
 if TYPE_CHECKING:
     import torch
@@ -41,8 +41,9 @@ class Correlation:
     ----------
     product : tensor (Y', X'), complex64
         Of band and template; its Fourier transform at p is X(p) without weights.
-    power : array (Y', X'), float32
-        Of the band around each cell: what decides over the weights.
+    power : array, float32
+        Of the band around each cell, from `local_power`: what decides over the
+        weights.
     variance : array, float64
         V on a coarse grid, p = 0 in its middle cell.
     coarse : (int, int)
@@ -78,7 +79,8 @@ class Correlation:
         self.whitening, self.noise = whitening, noise
         self.grid = grid
         balance = balancing(power)
-        self._product = product * torch.from_numpy(balance).to(product.device)
+        weights = torch.from_numpy(on_cells(balance, product.shape))
+        self._product = product * weights.to(product.device)
         self._capped_over_balanced = capping(power) / balance
         # Unjudged cells get an energy so large that their T vanishes: all of them
         # when nothing in the mean frame rose above the noise.
@@ -184,9 +186,7 @@ class Correlation:
         import torch
 
         factors = [
-            np.exp(-2j * np.pi * np.outer(f, np.arange(cells)) * n / cells).astype(
-                np.complex64
-            )
+            plane_waves(-f * n / cells, cells)
             for f, n, cells in zip((fy, fx), self.grid.size, product.shape, strict=True)
         ]
         rows, columns = (torch.from_numpy(f).to(product.device) for f in factors)
@@ -217,7 +217,9 @@ class Correlation:
         """
         import torch
 
-        weights = torch.from_numpy(self._capped_over_balanced)
+        weights = torch.from_numpy(
+            on_cells(self._capped_over_balanced, self._product.shape)
+        )
         product = self._product * weights.to(self._product.device)
         return self._climb(product, start, 1 / 10)[0]
 
@@ -280,14 +282,15 @@ class Correlation:
         import torch
 
         power = squared(torch.fft.fft2(self._product)).cpu().numpy()
-        outside, rings = outside_search(self.grid)
+        rings, judged = outside_search(self.grid)
         some = np.ix_(*(_thinned(cells) for cells in power.shape))
         few = rings[some].ravel()
         logs = np.log(power[some] + 1e-12 * float(power.max()) + 1e-30).ravel()
         counts = np.bincount(few, minlength=rings.max() + 1)
         sums = np.bincount(few, logs, minlength=rings.max() + 1)
         level = np.exp(sums / np.maximum(counts, 1) + EULER_GAMMA)
-        statistic = power * (outside / level[rings]).astype(np.float32)
+        factors = np.append(1 / level, 0).astype(np.float32)
+        statistic = power * factors.take(judged)
         i, j = np.unravel_index(int(np.argmax(statistic)), statistic.shape)
         y, x = (
             float(np.fft.fftfreq(cells)[n] * cells / pixels)

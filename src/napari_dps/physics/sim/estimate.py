@@ -26,7 +26,7 @@ from napari_dps.physics.sim.plain_peaks import sharpest_peak
 from napari_dps.physics.sim.search import PERIODIC, AngleSearch, Key
 from napari_dps.physics.sim.search_grid import SearchRange
 from napari_dps.physics.sim.separate import separation_matrix
-from napari_dps.physics.sim.spectrum import FloatArray, edge_window
+from napari_dps.physics.sim.spectrum import FloatArray, edge_window, squared
 from napari_dps.physics.sim.stuck import doubt_stuck
 from napari_dps.physics.sim.support import (
     agree,
@@ -44,6 +44,8 @@ ROUNDING = 1e-5
 """Differences of frames below this share of their maximum are rounding."""
 SATURATED = 0.4
 """Share of pixels at the maximum from which the few others make peaks of their own."""
+SOME = 3
+"""So many pixels stand for one when that share is measured."""
 SMALLEST_FIELD_PX = 24
 """Smaller frames have too few wave vectors for the statistic to keep its word."""
 
@@ -131,6 +133,7 @@ class PatternEstimator:
             mean,
             self._between_angles(means - mean),
         )
+        self._level = float(mean.abs().max())
         of_mean = self._data.noise / (self.angles * self.phases)
         self._template = Template(mean_spectrum, self._search, of_mean)
         self._is_periodic = sharpest_peak(mean_spectrum, cutoff) > PERIODIC
@@ -224,8 +227,8 @@ class PatternEstimator:
     @cached_property
     def _is_saturated(self) -> bool:
         """Whether a large part of the pixels is at the maximum of all frames."""
-        frames = self._data.frames
-        return float((frames >= frames.max()).float().mean()) > SATURATED
+        some = self._data.frames[..., ::SOME]
+        return int((some >= some.max()).sum()) > SATURATED * some.numel()
 
     def _difference(self, angle: int) -> torch.Tensor:
         """Return the spectrum of an angle's mean frame less that of the others.
@@ -238,7 +241,7 @@ class PatternEstimator:
         mean = self._data.combine(angle, same)[0]
         # The mean of all is that of A angles.
         rest = (mean - self._data.mean) * (self.angles / (self.angles - 1))
-        if float(rest.abs().max()) < ROUNDING * float(self._data.mean.abs().max()):
+        if float(rest.abs().max()) < ROUNDING * self._level:
             rest = torch.zeros_like(rest)
         spectrum: torch.Tensor = torch.fft.fft2(rest * self._window)
         return spectrum
@@ -270,8 +273,7 @@ class PatternEstimator:
 
         matrix = separation_matrix([self._nominal(h) for h in self.harmonics])
         parts = self._data.combine(angle, matrix[1:]) * self._window
-        level = float(self._data.mean.abs().max())
-        if self._is_saturated or float(parts.abs().max()) < ROUNDING * level:
+        if self._is_saturated or float(parts.abs().max()) < ROUNDING * self._level:
             parts = torch.zeros_like(parts)
         return [
             torch.complex(parts[2 * n], parts[2 * n + 1])
@@ -292,9 +294,10 @@ class PatternEstimator:
 
         if self.angles < 2:
             return 0.0
-        spectra = torch.fft.fft2(differences * self._window)
-        power = spectra.abs().square().sum(dim=0).cpu().numpy() / (self.angles - 1)
-        y, x = (np.fft.fftfreq(n) for n in self._shape)
+        # Half of the spectrum of a real image holds all of it.
+        spectra = torch.fft.rfft2(differences * self._window)
+        power = squared(spectra).sum(dim=0).cpu().numpy() / (self.angles - 1)
+        y, x = np.fft.fftfreq(self._shape[0]), np.fft.rfftfreq(self._shape[1])
         radius = np.hypot(y[:, np.newaxis], x) / self.optics.cutoff_per_pixel
         within = (radius >= DIFFERENCE_RINGS[0]) & (radius < DIFFERENCE_RINGS[1])
         median = float(np.median(power[within])) if within.any() else 0.0

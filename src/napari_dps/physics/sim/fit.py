@@ -21,7 +21,7 @@ from napari_dps.physics.sim.bands import Band
 from napari_dps.physics.sim.correlation import Correlation
 from napari_dps.physics.sim.matched_filter import Template
 from napari_dps.physics.sim.phases import BandFit, BandRegression, believed_steps
-from napari_dps.physics.sim.pixel_weights import capping, local_power
+from napari_dps.physics.sim.pixel_weights import capping, local_power, on_cells
 from napari_dps.physics.sim.search import Key
 from napari_dps.physics.sim.separate import mixing_matrix, separation_matrix
 from napari_dps.physics.sim.spectrum import FloatArray
@@ -86,6 +86,43 @@ class FrameData:
         return sums.reshape(-1, *self.window.shape)
 
 
+class Reference:
+    """What is taken off the frames of an angle, and the object that it shows.
+
+    Parameters
+    ----------
+    mean : tensor (Y, X)
+        Of frames: the object as the microscope shows it.
+    noise : float or None
+        Noise power of ``mean`` over that of a frame, if it is free of stripes in the
+        direction of the angle; then it is taken off each frame, otherwise their mean
+        is.
+    """
+
+    def __init__(self, mean: torch.Tensor, noise: float | None = None) -> None:
+        self.mean, self.noise = mean, noise
+        self._objects: dict[bool, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def object_of(
+        self, template: Template, window: torch.Tensor, *, is_plain: bool
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the windowed object and the weights of its pixels, computed once.
+
+        ``is_plain`` takes ``mean`` itself for the object.
+        """
+        import torch
+
+        if is_plain not in self._objects:
+            image = self.mean * window
+            if not is_plain:
+                image = template.object_of(self.mean, window)
+            power = local_power(image, template.search.cutoff)
+            weights = torch.from_numpy(on_cells(capping(power), image.shape))
+            weights = weights.to(image.device)
+            self._objects[is_plain] = image, weights
+        return self._objects[is_plain]
+
+
 class PhaseFitter:
     """Fits phases and modulation of the bands that were found.
 
@@ -126,7 +163,7 @@ class PhaseFitter:
             for angle, some in bands.items()
         }
         usable = {angle: some for angle, some in usable.items() if some}
-        fits = self._fits(usable, dict.fromkeys(usable, (self._data.mean, None)))
+        fits = self._fits(usable, dict.fromkeys(usable, Reference(self._data.mean)))
         if equal_steps:
             fits = {
                 angle: [
@@ -156,9 +193,11 @@ class PhaseFitter:
             # The mean of the other angles has stripes too, but none in this direction.
             total = sum(zeros.values())
             noise = 1 / ((angles - 1) * self._phases)
-            references = {a: ((total - zeros[a]) / (angles - 1), noise) for a in bands}
+            references = {
+                a: Reference((total - zeros[a]) / (angles - 1), noise) for a in bands
+            }
         else:
-            references = dict.fromkeys(bands, (self._data.mean, 1.0))
+            references = dict.fromkeys(bands, Reference(self._data.mean, 1.0))
         for _ in range(MOST_TURNS):
             before = fits
             fits = self._fits(bands, references)
@@ -170,13 +209,10 @@ class PhaseFitter:
     def _fits(
         self,
         bands: Mapping[int, Sequence[Band]],
-        references: Mapping[int, tuple[torch.Tensor, float | None]],
+        references: Mapping[int, Reference],
     ) -> dict[int, list[BandFit]]:
-        """Fit the phases of all angles; believe what the noise does not explain.
-
-        References are the last two parameters of `_fit`.
-        """
-        fits = {a: self._fit(a, some, *references[a]) for a, some in bands.items()}
+        """Fit the phases of all angles; believe what the noise does not explain."""
+        fits = {a: self._fit(a, some, references[a]) for a, some in bands.items()}
         alike: dict[int, list[tuple[int, int]]] = {}
         for angle, some in bands.items():
             for place, band in enumerate(some):
@@ -193,8 +229,8 @@ class PhaseFitter:
         self,
         fits: Mapping[int, Sequence[BandFit]],
         means: Mapping[int, torch.Tensor],
-    ) -> tuple[torch.Tensor, float]:
-        """Return order 0 of all angles, weighed by its noise, and that noise."""
+    ) -> Reference:
+        """Return order 0 of all angles, weighed by its noise."""
         total, weights = 0.0 * means[0], 0.0
         for angle, mean in means.items():
             phases = [fit.phases_rad for fit in fits.get(angle, [])]
@@ -208,57 +244,38 @@ class PhaseFitter:
                 zero = self._data.combine(angle, row)[0]
             total, weights = total + weight * zero, weights + weight
         if not weights:
-            return self._data.mean, 1.0
-        return total / weights, 1 / weights
+            return Reference(self._data.mean, 1.0)
+        return Reference(total / weights, 1 / weights)
 
     def _fit(
-        self,
-        angle: int,
-        bands: Sequence[Band],
-        mean: torch.Tensor,
-        reference_noise: float | None = None,
+        self, angle: int, bands: Sequence[Band], reference: Reference
     ) -> list[BandFit]:
-        """Fit the phases of one angle.
-
-        Parameters
-        ----------
-        angle : int
-            Index of the angle.
-        bands : sequence of Band
-            Those that are usable.
-        mean : tensor (Y, X)
-            The object as the microscope shows it.
-        reference_noise : float, optional
-            Noise power of ``mean`` over that of a frame, if it is free of stripes in
-            this direction; then it is taken off each frame, otherwise their mean is.
-        """
-        import torch
-
+        """Fit the phases of one angle, whose usable bands are named."""
         correlations = [self._correlations[angle, band.harmonic] for band in bands]
-        is_plain = any(band.is_plain for band in bands)
-        image = mean * self._data.window
-        if not is_plain:
-            image = self._template.object_of(mean, self._data.window)
-        power = local_power(image, self._template.search.cutoff)
+        image, weights = reference.object_of(
+            self._template,
+            self._data.window,
+            is_plain=any(band.is_plain for band in bands),
+        )
         regression = BandRegression(
             self._template,
             self._data.window,
             [band.wavevector for band in bands],
             [correlation.whitening for correlation in correlations],
             object_image=image,
-            weights=torch.from_numpy(capping(power)).to(image.device),
+            weights=weights,
         )
         frames = self._data.frames[angle]
         projections = regression.project(frames) * self._data.equalisation[angle]
-        if reference_noise is None:
+        if reference.noise is None:
             projections -= projections.mean(axis=1, keepdims=True)
         else:
-            projections -= regression.project(mean.flatten()[None])
+            projections -= regression.project(reference.mean.flatten()[None])
         return regression.fit(
             projections,
             nominal_rad=[self._nominal(band) for band in bands],
             noise=max(correlations[0].noise * self._phases / 4, self._data.noise),
-            reference_noise=reference_noise,
+            reference_noise=reference.noise,
         )
 
     def _nominal(self, band: Band) -> FloatArray:

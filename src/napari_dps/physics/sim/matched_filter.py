@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ from napari_dps.physics.sim.spectrum import (
     axis_excess,
     correlate_full,
     inverse_fft2,
+    noise_cells,
     noise_power,
     resize_spectrum,
     ring_index,
@@ -52,6 +53,8 @@ BUMP = 4.0
 FLAT_CENTRE = 0.2
 """Of the cut-off: below it the mean frame, less its mean, says little of how spectra
 fall."""
+OTF_ENDS = 1.05
+"""Of the cut-off: beyond it there is noise alone."""
 EMPTY_RINGS, EMPTY_GAIN, EMPTY_SHARE = (0.15, 0.9), 0.1, 0.25
 """Rings (of the cut-off) that are judged, signal over signal and noise of one that
 shows structure, and their least share: in simulations of structures 0.56 or more with 5
@@ -91,15 +94,32 @@ class Template:
         span = MARGIN * search.cutoff + search.longest
         self.grid = (_grid_side(span * self.size[0]), _grid_side(span * self.size[1]))
         self.rings = ring_index(self.size, self.scale, self.size)
-        self.grid_rings = ring_index(self.grid, self.scale, self.size)
-        radius = np.arange(1 + max(self.rings.max(), self.grid_rings.max()))
+        grid_rings = ring_index(self.grid, self.scale, self.size)
+        radius = np.arange(1 + max(self.rings.max(), grid_rings.max()))
+        # From the middle block on: the other side is the same.
+        padded = _in_blocks(grid_rings, self._coarse, len(radius))
+        first = [
+            n // block // 2 * block
+            for n, block in zip(padded.shape, self._coarse, strict=True)
+        ]
+        self._block_rings = padded[first[0] :, first[1] :]
         self.otf = widefield_otf(radius / self.scale, search.cutoff)
         self.mean_spectrum = mean_spectrum
         self._radius = radius / self.scale
-        spectrum = self._on_grid(self._object_spectrum(mean_spectrum))
+        self._counts = np.bincount(self.rings.ravel())
+        self._otf_map = self.otf.astype(np.float32).take(self.rings)
+        # Beyond the cut-off.
+        self._noise_cells = noise_cells(
+            self.rings, OTF_ENDS * search.cutoff * self.scale
+        )
+        self._mean_energy = squared(mean_spectrum).sum().clamp_min(1e-20)
+        self._mean_gain = self._gain(mean_spectrum)
+        spectrum = self._on_grid(self.filtered(mean_spectrum, self._mean_gain))
         self.image = inverse_fft2(spectrum)
         power = squared(spectrum).cpu().numpy()
-        self._coarse_power = _coarsen(power, self._coarse)
+        self._coarse_power = _block_sums(
+            _in_blocks(power, self._coarse, 0), self._coarse
+        )
 
     def _on_grid(self, spectrum: torch.Tensor) -> torch.Tensor:
         """Return a spectrum on the correlation grid.
@@ -109,41 +129,40 @@ class Template:
         """
         import torch
 
-        result = resize_spectrum(spectrum, self.grid)
-        for axis, (pixels, cells) in enumerate(zip(self.size, self.grid, strict=True)):
-            turns = np.fft.fftfreq(cells) * (1 - cells / pixels) / 2
-            ramp = np.exp(2j * np.pi * turns).astype(np.complex64)
-            factors = torch.from_numpy(ramp).to(result.device)
-            result *= factors[:, None] if axis == 0 else factors
-        return result
+        ramp = torch.from_numpy(self._ramp).to(spectrum.device)
+        return resize_spectrum(spectrum, self.grid).mul_(ramp)
+
+    @cached_property
+    def _ramp(self) -> NDArray[np.complex64]:
+        """Phases (Y', X') that move the cells to the centre of the field."""
+        rows, columns = (
+            np.exp(1j * np.pi * np.fft.fftfreq(cells) * (1 - cells / pixels))
+            for pixels, cells in zip(self.size, self.grid, strict=True)
+        )
+        return np.outer(rows, columns).astype(np.complex64)
 
     def object_of(self, mean: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
         """Return the object (Y, X), complex64, that a mean of frames shows."""
         import torch
 
         spectrum = torch.fft.fft2((mean - mean.mean()) * window)
-        return inverse_fft2(self._object_spectrum(spectrum))
+        return inverse_fft2(self.filtered(spectrum, self._gain(spectrum)))
 
-    def _object_spectrum(self, spectrum: torch.Tensor) -> torch.Tensor:
-        """Return the object's spectrum by that of a mean of frames."""
+    def filtered(self, spectrum: torch.Tensor, gain: FloatArray) -> torch.Tensor:
+        """Return a spectrum (Y, X) times a gain (R,) of its rings."""
         import torch
 
-        weights = self._gain(spectrum)[self.rings].astype(np.float32)
+        weights = gain.astype(np.float32).take(self.rings)
         return spectrum * torch.from_numpy(weights).to(spectrum.device)
 
     @cached_property
     def is_empty(self) -> bool:
         """Whether the mean frame shows hardly any structure: an even film."""
-        gain = self._gain(self.mean_spectrum)
+        gain = self._mean_gain
         radius = self._radius[: len(gain)] / self.search.cutoff
         judged = (radius > EMPTY_RINGS[0]) & (radius < EMPTY_RINGS[1])
         seen = gain[judged] * self.otf[: len(gain)][judged] > EMPTY_GAIN
         return float(seen.mean()) < EMPTY_SHARE
-
-    @property
-    def first_noise_ring(self) -> float:
-        """Ring of the frames' spectrum from which on the OTF is zero."""
-        return 1.05 * self.search.cutoff * self.scale
 
     @property
     def _steps(self) -> tuple[float, float]:
@@ -161,11 +180,10 @@ class Template:
         """Wiener filter from a mean frame to the object, against the ring."""
         radius = self._radius
         power = squared(spectrum).cpu().numpy()
-        noise = noise_power(power, self.rings, self.first_noise_ring)
+        noise = noise_power(power, self._noise_cells)
         noise = max(noise, self._least_noise)
-        ring_power = _smooth(ring_mean(power, self.rings))[: len(radius)]
-        counts = np.bincount(self.rings.ravel())
-        seen = ring_power > noise * (1 + 2 / np.sqrt(counts))
+        ring_power = _smooth(ring_mean(power, self.rings, self._counts))[: len(radius)]
+        seen = ring_power > noise * (1 + 2 / np.sqrt(self._counts))
         otf = self.otf[: len(ring_power)]
         object_power = (
             np.where(seen & (otf > 1e-3), ring_power - noise, 0)
@@ -200,24 +218,24 @@ class Template:
         import torch
 
         mean = self.mean_spectrum
-        leak = (mean.conj() * band_spectrum).sum() / squared(mean).sum().clamp_min(
-            1e-20
-        )
-        band = band_spectrum - leak * mean
+        leak = torch.vdot(mean.flatten(), band_spectrum.flatten()) / self._mean_energy
+        band = torch.addcmul(band_spectrum, mean, leak, value=-1)
         power = squared(band).cpu().numpy()
-        ring_power = _smooth(ring_mean(power, self.rings))
+        ring_power = _smooth(ring_mean(power, self.rings, self._counts))
         ring_power = np.maximum(ring_power, 1e-9 * ring_power.max() + 1e-20)
-        relative = power / ring_power[self.rings].astype(np.float32)
-        excess = axis_excess(relative.astype(np.float32))
         inverse = np.zeros(len(self.otf))
         inverse[: len(ring_power)] = 1 / ring_power
-        filter_1d = (self.otf * inverse)[self.rings] / excess
-        weights = torch.from_numpy(filter_1d.astype(np.float32)).to(band.device)
-        filtered = inverse_fft2(self._on_grid(band * weights))
-        energy = (self.otf**2 * inverse)[self.grid_rings]
+        weights = inverse.astype(np.float32).take(self.rings)
+        excess = axis_excess(weights * power)
+        weights *= self._otf_map
+        weights /= excess
+        band *= torch.from_numpy(weights).to(band.device)
+        filtered = inverse_fft2(self._on_grid(band))
+        energy = np.append(self.otf**2 * inverse, 0).take(self._block_rings)
+        quarter = _block_sums(energy, self._coarse) / math.prod(self._coarse)
+        half = np.concatenate([quarter[:0:-1], quarter])
         variance = correlate_full(
-            _coarsen(energy, self._coarse) / math.prod(self._coarse),
-            self._coarse_power,
+            np.concatenate([half[:, :0:-1], half], axis=1), self._coarse_power
         )
         # The inverse transforms of the product leave 1/(cells) in X: undo it in V.
         variance /= math.prod(self.grid) ** 2
@@ -228,7 +246,7 @@ class Template:
             coarse=self._coarse,
             grid=search_grid(self.size, self.grid, self.search),
             whitening=inverse,
-            noise=noise_power(power, self.rings, self.first_noise_ring),
+            noise=noise_power(power, self._noise_cells),
         )
 
 
@@ -242,19 +260,24 @@ def _smooth(values: FloatArray) -> FloatArray:
     return np.convolve(padded, np.array([1, 2, 3, 2, 1]) / 9, mode="valid")
 
 
-def _coarsen(values: NDArray[np.float64], block: tuple[int, int]) -> FloatArray:
-    """Sum blocks of a map in ``fft2`` order; the middle block is centred on zero."""
-    result = np.fft.fftshift(values).astype(np.float64)
+def _in_blocks(
+    values: NDArray[Any], block: tuple[int, int], fill: float
+) -> NDArray[Any]:
+    """Pad a map in ``fft2`` order to odd blocks; the middle one is centred on zero."""
+    pads = []
+    for cells, size in zip(values.shape, block, strict=True):
+        centre = cells // 2
+        before = -(-(centre - size // 2) // size)
+        after = -(-(cells - centre - size // 2 - 1) // size)
+        reach = max(before, after) * size + size // 2
+        pads.append((reach - centre, reach + 1 - (cells - centre)))
+    return np.pad(np.fft.fftshift(values), pads, constant_values=fill)
+
+
+def _block_sums(values: NDArray[Any], block: tuple[int, int]) -> FloatArray:
+    """Sum the blocks of a map whose sides they divide."""
+    result = values.astype(np.float64, copy=False)
     for axis, size in enumerate(block):
-        centre = result.shape[axis] // 2
-        blocks_before = -(-(centre - size // 2) // size)
-        blocks_after = -(-(result.shape[axis] - centre - size // 2 - 1) // size)
-        side = max(blocks_before, blocks_after)
-        pad = [(0, 0), (0, 0)]
-        pad[axis] = (
-            side * size + size // 2 - centre,
-            side * size + size // 2 + 1 - (result.shape[axis] - centre),
-        )
-        starts = np.arange(2 * side + 1) * size
-        result = np.add.reduceat(np.pad(result, pad), starts, axis=axis)
+        starts = np.arange(0, values.shape[axis], size)
+        result = np.add.reduceat(result, starts, axis=axis)
     return result

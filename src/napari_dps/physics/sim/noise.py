@@ -15,6 +15,7 @@ from napari_dps.physics.sim.equalise import equalisation
 from napari_dps.physics.sim.spectrum import (
     FloatArray,
     edge_window,
+    noise_cells,
     noise_power,
     ring_index,
     ring_mean,
@@ -95,7 +96,7 @@ def _noise(
     """Return the noise power just beyond the cut-off."""
     beyond = _between(radius, NOISE_RINGS)[rings]
     if np.count_nonzero(beyond) < 64:
-        return noise_power(power, rings, len(radius))
+        return noise_power(power, noise_cells(rings, len(radius)))
     return float(np.median(power[beyond])) / math.log(2)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_dps.physics.sim.matched_filter import Template
-from napari_dps.physics.sim.spectrum import FloatArray, inverse_fft2
+from napari_dps.physics.sim.spectrum import FloatArray, inverse_fft2, plane_waves
 
 if TYPE_CHECKING:
     import torch
@@ -120,34 +120,35 @@ class BandRegression:
         import torch
 
         plain: list[torch.Tensor] = []
-        weighted: list[torch.Tensor] = []
+        probes: list[torch.Tensor] = []
         for wavevector, white in zip(wavevectors, whitening, strict=True):
             shifted = _shifted(object_image, wavevector)
-            u = _filtered(shifted, template, template.otf)
-            w = _filtered(shifted, template, template.otf * white)
-            plain += [u.real, -u.imag]
-            weighted += [w.real, -w.imag]
-        basis, probe = (torch.stack(p).flatten(1) for p in (plain, weighted))
+            plain.append(_filtered(shifted, template, template.otf))
+            probes.append(_filtered(shifted, template, template.otf * white))
+        # Weighted ones first.
+        probes = [probe * weights for probe in probes] + probes
         self._cells = math.prod(template.size)
-        probes = torch.cat([probe * weights.flatten(), probe])
-        # The frames are not windowed: the probe is, which comes to the same.
-        self._probe = probes * window.flatten()
-        grams = (probes @ basis.T).cpu().double().numpy() / self._cells
-        count = len(basis)
+        grams = _products(probes, plain) / self._cells
+        count = 2 * len(plain)
         self._inverse, self._even_inverse = (
             np.linalg.inv(gram) for gram in (grams[:count], grams[count:])
         )
-        probe = probes[:count]
-        noise_gram = (probe @ probe.T).cpu().double().numpy() / self._cells
+        weighted = probes[: len(plain)]
+        noise_gram = _products(weighted, weighted) / self._cells
         self._covariance = self._inverse @ noise_gram @ self._inverse.T
+        # The frames are not windowed: the probes are, which comes to the same.
+        self._probes = [probe.mul_(window) for probe in probes]
 
     def project(self, frames: torch.Tensor) -> FloatArray:
         """Return the projections (4 N, P) of raw frames (P, Y · X).
 
         Those with weights of pixels come first.
         """
-        products = (self._probe @ frames.T).cpu().double().numpy()
-        return np.asarray(products / self._cells)
+        products = [
+            (frames @ _pairs(probe)).cpu().double().numpy() * (1.0, -1.0)
+            for probe in self._probes
+        ]
+        return np.concatenate(products, axis=1).T / self._cells
 
     def fit(
         self,
@@ -187,6 +188,29 @@ class BandRegression:
             modulation = _modulation(amplitudes, phases)
             fits.append(BandFit(phases, modulation, amplitudes, error))
         return fits
+
+
+def _pairs(values: torch.Tensor) -> torch.Tensor:
+    """Return real and imaginary parts (Y · X, 2) of an image."""
+    import torch
+
+    return torch.view_as_real(values).reshape(-1, 2)
+
+
+def _products(
+    left: Sequence[torch.Tensor], right: Sequence[torch.Tensor]
+) -> FloatArray:
+    """Return the scalar products of Re and −Im of images with those of others."""
+    signs = np.outer([1.0, -1.0], [1.0, -1.0])
+    return np.block(
+        [
+            [
+                (_pairs(one).T @ _pairs(other)).cpu().double().numpy() * signs
+                for other in right
+            ]
+            for one in left
+        ]
+    )
 
 
 def believed_steps(fits: Sequence[BandFit], nominal_rad: FloatArray) -> list[BandFit]:
@@ -231,7 +255,7 @@ def _shifted(
     import torch
 
     waves = [
-        torch.from_numpy(np.exp(2j * np.pi * k * np.arange(n)).astype(np.complex64))
+        torch.from_numpy(plane_waves(np.array([k]), n)[0])
         for k, n in zip(wavevector, object_image.shape, strict=True)
     ]
     rows, columns = (wave.to(object_image.device) for wave in waves)
@@ -243,10 +267,7 @@ def _filtered(
     spectrum: torch.Tensor, template: Template, gain: FloatArray
 ) -> torch.Tensor:
     """Return the image of a spectrum, each ring times a gain."""
-    import torch
-
-    rings = torch.from_numpy(gain.astype(np.float32)[template.rings])
-    return inverse_fft2(spectrum * rings.to(spectrum.device))
+    return inverse_fft2(template.filtered(spectrum, gain))
 
 
 def _fit_band(

@@ -30,9 +30,6 @@ LEAST_POWER = 1.0
 the chance of few photons be taken for structure."""
 LEAST_LEVEL = 0.1
 """Of the mean: the median is taken to be at least that."""
-SOME = 2
-"""So many rows and columns stand for one when a level is measured: what is read is the
-same for a flipped field."""
 OUTLIERS, EXCESS = 95, 2.0
 """Percentile of the power; a place of more than so many times that is an outlier, and
 counts as if it had no more."""
@@ -43,7 +40,7 @@ FloatImage = NDArray[np.float32]
 def local_power(
     image: torch.Tensor, cutoff: float, steps: tuple[float, float] = (1.0, 1.0)
 ) -> FloatImage:
-    """Return the power around each cell.
+    """Return the power around each block of cells.
 
     Parameters
     ----------
@@ -56,14 +53,17 @@ def local_power(
 
     Returns
     -------
-    array (Y, X), float32
+    array (Y', X'), float32
+        Of blocks of two by two cells, of one where the side is odd: those of a flipped
+        image are the same.
     """
-    import torch
-
-    # Blocks of two where they divide the side: those of a flipped image are the same.
+    blocks: FloatImage = squared(image).cpu().numpy()
     edges = [2 - int(side) % 2 for side in image.shape]
-    power = torch.nn.functional.avg_pool2d(squared(image)[None], edges)[0]
-    blocks: FloatImage = power.cpu().numpy()
+    if edges[0] == 2:
+        blocks = blocks[::2] + blocks[1::2]
+    if edges[1] == 2:
+        blocks = blocks[:, ::2] + blocks[:, 1::2]
+    blocks = blocks / np.float32(math.prod(edges))
     # Two running means in a row: nearly a Gaussian, at the cost of four sums a block.
     sides = [
         round(math.sqrt(6) * SURROUNDINGS / cutoff / (edge * step)) | 1
@@ -71,13 +71,19 @@ def local_power(
     ]
     for _ in range(2):
         blocks = uniform_filter(blocks, sides, mode="wrap")
-    return np.maximum(blocks, 0).repeat(edges[0], axis=0).repeat(edges[1], axis=1)
+    return np.maximum(blocks, 0)
+
+
+def on_cells(weights: FloatImage, shape: tuple[int, ...]) -> FloatImage:
+    """Return weights of the blocks of `local_power` on the cells (Y, X)."""
+    for axis, side in enumerate(shape):
+        weights = weights.repeat(side // weights.shape[axis], axis=axis)
+    return weights
 
 
 def balancing(power: FloatImage) -> FloatImage:
     """Return the weights with which all places have nearly the same power."""
-    some = power[::SOME, ::SOME]
-    level = float(max(np.median(some), LEAST_LEVEL * some.mean())) + 1e-30
+    level = float(max(np.median(power), LEAST_LEVEL * power.mean())) + 1e-30
     return np.asarray(level / (power + LEAST_POWER * level), dtype=np.float32)
 
 
@@ -87,6 +93,6 @@ def capping(power: FloatImage) -> FloatImage:
     They move a wave vector or a phase less than `balancing` where bright structures,
     in focus, are those that fit the template best.
     """
-    usual = float(np.percentile(power[::SOME, ::SOME], OUTLIERS))
+    usual = float(np.percentile(power, OUTLIERS))
     highest = EXCESS * usual + 1e-30
     return np.asarray(highest / np.maximum(power, highest), dtype=np.float32)

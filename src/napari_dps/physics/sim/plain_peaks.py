@@ -12,6 +12,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import digamma
 
 from napari_dps.physics.otf import widefield_otf
@@ -19,6 +20,7 @@ from napari_dps.physics.sim.search_grid import SearchRange
 from napari_dps.physics.sim.spectrum import (
     FloatArray,
     axis_excess,
+    plane_waves,
     ring_index,
     squared,
 )
@@ -32,7 +34,7 @@ CENTRE = 0.15
 """Of the cut-off: below it every object has a peak."""
 
 
-def plain_statistic(spectrum: torch.Tensor) -> FloatArray:
+def plain_statistic(spectrum: torch.Tensor) -> NDArray[np.float32]:
     """Return the power of a spectrum over what is usual in its ring.
 
     Parameters
@@ -42,7 +44,7 @@ def plain_statistic(spectrum: torch.Tensor) -> FloatArray:
 
     Returns
     -------
-    array (Y, X), float64
+    array (Y, X), float32
         Exponential with mean 1 where there is noise alone.
     """
     power = squared(spectrum).cpu().numpy()
@@ -54,8 +56,9 @@ def plain_statistic(spectrum: torch.Tensor) -> FloatArray:
     # The mean logarithm of an exponential variable; peaks hardly move it.
     level = np.bincount(rings.ravel(), logs.ravel()) / counts - digamma(1)
     level = np.convolve(np.pad(level, 1, mode="edge"), np.full(3, 1 / 3), mode="valid")
-    relative = (power / np.exp(level)[rings]).astype(np.float32)
-    return np.asarray(relative / axis_excess(relative), dtype=np.float64)
+    relative = power * np.exp(-level).astype(np.float32).take(rings)
+    relative /= axis_excess(relative)
+    return np.asarray(relative)
 
 
 def sharpest_peak(spectrum: torch.Tensor, cutoff: float) -> float:
@@ -69,10 +72,11 @@ def sharpest_peak(spectrum: torch.Tensor, cutoff: float) -> float:
         Of the OTF, in cycles per pixel.
     """
     statistic = plain_statistic(spectrum)
-    y, x = (np.fft.fftfreq(n) for n in statistic.shape)
-    radius = np.hypot(y[:, np.newaxis], x)
-    inside = (radius > CENTRE * cutoff) & (radius < cutoff)
-    return float(statistic[inside].max()) if inside.any() else 0.0
+    shape = (int(statistic.shape[0]), int(statistic.shape[1]))
+    scale = min(shape)
+    rings = ring_index(shape, scale, shape)
+    inside = (rings > CENTRE * cutoff * scale) & (rings < cutoff * scale)
+    return float(statistic.max(where=inside, initial=0))
 
 
 def plain_peak(
@@ -121,9 +125,7 @@ def amplitudes(image: torch.Tensor, fy: FloatArray, fx: FloatArray) -> FloatArra
     import torch
 
     rows, columns = (
-        torch.from_numpy(
-            np.exp(-2j * np.pi * np.outer(f, np.arange(n))).astype(np.complex64)
-        ).to(image.device)
+        torch.from_numpy(plane_waves(-f, n)).to(image.device)
         for f, n in zip((fy, fx), image.shape, strict=True)
     )
     values: FloatArray = (rows @ (image @ columns.T)).cpu().numpy()

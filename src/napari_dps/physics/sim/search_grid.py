@@ -124,8 +124,11 @@ def search_grid(
 @lru_cache(maxsize=8)
 def outside_search(
     grid: SearchGrid,
-) -> tuple[NDArray[np.bool_], NDArray[np.int32]]:
-    """Return the cells of the correlation grid outside the range, and their rings."""
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return the rings of the correlation grid, and those outside the range.
+
+    In the latter, cells within the range have the number after the last ring.
+    """
     fy, fx = (
         np.fft.fftfreq(cells) * cells / pixels
         for cells, pixels in zip(grid.cells, grid.size, strict=True)
@@ -141,4 +144,5 @@ def outside_search(
     reach = 0.98 * min(abs(f).max() for f in (fy, fx))
     outside &= (radius > least) & (radius < reach)
     rings = np.rint(radius / (2 * bin_size)).astype(np.int32)
-    return outside, rings
+    judged = np.where(outside, rings, rings.max() + 1).astype(np.int32)
+    return rings, judged

@@ -102,27 +102,42 @@ def ring_index(
     return rings
 
 
-def ring_mean(values: NDArray[np.float32], rings: NDArray[np.int32]) -> FloatArray:
-    """Return the mean over each ring."""
-    counts = np.bincount(rings.ravel())
+def ring_mean(
+    values: NDArray[np.float32],
+    rings: NDArray[np.int32],
+    counts: NDArray[np.intp] | None = None,
+) -> FloatArray:
+    """Return the mean over each ring; ``counts``, if known, are its cells."""
+    if counts is None:
+        counts = np.bincount(rings.ravel())
     sums = np.bincount(rings.ravel(), weights=values.ravel())
     return np.asarray(sums / np.maximum(counts, 1))
 
 
-def noise_power(
-    power: NDArray[np.float32], rings: NDArray[np.int32], first_ring: float
-) -> float:
+def noise_cells(rings: NDArray[np.int32], first_ring: float) -> NDArray[np.intp]:
+    """Return the cells of a spectrum where the OTF is zero, as flat indices.
+
+    Parameters
+    ----------
+    rings : array (Y, X)
+        From `ring_index`.
+    first_ring : float
+        First ring beyond the cut-off. Where fewer than 64 cells lie beyond, the
+        outermost 3 % of the radii have to do.
+    """
+    cells = np.flatnonzero(rings >= first_ring)
+    return cells if cells.size >= 64 else np.flatnonzero(rings >= 0.97 * rings.max())
+
+
+def noise_power(power: NDArray[np.float32], cells: NDArray[np.intp]) -> float:
     """Return the mean noise power, measured where the OTF is zero.
 
     Parameters
     ----------
     power : array (Y, X)
         Squared modulus of a spectrum.
-    rings : array (Y, X)
-        From `ring_index`.
-    first_ring : float
-        First ring beyond the cut-off. Where fewer than 64 cells lie beyond, the
-        outermost 3 % of the radii have to do.
+    cells : array (N,)
+        From `noise_cells`.
 
     Returns
     -------
@@ -130,10 +145,7 @@ def noise_power(
         The median over ln 2 (the power of noise is exponential), which a few bright
         lines of row noise do not move.
     """
-    outside = power[rings >= first_ring]
-    if outside.size < 64:
-        outside = power[rings >= 0.97 * rings.max()]
-    return float(np.median(outside)) / math.log(2)
+    return float(np.median(power.take(cells))) / math.log(2)
 
 
 def axis_excess(power: NDArray[np.float32], reach: int = 2) -> NDArray[np.float32]:
@@ -163,11 +175,31 @@ def axis_excess(power: NDArray[np.float32], reach: int = 2) -> NDArray[np.float3
     return excess
 
 
+def plane_waves(frequencies: FloatArray, count: int) -> NDArray[np.complex64]:
+    """Return e^(2πi f n) for some frequencies f at the cells n.
+
+    Parameters
+    ----------
+    frequencies : array (N,)
+        Frequencies in cycles per cell.
+    count : int
+        Cells, from 0 on.
+
+    Returns
+    -------
+    array (N, count), complex64
+    """
+    angles = 2 * np.pi * np.outer(frequencies, np.arange(count))
+    waves = np.empty(angles.shape, np.complex64)
+    waves.real, waves.imag = np.cos(angles), np.sin(angles)
+    return waves
+
+
 def squared(values: torch.Tensor) -> torch.Tensor:
     """Return the squared modulus, without the square root that ``abs`` takes."""
     if not values.is_complex():
         return values.square()
-    return values.real.square().add_(values.imag.square())
+    return values.real.square().addcmul_(values.imag, values.imag)
 
 
 def inverse_fft2(spectrum: torch.Tensor) -> torch.Tensor:
@@ -179,7 +211,7 @@ def inverse_fft2(spectrum: torch.Tensor) -> torch.Tensor:
     import torch
 
     cells = spectrum.shape[-2] * spectrum.shape[-1]
-    image: torch.Tensor = torch.fft.ifft2(spectrum, norm="forward") / cells
+    image: torch.Tensor = torch.fft.ifft2(spectrum, norm="forward").mul_(1 / cells)
     return image
 
 
@@ -187,17 +219,19 @@ def resize_spectrum(spectrum: torch.Tensor, shape: tuple[int, int]) -> torch.Ten
     """Crop or zero-pad spectra (..., Y, X) in ``fft2`` order to another grid."""
     import torch
 
-    result = spectrum
-    for axis, size in zip((-2, -1), shape, strict=True):
-        old = result.shape[axis]
-        keep = min(old, size)
+    result = spectrum.new_zeros((*spectrum.shape[:-2], *shape))
+    halves = []
+    for old, new in zip(spectrum.shape[-2:], shape, strict=True):
+        keep = min(old, new)
         positive, negative = (keep + 1) // 2, keep // 2
-        gap = list(result.shape)
-        gap[axis] = size - keep
-        pieces = (
-            result.narrow(axis, 0, positive),
-            result.new_zeros(gap),
-            result.narrow(axis, old - negative, negative),
+        halves.append(
+            (
+                (slice(positive), slice(positive)),
+                (slice(old - negative, old), slice(new - negative, new)),
+            )
         )
-        result = torch.cat(pieces, dim=axis)
+    for from_rows, to_rows in halves[0]:
+        for from_columns, to_columns in halves[1]:
+            part = spectrum[..., from_rows, from_columns]
+            result[..., to_rows, to_columns] = part
     return result
