@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -276,6 +277,27 @@ def test_offset_above_the_pixels_is_refused_with_a_likely_one(tmp_path, raw):
         open_input(path, _asked(angles=3, phases=3, camera_offset=5000))
     assert caught.value.fields == ("input.camera_offset",)
     assert open_input(path, _asked(angles=3, phases=3, camera_offset=100)).steps
+
+
+def test_offset_that_nobody_gave_is_told_as_the_noise_measures_it(tmp_path):
+    dim = simulate(SimulationSettings(height_px=96, width_px=110, photons=60)).raw.data
+    path = _write(tmp_path / "raw.tif", dim.reshape(9, 96, 110))
+    (warning,) = open_input(path, _asked(angles=3, phases=3)).warnings
+    told = re.search(r"every pixel holds about ([\d.]+) counts without", warning)
+    assert float(told[1]) == pytest.approx(100, rel=0.15)
+    asked = _asked(angles=3, phases=3, camera_offset=100)
+    assert open_input(path, asked).warnings == ()
+
+
+def test_haze_is_not_taken_for_an_offset(tmp_path):
+    hazy = simulate(
+        SimulationSettings(
+            height_px=96, width_px=96, haze_fraction=0.5, background_photons=300
+        )
+    )
+    frames = hazy.raw.data.reshape(9, 96, 96).astype(np.float32)
+    path = _write(tmp_path / "raw.tif", frames - hazy.settings.offset_counts)
+    assert open_input(path, _asked(angles=3, phases=3)).warnings == ()
 
 
 @pytest.mark.parametrize("level", [255, 700, 3000])

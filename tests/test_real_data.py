@@ -108,3 +108,25 @@ def test_known_patterns_of_microtubules_are_found(data_dir):
             assert pattern.status == "found"
             assert pattern.period_nm == pytest.approx(195, rel=2e-3)
             assert abs(pattern.angle_deg - angle_deg) < 0.1
+
+
+@pytest.mark.parametrize(("na", "emission_nm"), [(0.8, 700), (1.4, 525), (1.4, 900)])
+def test_orders_of_three_beams_are_right_or_doubted(data_dir, na, emission_nm):
+    frames = tifffile.imread(data_dir / "sim15_microtubules_pair" / "he_frames.tif")
+    frames = frames.reshape(3, 5, 256, 256).astype(np.float32) - 98
+    result, warnings = reconstruct(
+        frames, na=na, emission_nm=emission_nm, pixel_size_nm=30
+    )
+    expected = [(499, 13), (494, 135), (495, 75)]
+    for pattern, (period_nm, angle_deg) in zip(result.patterns, expected, strict=True):
+        assert pattern.is_usable
+        for order in pattern.orders:
+            if order.is_usable:
+                assert order.period_nm in (
+                    pytest.approx(period_nm, rel=0.02),
+                    pytest.approx(period_nm / 2, rel=0.02),
+                )
+                assert abs(order.angle_deg - angle_deg) < 2
+    doubted = any(o.status == "doubtful" for p in result.patterns for o in p.orders)
+    assert doubted == any("check " in text for text in warnings)
+    assert doubted == (emission_nm != 525)

@@ -45,8 +45,27 @@ def test_hot_pixels_of_the_sensor_are_replaced_and_told() -> None:
     clean = raw()
     context = Context("cpu")
     result = with_hot_pixels_replaced(with_hot(clean, 12), context)
-    assert "hot pixels" in context.warnings[0]
+    assert context.warnings[0].startswith("12 hot pixels of the camera (0.07% of all)")
     assert np.abs(result.data - clean.data).max() < 0.5 * clean.data.max()
+
+
+def test_number_of_hot_pixels_is_told_once_for_a_time_lapse() -> None:
+    context = Context("cpu")
+    for seed, count in ((1, 12), (2, 11)):
+        with_hot_pixels_replaced(with_hot(raw(), count, seed=seed), context)
+    assert len(context.warnings) == 1
+
+
+def test_hot_pixels_in_bright_structures_are_told() -> None:
+    stack = raw()
+    mean = stack.data.mean(axis=(0, 1))
+    inside = mean[4:-4, 4:-4]
+    y, x = np.array(np.unravel_index(inside.argmax(), inside.shape)) + 4
+    data = stack.data.copy()
+    data[..., y, x] += 10 * data.max()
+    context = Context("cpu")
+    with_hot_pixels_replaced(stack.derive(data), context)
+    assert "; 1 of them in bright structures" in context.warnings[0]
 
 
 def test_event_in_a_single_frame_is_replaced() -> None:

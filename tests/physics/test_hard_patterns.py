@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import zoom
 
 from napari_dps.core import Optics, Pattern, PatternOrder
 from napari_dps.methods.sim.patterns import pattern_warnings
@@ -385,3 +386,63 @@ def test_a_doubtful_pattern_says_what_to_check(doubt, advice):
     warnings = list(pattern_warnings([pattern], angles=1))
     assert any("angle 1 of 1 (250 nm, 30°)" in text for text in warnings)
     assert any(advice in text for text in warnings)
+
+
+def test_a_second_order_that_is_not_of_the_first_is_doubted():
+    orders = [
+        PatternOrder(order=1, period_nm=450, angle_deg=20, modulation=0.5),
+        PatternOrder(order=2, period_nm=260, angle_deg=42, modulation=0.15),
+    ]
+    patterns = [
+        Pattern(
+            angle_index=angle,
+            phases_deg=tuple(72.0 * np.arange(5)),
+            orders=tuple(
+                o.model_copy(update={"angle_deg": (o.angle_deg + 60 * angle) % 180})
+                for o in orders
+            ),
+        )
+        for angle in range(3)
+    ]
+    simulation = of_object(structure(), patterns, phases=5)
+    found = estimate(frames_of(simulation))
+    for pattern in found:
+        first, second = pattern.orders
+        assert (first.status, second.doubt) == ("found", "contradicts")
+        assert first.period_nm == pytest.approx(450, rel=0.01)
+    warnings = list(pattern_warnings(found, angles=3))
+    assert sum("agree with no other angle or order" in w for w in warnings) == 3
+
+
+@pytest.mark.parametrize(("error", "is_told"), [(4.0, False), (6.0, True)])
+def test_phases_that_are_hardly_known_are_told(error, is_told):
+    order = PatternOrder(status="found", period_nm=250, angle_deg=30, confidence=50)
+    pattern = Pattern(phases_deg=(0, 118, 243), orders=(order,), phase_error_deg=error)
+    warnings = list(pattern_warnings([pattern], angles=1))
+    assert warnings == is_told * [
+        "the phases of angle 1 of 1 are known to 6° only: stripes may be left in the "
+        "result"
+    ]
+
+
+def test_modulation_of_dim_frames_on_finer_pixels_is_that_of_bright_ones():
+    optics = Optics(na=1.4, emission_nm=525, pixel_size_nm=60)
+    found = []
+    for photons in (12, 800):
+        dim = simulate(
+            settings(
+                structure="microtubules",
+                photons=photons,
+                phases=5,
+                pixel_size_nm=60,
+                period_nm=493,
+                modulation=0.5,
+                seed=1,
+            )
+        )
+        finer = zoom(frames_of(dim), (1, 1, 2, 2), order=3, mode="grid-mirror")
+        found.append(
+            [p.orders[0].modulation for p in estimate(finer, optics.at_pixel_size(30))]
+        )
+    assert found[0] == pytest.approx(found[1], rel=0.1)
+    assert found[1] == pytest.approx([0.5] * 3, rel=0.05)

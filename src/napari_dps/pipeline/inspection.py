@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from napari_dps.core import InputError
 from napari_dps.core.context import Context
 from napari_dps.pipeline.plan import Plan
 from napari_dps.pipeline.rolling import motion_warnings
+from napari_dps.pipeline.units import Channel
 
 _TOO_MANY_BELOW = 0.8
 """Share of pixels below the camera's offset that no offset leaves: of dark frames half
@@ -19,6 +21,9 @@ the pixels lie below it, by their noise."""
 
 _DARKEST_PERCENT = 1.0
 """Percentile of the pixels that is suggested as the offset."""
+
+_LEAST_PEDESTAL = 0.1
+"""Of the mean of raw frames: an offset that is worth a word if none is subtracted."""
 
 
 def inspected(plan: Plan) -> tuple[str, ...]:
@@ -43,12 +48,33 @@ def inspected(plan: Plan) -> tuple[str, ...]:
         units = {channel.first.index, channel.middle(plan.span).index}
         frames = np.stack([io.fetch(channel.stack.data[i]) for i in sorted(units)])
         _check_offset(plan, frames)
+        warnings += _offset_warnings(plan, channel, frames[0])
         if frames.dtype.kind in "iu" and (found := saturation(frames)) is not None:
             warnings.append(
                 f"{channel.label}{found.percent:.2g} % of the pixels are saturated, at "
                 f"{found.level} counts: there the image is too dark"
             )
     return tuple(warnings)
+
+
+def _offset_warnings(plan: Plan, channel: Channel, unit: NDArray[Any]) -> Iterator[str]:
+    """Say that raw frames stand on an offset which is not subtracted."""
+    from napari_dps.physics.sim.shot_noise import pedestal
+
+    optics, camera = channel.stack.optics, plan.camera
+    if not channel.stack.is_raw or optics is None:
+        return
+    if camera.offset or camera.offset_map is not None:
+        return
+    frames = unit.reshape(-1, *unit.shape[-4:])
+    middle = frames[len(frames) // 2].astype(np.float32)
+    counts = pedestal(middle, optics)
+    if counts > _LEAST_PEDESTAL * float(middle.mean()):
+        yield (
+            f"{channel.label}every pixel holds about {counts:.3g} counts without the "
+            "noise of light: probably the camera's offset, which is not subtracted; "
+            "give it, or brightness and noise are taken for more than they are"
+        )
 
 
 def _check_offset(plan: Plan, frames: NDArray[Any]) -> None:

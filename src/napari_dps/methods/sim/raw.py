@@ -45,7 +45,7 @@ def with_hot_pixels_replaced(image: ImageStack, context: Context) -> ImageStack:
     image : ImageStack
         Axes "APYX"; counts above the camera's offset, as they were recorded.
     context : Context
-        Told that some were replaced.
+        Told how many were replaced.
 
     Returns
     -------
@@ -65,6 +65,7 @@ def with_hot_pixels_replaced(image: ImageStack, context: Context) -> ImageStack:
         return _with_known_replaced(image, context.cache[key])
     # Less the brightest: an event in a single frame is no pixel of the sensor.
     mean = (frames.sum(axis=0) - frames.max(axis=0)) / max(len(frames) - 1, 1)
+    was_told = bool(np.any(context.cache.get(key, False)))
     noise = noise_std(mean, cutoff)
     if image.camera is not None:
         noise = float(np.sqrt(image.camera.variance(float(mean.mean())) / len(frames)))
@@ -73,15 +74,30 @@ def with_hot_pixels_replaced(image: ImageStack, context: Context) -> ImageStack:
     masks = [hot | hot_pixels(frame, cutoff, of_frame) for frame in frames]
     if not np.any(masks):
         return image
-    # Without their number: it would differ from one time point to the next.
-    context.warn(
-        "hot pixels of the raw frames were replaced by the median of their neighbours"
-    )
     cleaned = [
         replaced(frame, mask) if mask.any() else frame
         for frame, mask in zip(frames, masks, strict=True)
     ]
+    # Their number differs from one time point to the next: it is said once.
+    if hot.any() and not was_told:
+        context.warn(_hot_pixel_warning(hot, np.mean(cleaned, axis=0)))
+    if any((mask & ~hot).any() for mask in masks):
+        context.warn(
+            "hot pixels of single raw frames were replaced by the median of their "
+            "neighbours"
+        )
     return image.derive(np.reshape(cleaned, image.shape))
+
+
+def _hot_pixel_warning(hot: NDArray[np.bool_], cleaned: NDArray[np.float32]) -> str:
+    """Say how many pixels of the sensor were replaced, and how many show the sample."""
+    count = int(hot.sum())
+    bright = int((cleaned[hot] > cleaned.mean()).sum())
+    where = f"; {bright} of them in bright structures, of which they show nothing"
+    return (
+        f"{count} hot pixels of the camera ({count / hot.size:.2%} of all) were "
+        "replaced by the median of their neighbours" + where * (bright > 0)
+    )
 
 
 def _with_known_replaced(image: ImageStack, hot: NDArray[np.bool_]) -> ImageStack:

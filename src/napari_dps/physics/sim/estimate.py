@@ -31,6 +31,7 @@ from napari_dps.physics.sim.stuck import doubt_stuck
 from napari_dps.physics.sim.support import (
     agree,
     doubt_contradictions,
+    doubt_orders,
     support_angles,
     support_orders,
 )
@@ -204,6 +205,7 @@ class PatternEstimator:
         is_lattice = self.is_hexagonal or self._is_square
         if not is_lattice:
             support_orders(self._bands, self._correlations)
+            doubt_orders(self._bands, self._shape)
         first = [k for k in self._bands if is_lattice or k[1] == 1]
         doubt_contradictions(self._bands, first)
         support_angles(self._bands, self._correlations, first)

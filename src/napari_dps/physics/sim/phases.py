@@ -117,7 +117,6 @@ class BandRegression:
         object_image: torch.Tensor,
         weights: torch.Tensor,
     ) -> None:
-        import torch
 
         plain: list[torch.Tensor] = []
         probes: list[torch.Tensor] = []

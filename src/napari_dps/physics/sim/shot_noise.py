@@ -27,6 +27,10 @@ _FITS = 5
 _LEAST_SHARE = 0.02
 """Frequencies beyond the cut-off, of all, that are enough to measure noise in."""
 _TINY = 1e-12
+_BINS = 16
+_DARKEST_PERCENT = 0.1
+_SURE = 0.5
+"""Where the line meets zero in one frame, at least, over the median of all."""
 
 
 class ShotNoise(NamedTuple):
@@ -68,23 +72,88 @@ def shot_noise(frames: NDArray[np.float32], optics: Optics) -> ShotNoise:
     return ShotNoise(mean * gain, mean**2 * read_variance)
 
 
-def _of_mean_one(frames: NDArray[np.float32], optics: Optics) -> ShotNoise:
-    """Do the same for frames of mean 1."""
+def pedestal(frames: NDArray[np.float32], optics: Optics) -> float:
+    """Return the counts at which the noise of raw frames would vanish.
+
+    Photons bring noise with them, haze as well; what a camera adds to every pixel does
+    not. So the line of variance against counts meets zero at the camera's offset, or
+    below it by the read variance over the gain.
+
+    Parameters
+    ----------
+    frames : array (A, P, Y, X), float32
+        Raw counts.
+    optics : Optics
+        The detection, at the pixel size of the frames.
+
+    Returns
+    -------
+    float
+        In counts; 0 where the frames do not tell, and no more than their darkest pixels
+        have.
+    """
     shape = (frames.shape[-2], frames.shape[-1])
-    beyond = radial_frequency((2 * shape[0], 2 * shape[1]))[: shape[0], : shape[1]]
-    mask = beyond > BEYOND_CUTOFF * optics.cutoff_per_pixel
-    within = _difference_power(frames, optics)
-    share = float(mask.mean())
-    if share < _LEAST_SHARE:
-        return ShotNoise(within, 0.0)
+    mean = float(frames.mean(dtype=np.float64))
+    mask = _beyond_cutoff(shape, optics)
+    if mean <= 0 or float(mask.mean()) < _LEAST_SHARE:
+        return 0.0
+    light, power = _light_and_power(frames / np.float32(mean), mask)
+    crossings = [_crossing(*pair) for pair in zip(light, power, strict=True)]
+    least, usual = np.percentile(crossings, [0, 50])
+    darkest = float(np.percentile(frames, _DARKEST_PERCENT))
+    return min(mean * float(usual), darkest) if least > _SURE * usual > 0 else 0.0
+
+
+def _crossing(light: NDArray[np.float32], power: NDArray[np.float32]) -> float:
+    """Return where the line of power against light meets zero; 0 if not right of it.
+
+    Medians of places of about the same light are fitted, which hot pixels do not move.
+    """
+    edges = np.percentile(light, np.linspace(0, 100, _BINS + 1))
+    places = np.clip(np.searchsorted(edges, light) - 1, 0, _BINS - 1)
+    filled = np.unique(places)
+    if len(filled) < _BINS:  # hardly any levels of light
+        return 0.0
+    x, y = (
+        np.array([np.median(values[places == n]) for n in filled])
+        for values in (light, power)
+    )
+    slope, start = np.polyfit(x, y, 1, w=1 / np.maximum(y, 1e-3 * y.mean() + _TINY))
+    return max(float(-start / slope), 0.0) if slope > 0 else 0.0
+
+
+def _beyond_cutoff(shape: tuple[int, int], optics: Optics) -> NDArray[np.bool_]:
+    """Return which cosines (Y, X) of a frame lie beyond the cut-off."""
+    radius = radial_frequency((2 * shape[0], 2 * shape[1]))[: shape[0], : shape[1]]
+    beyond: NDArray[np.bool_] = radius > BEYOND_CUTOFF * optics.cutoff_per_pixel
+    return beyond
+
+
+def _light_and_power(
+    frames: NDArray[np.float32], mask: NDArray[np.bool_]
+) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]:
+    """Return light and noise around each place of some frames, (Y, X) each."""
     light, power = [], []
     every = max(frames.size // ENOUGH_PX, 1)
-    for frame in frames.reshape(-1, *shape)[::every]:
+    share = np.float32(mask.mean())
+    for frame in frames.reshape(-1, *mask.shape)[::every]:
         noise = scipy.fft.idctn(
             scipy.fft.dctn(frame, norm="ortho") * mask, norm="ortho"
         )
         power.append(_local(noise**2 / share))
         light.append(_local(frame))
+    return light, power
+
+
+def _of_mean_one(frames: NDArray[np.float32], optics: Optics) -> ShotNoise:
+    """Do the same for frames of mean 1."""
+    shape = (frames.shape[-2], frames.shape[-1])
+    mask = _beyond_cutoff(shape, optics)
+    within = _difference_power(frames, optics)
+    share = float(mask.mean())
+    if share < _LEAST_SHARE:
+        return ShotNoise(within, 0.0)
+    light, power = _light_and_power(frames, mask)
     gain, read = _line(np.ravel(light), np.ravel(power))
     seen = float(np.mean(power))
     if within > INTERPOLATED * seen:

@@ -217,8 +217,6 @@ def inverse_fft2(spectrum: torch.Tensor) -> torch.Tensor:
 
 def resize_spectrum(spectrum: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
     """Crop or zero-pad spectra (..., Y, X) in ``fft2`` order to another grid."""
-    import torch
-
     result = spectrum.new_zeros((*spectrum.shape[:-2], *shape))
     halves = []
     for old, new in zip(spectrum.shape[-2:], shape, strict=True):

@@ -34,6 +34,8 @@ LEAST_TURN_RAD = math.radians(10)
 OUTSIDE = 0.3
 """Nor is one believed that is less sure than this share of the confidence with which
 another angle has stripes outside the range of the search."""
+ORDER_BINS, ORDER_SHARE = 3.0, 0.02
+"""Distance in bins, and of its length, of a second order from twice the first."""
 DOMINANT = 20.0
 """So many times as sure as all others, an angle stands against them."""
 
@@ -50,6 +52,43 @@ def support_orders(bands: Bands, correlations: Correlations) -> None:
         factor = harmonic / other.harmonic
         expected = (factor * other.wavevector[0], factor * other.wavevector[1])
         _look_near(bands, correlations, (angle, harmonic), [expected], 2.0, "found")
+
+
+def doubt_orders(bands: Bands, size: tuple[int, int]) -> None:
+    """Doubt the less sure of two orders of one angle that no stripes can have.
+
+    The second order is that of the same stripes: twice as fine, in the same direction.
+
+    Parameters
+    ----------
+    bands : dict
+        Changed in place.
+    size : (int, int)
+        Pixels (Y, X) of the frames.
+    """
+    for angle in {angle for angle, _ in bands}:
+        keys = [(angle, 1), (angle, 2)]
+        if not all(key in bands and bands[key].is_usable for key in keys):
+            continue
+        if any(bands[key].status == "given" for key in keys):
+            continue
+        coarse, fine = sorted((bands[key] for key in keys), key=lambda b: b.length)
+        distance = min(
+            math.hypot(
+                *(
+                    (f - sign * 2 * c) * n
+                    for f, c, n in zip(
+                        fine.wavevector, coarse.wavevector, size, strict=True
+                    )
+                )
+            )
+            for sign in (1, -1)
+        )
+        if distance > ORDER_BINS + ORDER_SHARE * fine.length * max(size):
+            weaker = min(keys, key=lambda key: bands[key].confidence)
+            bands[weaker] = replace(
+                bands[weaker], status="doubtful", doubt="contradicts"
+            )
 
 
 def doubt_contradictions(bands: Bands, keys: Sequence[Key]) -> None:
