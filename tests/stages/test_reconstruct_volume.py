@@ -16,24 +16,27 @@ from napari_dps.stages.reconstruct import STAGE, ReconstructParameters
 OFFSET = 100.0
 
 
+def made_settings(**changes):
+    usual = {
+        "structure": "filaments",
+        "planes": 8,
+        "beams": "three",
+        "phases": 5,
+        "modulation": 4 / 3,
+        "second_modulation": 2 / 3,
+        "height_px": 64,
+        "width_px": 56,
+        "pixel_size_nm": 80,
+        "period_nm": 395,
+        "haze_fraction": 0.0,
+        "oversampling": 2,
+    }
+    return SimulationSettings(**{**usual, **changes})
+
+
 @pytest.fixture(scope="module")
 def made():
-    return simulate(
-        SimulationSettings(
-            structure="filaments",
-            planes=8,
-            beams="three",
-            phases=5,
-            modulation=4 / 3,
-            second_modulation=2 / 3,
-            height_px=64,
-            width_px=56,
-            pixel_size_nm=80,
-            period_nm=395,
-            haze_fraction=0.0,
-            oversampling=2,
-        )
-    )
+    return simulate(made_settings())
 
 
 def run(stack, stages=("reconstruct",), **values):
@@ -186,3 +189,32 @@ def test_a_stack_of_two_beams_gains_from_its_neighbours_where_that_is_demanded()
         return np.corrcoef(image[inside].ravel(), truth[inside].ravel())[0, 1]
 
     assert likeness(volume.data[6]) > likeness(plane.data) + 0.05
+
+
+def test_tiles_of_a_volume_join_without_a_seam():
+    made = simulate(made_settings(planes=6, height_px=576, width_px=64))
+    stack = made.raw.derive(made.raw.data - np.float32(OFFSET))
+    ready = finish(STAGE.prepare(stack, stack, ReconstructParameters(), Context()))
+    stack = stack.derive(stack.data, patterns=ready.patterns, noise=ready.noise)
+    tiled = Context()
+    tiled.tile_px = 128
+    whole, joined = (
+        finish(STAGE.run(stack, ReconstructParameters(), context)).data
+        for context in (Context(), tiled)
+    )
+    worst = np.abs(whole - joined).max() / np.ptp(whole)
+    assert 1e-5 < worst < 4e-3
+
+
+def test_patterns_found_in_a_part_of_a_large_field_are_those_of_all(monkeypatch):
+    monkeypatch.setattr("napari_dps.methods.sim.volume.SEARCHED_PX", 72)
+    made = simulate(made_settings(planes=6, height_px=96, width_px=96))
+    stack = made.raw.derive(made.raw.data - np.float32(OFFSET))
+    found = finish(STAGE.prepare(stack, stack, ReconstructParameters(), Context()))
+    for pattern, exact in zip(found.patterns, made.patterns, strict=True):
+        wrong = np.subtract(pattern.phases_deg, exact.phases_deg)
+        y, x = exact.orders[0].wavevector_per_nm
+        ky, kx = pattern.orders[0].wavevector_per_nm
+        # In the middle of the field.
+        wrong += 360 * ((ky - y) + (kx - x)) * 47.5 * 80
+        assert np.abs(np.angle(np.exp(1j * np.radians(wrong)), deg=True)).max() < 8

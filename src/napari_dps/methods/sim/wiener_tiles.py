@@ -54,34 +54,59 @@ def wiener_steps(
     array (2 Y, 2 X), float32
         Counts.
     """
-    import torch
-
-    height, width = frames.shape[-2:]
-    factors = equalisation(frames)
-    image = frames.new_zeros(2 * height, 2 * width)
-    weights = torch.zeros_like(image)
+    shape = frames.shape[-2], frames.shape[-1]
+    factors, joined = equalisation(frames), FadedTiles(shape, frames)
     size = (0, 0)
 
     def work(tile: Tile) -> None:
         nonlocal size
         rows, columns = tile.read
         size = rows.stop - rows.start, columns.stop - columns.start
-        solver = solver_of(size)
         part = frames[..., rows, columns]
-        found = solver.solve_part(part, (rows.start, columns.start), factors)
+        origin = rows.start, columns.start
+        joined.add(tile, solver_of(size).solve_part(part, origin, factors))
+
+    yield from tiled_steps(shape, TILES, work, context, frames.device)
+    image = joined.image()
+    image += solver_of(size).mean(frames, factors) - image.mean()
+    return np.asarray(image.cpu().numpy())
+
+
+class FadedTiles:
+    """Images on the 2× grid that are put together of tiles, which fade at their seams.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        (Y, X) of the frames.
+    like : tensor
+        On the device and of the type of the images.
+    planes : tuple of int
+        Axes before these.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int], like: torch.Tensor, planes: tuple[int, ...] = ()
+    ) -> None:
+        fine = 2 * shape[0], 2 * shape[1]
+        self._sum = like.new_zeros(*planes, *fine)
+        self._weights = like.new_zeros(fine)
+
+    def add(self, tile: Tile, found: torch.Tensor) -> None:
+        """Add what was found of all pixels (..., 2 Y, 2 X) that a tile reads."""
         fine = tile.finer(2)
         down, across = (
-            _fade(read, keep, like=image)
+            _fade(read, keep, like=self._weights)
             for read, keep in zip(fine.read, fine.keep, strict=True)
         )
         share = down[:, None] * across
-        image[fine.read] += share * found
-        weights[fine.read] += share
+        self._sum[..., fine.read[0], fine.read[1]] += share * found
+        self._weights[fine.read] += share
 
-    yield from tiled_steps((height, width), TILES, work, context, frames.device)
-    image /= weights
-    image += solver_of(size).mean(frames, factors) - image.mean()
-    return np.asarray(image.cpu().numpy())
+    def image(self) -> torch.Tensor:
+        """Return the images (..., 2 Y, 2 X)."""
+        self._sum /= self._weights
+        return self._sum
 
 
 def _fade(read: slice, keep: slice, like: torch.Tensor) -> torch.Tensor:

@@ -15,6 +15,7 @@ plane kz = 0, where the attenuation is therefore wider and stronger.
 
 from __future__ import annotations
 
+import cmath
 import math
 from collections.abc import Generator, Sequence
 from dataclasses import replace
@@ -113,13 +114,15 @@ class VolumeSolver:
         kz = np.fft.fftfreq(self._padding.size, z_step_nm)
         highest = cap_height_per_nm(optics) + max(kz0 for _, kz0 in axial)
         self._heights = np.abs(kz) / min(highest, 0.5 / z_step_nm)
+        self._frequencies = np.abs(kz) * optics.pixel_size_nm
 
     def solve_steps(
         self,
         frames: torch.Tensor,
         equalisation: NDArray[np.float64] | None = None,
+        origin_px: tuple[int, int] = (0, 0),
     ) -> Generator[Progress, None, Any]:
-        """Reconstruct a stack.
+        """Reconstruct a stack, or a part of one.
 
         Parameters
         ----------
@@ -127,6 +130,8 @@ class VolumeSolver:
             Counts without the camera's offset.
         equalisation : array (Z, A, P), optional
             Factor of each frame that makes those of a plane equally bright.
+        origin_px : (int, int)
+            (y, x) of the first pixel in the frames that the patterns describe.
 
         Yields
         ------
@@ -140,7 +145,10 @@ class VolumeSolver:
         spectra = yield from self._separated(frames, equalisation)
         planes, period = self._shape[0], self._padding.size
         total = planes + period // 2 + 1
-        spectra = [self._along_z(one) for one in spectra]
+        spectra = [
+            self._along_z(one * self._turn(number, origin_px))
+            for number, one in enumerate(spectra)
+        ]
         for kz in range(period // 2 + 1):
             yield Progress(planes + kz, 2 * planes + period // 2 + 1, "Wiener filter")
             self._filter(spectra, kz)
@@ -187,6 +195,12 @@ class VolumeSolver:
             )
         return [torch.stack(one) for one in zip(*planes, strict=True)]
 
+    def _turn(self, number: int, origin_px: tuple[int, int]) -> complex:
+        """Return the factor that an order's phase at a place asks for."""
+        wave = self._transforms.supports[number].wavevector
+        turns = sum(k * o for k, o in zip(wave, origin_px, strict=True))
+        return cmath.exp(-2j * math.pi * turns)
+
     def _along_z(self, spectra: torch.Tensor) -> torch.Tensor:
         """Extend an order's planes to the period and transform them along z."""
         import torch
@@ -213,7 +227,12 @@ class VolumeSolver:
             partial(_at_radius, row=np.ascontiguousarray(rows[:, kz]))
             for rows in self._rows
         ]
-        axial = AxialFrequency(transfers, float(self._heights[kz]), 1 / self._unit)
+        axial = AxialFrequency(
+            transfers,
+            height=float(self._heights[kz]),
+            frequency=float(self._frequencies[kz]),
+            scale=1 / self._unit,
+        )
         settings = self._settings
         if kz == 0 and self._padding.size > 1:
             settings = _wider_attenuation(settings)

@@ -23,8 +23,9 @@ decides which order speaks where several do: it does not, as in the usual form
 amplifies noise when the stripes are faint.
 
 w is noise over signal. White noise over the falling spectrum of an object grows with
-frequency: w(q) = max(Wiener parameter, noise_at_cutoff · (|q|/k_c)^noise_exponent);
-benchmarks/wiener_parameter.py compares it with fixed parameters.
+frequency: w(q) = max(Wiener parameter, noise_at_cutoff · (|q|/k_c)^noise_exponent), in
+volumes with the length of (q, kz); benchmarks/wiener_parameter.py compares it with
+fixed parameters.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ from napari_dps.physics.sim.wiener_grid import OrderSupport, plane_extent
 Real = NDArray[np.float64]
 Transfer = Callable[[Real], NDArray[np.float64] | NDArray[np.complex128]]
 """Transfer function of an order: from frequency over cut-off to its value."""
+PEAK_RADIUS = 0.3
+"""Over the cut-off: the peak of a 3-D transfer function at kz = 0 lies within."""
 APODISATIONS = ("cosine", "triangle", "none")
 
 
@@ -117,12 +120,15 @@ class AxialFrequency:
         Transfer function of each order there.
     height : float
         |kz| over the highest axial frequency that the result holds.
+    frequency : float
+        |kz| in cycles per input pixel: noise over signal grows with |q| and |kz| alike.
     scale : float
         What the estimate is multiplied by.
     """
 
     transfers: Sequence[Transfer]
     height: float
+    frequency: float = 0.0
     scale: float = 1.0
 
 
@@ -164,9 +170,15 @@ def wiener_weights(
         _response(order, transfer, cutoff, settings)
         for order, transfer in zip(orders, transfers, strict=True)
     ]
-    power = _summed(orders, [np.abs(o) ** 2 for o, _ in responses], extent)
+    squares = [np.abs(o) ** 2 for o, _ in responses]
+    if axial:
+        squares = [
+            _without_peak(*one, cutoff)
+            for one in zip(squares, orders, transfers, strict=True)
+        ]
+    power = _summed(orders, squares, extent)
     trusted = _summed(orders, [a * np.abs(o) ** 2 for o, a in responses], extent)
-    noise = _noise(orders, cutoff, settings)
+    noise = _noise(orders, cutoff, settings, axial.frequency if axial else 0.0)
     scale = _apodisation(orders, cutoff, settings, axial.height if axial else 0.0)
     if axial is None:
         scale = (1 + noise[extent[0], 0] / power[extent[0], 0]) * scale
@@ -183,6 +195,22 @@ def wiener_weights(
     return weights
 
 
+def _without_peak(
+    square: Real, order: OrderSupport, transfer: Transfer, cutoff: float
+) -> Real:
+    """Return O² of an order of a volume as the Wiener filter is to see it.
+
+    At kz = 0 the transfer function has a peak of a few bins in its centre, which lies
+    at the wave vector: passed there while all around it is held back as noise, light is
+    a stripe through all planes.
+    """
+    if order.is_order_zero:
+        return square
+    most = np.abs(transfer(np.array([PEAK_RADIUS])))[0] ** 2
+    inside = order.radius() < PEAK_RADIUS * cutoff
+    return np.where(inside, np.minimum(square, most), square)
+
+
 def _summed(
     orders: Sequence[OrderSupport], squares: Sequence[Real], extent: tuple[int, int]
 ) -> Real:
@@ -197,10 +225,14 @@ def _summed(
 
 
 def _noise(
-    orders: Sequence[OrderSupport], cutoff: float, settings: WienerSettings
+    orders: Sequence[OrderSupport],
+    cutoff: float,
+    settings: WienerSettings,
+    axial: float,
 ) -> Real:
     """Return w over the half plane."""
-    growing = (_radius(orders) / cutoff) ** settings.noise_exponent
+    frequency = np.hypot(_radius(orders), axial) / cutoff
+    growing = frequency**settings.noise_exponent
     return np.maximum(settings.wiener_parameter, settings.noise_at_cutoff * growing)
 
 
