@@ -5,6 +5,7 @@ from napari_dps._qt.docks.live import LiveWidget
 from napari_dps._qt.docks.pipeline import PipelineWidget
 from napari_dps._qt.docks.psf import PsfWidget
 from napari_dps._qt.docks.stage_docks import STAGE_DOCKS, dock_name
+from napari_dps._qt.docks.training import TrainingWidget
 from napari_dps._qt.docks.workbench import WorkbenchWidget
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "LiveWidget",
     "PipelineWidget",
     "PsfWidget",
+    "TrainingWidget",
     "WorkbenchWidget",
 ]
 

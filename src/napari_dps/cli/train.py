@@ -5,18 +5,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-
-import numpy as np
 
 from napari_dps.cli import arguments, console
 from napari_dps.core import ImageStack, InputError, Optics
 from napari_dps.pipeline import Settings, open_input
 from napari_dps.stages import dps
+from napari_dps.train.fine_tune import require_packages
 from napari_dps.train.models import MODELS
 
-_NEEDED = ("lightning_fabric", "pytorch_msssim")
 _NUMBERS = (
     ("--devices", 1, "devices"),
     ("--workers", 1, "processes that simulate"),
@@ -134,11 +131,7 @@ def execute(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     """Refuse what cannot be trained with."""
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        raise InputError(
-            f"training needs {', '.join(missing)}: pip install 'napari-dps[train]'"
-        )
+    require_packages()
     for name, least, _ in _NUMBERS:
         number = getattr(options, name.removeprefix("--").replace("-", "_"))
         if number < least:
@@ -169,6 +162,4 @@ def _images(options: argparse.Namespace) -> Iterator[ImageStack]:
         plan = open_input(path, settings)
         for warning in plan.warnings:
             console.warning(f"{path}: {warning}")
-        yield plan.stack.derive(
-            plan.camera.correct(np.array(plan.stack.data, np.float32))
-        )
+        yield plan.corrected()

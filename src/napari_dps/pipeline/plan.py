@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+import numpy as np
+
+from napari_dps import io
 from napari_dps.core import ImageStack, Pattern
 from napari_dps.core.context import Context
 from napari_dps.core.otf import MeasuredOtf
@@ -122,6 +125,11 @@ class Plan:
             return self
         behind = tuple(RawBehind(channel, patterns) for channel in raw.channels)
         return replace(self, behind=behind)
+
+    def corrected(self) -> ImageStack:
+        """Return the stack, read and corrected for the camera, float32."""
+        data = np.array(io.fetch(self.stack.data[...]), dtype=np.float32)
+        return self.stack.derive(self.camera.correct(data))
 
     @property
     def leading(self) -> str:

@@ -27,6 +27,8 @@ class Sources:
         Processes that simulate.
     images : tuple of ImageStack
         The user's own, to train on in place of simulations; with optics.
+    partners : tuple of ImageStack
+        Second recordings of these that differ in their noise alone; empty: none.
     init : str or None
         Weights to begin with: ``"shipped"``, shipped ones by name, or a file.
     """
@@ -35,6 +37,7 @@ class Sources:
     objects: Path | None = None
     workers: int = 1
     images: tuple[ImageStack, ...] = ()
+    partners: tuple[ImageStack, ...] = ()
     init: str | None = None
 
 

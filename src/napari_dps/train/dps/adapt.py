@@ -2,12 +2,17 @@
 
 Two recordings of each field are needed that differ in their noise alone. A camera image
 gives both: its photons are dealt out to two halves at random, which is what a beam
-splitter would do (Lehtinen et al. 2018, arXiv:1803.04189).
+splitter would do (Lehtinen et al. 2018, arXiv:1803.04189). Of a reconstruction both
+halves of the raw frames have to be reconstructed; its pixels alone are compared with
+themselves.
+
+Regions of the images are left out: some choose the step that is kept, others judge
+whether it is better than the weights that were begun with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,31 +21,37 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from napari_dps.core import InputError, Optics, Progress
+from napari_dps.core import ImageStack, InputError, Optics, Progress
 from napari_dps.core.params import parse
 from napari_dps.methods.dps.input import (
     NetworkInput,
     network_input_steps,
     within_cutoff,
 )
-from napari_dps.methods.dps.methods import weights_file
+from napari_dps.methods.dps.methods import reconstruction_noise, weights_file
 from napari_dps.methods.dps.noise import is_raw, measured_noise
 from napari_dps.methods.dps.optics import effective_optics
 from napari_dps.nets.checkpoint import Checkpoint, load_checkpoint
+from napari_dps.physics.camera import deal_photons
 from napari_dps.physics.canonical import canonical_zoom, to_canonical
-from napari_dps.train.dps.data import as_batch, stack_fields
+from napari_dps.train.dps.data import Fields, as_batch, stack_fields
+from napari_dps.train.dps.evaluate import run_network
+from napari_dps.train.dps.losses import ImageFormation, LossWeights, Objective
 from napari_dps.train.dps.task import DpsRecipe, DpsTask, NetworkSettings
 from napari_dps.train.recipe import load_recipe
 from napari_dps.train.task import Sources
 
 _DEALS = 4
 """How often the photons of an image are dealt out anew."""
-_HELD_OUT = 5
-"""One field in so many decides which step is kept."""
+_EVERY = (2, 5)
+"""One region in so many is left out; in few images more of them."""
+_LEAST_LEFT_OUT = 6
+"""Regions that are left out where there are enough."""
 _RNG_SEED = 7
-_TINY = 1e-12
 
 Plane = NDArray[np.float32]
+Prepared = dict[str, Any]
+"""A field; keys as those of `Fields`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +62,15 @@ class AdaptTask(DpsTask):
     ----------
     start : Checkpoint
         Weights to begin with.
+    judged : Fields or None
+        Of regions that neither train nor choose; None where there are too few.
+    judged_regions : tuple of int
+        The region that each of these fields shows.
     """
 
     start: Checkpoint
+    judged: Fields | None
+    judged_regions: tuple[int, ...]
     curves: ClassVar[tuple[str, ...]] = ("held_out_loss",)
 
     def build_network(self) -> nn.Module:
@@ -71,6 +88,40 @@ class AdaptTask(DpsTask):
             ]
         loss = float(np.mean(losses))
         return {"held_out_loss": loss, "score": -loss}
+
+    def misfit(self, network: nn.Module) -> NDArray[np.float64]:
+        """Return −2 log likelihood per pixel of each region judged, but for a constant.
+
+        Of the partners of the fields, whose noise the network has never seen.
+
+        Raises
+        ------
+        InputError
+            If there are too few regions to judge by.
+        """
+        if self.judged is None:
+            raise InputError(
+                "regions of the images",
+                got="fewer than 4",
+                allowed="4 or more, so that some can be left out: larger images",
+            )
+        formation = ImageFormation(self.recipe.output_width)
+        likelihood = LossWeights(
+            poisson=1.0,
+            noise2noise=True,
+            margin_px=self.recipe.loss.margin_px,
+        )
+        objective = Objective(likelihood, formation)
+        has_noise = self.recipe.network.noise_input
+        network.eval()
+        found: dict[int, list[float]] = {}
+        with torch.inference_mode():
+            for number, region in enumerate(self.judged_regions):
+                batch = as_batch(self.judged, number)
+                output = run_network(network, batch, noise_input=has_noise)
+                loss = float(objective(output, batch)["loss"])
+                found.setdefault(region, []).append(loss)
+        return np.array([np.mean(losses) for losses in found.values()])
 
     def describe(self) -> dict[str, Any]:
         """Return what the checkpoint says of itself."""
@@ -114,111 +165,132 @@ def prepare_adaptation(
             allowed="one without truth terms, as adapt or physics",
         )
     start = _start(sources.init, recipe)
-    fields: list[dict[str, Any]] = []
+    regions: dict[tuple[int, int, int], list[Prepared]] = {}
+    total = len(sources.images)
     for number, image in enumerate(sources.images):
-        yield Progress(number, len(sources.images), "Preparing images")
-        optics = effective_optics(image)
-        data = np.asarray(image.data, dtype=np.float32)
-        for plane in data.reshape(-1, *data.shape[-2:]):
-            fields += yield from _fields(plane, optics, recipe)
-    held_out = fields[::_HELD_OUT]
-    training = [field for n, field in enumerate(fields) if n % _HELD_OUT]
+        yield Progress(number, total, "Preparing images")
+        partner = sources.partners[number] if sources.partners else None
+        for place, fields in (yield from _regions(image, partner, recipe)).items():
+            regions.setdefault((number, *place), []).extend(fields)
+    training, choosing, judging = split_regions(len(regions))
+    of_region = list(regions.values())
+    judged = [(field, n) for n in judging for field in of_region[n]]
     return AdaptTask(
-        recipe, stack_fields(training or held_out), stack_fields(held_out), start
+        recipe,
+        _stacked(of_region, training),
+        _stacked(of_region, choosing),
+        start,
+        stack_fields([field for field, _ in judged]) if judged else None,
+        tuple(n for _, n in judged),
     )
 
 
-def deal_photons(
-    image: Plane, noise: float, rng: np.random.Generator
-) -> tuple[Plane, Plane]:
-    """Deal the photons of a camera image out to two images.
-
-    Parameters
-    ----------
-    image : array (Y, X), float32
-        Counts above the camera's offset.
-    noise : float
-        Standard deviation of its noise in counts, taken for shot noise: counts per
-        photon are its square over the mean.
-    rng : numpy.random.Generator
-        Deals.
-
-    Returns
-    -------
-    two arrays (Y, X), float32
-        Of the brightness of the image; their mean is the image, their noise √2 times
-        its noise, and independent of one another.
+def split_regions(count: int) -> tuple[list[int], list[int], list[int]]:
+    """Return the regions to train on, to choose the step by, and to judge by.
 
     Examples
     --------
-    >>> rng = np.random.default_rng(0)
-    >>> image = rng.poisson(20, (64, 64)).astype(np.float32)
-    >>> one, other = deal_photons(image, noise=20**0.5, rng=rng)
-    >>> bool(np.allclose(one + other, 2 * image, atol=1e-4))
-    True
-    >>> abs(float(np.corrcoef(one.ravel(), other.ravel())[0, 1])) < 0.05
-    True
+    >>> split_regions(9)
+    ([1, 3, 5, 7], [2, 6], [0, 4, 8])
+    >>> split_regions(1)
+    ([0], [0], [])
     """
-    mean = max(float(image.mean(dtype=np.float64)), _TINY)
-    gain = max(noise**2 / mean, _TINY)
-    photons = np.maximum(image / gain, 0)
-    half = rng.binomial(np.rint(photons).astype(np.int64), 0.5) - np.rint(photons) / 2
-    difference = np.asarray(gain * half, dtype=np.float32)
-    return image + 2 * difference, image - 2 * difference
+    if count < 2 * _EVERY[0]:
+        return list(range(1, count)) or [0], [0], []
+    every = min(max(count // _LEAST_LEFT_OUT, _EVERY[0]), _EVERY[1])
+    left_out = list(range(0, count, every))
+    training = [n for n in range(count) if n % every]
+    return training, left_out[1::2], left_out[::2]
 
 
-def _fields(
-    plane: Plane, optics: Optics, recipe: DpsRecipe
-) -> Generator[Progress, None, list[dict[str, Any]]]:
-    """Prepare one image, dealt out several times, and cut it into fields."""
+def _stacked(of_region: Sequence[list[Prepared]], chosen: Sequence[int]) -> Fields:
+    """Return the fields of some regions."""
+    return stack_fields([field for n in chosen for field in of_region[n]])
+
+
+def _regions(
+    image: ImageStack, partner: ImageStack | None, recipe: DpsRecipe
+) -> Generator[Progress, None, dict[tuple[int, int], list[Prepared]]]:
+    """Return the prepared fields of an image by place; all planes count as one field.
+
+    Time points and planes show the same structures: one must not train what another
+    judges.
+    """
+    optics = effective_optics(image)
+    reconstructed = any(entry.stage == "reconstruct" for entry in image.history)
+    planes = np.asarray(image.data, dtype=np.float32).reshape(-1, *image.shape[-2:])
+    others: Sequence[Plane | None] = [None] * len(planes)
+    if partner is not None:
+        others = list(np.asarray(partner.data, np.float32).reshape(planes.shape))
+    found: dict[tuple[int, int], list[Prepared]] = {}
+    for plane, other in zip(planes, others, strict=True):
+        for one, half, noise in _pairs(plane, other, optics, reconstructed):
+            cut = yield from _fields(one, half, noise, optics, recipe)
+            for place, field in cut.items():
+                found.setdefault(place, []).append(field)
+    return found
+
+
+def _pairs(
+    plane: Plane, other: Plane | None, optics: Optics, reconstructed: bool
+) -> Iterator[tuple[Plane, Plane, float]]:
+    """Return pairs that differ in their noise, and the noise of the first of each."""
     cutoff = optics.cutoff_per_pixel * optics.modulation_factor
     white = is_raw(plane)
     noise = measured_noise(plane, cutoff, white=white)
-    side = recipe.patch_px
-    cut: list[dict[str, Any]] = []
-    for deal in range(_DEALS):
-        pair, level = (plane, plane), noise
-        if white:
+    if reconstructed:
+        noise = reconstruction_noise(plane, noise)
+    if other is not None:
+        yield plane, other, noise
+    elif not white:
+        yield plane, plane, noise
+    else:
+        for deal in range(_DEALS):
             rng = np.random.default_rng([_RNG_SEED, deal])
-            pair, level = deal_photons(plane, noise, rng), 2**0.5 * noise
-        one, other = (to_canonical(half, optics) for half in pair)
-        height, width = one.shape
-        if min(height, width) < side:
-            raise InputError(
-                "size of an image at canonical sampling",
-                got=f"{height} × {width} px",
-                allowed=f"at least {side} px a side",
-            )
-        level *= canonical_zoom(optics)
-        steps = network_input_steps(
-            one, recipe.rl_iterations, torch.device("cpu"), level
+            yield *deal_photons(plane, noise, rng), 2**0.5 * noise
+
+
+def _fields(
+    one: Plane, other: Plane, noise: float, optics: Optics, recipe: DpsRecipe
+) -> Generator[Progress, None, dict[tuple[int, int], Prepared]]:
+    """Prepare an image and its partner, and cut them into fields by place."""
+    side = recipe.patch_px
+    here, there = (to_canonical(half, optics) for half in (one, other))
+    height, width = here.shape
+    if min(height, width) < side:
+        raise InputError(
+            "size of an image at canonical sampling",
+            got=f"{height} × {width} px",
+            allowed=f"at least {side} px a side",
         )
-        inputs = yield from steps
-        cut += _cut(inputs, other, side)
-    return cut
+    level = noise * canonical_zoom(optics)
+    cpu = torch.device("cpu")
+    steps = network_input_steps(here, recipe.rl_iterations, cpu, level)
+    inputs = yield from steps
+    return _cut(inputs, there, side)
 
 
-def _cut(inputs: NetworkInput, other: Plane, side: int) -> list[dict[str, Any]]:
-    """Cut a prepared image and its partner into fields; keys as those of `Fields`."""
+def _cut(
+    inputs: NetworkInput, other: Plane, side: int
+) -> dict[tuple[int, int], Prepared]:
+    """Cut a prepared image and its partner into fields by place."""
     height, width = other.shape
     partner = within_cutoff(torch.from_numpy(other)).numpy()
     partner = (partner - inputs.base) / inputs.scale
-    fields: list[dict[str, Any]] = []
+    fields: dict[tuple[int, int], Prepared] = {}
     for y in range(0, height - side + 1, side):
         for x in range(0, width - side + 1, side):
             fine = np.s_[2 * y : 2 * (y + side), 2 * x : 2 * (x + side)]
             coarse = np.s_[y : y + side, x : x + side]
             features = inputs.features[:, fine[0], fine[1]].numpy()
-            fields.append(
-                {
-                    "image": inputs.image[coarse].numpy(),
-                    "partner": partner[coarse].astype(np.float32),
-                    "features": features.astype(np.float16),
-                    "target": np.zeros((2 * side, 2 * side), np.float16),
-                    "noise": np.float32(inputs.noise),
-                    "base": np.float32(inputs.base / inputs.scale),
-                }
-            )
+            fields[y, x] = {
+                "image": inputs.image[coarse].numpy(),
+                "partner": partner[coarse].astype(np.float32),
+                "features": features.astype(np.float16),
+                "target": np.zeros((2 * side, 2 * side), np.float16),
+                "noise": np.float32(inputs.noise),
+                "base": np.float32(inputs.base / inputs.scale),
+            }
     return fields
 
 

@@ -1,0 +1,78 @@
+"""Two reconstructions of the same raw frames that differ in their noise alone."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+
+import numpy as np
+
+from napari_dps.core import ImageStack, InputError, Progress, relay
+from napari_dps.core.context import Context
+from napari_dps.pipeline.camera import Camera
+from napari_dps.pipeline.plan import Plan
+from napari_dps.pipeline.run import run_plan
+
+_RNG_SEED = 11
+
+
+def reconstructed_halves(
+    plan: Plan, context: Context
+) -> Generator[Progress, None, tuple[ImageStack, ImageStack]]:
+    """Deal the photons of raw frames out to two halves, and reconstruct both.
+
+    The stripes are those of all frames together, so that the halves have nothing but
+    their noise apart (Lehtinen et al. 2018, arXiv:1803.04189).
+
+    Parameters
+    ----------
+    plan : Plan
+        Of raw frames, its last step `reconstruct`.
+    context : Context
+        Shared with the stages.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    two of ImageStack
+        Of the brightness of the whole.
+
+    Raises
+    ------
+    InputError
+        If no stripes are found, or the noise of the frames is not that of a camera.
+    """
+    from napari_dps.methods.dps.noise import is_raw, measured_noise
+    from napari_dps.physics.camera import deal_photons
+
+    def named(what: str, report: Progress) -> Progress:
+        return replace(report, message=f"{what}: {report.message}")
+
+    running = run_plan(plan, context)
+    whole = yield from relay(running, lambda r: named("Finding the stripes", r))
+    if not any(pattern.is_usable for pattern in whole.patterns):
+        raise InputError("no stripes are found in the raw frames to train on")
+    stack = plan.corrected()
+    optics = stack.require_optics("training")
+    rng = np.random.default_rng(_RNG_SEED)
+    halves = np.empty((2, *stack.shape), np.float32)
+    for place in np.ndindex(stack.shape[:-2]):
+        frame = stack.data[place]
+        if not is_raw(frame):
+            raise InputError(
+                "noise of the raw frames",
+                got="none of a camera: they were resampled or denoised",
+                allowed="frames as they were recorded",
+            )
+        noise = measured_noise(frame, optics.cutoff_per_pixel, white=True)
+        halves[:, *place] = deal_photons(frame, noise, rng)
+    images = []
+    for half in halves:
+        part = replace(stack, data=half, patterns=whole.patterns)
+        running = run_plan(replace(plan, stack=part, camera=Camera()), context.part())
+        result = yield from relay(running, lambda r: named("Halves of the frames", r))
+        images.append(result.images[-1])
+    return images[0], images[1]

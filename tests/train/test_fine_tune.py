@@ -1,0 +1,165 @@
+"""Training on for a little while: kept where it is better by what was left out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tomli_w
+
+from napari_dps.core import ImageStack, InputError, Optics, finish
+from napari_dps.core.context import Context
+from napari_dps.nets.checkpoint import load_checkpoint, save_checkpoint
+from napari_dps.physics.simulate import SimulationSettings, simulate
+from napari_dps.pipeline import InputSettings, Settings, open_input
+from napari_dps.pipeline.halves import reconstructed_halves
+from napari_dps.train import fine_tune as module
+from napari_dps.train.dps.adapt import split_regions
+from napari_dps.train.dps.task import DpsRecipe
+from napari_dps.train.fine_tune import FineTuned, Look, fine_tune
+from napari_dps.train.judgement import judge
+from napari_dps.train.models import Model
+from napari_dps.train.recipe import load_recipe
+from napari_dps.train.task import Sources
+
+OPTICS = Optics(na=1.4, emission_nm=525.0, pixel_size_nm=65.0)
+
+
+@pytest.fixture(scope="module")
+def image() -> ImageStack:
+    """A camera image of microtubules, (160, 160)."""
+    settings = SimulationSettings(height_px=160, width_px=160, photons=100)
+    raw = simulate(settings).raw
+    frame = raw.data[0, 0].astype(np.float32) - 100
+    return ImageStack(frame, "YX", pixel_size_nm=65.0, optics=OPTICS)
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A recipe of a tiny network, and untrained weights for it: the file of these."""
+    values = load_recipe(DpsRecipe, "adapt").model_dump(mode="json")
+    values |= {"batch": 2, "patch_px": 32, "rl_iterations": [1]}
+    values |= {"learning_rate": 3e-3, "ema": 0.5}
+    values["network"] |= {"features": 1, "channels": 8, "head_channels": 4}
+    recipe = tmp_path / "tiny.toml"
+    _use(recipe, values, monkeypatch)
+    return _untrained(recipe, tmp_path / "start.safetensors")
+
+
+def _use(recipe: Path, values: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe.write_text(tomli_w.dumps(values))
+    entry = Model("napari_dps.train.dps.prepare", "hybrid", str(recipe))
+    monkeypatch.setattr(module, "MODELS", {"dps": entry})
+
+
+def _untrained(recipe: Path, path: Path) -> Path:
+    """Write the weights of a new network."""
+    import torch
+
+    from napari_dps.train.dps.data import validation_fields
+    from napari_dps.train.dps.task import DpsTask
+
+    loaded = load_recipe(DpsRecipe, str(recipe))
+    fields = validation_fields([1], field_px=16)
+    task = DpsTask(loaded, fields, fields)
+    torch.manual_seed(0)
+    weights = dict(task.build_network().state_dict())
+    description = {**task.describe(), "metrics": {}, "version": "0"}
+    save_checkpoint(path, weights, description)
+    return path
+
+
+def _tuned(image: ImageStack, start: Path, target: Path, **more: object) -> FineTuned:
+    sources = Sources(target.parent, images=(image,), init=str(start))
+    found: FineTuned = finish(
+        fine_tune("dps", sources, target, seconds=8, steps=64, **more)  # type: ignore[arg-type]
+    )
+    return found
+
+
+def test_better_weights_are_kept_and_load(
+    image: ImageStack, small: Path, tmp_path: Path
+) -> None:
+    looks: list[Look] = []
+    target = tmp_path / "out" / "mine.safetensors"
+    found = _tuned(image, small, target, tell=looks.append)
+    assert found.judgement.is_better
+    assert found.judgement.after < found.judgement.before
+    assert found.weights == target
+    assert {path.name for path in target.parent.iterdir()} == {
+        "mine.safetensors",
+        "mine.json",
+    }
+    assert load_checkpoint(target).metadata.recipe["steps"] == found.steps == 64
+    assert len(looks) >= 2
+    assert looks[-1].loss < looks[0].loss
+
+
+def test_weights_that_are_no_better_are_not_kept(
+    image: ImageStack, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tmp_path / "tiny.toml"
+    values = load_recipe(DpsRecipe, str(recipe)).model_dump(mode="json")
+    _use(recipe, values | {"learning_rate": 1e-12}, monkeypatch)
+    target = tmp_path / "out" / "mine.safetensors"
+    found = _tuned(image, small, target)
+    assert not found.judgement.is_better
+    assert found.weights is None
+    assert not any(target.parent.iterdir())
+
+
+def test_training_that_is_enough_is_judged_and_one_that_is_closed_keeps_nothing(
+    image: ImageStack, small: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "out" / "mine.safetensors"
+    found = _tuned(image, small, target, is_enough=lambda: True)
+    assert 0 < found.steps < 64
+    for path in target.parent.iterdir():
+        path.unlink()
+    sources = Sources(tmp_path, images=(image,), init=str(small))
+    steps = fine_tune("dps", sources, target, seconds=60, steps=64)
+    for report in steps:
+        if report.message.startswith("step"):
+            break
+    steps.close()
+    assert not any(target.parent.iterdir())
+
+
+def test_too_few_regions_are_refused(
+    image: ImageStack, small: Path, tmp_path: Path
+) -> None:
+    part = image.derive(image.data[:48, :48])
+    with pytest.raises(InputError, match="fewer than 4"):
+        _tuned(part, small, tmp_path / "mine.safetensors")
+
+
+@pytest.mark.parametrize("count", [4, 9, 40, 400])
+def test_regions_train_choose_or_judge_but_never_two_of_these(count: int) -> None:
+    parts = split_regions(count)
+    together = sorted(n for part in parts for n in part)
+    assert together == list(range(count))
+    assert all(parts)
+
+
+def test_judgement_asks_for_more_than_chance() -> None:
+    rng = np.random.default_rng(1)
+    better = 0
+    for _ in range(400):
+        before = rng.normal(1, 0.1, 6)
+        better += judge(before, before + rng.normal(0, 0.01, 6)).is_better
+    assert better <= 20  # 2.5 % of 400 are 10
+
+
+def test_halves_of_raw_frames_differ_in_their_noise_alone() -> None:
+    simulated = simulate(SimulationSettings(height_px=96, width_px=96, photons=300))
+    settings = Settings(("reconstruct",), input=InputSettings(camera_offset=100))
+    raw = replace(simulated.raw, patterns=())
+    plan = open_input(raw, settings)
+    one, other = finish(reconstructed_halves(plan, Context()))
+    assert one.shape == other.shape == (192, 192)
+    assert one.patterns == other.patterns
+    errors = [half.data - (one.data + other.data) / 2 for half in (one, other)]
+    assert np.allclose(errors[0], -errors[1], atol=1e-2)
+    assert abs(float(one.data.mean() / other.data.mean()) - 1) < 0.02
