@@ -57,3 +57,18 @@ def test_line_without_a_usable_length_is_refused(end: tuple[float, float]) -> No
 def test_crop_outside_the_image_is_refused() -> None:
     with pytest.raises(InputError, match="outside"):
         crop(ImageStack(np.ones((4, 4)), "YX"), slice(6, 9), slice(0, 2))
+
+
+@pytest.mark.parametrize(("distance_px", "merged"), [(8, False), (14, True)])
+def test_two_peaks_that_half_does_not_part_are_told(
+    distance_px: int, merged: bool
+) -> None:
+    x = np.arange(121.0)
+    one, other = (np.exp(-0.5 * ((x - at) / 5) ** 2) for at in (60, 60 + distance_px))
+    found = line_profile(
+        ImageStack((one + other) * np.ones((9, 1)), "YX"), (4, 2), (4, 118)
+    )
+    assert found.is_merged == merged
+    apart = np.exp(-0.5 * ((x - 30) / 5) ** 2) + np.exp(-0.5 * ((x - 90) / 5) ** 2)
+    single = line_profile(ImageStack(apart * np.ones((9, 1)), "YX"), (4, 2), (4, 118))
+    assert not single.is_merged

@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 import scipy.ndimage
+import scipy.signal
 from numpy.typing import NDArray
 
 from napari_dps.core import ImageStack, InputError
 
 _STEPS_PER_PX = 4
 _LONGEST_PX = 20_000
+_LEAST_DIP = 0.1
+"""Between two summits, of the height of the profile: a smaller one may be noise."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,12 +33,16 @@ class LineProfile:
     fwhm : float or None
         Full width at half maximum of the highest peak, in ``unit``; None where the
         profile does not fall to half on both sides of it.
+    is_merged : bool
+        Whether that peak has more than one summit above half: its width is that of
+        several structures together.
     """
 
     distance: NDArray[np.float64]
     values: NDArray[np.float64]
     unit: str
     fwhm: float | None
+    is_merged: bool = False
 
     @property
     def relative(self) -> NDArray[np.float64]:
@@ -102,7 +109,8 @@ def line_profile(
     if image.pixel_size_nm is not None:
         distance = distance * image.pixel_size_nm
     unit = "px" if image.pixel_size_nm is None else "nm"
-    return LineProfile(distance, values, unit, _fwhm(distance, values))
+    width, summits = _fwhm(distance, values)
+    return LineProfile(distance, values, unit, width, summits > 1)
 
 
 def _around(
@@ -119,18 +127,25 @@ def _around(
     return np.asarray(part, dtype=np.float64), low.astype(np.float64)
 
 
-def _fwhm(distance: NDArray[np.float64], values: NDArray[np.float64]) -> float | None:
-    """Return the width of the highest peak, halfway between it and the lowest value."""
+def _fwhm(
+    distance: NDArray[np.float64], values: NDArray[np.float64]
+) -> tuple[float | None, int]:
+    """Return width and number of summits of the highest peak.
+
+    Both above halfway between it and the lowest value.
+    """
     peak = int(values.argmax())
     half = (float(values[peak]) + float(values.min())) / 2
     below = values <= half
     left, right = np.flatnonzero(below[:peak]), np.flatnonzero(below[peak:])
     if not left.size or not right.size:
-        return None
+        return None, 0
 
     def crossing(inside: int, outside: int) -> float:
         share = (half - values[inside]) / (values[outside] - values[inside])
         return float(distance[inside] + share * (distance[outside] - distance[inside]))
 
     first, last = int(left[-1]), peak + int(right[0])
-    return crossing(last - 1, last) - crossing(first + 1, first)
+    dip = _LEAST_DIP * (float(values[peak]) - float(values.min()))
+    summits, _ = scipy.signal.find_peaks(values[first : last + 1], prominence=dip)
+    return crossing(last - 1, last) - crossing(first + 1, first), len(summits)

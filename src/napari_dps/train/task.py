@@ -27,18 +27,18 @@ class Sources:
         Processes that simulate.
     images : tuple of ImageStack
         The user's own, to train on in place of simulations; with optics.
-    partners : tuple of ImageStack
-        Second recordings of these that differ in their noise alone; empty: none.
     init : str or None
         Weights to begin with: ``"shipped"``, shipped ones by name, or a file.
+    partners : tuple of ImageStack
+        Second recordings of the images that differ in their noise alone; empty: none.
     """
 
     bank: Path
     objects: Path | None = None
     workers: int = 1
     images: tuple[ImageStack, ...] = ()
-    partners: tuple[ImageStack, ...] = ()
     init: str | None = None
+    partners: tuple[ImageStack, ...] = ()
 
 
 class Task(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -286,6 +287,58 @@ def test_split_view_of_three_has_two_borders_in_order(
     assert first == pytest.approx(-16.25 + 96 * 32.5 / 3, abs=16.3)
     assert second == pytest.approx(-16.25 + 2 * 96 * 32.5 / 3, abs=32.6)
     assert dock.views.split.names.text() == "truth | good | coarse"
+
+
+def test_border_is_dragged_on_the_image(
+    dock: CompareWidget, layers: dict[str, Image]
+) -> None:
+    _split(dock, layers["truth"], layers["bad"])
+    view, viewer = dock.views.split, dock.viewer
+    viewer.scene.camera.zoom = 0.1  # 8 px of the screen are 80 nm
+    border = -16.25 + 48 * 32.5
+
+    def drag(start: float, end: float) -> None:
+        event = SimpleNamespace(type="mouse_press", position=(0.0, start))
+        steps = view._drag(viewer, event)
+        for kind, place in (("mouse_move", end), ("mouse_release", end)):
+            if next(steps, "over") == "over":
+                return
+            assert not viewer.scene.camera.mouse_pan
+            event.type, event.position = kind, (0.0, place)
+        assert next(steps, "over") == "over"
+
+    drag(border + 200, 300)  # too far: the image is moved instead
+    assert view.value() == 0.5
+    drag(border + 40, border + 40 - 0.25 * 96 * 32.5)
+    assert view.value() == pytest.approx(0.25, abs=2e-3)
+    assert viewer.scene.camera.mouse_pan
+    dock.buttons["Split view"].click()
+    assert view._drag not in viewer.mouse_drag_callbacks
+
+
+def test_names_of_the_table_stay_while_it_is_scrolled(
+    dock: CompareWidget, layers: dict[str, Image]
+) -> None:
+    names = dock.table._names
+    dock.show_rows([{"layer": "good", "psnr_db": 30.0}, {"layer": "bad"}])
+    dock.more.setValue(True)
+    assert names.model() is dock.table.model()
+    dock.table.horizontalScrollBar().setValue(300)
+    assert names.x() == dock.table.frameWidth()
+    assert not names.isColumnHidden(0)
+    assert names.isColumnHidden(1)
+
+
+def test_error_maps_share_a_scale_and_show_it(
+    qtbot: Any, dock: CompareWidget, layers: dict[str, Image]
+) -> None:
+    dock.inputs.reference.setValue(layers["coarse"])
+    dock.inputs.layers.setValue([layers["good"], layers["bad"]])
+    with qtbot.waitSignal(dock.runner.finished, timeout=60_000):
+        dock.buttons["Error maps"].click()
+    one, other = dock.viewer.layers[-2:]
+    assert one.contrast_limits == other.contrast_limits
+    assert [x.colorbar.visible for x in (one, other)] == [True, False]
 
 
 def test_leaving_the_split_view_leaves_everything_as_it_was(

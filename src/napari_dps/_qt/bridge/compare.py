@@ -25,7 +25,7 @@ from napari_dps._qt.bridge.result_layers import LayerData, stack_layer
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps._qt.bridge.wording import in_docks
 from napari_dps.core import ImageStack, InputError, Progress, is_raw
-from napari_dps.figures.panels import Panel, side_by_side
+from napari_dps.figures.panels import Panel, display_limits, side_by_side
 from napari_dps.figures.theme import save_figure
 from napari_dps.metrics.error_map import error_map
 from napari_dps.metrics.grids import crop
@@ -163,17 +163,18 @@ def doubt_reference(rows: Sequence[MeasureRow], reference: Image | None) -> str:
     """
     if reference is None or role_of(reference) == TRUTH:
         return ""
-    finer = [row["layer"] for row in rows if _is_finer(row)]
+    finer = sum(map(_is_finer, rows))
     is_widefield = is_raw(axes_of(reference))
     if not finer and not is_widefield:
         return ""
-    what = "the widefield mean of raw frames" if is_widefield else "blurrier"
-    text = f"the reference {reference.name} is {what}"
+    what = "the widefield mean of raw frames" if is_widefield else "no truth"
+    how_many = "all" if finer == len(rows) else f"{finer} of {len(rows)}"
+    text = f"the reference is {what}"
     if finer:
-        text += f", and {', '.join(finer)} finer than it"
+        text += f"; {how_many} resolve more than it"
     return (
-        f"{text}: PSNR, SSIM and NRMSE reward blur here; compare resolution and RSP, "
-        "which blurs an image back before it compares"
+        f"{text}. PSNR, SSIM and NRMSE reward blur here: compare resolution, and RSP, "
+        "which blurs an image back first"
     )
 
 
@@ -217,10 +218,11 @@ def map_errors(
     items: Sequence[Item], reference: Item
 ) -> Generator[Progress, None, list[ErrorMapLayer]]:
     """Return the error map of each layer against a reference, and its figures."""
-    maps = []
+    maps, largest = [], 0.0
     for number, item in enumerate(items):
         yield Progress(number, len(items), item.name)
         found = error_map(first_plane(item.stack()), first_plane(reference.stack()))
+        largest = max(largest, display_limits(found.error.data)[1])
         text = f"{item.name}: RSP {found.rsp:.4f}, RSE {found.rse:.4g} counts"
         if found.rsf_sigma_nm is not None:
             text += f", blur between the two {found.rsf_sigma_nm:.0f} nm (sigma)"
@@ -228,6 +230,8 @@ def map_errors(
         data = stack_layer(found.error, name, colormap="magma")
         data[1]["metadata"][METADATA][ROLE] = MAP
         maps.append(ErrorMapLayer(data, text))
+    for one in maps:  # what is as bright is as wrong
+        one.data[1]["contrast_limits"] = (0.0, largest)
     return maps
 
 

@@ -41,7 +41,8 @@ def profile_curves(profiles: Sequence[tuple[str, LineProfile]]) -> list[Curve]:
     curves = []
     for number, (name, profile) in enumerate(profiles):
         width = f"{profile.fwhm:.0f} {profile.unit}" if profile.fwhm else "–"
-        label = f"{name}   FWHM {width}"
+        what = "peaks not separated, together" if profile.is_merged else "FWHM"
+        label = f"{name}   {what} {width}"
         colour = COLOURS[number % len(COLOURS)]
         curves.append(Curve(profile.distance, profile.relative, label, colour))
     return curves

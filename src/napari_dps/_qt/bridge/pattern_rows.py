@@ -129,6 +129,32 @@ def in_words(patterns: Sequence[Pattern]) -> str:
     return "\n".join(lines)
 
 
+def searched_in_words(
+    shortest: float, longest: float, na: float | None, emission_nm: float | None
+) -> str:
+    """Say which periods of stripes are looked for; empty while optics are missing.
+
+    Parameters
+    ----------
+    shortest, longest : float
+        Wave vectors, over the cut-off of the detection.
+    na, emission_nm : float or None
+        Of the detection.
+
+    Examples
+    --------
+    >>> searched_in_words(0.2, 1.15, 1.4, 525.0)
+    'Stripes of 163 to 938 nm are looked for.'
+    """
+    if not na or not emission_nm:
+        return ""
+    period_nm = emission_nm / (2 * na)  # at the cut-off (Abbe)
+    return (
+        f"Stripes of {period_nm / longest:.0f} to {period_nm / shortest:.0f} nm are "
+        "looked for."
+    )
+
+
 def _dots(order: PatternOrder) -> str:
     """Return five dots, as many of them full as the confidence has steps."""
     confidence = order.confidence or 0.0

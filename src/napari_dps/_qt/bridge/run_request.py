@@ -109,6 +109,7 @@ def work(request: RunRequest) -> Generator[Progress, None, Outcome]:
         ]
         for _, kwargs, _ in made[1:]:
             kwargs["metadata"][METADATA][ROLE] = MAP
+            kwargs["colormap"] = "magma"
         link = link_to_raw(request.snapshot, request.settings, plan, output)
         attach(made[0][1], link)
         layers += made

@@ -123,13 +123,46 @@ class SplitLayers:
         self._layers, self._copies, self._line = [], [], None
         self._shown.stop()
 
+    def position_under(
+        self, place: float, near: float, position: float
+    ) -> float | None:
+        """Return the position for which the border that is taken lies at a place.
+
+        Parameters
+        ----------
+        place : float
+            Column in the world, in nm where units are known.
+        near : float
+            The border must not be farther from it.
+        position : float
+            Of the borders now, as for `move_borders`.
+
+        Returns
+        -------
+        float or None
+            None where no border is near.
+        """
+        left, right = self._span()
+        share = (place - left) / (right - left)
+        count = len(self._layers)
+        shifts = [number / count - 0.5 for number in range(1, count)]
+        nearest = min(shifts, key=lambda shift: abs(position + shift - share))
+        if abs(position + nearest - share) * (right - left) > near:
+            return None
+        return share - nearest
+
+    def _span(self) -> tuple[float, float]:
+        """Return the edges of the field, left and right."""
+        all_columns = [Columns.of(layer) for layer in self._layers]
+        left = min(columns.left for columns in all_columns)
+        return left, max(columns.right for columns in all_columns)
+
     def move_borders(self, position: float) -> None:
         """Put the middle of the borders at a share of the field, 0 to 1."""
         if self._line is None:
             return
         all_columns = [Columns.of(layer) for layer in self._layers]
-        left = min(columns.left for columns in all_columns)
-        right = max(columns.right for columns in all_columns)
+        left, right = self._span()
         shares = borders(len(self._layers), position)
         places = [left + share * (right - left) for share in shares]
         for layer, copy, columns, place in zip(

@@ -244,9 +244,11 @@ class CompareWidget(QWidget):
             self.show_rows(value)
 
     def _add_maps(self, maps: Sequence[ErrorMapLayer]) -> None:
-        for found in maps:
+        for number, found in enumerate(maps):
             data, kwargs, _ = found.data
-            self.viewer.add_layer(Image(data, **kwargs))
+            layer = Image(data, **kwargs)
+            layer.colorbar.visible = not number  # all have the scale of the first
+            self.viewer.add_layer(layer)
         self.messages.show_texts([found.text for found in maps], "info")
 
     def _show_profiles(self, profiles: Sequence[tuple[str, LineProfile]]) -> None:

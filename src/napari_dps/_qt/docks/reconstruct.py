@@ -1,16 +1,20 @@
 """The dock of the SIM reconstruction: patterns, and a preview while values change."""
 
+from collections.abc import Sequence
+
 import napari.viewer
 from napari.layers import Image
 
 from napari_dps._qt.bridge.layers import carried_by, shown_point
 from napari_dps._qt.bridge.microscope import Microscope
+from napari_dps._qt.bridge.pattern_rows import searched_in_words
 from napari_dps._qt.bridge.preview import Preview
 from napari_dps._qt.bridge.run_request import Outcome, RunRequest
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps._qt.bridge.spectrum_layers import SpectrumScene
 from napari_dps._qt.docks.stage import StageWidget
 from napari_dps._qt.widgets.editors import BoolEdit
+from napari_dps._qt.widgets.layout import hint_label
 from napari_dps._qt.widgets.patterns import PatternsWidget
 from napari_dps._qt.widgets.section import Section
 from napari_dps.core import InputError, Pattern
@@ -33,12 +37,13 @@ class ReconstructWidget(StageWidget):
             "Reconstruct the current frame anew while parameters change; the patterns "
             "of the last run are kept. Needs one run first."
         )
+        self.searched = hint_label()
         tip = "Found by the last run; directions and periods can be set by hand."
         super().__init__(
             napari_viewer,
             microscope,
             above=[Section("Patterns", patterns, tip=tip)],
-            below=[live],
+            below=[self.searched, live],
             patterns=patterns.value,
         )
         self.patterns_widget, self.live = patterns, live
@@ -48,6 +53,7 @@ class ReconstructWidget(StageWidget):
         self._fitted: tuple[Pattern, ...] = ()
         self._fitted_layer: Image | None = None
         self._connect()
+        self._show_searched()
 
     def show_basic(self, is_basic: bool) -> None:
         """Show patterns in words, or all there is."""
@@ -57,6 +63,9 @@ class ReconstructWidget(StageWidget):
     def _connect(self) -> None:
         self.form.valueChanged.connect(self.preview.ask)
         self.live.valueChanged.connect(self.preview.ask)
+        self.form.valueChanged.connect(self._show_searched)
+        self.panel.microscope.valueChanged.connect(self._show_searched)
+        self.panel.layerChanged.connect(self._show_searched)
         self.panel.returned.connect(self._on_outcome)
         self.panel.layerChanged.connect(self._on_layer)
         self.panel.layer_events.changed.connect(self._on_layers)
@@ -96,6 +105,20 @@ class ReconstructWidget(StageWidget):
             self.patterns_widget.setValue(carried.get("patterns", ()))
             self.patterns_widget.use_box.setChecked(False)
             self.patterns_widget.forget_spectra()
+
+    def _show_searched(self) -> None:
+        """Say in nm which stripes the limits stand for."""
+        form, optics = self.form.editors, self.panel.microscope.value()
+        na, emission = optics.get("na"), optics.get("emission_nm")
+        if isinstance(emission, Sequence):
+            emission = emission[0]
+        text = searched_in_words(
+            form["shortest_wavevector"].value(),
+            form["longest_wavevector"].value(),
+            na if isinstance(na, int | float) else None,
+            emission,
+        )
+        self.searched.setText(text)
 
     def _on_layers(self) -> None:
         if self.scene.shown.is_on and not self.scene.shown.is_whole:

@@ -10,7 +10,13 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_dps._qt.bridge.layer_events import LayerEvents
-from napari_dps._qt.bridge.layers import describe_layer, has_frames, shown_point
+from napari_dps._qt.bridge.layers import (
+    MAP,
+    describe_layer,
+    has_frames,
+    role_of,
+    shown_point,
+)
 from napari_dps._qt.bridge.mends import Mend, mend_of
 from napari_dps._qt.bridge.microscope import Microscope
 from napari_dps._qt.bridge.run_input import RunInput
@@ -18,12 +24,18 @@ from napari_dps._qt.bridge.run_request import Outcome, RunRequest, work
 from napari_dps._qt.bridge.runner import Steps
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps._qt.bridge.wording import in_docks
+from napari_dps._qt.widgets.copy_as import CopyAs
 from napari_dps._qt.widgets.device import DeviceEdit
 from napari_dps._qt.widgets.editors import BoolEdit
 from napari_dps._qt.widgets.frames import FramesWidget
 from napari_dps._qt.widgets.input_options import InputOptions
 from napari_dps._qt.widgets.layer_combo import LayerCombo
-from napari_dps._qt.widgets.layout import dock_columns, hint_label, row_of
+from napari_dps._qt.widgets.layout import (
+    add_shortcut,
+    dock_columns,
+    hint_label,
+    row_of,
+)
 from napari_dps._qt.widgets.microscope import MicroscopeWidget, missing_of
 from napari_dps._qt.widgets.raw_strip import RawStrip
 from napari_dps._qt.widgets.run_bar import RunBar
@@ -123,7 +135,8 @@ class RunPanel(QWidget):
         self._make_sections()
         self.device = DeviceEdit(microscope)
         self.bar = RunBar(title, *run_texts, lane=lane)
-        self.save = SaveResult()
+        self.save, self.copy_as = SaveResult(), CopyAs()
+        self._ran = Settings()
         self._lay_out(body)
         self.layer_events = LayerEvents(viewer, self)
         self._connect()
@@ -166,22 +179,26 @@ class RunPanel(QWidget):
         self.context.device = self.shared.device
         self.microscope.confirm(needs_optics=self._input.needs_optics)
         try:
-            make_steps = self._begin(layer, self.settings(), self.context)
+            settings = self.settings()
+            make_steps = self._begin(layer, settings, self.context)
         except InputError as error:
             self.bar.messages.show_texts([in_docks(error)], "error")
             return
+        self._ran = settings
         self.bar.start(make_steps)
 
     def show_outcome(self, outcome: Outcome) -> None:
         """Add the layers of a result and show what the stages had to say."""
         layers = [Image(data, **kwargs) for data, kwargs, _ in outcome.layers]
         for layer in layers:
+            layer.colorbar.visible = role_of(layer) == MAP
             self.viewer.add_layer(layer)
         made: dict[str, Image] = {}
         for stage, layer in zip(outcome.stages, layers, strict=True):
             made.setdefault(stage, layer)  # maps follow the image
         self.added.emit(made)
         self.save.offer(outcome.record)
+        self.copy_as.offer(self._ran, str(outcome.record.source))
         self.bar.done(f"done in {outcome.seconds:.1f} s", outcome.warnings)
         for mend in filter(None, map(mend_of, outcome.warnings)):
             self.bar.messages.offer(mend.text, partial(self._mend, mend))
@@ -201,6 +218,7 @@ class RunPanel(QWidget):
         except InputError as error:
             reason = in_docks(error)
         self.bar.refuse(reason)
+        self.bar.messages.forget_errors()
         asked = self.microscope.unconfirmed(needs_optics=self._input.needs_optics)
         self.bar.ask_to_confirm("" if reason else asked)
 
@@ -251,7 +269,8 @@ class RunPanel(QWidget):
         foot.setContentsMargins(0, 4, 0, 0)
         foot.setSpacing(4)
         self.device_row = row_of(QLabel("Device"), self.device)
-        for widget in (self.device_row, self.frame_only, self.bar, self.save):
+        after = row_of(self.save, self.copy_as)
+        for widget in (self.device_row, self.frame_only, self.bar, after):
             foot.addWidget(widget)
         whole.addLayout(foot)
 
@@ -262,6 +281,7 @@ class RunPanel(QWidget):
         self.frames.valueChanged.connect(self.check)
         self.options.valueChanged.connect(self.check)
         self.bar.runClicked.connect(self.run)
+        add_shortcut(self, "Ctrl+Return", self.bar.run_button)
         self.bar.runner.returned.connect(self._on_returned)
         self.save.chosen.connect(self._write)
         self.bar.runner.finished.connect(self.device.refresh)
@@ -284,6 +304,8 @@ class RunPanel(QWidget):
         self.check()
 
     def _on_layer(self) -> None:
+        if not self.bar.runner.is_running:
+            self.bar.messages.clear()  # they were of another layer
         layer = self.combo.value()
         self.microscope.set_layer(layer)
         if layer is not None:

@@ -15,7 +15,12 @@ from napari_dps._qt.docks.raw import RawWidget
 from napari_dps._qt.docks.stage import StageWidget
 from napari_dps._qt.docks.stage_docks import STAGE_DOCKS
 from napari_dps._qt.widgets.editors import BoolEdit
-from napari_dps._qt.widgets.layout import hint_label, push_button, row_of
+from napari_dps._qt.widgets.layout import (
+    add_shortcut,
+    hint_label,
+    push_button,
+    row_of,
+)
 from napari_dps._qt.widgets.steps import StepBar
 from napari_dps.core import StageParameters
 from napari_dps.pipeline import find_stage
@@ -61,6 +66,7 @@ class WorkbenchWidget(QWidget):
         self.pages = QStackedWidget()
         self._page_of: dict[str, QWidget] = {}
         self.next_button = push_button("", slot=self.go_on)
+        add_shortcut(self, "Ctrl+Alt+Right", self.next_button)
         self._lay_out()
         DockTabs(self)
         self.steps.valueChanged.connect(self._on_step)

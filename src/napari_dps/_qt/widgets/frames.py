@@ -30,7 +30,7 @@ from napari_dps.pipeline import InputSettings
 
 AUTO = "auto"
 ORDERS = {
-    AUTO: "angle by angle; more sets are time points",
+    AUTO: "angle by angle",
     "apyx": "angle by angle",
     "payx": "phase by phase",
     "tapyx": "time, then angle by angle",
@@ -41,6 +41,12 @@ ORDERS = {
     "pazyx": "phase, angle, then z",
 }
 """Orders of the frames in a file, slowest first, and how a person says them."""
+
+
+_ORDER_TIP = (
+    "Order of the frames in the layer, slowest first. auto: more sets than one are "
+    "time points."
+)
 
 
 class FramesWidget(QWidget):
@@ -70,7 +76,7 @@ class FramesWidget(QWidget):
         self.order = ChoiceEdit()
         for order, words in ORDERS.items():
             self.order.addItem(f"{order}  ({words})", order)
-        self.order.setToolTip("Order of the frames in the layer, slowest first.")
+        self.order.setToolTip(_ORDER_TIP)
         self.detect_button = push_button(
             "Detect order",
             "Compares the frames: the phases of one angle add up to the same image.",

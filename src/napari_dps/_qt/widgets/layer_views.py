@@ -1,6 +1,8 @@
 """Layers beside one another, or split at one place: two buttons and a slider."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
@@ -16,6 +18,8 @@ from napari_dps._qt.widgets.layout import (
 )
 
 _STEPS = 1000
+_NEAR_PX = 8
+"""On the screen: from how far a border is taken by the mouse."""
 
 
 class SplitView(QWidget):
@@ -32,6 +36,7 @@ class SplitView(QWidget):
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self.layers = SplitLayers(viewer)
+        self._viewer, self._drags = viewer, viewer.mouse_drag_callbacks
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, _STEPS)
         self.slider.setToolTip("Moves the border between the layers.")
@@ -52,6 +57,7 @@ class SplitView(QWidget):
     def start(self, layers: Sequence[Image]) -> None:
         """Show two or more layers, from left to right, and hide all others."""
         self.layers.start(layers)
+        self._drags.append(self._drag)
         self.names.setText(" | ".join(layer.name for layer in layers))
         with QSignalBlocker(self.slider):
             self.setValue(0.5)
@@ -60,7 +66,36 @@ class SplitView(QWidget):
     def stop(self) -> None:
         """Take the split view away and show again what was shown before."""
         self.layers.stop()
+        if self._drag in self._drags:
+            self._drags.remove(self._drag)
         self.hide()
+
+    def _drag(self, _viewer: ViewerModel, event: Any) -> Generator[None, None, None]:
+        """Move the border that the mouse has taken on the image."""
+        near = _NEAR_PX * self._in_nm(1 / self._viewer.scene.camera.zoom)
+        place = self._in_nm(event.position[-1])
+        found = self.layers.position_under(place, near, self.value())
+        if found is None:
+            return
+        grip, camera = found - self.value(), self._viewer.scene.camera
+        could_pan, camera.mouse_pan = camera.mouse_pan, False
+        try:
+            yield
+            while event.type == "mouse_move":
+                place = self._in_nm(event.position[-1])
+                found = self.layers.position_under(place, math.inf, self.value())
+                if found is not None:
+                    self.setValue(found - grip)
+                yield
+        finally:
+            camera.mouse_pan = could_pan
+
+    def _in_nm(self, length: float) -> float:
+        """Return a length of the canvas's world in nm, where it has a unit."""
+        units = self._viewer.layers.units
+        if units is None or not units[-1].is_compatible_with("nm"):
+            return length
+        return float((length * units[-1]).to("nm").magnitude)
 
     def _on_slider(self, _: int) -> None:
         self.layers.move_borders(self.value())
@@ -101,7 +136,7 @@ class LayerViews(QObject):
         self.split = SplitView(viewer)
         tip = "Ticked layers in napari's grid."
         self.grid_button = push_button("Side by side", tip)
-        tip = "Ticked layers at one place; move the border."
+        tip = "Ticked layers at one place; drag the border on the image."
         self.split_button = push_button("Split view", tip)
         for button in (self.grid_button, self.split_button):
             button.setCheckable(True)

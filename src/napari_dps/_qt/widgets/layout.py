@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QFormLayout,
     QFrame,
@@ -49,6 +50,13 @@ def push_button(
     if slot is not None:
         button.clicked.connect(slot)
     return button
+
+
+def add_shortcut(widget: QWidget, keys: str, button: QPushButton) -> None:
+    """Let keys click a button while the focus is in a widget, and its tip name them."""
+    shortcut = QShortcut(QKeySequence(keys), widget)
+    shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+    shortcut.activated.connect(button.click)
 
 
 def hint_label() -> QLabel:

@@ -19,6 +19,7 @@ from napari_dps._qt.bridge.measure_cells import (
     first_metrics,
     shown_metrics,
 )
+from napari_dps._qt.widgets.frozen_column import FrozenColumn
 
 
 class _NumberItem(QTableWidgetItem):
@@ -59,6 +60,7 @@ class MeasureTable(QTableWidget):
         self.setMinimumHeight(_LEAST_PX)
         self._rows: Sequence[MeasureRow] = ()
         self._is_all = False
+        self._names = FrozenColumn(self)
         wraps = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
         self.horizontalHeader().setDefaultAlignment(wraps)
 
@@ -88,6 +90,7 @@ class MeasureTable(QTableWidget):
         self._fit_columns(len(metrics))
         rows_px = sum(self.rowHeight(number) for number in range(self.rowCount()))
         bars_px = header.height() + self.horizontalScrollBar().sizeHint().height()
+        self._names.fit()
         self.setMaximumHeight(max(rows_px + bars_px + 8, _LEAST_PX))
 
     def _fit_columns(self, count: int) -> None:

@@ -43,6 +43,11 @@ class Messages(QFrame):
         self._remove_buttons()
         self.hide()
 
+    def forget_errors(self) -> None:
+        """Show nothing if it is an error: something was changed since."""
+        if self._kind == "error":
+            self.clear()
+
     @property
     def buttons(self) -> tuple[QPushButton, ...]:
         """What mends the messages at a click."""
