@@ -9,13 +9,13 @@ from napari_dps.physics.windows import window_means
 if TYPE_CHECKING:
     import torch
 
-RADIUS_PX = 10
-"""Half the edge of the window that moves as one. With 7 noise counts for too much at 10
-photons a pixel; 14 misses motion that differs from place to place."""
+RADIUS_PX, FINE_RADIUS_PX = 10, 5
+"""Half the edge of the window that moves as one: on each image of the pyramid, and at
+last on the finest, held back by what the wider windows found."""
 LEAST_SIDE_PX = 24
 """Of the coarsest image of the pyramid."""
-WARPS = 3
-"""Iterations on each image of the pyramid."""
+WARPS, FINE_WARPS = 3, 2
+"""Iterations on each image of the pyramid, and with the narrower windows."""
 
 
 def optical_flow(
@@ -25,9 +25,12 @@ def optical_flow(
 
     Iterative Lucas–Kanade (Le Besnerais, Champagnat 2005): in a window around each
     pixel the displacement that explains the difference best by least squares, from
-    coarse to fine, the moving image warped anew before each step. The displacement of
-    the coarser image holds it back (a ridge), and gradients are those of the mean of
-    both images: else noise would be followed.
+    coarse to fine, the moving image warped anew before each step. What a window has to
+    explain are its differences to the image before it was warped, by a gradient times
+    the displacement of each pixel: with those left after it, displacements that differ
+    within a window grow from step to step [1]_. The displacement of the
+    coarser image holds it back (a ridge), and gradients are those of the mean of both
+    images: else noise would be followed.
 
     Parameters
     ----------
@@ -61,7 +64,10 @@ def optical_flow(
         coarser = flow
         for _ in range(WARPS):
             # The noise of a mean of 4 pixels is a quarter of theirs.
-            flow = _step(fixed, other, flow, coarser, stiffness / 4**level)
+            flow = _step(fixed, other, flow, coarser, stiffness / 4**level, RADIUS_PX)
+    coarser = flow
+    for _ in range(FINE_WARPS):
+        flow = _step(*pyramid[0], flow, coarser, stiffness, FINE_RADIUS_PX)
     return flow[0]
 
 
@@ -71,22 +77,23 @@ def _step(
     flow: torch.Tensor,
     coarser: torch.Tensor,
     stiffness: float,
+    radius_px: int,
 ) -> torch.Tensor:
     """Return the displacement of the window around each pixel that fits best."""
     import torch
 
     warped = warp(other, flow)
     y, x = torch.gradient((fixed + warped)[0, 0] / 2)
-    missing = (fixed - warped)[0, 0]
+    missing = (fixed - warped)[0, 0] + y * flow[0, 0] + x * flow[0, 1]
     products = torch.stack([y * y, x * x, y * x, y * missing, x * missing])
-    yy, xx, yx, dy, dx = window_means(products, RADIUS_PX)
-    back_y, back_x = stiffness * (coarser - flow)[0]
+    yy, xx, yx, dy, dx = window_means(products, radius_px)
+    back_y, back_x = stiffness * coarser[0]
     yy, xx, dy, dx = yy + stiffness, xx + stiffness, dy + back_y, dx + back_x
     determinant = yy * xx - yx * yx
     fits = determinant > 1e-12 * (yy + xx) ** 2
     safe = determinant.where(fits, determinant.new_ones(()))
-    change = torch.stack([xx * dy - yx * dx, yy * dx - yx * dy]) / safe
-    change = change.where(fits, change.new_zeros(())).clamp(-1, 1)
+    best = torch.stack([xx * dy - yx * dx, yy * dx - yx * dy]) / safe
+    change = (best - flow[0]).where(fits, best.new_zeros(())).clamp(-1, 1)
     following: torch.Tensor = flow + change[None]
     return following
 

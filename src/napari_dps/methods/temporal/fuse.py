@@ -27,9 +27,9 @@ LEAST_FLOW = 0.001
 """Weight below which nothing is moved for it."""
 FLOW_BLUR_PX = 0.7
 """Width (sigma) of the Gaussian before flow is sought."""
-STIFFNESS = 4.0
-"""Of the flow, over the variance of the noise of a difference: chosen with the radius
-and this blur on simulated drift and warp at 10 and 100 photons."""
+STIFFNESS = 0.3
+"""Of the flow, over the variance of the noise of a difference: chosen with the radii
+and this blur on simulated drift, warp and vesicles at 10 and 100 photons."""
 STILL = 3.0
 """Times the false alarms that may fail before flow is sought: by chance some do, and
 with their neighbours nine times as many."""
@@ -120,8 +120,15 @@ def fuse_steps(
                 continue
             gain = brightness(here, other)
             estimate = gain * other.estimate(here.step)
-            variance = gain**2 * other.variance(here.step)
-            match = match_steps(here, estimate, variance, gate, settings)
+            noise = [
+                one + gain**2 * two
+                for one, two in zip(
+                    _expected(here, here.step, gate),
+                    _expected(other, here.step, gate),
+                    strict=True,
+                )
+            ]
+            match = match_steps(here, estimate, noise, gate, settings)
             weight, parts = yield from match
             nearest = torch.minimum(weight, farthest)
             mean.add(other, gain, parts, nearest / weight.clamp(min=1e-6))
@@ -147,10 +154,18 @@ class Match:
     flow: torch.Tensor | None = None
 
 
+def _expected(sight: Sight, step: int, gate: Gate) -> list[torch.Tensor]:
+    """Return the means of the variance of an estimate in the windows of a gate."""
+    means = sight.found.get(gate.sigmas_px)
+    if means is None:
+        means = sight.found[gate.sigmas_px] = gate.expected(sight.local)
+    return [sight.mean_variance(step) * mean for mean in means]
+
+
 def match_steps(
     here: Sight,
     estimate: torch.Tensor,
-    variance: torch.Tensor,
+    noise: Sequence[torch.Tensor],
     gate: Gate,
     settings: FusionSettings,
     step: int | None = None,
@@ -163,8 +178,8 @@ def match_steps(
         The time point.
     estimate : tensor (2Y, 2X)
         Of another, in the brightness of this one.
-    variance : tensor (Y, X)
-        Of the noise of it.
+    noise : sequence of tensor (Y, X)
+        Variance of the noise of the difference, as `Gate.expected` gives it.
     gate : Gate
         The test.
     settings : FusionSettings
@@ -182,8 +197,7 @@ def match_steps(
 
     step = here.step if step is None else step
     wanted = here.estimate(step)
-    both = here.variance(step) + variance
-    still = gate.weights(wanted - estimate, both)
+    still = gate.weights(wanted - estimate, noise)
     share = float((still == 0).float().mean())
     if not settings.flow or share < STILL * settings.false_alarm:
         return still, Match(still)
@@ -192,11 +206,16 @@ def match_steps(
         blurred(F.avg_pool2d(image[None], 2)[0], FLOW_BLUR_PX)
         for image in (wanted, estimate)
     )
-    flow = optical_flow(now, then, stiffness(both))
+    flow = optical_flow(now, then, stiffness(noise[0]))
     fine = 2 * F.interpolate(flow[None], scale_factor=2, mode="bilinear")
     there = warp(estimate[None, None], fine, mode="bicubic")[0, 0]
-    moved = gate.weights(wanted - there, both) * _inside(flow)
-    return still + (1 - still) * moved, Match(still, (1 - still) * moved, flow)
+    moved = gate.weights(wanted - there, noise) * _inside(flow)
+    # What looks alike as it is, too, is taken moved where that explains more than a
+    # flow that follows noise: small displacements hidden by noise would leave ghosts.
+    sure = gate.motion(wanted - estimate, wanted - there, noise)
+    moved = moved * (1 - still * (1 - sure))
+    rest = (1 - moved) * still
+    return moved + rest, Match(rest, moved, flow)
 
 
 def stiffness(variance: torch.Tensor) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,13 @@ WINDOWS = (0.35, 1.04)
 DOUBT = 100.0
 """A weight falls from the quantile of so many false alarms to that of one."""
 _MOST_DOUBT = 0.5
+MOTION_PX = 6.0
+"""Width (sigma) of the window in which it is seen whether something has moved: about
+that in which flow is sought."""
+MOTION = (4.0, 8.0)
+"""Differences that the flow explains, over those that it explains of noise alone: up to
+which nothing has moved, and from which on something has for sure."""
+_MOTION_BLOCK_PX = 4
 _SIDE_PX = 64
 """Edge of the frames for which the spread of the test is computed."""
 _POOL_VARIANCE = 0.25
@@ -42,10 +50,13 @@ class Gate:
         Widths of the windows in pixels of the frames.
     limits : tuple of (float, float)
         For each, T up to which a neighbour counts fully, and from which on not at all.
+    noise_followed : float
+        Part of T that a flow explains of noise alone.
     """
 
     sigmas_px: tuple[float, ...]
     limits: tuple[tuple[float, float], ...]
+    noise_followed: float
 
     @classmethod
     def of(cls, sight: Sight, step: int, false_alarm: float) -> Gate:
@@ -74,17 +85,31 @@ class Gate:
             shape = 1 / _spread(spectrum, 2 * sigma)
             full, none = gamma.isf([doubt, false_alarm], shape, scale=1 / shape)
             limits.append((float(full), float(none)))
-        return cls(sigmas, tuple(limits))
+        # A mean of N independent squares has the variance 2/N; the two components of
+        # the flow explain 2/N of it.
+        return cls(sigmas, tuple(limits), _spread(spectrum, 2 * MOTION_PX))
 
-    def weights(self, difference: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
+    def expected(self, variance: torch.Tensor) -> list[torch.Tensor]:
+        """Return the means (Y, X) of a variance in each of the windows."""
+        return [blurred(variance, sigma) for sigma in self._narrower]
+
+    @property
+    def _narrower(self) -> list[float]:
+        """Widths of the windows for what is averaged over 2 × 2 pixels before."""
+        pooled = _POOL_VARIANCE / 4
+        return [math.sqrt(max(sigma**2 - pooled, 0.01)) for sigma in self.sigmas_px]
+
+    def weights(
+        self, difference: torch.Tensor, expected: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
         """Return how much a neighbour counts, 0 to 1.
 
         Parameters
         ----------
         difference : tensor (2Y, 2X)
             Of the two estimates.
-        variance : tensor (Y, X)
-            Of the noise of the difference.
+        expected : sequence of tensor (Y, X)
+            What `expected` gives of the variance of the noise of the difference.
 
         Returns
         -------
@@ -96,12 +121,52 @@ class Gate:
 
         power = F.avg_pool2d(difference.square()[None], 2)[0]
         result = torch.ones_like(power)
-        for sigma, (full, none) in zip(self.sigmas_px, self.limits, strict=True):
-            narrower = math.sqrt(max(sigma**2 - _POOL_VARIANCE / 4, 0.01))
-            expected = blurred(variance, narrower).clamp(min=1e-30)
-            ratio = blurred(power, narrower) / expected
+        windows = zip(self._narrower, expected, self.limits, strict=True)
+        for sigma, mean, (full, none) in windows:
+            ratio = blurred(power, sigma) / mean.clamp(min=1e-30)
             result = torch.minimum(result, (none - ratio) / (none - full))
         return eroded(result.clamp(0, 1))
+
+    def motion(
+        self,
+        still: torch.Tensor,
+        moved: torch.Tensor,
+        expected: Sequence[torch.Tensor],
+    ) -> torch.Tensor:
+        """Return how sure it is, 0 to 1, that what has moved explains a difference.
+
+        Parameters
+        ----------
+        still, moved : tensor (2Y, 2X)
+            Difference of the two estimates as they are, and along the flow.
+        expected : sequence of tensor (Y, X)
+            As for `weights`.
+
+        Returns
+        -------
+        tensor (Y, X)
+        """
+        import torch.nn.functional as F
+
+        explained, noise = (
+            blurred(_in_blocks(image, size), MOTION_PX / _MOTION_BLOCK_PX)
+            for image, size in (
+                (still.square() - moved.square(), 2 * _MOTION_BLOCK_PX),
+                (expected[-1], _MOTION_BLOCK_PX),
+            )
+        )
+        ratio = explained / (noise.clamp(min=1e-30) * self.noise_followed)
+        none, sure = MOTION
+        share = ((ratio - none) / (sure - none)).clamp(0, 1)[None, None]
+        shape = expected[-1].shape
+        return F.interpolate(share, size=list(shape), mode="bilinear")[0, 0]
+
+
+def _in_blocks(image: torch.Tensor, size: int) -> torch.Tensor:
+    """Return the means of squares of an image, those at the edges of what there is."""
+    import torch.nn.functional as F
+
+    return F.avg_pool2d(image[None], size, ceil_mode=True, count_include_pad=False)[0]
 
 
 def _spread(spectrum: torch.Tensor, sigma_px: float) -> float:

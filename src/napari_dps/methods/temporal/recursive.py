@@ -165,9 +165,9 @@ class PastMean:
         gate = Gate.of(here, past.step, self._settings.false_alarm)
         gain = brightness(here, past)
         before = gain * past.estimate
-        matching = match_steps(
-            here, before, gain**2 * past.variance, gate, self._settings, past.step
-        )
+        variance = here.variance(past.step) + gain**2 * past.variance
+        noise = gate.expected(variance)
+        matching = match_steps(here, before, noise, gate, self._settings, past.step)
         _, match = yield from matching
         mean.add(past, gain, match, torch.ones_like(past.worth), past.worth)
         return _joined(here.estimate(past.step), before, match, past.worth)

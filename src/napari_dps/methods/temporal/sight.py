@@ -6,7 +6,7 @@ import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_dps.core import CameraNoise, Optics, Pattern, Progress
 from napari_dps.methods.sim.frames import (
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _DARK, _BRIGHT = 0.02, 0.999
 """Quantiles of the light whose difference is full scale."""
+_FEW = 2**16
+"""Pixels of a large image that the quantiles are taken of."""
 _NOISE_FLOOR = 6.0
 """Full scale is at least that many standard deviations of the noise of order 0."""
 
@@ -61,6 +63,8 @@ class Sight:
         What they are padded by.
     seen : tensor
         Spectrum of what all orders say of the object, on the fine grid.
+    found : dict
+        What a comparison needs of it at every time point in whose window it lies.
     """
 
     level: torch.Tensor
@@ -73,7 +77,9 @@ class Sight:
     model: PatternModel
     pads: Rim
     seen: torch.Tensor
+    found: dict[Any, Any] = field(default_factory=dict)
     _estimates: dict[int, torch.Tensor] = field(default_factory=dict)
+    _variances: dict[int, float] = field(default_factory=dict)
 
     @cached_property
     def noise(self) -> float:
@@ -125,8 +131,14 @@ class Sight:
 
     def variance(self, step: int) -> torch.Tensor:
         """Return the variance of the noise of that estimate at each pixel (Y, X)."""
-        spectrum = noise_spectrum(self.power, smoothness(self.model, step))
-        return self.noise**2 * 4 * mean_of_half(spectrum) * self.local
+        return self.mean_variance(step) * self.local
+
+    def mean_variance(self, step: int) -> float:
+        """Return the mean of that variance."""
+        if step not in self._variances:
+            spectrum = noise_spectrum(self.power, smoothness(self.model, step))
+            self._variances[step] = self.noise**2 * 4 * mean_of_half(spectrum)
+        return self._variances[step]
 
 
 def smoothness(model: PatternModel, step: int) -> torch.Tensor:
@@ -245,7 +257,7 @@ def _scale(light: torch.Tensor, noise: float) -> float:
     smooth = F.avg_pool2d(
         light[None], 3, stride=1, padding=1, count_include_pad=False
     ).flatten()
-    few = smooth[:: max(1, smooth.numel() // 2**20)]
+    few = smooth[:: max(1, smooth.numel() // _FEW)]
     ends = torch.tensor([_DARK, _BRIGHT], device=light.device)
     dark, bright = torch.quantile(few, ends).tolist()
     return max(float(bright - dark), _NOISE_FLOOR * noise, 1e-12)
