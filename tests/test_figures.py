@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from napari_dps.core import ImageStack, Optics
-from napari_dps.figures import Panel, psf_figure, save_figure, side_by_side
+from napari_dps.figures import (
+    Panel,
+    Section,
+    psf_figure,
+    save_figure,
+    side_by_side,
+)
 from napari_dps.figures.panels import nice_length
 from napari_dps.physics.psf import sr_psf
 
@@ -154,3 +160,23 @@ def test_psf_figure_marks_widths_and_cut_off():
     assert words == ["pixels", "FWHM 128.6 nm", "first zero 152.5 nm"]
     words = [text.get_text() for text in otf.get_legend().texts]
     assert words == ["cut-off 8.00/µm (125 nm)", "Nyquist of the pixels 16.67/µm"]
+
+
+def test_sections_of_a_volume_have_the_scale_of_its_field():
+    coarse, fine = _image((64, 96)), _image((128, 192), 32.5)
+    depth = np.zeros((12, 64)), np.zeros((12, 128))
+    panels = [
+        Panel("a", coarse, "", (Section("yz", depth[0], 125.0, 65.0),)),
+        Panel("b", fine, "", (Section("yz", depth[1], 125.0, 32.5),)),
+    ]
+    figure = side_by_side(panels)
+    boxes = [axes.get_window_extent() for axes in figure.axes]
+    assert len(boxes) == 6
+    per_nm = boxes[0].width / (96 * 65)
+    for axes, box in ((figure.axes[n], boxes[n]) for n in (2, 5)):
+        assert "yz" in _words(axes)
+        assert box.width / (64 * 65) == pytest.approx(per_nm, rel=0.02)
+        assert box.height / (12 * 125) == pytest.approx(per_nm, rel=0.02)
+        assert 0 < _bars(axes)[0] <= 0.25 * 64 * 65
+    others = [box for n, box in enumerate(boxes) if n not in (2, 5)]
+    assert min(box.y0 for box in others) > max(boxes[2].y1, boxes[5].y1)

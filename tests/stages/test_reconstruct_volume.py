@@ -11,6 +11,7 @@ from napari_dps.core import InputError, finish
 from napari_dps.core.context import Context
 from napari_dps.physics.simulate import SimulationSettings, simulate
 from napari_dps.pipeline import Settings, choose_steps, open_input
+from napari_dps.results.picture import picture
 from napari_dps.stages.reconstruct import STAGE, ReconstructParameters
 
 OFFSET = 100.0
@@ -78,6 +79,18 @@ def test_a_known_excitation_is_not_warned_of(made):
     wave = 1.518 / 488
     k = 1 / result.patterns[0].period_nm
     assert axial_nm == pytest.approx(1 / (wave - np.sqrt(wave**2 - k**2)))
+
+
+def test_the_picture_of_a_volume_shows_sections(made):
+    result = run(made.raw)
+    metrics = {"input": {}, "reconstruct": {}}
+    figure = picture(result, metrics, "cell")
+    words = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert words.count("xz") == words.count("yz") == 2
+    plane = replace(result, input=result.first)
+    without = [replace(output, image=None) for output in result.outputs]
+    figure = picture(replace(plane, outputs=tuple(without)), metrics, "cell")
+    assert len(figure.axes) == 4
 
 
 def test_later_stages_get_the_planes_of_a_volume(made):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 WIDEST_PX = 4200
@@ -33,6 +34,7 @@ class PanelGrid:
     finest_pixel: float
     has_heading: bool
     has_footing: bool = False
+    strips: tuple[tuple[int, int], ...] = ()
 
     @classmethod
     def of(
@@ -43,6 +45,7 @@ class PanelGrid:
         *,
         has_heading: bool,
         has_footing: bool = False,
+        sections: Sequence[tuple[float, float]] = (),
     ) -> PanelGrid:
         """Lay out panels of one field.
 
@@ -58,6 +61,9 @@ class PanelGrid:
             Leave room for a line above all.
         has_footing : bool
             Leave room for a line below all.
+        sections : sequence of (float, float)
+            Heights and widths of the sections below each panel, in the unit of
+            ``pixel_size``.
         """
         rows, columns = shape
         low, high = PANEL_PX
@@ -69,7 +75,21 @@ class PanelGrid:
         step = max(2, min(round(ZOOM * scale), column // LEAST_ZOOMED))
         height = round(column * min(max(rows / columns, 0.5), 1.5))
         zoom = (min(height // step, rows) * step, min(column // step, columns) * step)
-        return cls(count, field, zoom, step, pixel_size, has_heading, has_footing)
+        widest = max(field[1], zoom[1], COLUMN_PX)
+        strips = []
+        for height_of, width_of in sections:
+            per_unit = min(scale / pixel_size, widest / width_of)
+            strips.append((round(height_of * per_unit), round(width_of * per_unit)))
+        return cls(
+            count,
+            field,
+            zoom,
+            step,
+            pixel_size,
+            has_heading,
+            has_footing,
+            tuple((max(1, high), max(1, wide)) for high, wide in strips),
+        )
 
     @property
     def column(self) -> int:
@@ -91,7 +111,8 @@ class PanelGrid:
     @property
     def _bottom(self) -> int:
         """Pixels below the panels."""
-        return EDGE_PX + (HEADING_PX if self.has_footing else 0)
+        strips = sum(height + GAP_PX for height, _ in self.strips)
+        return EDGE_PX + (HEADING_PX if self.has_footing else 0) + strips
 
     def field_box(self, number: int) -> tuple[float, float, float, float]:
         """Left, bottom, width, height of a panel as fractions of the figure."""
@@ -100,6 +121,11 @@ class PanelGrid:
     def zoom_box(self, number: int) -> tuple[float, float, float, float]:
         """Left, bottom, width, height of a zoomed panel as fractions of the figure."""
         return self._box(number, self._bottom, self.zoom)
+
+    def strip_box(self, number: int, index: int) -> tuple[float, float, float, float]:
+        """Left, bottom, width, height of a section as fractions of the figure."""
+        above = sum(height + GAP_PX for height, _ in self.strips[: index + 1])
+        return self._box(number, self._bottom - above, self.strips[index])
 
     def _box(
         self, number: int, bottom: int, size: tuple[int, int]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_dps.core import ImageStack
 from napari_dps.figures.names import write_name
 from napari_dps.figures.panel_grid import EDGE_PX, HEADING_PX, PanelGrid
+from napari_dps.figures.sections import Section, draw_section
 from napari_dps.figures.theme import FAINT, INK, MARK, new_figure
 
 if TYPE_CHECKING:
@@ -39,11 +40,14 @@ class Panel:
         Axes "YX".
     caption : str
         A smaller line under the title.
+    sections : tuple of Section
+        Of the volume that the image is a plane of.
     """
 
     title: str
     image: ImageStack
     caption: str = ""
+    sections: tuple[Section, ...] = ()
 
     @property
     def pixel_size(self) -> float:
@@ -96,6 +100,8 @@ def side_by_side(
 ) -> Figure:
     """Draw panels of one field in a row, and below each its most detailed region.
 
+    Below that come the sections of panels that show a volume.
+
     Every panel has its own contrast (percentiles 1 and 99.8); pixels are drawn as
     they are, without smoothing.
 
@@ -120,6 +126,7 @@ def side_by_side(
         len(panels),
         has_heading=bool(heading),
         has_footing=bool(footing),
+        sections=[(one.height, one.width) for one in finest.sections],
     )
     figure = new_figure(grid.width, grid.height)
     middle = (EDGE_PX + HEADING_PX / 2) / grid.height
@@ -132,6 +139,10 @@ def side_by_side(
         _write_title(field, panel, grid)
         _mark(field, window)
         _draw(figure.add_axes(grid.zoom_box(number)), panel, window)
+        for index, section in enumerate(panel.sections[: len(grid.strips)]):
+            strip = figure.add_axes(grid.strip_box(number, index))
+            limits = display_limits(section.pixels)
+            draw_scale_bar(strip, draw_section(strip, section, limits), font_size=14)
     return figure
 
 

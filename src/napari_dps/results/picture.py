@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_dps import io
 from napari_dps.core import ImageStack
 from napari_dps.core.text import shown
-from napari_dps.figures import Panel, side_by_side
+from napari_dps.figures import Panel, Section, side_by_side
 from napari_dps.pipeline import PipelineResult, first_plane
 from napari_dps.results.scores import Json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+LEAST_PLANES = 5
+"""From which a stack is shown in sections as well."""
 
 
 def picture(
@@ -47,15 +54,67 @@ def picture(
 def _panels(result: PipelineResult, metrics: Mapping[str, Json]) -> list[Panel]:
     """Return the widefield image and each stage's, with their resolution."""
     name = "Widefield" if result.first.is_raw else "Input"
-    titles = [(name, "input", result.first)] + [
-        (output.step.stage.title, output.step.stage.id, output.first)
+    titles = [(name, "input", result.first, result.input)] + [
+        (output.step.stage.title, output.step.stage.id, output.first, output.image)
         for output in result.outputs
         if not output.first.is_raw
     ]
+    place = _place(titles[-1][3])
     return [
-        Panel(title, first_plane(image), _caption(metrics[key]))
-        for title, key, image in titles
+        Panel(
+            title, first_plane(image), _caption(metrics[key]), _sections(whole, place)
+        )
+        for title, key, image, whole in titles
     ]
+
+
+def _place(volume: ImageStack | None) -> tuple[float, float] | None:
+    """Return where sections show most, (y, x) in nm; None of what is no volume.
+
+    The line of its middle plane with the largest variance.
+    """
+    if volume is None or volume.size("Z") < LEAST_PLANES or not volume.pixel_size_nm:
+        return None
+    middle = volume.size("Z") // 2
+    plane = _first(volume, np.s_[middle : middle + 1, :, :])[0]
+    y, x = (
+        float(plane.var(axis=1 - axis).argmax()) * volume.pixel_size_nm
+        + volume.origin_nm[axis]
+        for axis in (0, 1)
+    )
+    return y, x
+
+
+def _sections(
+    volume: ImageStack | None, place: tuple[float, float] | None
+) -> tuple[Section, ...]:
+    """Return the sections xz and yz of the first T and C of a volume."""
+    if volume is None or place is None or not volume.z_step_nm:
+        return ()
+    step = volume.pixel_size_nm
+    if volume.size("Z") < LEAST_PLANES or not step:
+        return ()
+    row, column = (
+        min(max(round((p - o) / step), 0), n - 1)
+        for p, o, n in zip(place, volume.origin_nm, volume.shape[-2:], strict=True)
+    )
+    across = _first(volume, np.s_[:, row : row + 1, :])[:, 0]
+    along = _first(volume, np.s_[:, :, column : column + 1])[..., 0]
+    return (
+        Section("xz", across, volume.z_step_nm, step),
+        Section("yz", along, volume.z_step_nm, step),
+    )
+
+
+def _first(volume: ImageStack, part: tuple[slice, ...]) -> NDArray[np.float64]:
+    """Return a part (Z, Y, X) of the first T and C; of raw frames their mean."""
+    places = dict(zip("ZYX", part, strict=True))
+    index = tuple(
+        places.get(axis, slice(None) if axis in "AP" else 0) for axis in volume.axes
+    )
+    found = io.fetch(volume.data[index]).astype(np.float64)
+    kept = [axis for axis in volume.axes if axis in "ZAPYX"]
+    return np.asarray(found.mean(axis=tuple(kept.index(a) for a in kept if a in "AP")))
 
 
 def _caption(metrics: Json) -> str:
