@@ -190,32 +190,33 @@ def by_planes(stack, truth):
         return 0.0
 
 
+def compared(scene, photons, seed):
+    """Return the figures of one stack, a row of the table."""
+    simulation = made(scene, photons, seed)
+    stack, truth = counts(simulation), ideal(simulation)
+    exact = exact_patterns(simulation)
+    volume, known = both(stack, exact)
+    part, part_known = both(stack.derive(stack.data[7:16]), exact)
+    errors = wave_errors(volume.patterns, simulation.patterns)
+    return (
+        likeness(volume.data, truth),
+        likeness(known.data, truth),
+        by_planes(stack, truth),
+        likeness(part.data, truth[7:16]),
+        likeness(part_known.data, truth[7:16]),
+        stripe_index(volume.data, simulation.patterns, 40),
+        stripe_index(truth, simulation.patterns, 40),
+        sum(e is not None for e in errors),
+        max((e for e in errors if e is not None), default=np.nan),
+    )
+
+
 def likenesses(seeds):
     """Return the table of both scenes at three levels of light."""
     rows = []
     for scene in SCENES:
         for photons in (5, 10, 50, 500):
-            values = []
-            for seed in range(seeds):
-                simulation = made(scene, photons, seed)
-                stack, truth = counts(simulation), ideal(simulation)
-                exact = exact_patterns(simulation)
-                volume, known = both(stack, exact)
-                part, part_known = both(stack.derive(stack.data[7:16]), exact)
-                errors = wave_errors(volume.patterns, simulation.patterns)
-                values.append(
-                    (
-                        likeness(volume.data, truth),
-                        likeness(known.data, truth),
-                        by_planes(stack, truth),
-                        likeness(part.data, truth[7:16]),
-                        likeness(part_known.data, truth[7:16]),
-                        stripe_index(volume.data, simulation.patterns, 40),
-                        stripe_index(truth, simulation.patterns, 40),
-                        sum(e is not None for e in errors),
-                        max((e for e in errors if e is not None), default=np.nan),
-                    )
-                )
+            values = [compared(scene, photons, seed) for seed in range(seeds)]
             mean = np.mean(values, axis=0)
             found = int(sum(v[7] for v in values))
             row = [scene, str(photons), *(f"{v:.3f}" for v in mean[:5])]

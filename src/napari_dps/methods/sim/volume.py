@@ -44,7 +44,7 @@ result of the stack."""
 TILES = TileNeeds(
     "3-D reconstruction", overlap_px=128, bytes_per_px=0, equal_reads=True
 )
-"""In pixels of the frames; bytes are for a plane. Light of other planes reaches far:
+"""In pixels of the frames; the memory depends on the planes. Light of them reaches far:
 tiles differ from the whole field by 2.6e-3 of the range and 2.1e-3 of the standard
 deviation (8 planes of 640 × 64 px in tiles of 128 px)."""
 SEARCHED_PX = 512
