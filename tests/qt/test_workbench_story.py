@@ -81,5 +81,12 @@ def test_nothing_is_clipped_and_docks_are_tabs(seen: dict[str, Any]) -> None:
     assert all(seen[name]["clipped"] == {} for name in PERIODS_NM)
 
 
+def test_training_comes_to_a_verdict(seen: dict[str, Any]) -> None:
+    (text,) = seen["training"]["verdict"]
+    assert text.startswith(("better", "not better"))
+    assert seen["training"]["looks"]
+    assert seen["training"]["clipped"] == {}
+
+
 def test_napari_has_nothing_to_complain_of(seen: dict[str, Any]) -> None:
     assert seen["notifications"] == []

@@ -38,6 +38,7 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
 }
 """Files, and what is typed: what the source states, else what its README assumes."""
 SIZES = ((1280, 800), (1600, 1000))
+TRAINING_MIN = 0.5
 MENU_CLICKS = 3
 """Plugins, Denoise-DPS, and the dock: menus cannot be clicked under Xvfb."""
 
@@ -90,6 +91,24 @@ def wait_for(runner: Any) -> None:
     spin(0.3)
 
 
+def shots(viewer: Any, widget: QWidget, name: str) -> dict[str, list[str]]:
+    """Save screenshots in both sizes and themes; return what is clipped in them."""
+    clips = {}
+    for size in SIZES:
+        viewer.window._qt_window.resize(*size)
+        for theme in ("light", "dark"):
+            viewer.theme = theme
+            spin(0.3)
+            title = f"{name}-{size[0]}-{theme}"
+            file = str(OUT / f"{title}.png")
+            viewer.screenshot(file, canvas_only=False, flash=False)
+            if found := clipped(widget):
+                clips[title] = found
+    viewer.window._qt_window.resize(*SIZES[0])
+    spin(0.1)
+    return clips
+
+
 def tell(name: str, seen: dict[str, Any]) -> None:
     """Go from one file to its compared result."""
     file, values = CASES[name]
@@ -108,18 +127,7 @@ def tell(name: str, seen: dict[str, Any]) -> None:
     clips: dict[str, list[str]] = {}
 
     def shoot(what: str) -> None:
-        for size in SIZES:
-            viewer.window._qt_window.resize(*size)
-            for theme in ("light", "dark"):
-                viewer.theme = theme
-                spin(0.3)
-                title = f"workbench-{name}-{what}-{size[0]}-{theme}"
-                file = str(OUT / f"{title}.png")
-                viewer.screenshot(file, canvas_only=False, flash=False)
-                if found := clipped(bench):
-                    clips[title] = found
-        viewer.window._qt_window.resize(*SIZES[0])
-        spin(0.1)
+        clips.update(shots(viewer, bench, f"workbench-{name}-{what}"))
 
     shoot("open")
     editors = [raw.panel.microscope.editors[key] for key in values]
@@ -136,6 +144,9 @@ def tell(name: str, seen: dict[str, Any]) -> None:
         if compare.rows and not compare.runner.is_running:
             break
     shoot("compared")
+    compare.buttons["Error maps"].click()
+    wait_for(compare.runner)
+    shoot("errors")
     source = raw.panel.combo.value()
     sim = next(x for x in viewer.layers if x.name.endswith(" · SIM"))
     patterns = sim.metadata["napari-dps"]["patterns"]
@@ -151,6 +162,28 @@ def tell(name: str, seen: dict[str, Any]) -> None:
             row["layer"]: row.get("resolution_decorrelation_nm") for row in compare.rows
         },
         "clipped": clips,
+    }
+    viewer.close()
+    spin(0.2)
+
+
+def training(seen: dict[str, Any]) -> None:
+    """Train for a moment on a widefield image, and look at the verdict."""
+    viewer = napari.Viewer()
+    viewer.window._qt_window.resize(*SIZES[0])
+    viewer.open(DATA / "wf_sim_er/wf_level_01.tif", plugin="napari")
+    _, dock = viewer.window.add_plugin_dock_widget("napari-dps", "Training")
+    spin(0.3)
+    for key, value in {"na": 1.3, "emission_nm": 525, "pixel_size_nm": 62.6}.items():
+        dock.microscope.editors[key].setValue(value)
+    dock.target.setValue(str(OUT / "weights"))
+    dock.minutes.setValue(TRAINING_MIN)
+    dock.bar.run_button.click()
+    wait_for(dock.bar.runner)
+    seen["training"] = {
+        "verdict": dock.bar.messages.texts,
+        "looks": [(look.step, look.loss) for look in dock.training.looks],
+        "clipped": shots(viewer, dock, "training"),
     }
     viewer.close()
     spin(0.2)
@@ -182,6 +215,7 @@ def main() -> None:
     register()
     seen: dict[str, Any] = {}
     four_docks(seen)
+    training(seen)
     for name in sys.argv[3:] or CASES:
         tell(name, seen)
     seen["notifications"] = [str(x) for x in notification_manager.records]

@@ -101,6 +101,26 @@ def test_every_value_tells_where_it_comes_from(
     assert microscope.of(layer)["na"].source == MICROSCOPE
 
 
+def test_microscope_is_saved_with_camera_otf_and_instrument(
+    qtbot: Any, viewer: ViewerModel, tmp_path: Path
+) -> None:
+    store = QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat)
+    dock = dock_widgets.ReconstructWidget(viewer, microscope=Shared(store))
+    qtbot.addWidget(dock)
+    options = dock.panel.options.editors
+    for name, text in (("otf", "beads.tif"), ("camera_gain", "2"), ("frames", "0-8")):
+        options[name].setValue(text)
+    dock.panel.microscope.save_as("SIM 2")
+    later = dock_widgets.ReconstructWidget(viewer, microscope=Shared(store))
+    qtbot.addWidget(later)
+    options = later.panel.options.editors
+    assert options["otf"].value() == ""
+    later.panel.microscope._choose("SIM 2")
+    assert options["otf"].value() == "beads.tif"
+    assert float(options["camera_gain"].value()) == 2
+    assert options["frames"].value() == ""  # of the input, not of the microscope
+
+
 def test_microscope_is_saved_by_name_and_offered_again(
     qtbot: Any, tmp_path: Path
 ) -> None:

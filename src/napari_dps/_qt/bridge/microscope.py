@@ -4,16 +4,31 @@ import json
 import math
 import weakref
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from qtpy.QtCore import QObject, QSettings, Signal
 
 from napari_dps._qt.bridge.layer_optics import OFFSET, Value, told_by
-from napari_dps.core import Optics
+from napari_dps.core import InputError, Optics
+from napari_dps.core.params import parse
+from napari_dps.pipeline import InputSettings
 
 _SAVED = ("na", "emission_nm", "refractive_index", "excitation_nm", OFFSET)
 """What a microscope is saved with. Pixel size and modulation factor are a layer's."""
+
+OF_CAMERA = (
+    "instrument",
+    "otf",
+    "camera_gain",
+    "read_noise",
+    "offset_map",
+    "gain_map",
+    "variance_map",
+    "flat_field",
+)
+"""Fields of `InputSettings` that a microscope is saved with as well."""
 
 YOU, FILE, MICROSCOPE, NOT_CONFIRMED, USUAL = (
     "you",
@@ -94,6 +109,7 @@ class Microscope(QObject):
         self._store = store
         self._values: dict[str, float] = {}
         self.saved: dict[str, dict[str, float]] = {}
+        self._cameras: dict[str, dict[str, Any]] = {}
         self.device = "auto"
         self._by_hand: _OfLayers = weakref.WeakKeyDictionary()
         self._confirmed: _OfLayers = weakref.WeakKeyDictionary()
@@ -186,13 +202,22 @@ class Microscope(QObject):
                 store[to] = dict(store[layer])
         self.changed.emit()
 
-    def save(self, name: str, values: Mapping[str, Value]) -> None:
-        """Save a microscope under a name, and use it."""
+    def save(
+        self, name: str, values: Mapping[str, Value], camera: InputSettings
+    ) -> None:
+        """Save a microscope under a name, with camera, OTF and instrument; use it."""
+        usual = InputSettings().model_dump(mode="json")
+        stated = camera.model_dump(mode="json", include=set(OF_CAMERA))
+        self._cameras[name] = {n: v for n, v in stated.items() if v != usual[n]}
         kept = {n: v for n, v in values.items() if n in _SAVED}
         self.saved[name] = {n: v for n, v in kept.items() if isinstance(v, float | int)}
         self._values = dict(self.saved[name])
         self._remember()
         self.changed.emit()
+
+    def camera_of(self, name: str) -> InputSettings:
+        """Return camera, OTF and instrument of a saved microscope."""
+        return parse(InputSettings, self._cameras.get(name, {}), "input")
 
     def choose(self, name: str, layer: Any) -> None:
         """Use a saved microscope, for a layer and as what is offered to others."""
@@ -208,6 +233,7 @@ class Microscope(QObject):
         for name in _SAVED:
             self._store.setValue(f"microscope/{name}", self._values.get(name, ""))
         self._store.setValue("microscopes", json.dumps(self.saved))
+        self._store.setValue("cameras", json.dumps(self._cameras))
 
     def _restore(self) -> None:
         """Read what was stored; what is not possible any more is left out."""
@@ -220,9 +246,21 @@ class Microscope(QObject):
             self.saved = {str(n): _possible(values) for n, values in saved.items()}
         except (ValueError, AttributeError):
             self.saved = {}
+        self._cameras = _possible_cameras(str(self._store.value("cameras", "{}")))
 
 
 _OfLayers = weakref.WeakKeyDictionary[Any, dict[str, Value]]
+
+
+def _possible_cameras(text: str) -> dict[str, dict[str, Any]]:
+    """Return the cameras of a stored text whose values are possible."""
+    found: dict[str, dict[str, Any]] = {}
+    with suppress(ValueError, AttributeError):
+        for name, table in json.loads(text).items():
+            with suppress(InputError):
+                parse(InputSettings, table, "input")
+                found[str(name)] = {n: table[n] for n in OF_CAMERA if n in table}
+    return found
 
 
 def _possible(stored: Mapping[str, Any]) -> dict[str, float]:

@@ -132,7 +132,8 @@ def in_words(found: "FineTuned") -> str:
         f"{one.after:.4g} in place of {one.before:.4g} ({change:+.1f} %, error "
         f"{100 * one.error / one.before:.1f} %)"
     )
-    done = f"{found.steps} steps in {found.seconds:.0f} s"
+    done = f"{found.steps} step{'s' * (found.steps > 1)} in {found.seconds:.0f} s"
     if found.weights is None:
-        return f"not better: {what}; {done}. The old weights are kept, nothing is saved"
+        chance = "not better beyond chance" if one.after < one.before else "not better"
+        return f"{chance}: {what}; {done}. The old weights are kept, nothing is saved"
     return f"better: {what}; {done}. Saved as {found.weights}"

@@ -240,7 +240,7 @@ class RunPanel(QWidget):
         self.options_section = Section(
             "Frames and camera", self.options, is_open=False, tip=_OPTIONS_TIP
         )
-        self.microscope = MicroscopeWidget(self.shared)
+        self.microscope = MicroscopeWidget(self.shared, self._camera)
         self.microscope_section = Section(
             "Microscope",
             self.microscope,
@@ -280,6 +280,7 @@ class RunPanel(QWidget):
         self.microscope.valueChanged.connect(self._on_microscope)
         self.frames.valueChanged.connect(self.check)
         self.options.valueChanged.connect(self.check)
+        self.microscope.chosen.connect(self._use_camera)
         self.bar.runClicked.connect(self.run)
         add_shortcut(self, "Ctrl+Return", self.bar.run_button)
         self.bar.runner.returned.connect(self._on_returned)
@@ -297,6 +298,19 @@ class RunPanel(QWidget):
         """Save the result of the last run, beside the GUI."""
         if self.save.record is not None:
             self.bar.start(partial(self.save.record.steps, files))
+
+    def _camera(self) -> InputSettings:
+        """Return camera, OTF and instrument as they are set; none that is wrong."""
+        try:
+            return self.options.added_to(self.frames.value())
+        except InputError:
+            return InputSettings()
+
+    def _use_camera(self, camera: InputSettings) -> None:
+        """Show camera, OTF and instrument of a microscope that was chosen."""
+        self.options.show_camera(camera)
+        if camera.instrument != InputSettings().instrument:
+            self.frames.setValue(InputSettings(instrument=camera.instrument))
 
     def _on_microscope(self) -> None:
         """Say in the heading what is set, so that it can stay folded."""

@@ -46,13 +46,13 @@ if TYPE_CHECKING:
     from napari_dps.train.fine_tune import FineTuned
 
 _WIDTH_PX = 416
+_LAYERS_PX, _PLOT_PX = 76, 170
 _WHAT = (
     "Trains the network of DPS on, on your images and without any truth: the photons "
     "of camera images, or of raw frames, are dealt out to two halves, and what the "
     "network finds in one has to explain the other. Regions are left out to judge by; "
     "what is no better there is not kept."
 )
-_WAITING = "The held-out loss appears here while the network is trained."
 
 
 class TrainingWidget(QWidget):
@@ -91,8 +91,8 @@ class TrainingWidget(QWidget):
         )
         self.plot = Plot("step", "held-out loss")
         self.try_button = push_button(
-            "Try on the uppermost ticked layer",
-            "Runs DPS with the new weights, as a layer.",
+            "Try on a layer",
+            "Runs DPS with the new weights on the uppermost layer that is ticked.",
             self.try_on_layer,
         )
         self.training: Training | None = None
@@ -191,9 +191,13 @@ class TrainingWidget(QWidget):
         column.addWidget(self.layers)
         column.addWidget(self.microscope_section)
         column.addLayout(rows)
-        column.addWidget(self.plot, 1)
-        for widget in (row_of(self.stop_button, self.try_button), self.bar):
+        column.addStretch(1)
+        buttons = row_of(self.stop_button, self.try_button)
+        for widget in (self.plot, buttons, self.bar):
             whole.addWidget(widget)
+        self.layers.setMaximumHeight(_LAYERS_PX)
+        self.plot.setMaximumHeight(_PLOT_PX)
+        self.microscope.show_basic(True)
         self.stop_button.setEnabled(False)
         self.try_button.setEnabled(False)
         self.setMinimumWidth(_WIDTH_PX)
@@ -244,8 +248,9 @@ class TrainingWidget(QWidget):
     def _show_curve(self) -> None:
         looks = [] if self.training is None else list(self.training.looks)
         self._points = len(looks)
+        self.plot.setVisible(bool(looks))
         if not looks:
-            self.plot.show_curves([], message=_WAITING)
+            self.plot.show_curves([])
             return
         steps = np.array([look.step for look in looks], dtype=float)
         losses = np.array([look.loss for look in looks])

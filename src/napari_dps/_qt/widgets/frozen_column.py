@@ -1,6 +1,6 @@
 """The first column of a table, which stays while the others are scrolled."""
 
-from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QAbstractItemView, QFrame, QTableView, QTableWidget
 
 
@@ -38,12 +38,15 @@ class FrozenColumn(QTableView):
         table.horizontalHeader().sectionResized.connect(self.fit)
         self.horizontalHeader().setSectionsClickable(True)
         self.horizontalHeader().sectionClicked.connect(table.sortItems)
+        self._later = QTimer(self)  # after the table has laid out its columns
+        self._later.setSingleShot(True)
+        self._later.timeout.connect(self.fit)
         table.viewport().installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Stay over the column when the table changes its size."""
         if event.type() == QEvent.Type.Resize:
-            self.fit()
+            self._later.start(0)
         return False
 
     def fit(self, *_: int) -> None:

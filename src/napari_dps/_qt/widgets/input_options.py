@@ -1,10 +1,11 @@
-"""What to read of an input, and the maps of its camera."""
+"""What to read of an input, the maps of its camera, and a measured OTF."""
 
 from typing import Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QWidget
 
+from napari_dps._qt.bridge.microscope import OF_CAMERA
 from napari_dps._qt.widgets.form import make_editor
 from napari_dps._qt.widgets.layout import compact_rows, row_label
 from napari_dps.core.params import describe, parse
@@ -19,12 +20,13 @@ _OF_ANY = (
     "camera_gain",
     "read_noise",
     "variance_map",
+    "otf",
 )
 _OF_FILES = ("series", "join", "allow_missing")
 
 
 class InputOptions(QWidget):
-    """Edits frames, channel and maps of the camera; of files, joining too.
+    """Edits frames, channel, maps of the camera and OTF; of files, joining too.
 
     Parameters
     ----------
@@ -63,6 +65,13 @@ class InputOptions(QWidget):
             item = getattr(value, name)
             shown = "" if item is None else item
             editor.setValue(shown if isinstance(shown, bool) else str(shown))
+
+    def show_camera(self, camera: InputSettings) -> None:
+        """Show camera and OTF of a microscope; the other options stay."""
+        for name in OF_CAMERA:
+            if name in self.editors:
+                item = getattr(camera, name)
+                self.editors[name].setValue("" if item is None else str(item))
 
     def added_to(self, frames: InputSettings) -> InputSettings:
         """Return settings with what is set here.
