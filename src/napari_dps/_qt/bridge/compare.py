@@ -101,10 +101,12 @@ class Comparison:
     region: Shapes | None = None
     line: Shapes | None = None
 
-    def item(self, viewer: ViewerModel, layer: Image) -> Item:
-        """Note what a viewer shows of a layer."""
+    def item(
+        self, viewer: ViewerModel, layer: Image, time_point: int | None = None
+    ) -> Item:
+        """Note what a viewer shows of a layer, or would at another time point."""
         return Item(
-            LayerSnapshot.of(layer, shown_point(viewer, layer)),
+            LayerSnapshot.of(layer, shown_point(viewer, layer), time_point),
             place_in_nm(layer),
             None if self.region is None else _corners(self.region, layer),
             None if self.line is None else _corners(self.line, layer),

@@ -62,7 +62,12 @@ class LayerSnapshot:
     places: tuple[tuple[int, int], ...] = ()
 
     @classmethod
-    def of(cls, layer: Image, point: Sequence[float] | None = None) -> "LayerSnapshot":
+    def of(
+        cls,
+        layer: Image,
+        point: Sequence[float] | None = None,
+        time_point: int | None = None,
+    ) -> "LayerSnapshot":
         """Note everything of a layer.
 
         Parameters
@@ -71,6 +76,8 @@ class LayerSnapshot:
             The input.
         point : sequence of float, optional
             As of `shown_point`: only the T, C and Z shown there are kept.
+        time_point : int, optional
+            Number of the T that is kept instead of that shown; of a lapse.
         """
         snapshot = cls(
             data=layer.data[0] if layer.multiscale else layer.data,
@@ -85,7 +92,12 @@ class LayerSnapshot:
             file=file_name(layer),
             layer=weakref.ref(layer),
         )
-        return snapshot if point is None else snapshot._at(layer.world_to_data(point))
+        if point is None:
+            return snapshot
+        position = list(layer.world_to_data(point))
+        if time_point is not None and "T" in snapshot.axes:
+            position[snapshot.axes.index("T")] = time_point
+        return snapshot._at(position)
 
     def newest(self, frames: int) -> "LayerSnapshot":
         """Return the newest set of a layer that grows, its pixels copied.

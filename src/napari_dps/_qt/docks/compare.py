@@ -21,6 +21,12 @@ from napari_dps._qt.bridge.compare import (
     profile_all,
     shapes_layer,
 )
+from napari_dps._qt.bridge.compare_lapse import (
+    LapseMeasures,
+    interval_of,
+    lapse_of,
+    measure_lapse,
+)
 from napari_dps._qt.bridge.curves import profile_curves
 from napari_dps._qt.bridge.debounce import debouncer
 from napari_dps._qt.bridge.dock_tabs import DockTabs
@@ -30,6 +36,7 @@ from napari_dps._qt.bridge.runner import Runner
 from napari_dps._qt.bridge.wording import in_docks
 from napari_dps._qt.widgets.compare_inputs import CompareInputs
 from napari_dps._qt.widgets.editors import BoolEdit
+from napari_dps._qt.widgets.lapse_plot import LapsePlot
 from napari_dps._qt.widgets.layer_views import LayerViews
 from napari_dps._qt.widgets.layout import dock_columns, hint_label, push_button, row_of
 from napari_dps._qt.widgets.measure_table import MeasureTable
@@ -62,6 +69,7 @@ class CompareWidget(QWidget):
         self.views = LayerViews(napari_viewer, self.inputs.layers.value, self)
         self.table = MeasureTable()
         self.plot = Plot("distance along the line (nm)", "relative intensity")
+        self.lapse = LapsePlot()
         self.follow = BoolEdit("Measure anew on changes")
         self.follow.setValue(True)
         self.more = BoolEdit("More columns")
@@ -116,6 +124,16 @@ class CompareWidget(QWidget):
         elif not self.profiles.start(partial(profile_all, items)):
             self._profile_later.throttle()
 
+    def measure_over_time(self) -> None:
+        """Measure the layers at all time points, for the plot over time."""
+        comparison = self.comparison()
+        try:
+            points = lapse_of(comparison, self.viewer)
+        except InputError as error:
+            self._warn(in_docks(error))
+            return
+        self.runner.start(partial(measure_lapse, points, interval_of(comparison)))
+
     def add_error_maps(self) -> None:
         """Add the error map of each ticked layer against the reference."""
         comparison = self.comparison()
@@ -167,6 +185,11 @@ class CompareWidget(QWidget):
             ),
             push_button("Export CSV …", "All measures as a table.", self._ask_csv),
             push_button("Export PNG …", "Ticked layers side by side.", self._ask_png),
+            push_button(
+                "Over time",
+                "Measures the time points of lapses, 50 at most, and plots them.",
+                self.measure_over_time,
+            ),
             self.views.grid_button,
             self.views.split_button,
         )
@@ -174,9 +197,10 @@ class CompareWidget(QWidget):
 
     def _lay_out(self) -> None:
         grid = QGridLayout()
-        first = ("Measure", "Error maps", "Side by side")
-        second = ("Split view", "Export CSV …", "Export PNG …")
-        for row, titles in enumerate((first, second)):
+        first = ("Measure", "Over time", "Error maps")
+        second = ("Split view", "Side by side")
+        third = ("Export CSV …", "Export PNG …")
+        for row, titles in enumerate((first, second, third)):
             for column, title in enumerate(titles):
                 grid.addWidget(self.buttons[title], row, column)
         layout, _ = dock_columns(self)
@@ -186,6 +210,7 @@ class CompareWidget(QWidget):
         for widget in (self.views.split, options, self.status, self.messages):
             layout.addWidget(widget)
         layout.addWidget(self.table, 1)
+        layout.addWidget(self.lapse, 1)
         layout.addWidget(self.plot, 1)
         self.setMinimumWidth(_WIDTH_PX)
 
@@ -238,6 +263,8 @@ class CompareWidget(QWidget):
     def _on_returned(self, value: Any) -> None:
         if isinstance(value, Path):
             self.messages.show_texts([f"written: {value.name}"], "info")
+        elif isinstance(value, LapseMeasures):
+            self.lapse.show_measures(value)
         elif value and isinstance(value[0], ErrorMapLayer):
             self._add_maps(value)
         else:

@@ -46,6 +46,11 @@ class Plot(QWidget):
         """What is shown."""
         return self._curves
 
+    def set_labels(self, xlabel: str, ylabel: str) -> None:
+        """Name the axes, with units."""
+        self._xlabel, self._ylabel = xlabel, ylabel
+        self.update()
+
     def show_curves(
         self, curves: Sequence[Curve], marks: Sequence[Mark] = (), message: str = ""
     ) -> None:
