@@ -155,6 +155,23 @@ def test_interrupted_raw_frames_keep_their_patterns(
     assert_same(results(out, "a", asked), in_memory(path, asked))
 
 
+@pytest.mark.slow
+def test_interrupted_averaging_over_time_gives_the_same_pixels_in_threads(
+    tmp_path: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "BLOCK_UNITS", 2)
+    asked = raw_settings("temporal,reconstruct")
+    path, out = io.save(raw_stack("T"), tmp_path / "a.ome.tif"), tmp_path / "out"
+    with calls.raising(6, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
+        run([path], out, asked)
+    (row,) = run([path], out, asked, resume=True, jobs=2)
+    assert row["status"] == "done"
+    found = results(out, "a", asked)
+    assert_same(found, in_memory(path, asked))
+    alone = in_memory(path, raw_settings("reconstruct"))
+    assert np.abs(found[-1].data - alone[-1].data).max() > 0
+
+
 def test_interrupted_while_writing_computes_nothing_again(
     tmp_path: Path, path: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from napari_dps.core.context import Context
 from napari_dps.io import Metadata, RawImage
 from napari_dps.live import LiveSession
 from napari_dps.live import session as module
+from napari_dps.methods.temporal import frames
 from napari_dps.physics.simulate import SimulationSettings, simulate
 from napari_dps.pipeline import (
     InputSettings,
@@ -172,6 +173,22 @@ def test_sets_before_are_averaged_in_ahead_of_other_stages(sets):
     assert names == LIVE_PAST.stages
     averaged = results[1].outputs[0].image
     assert averaged.maps["time_points"].mean() > 1.5
+
+
+def test_sets_before_are_looked_at_once(sets, monkeypatch):
+    looked, seen_steps = [], frames.seen_steps
+
+    def counted(image, *rest):
+        looked.append(float(image.data.sum()))
+        return seen_steps(image, *rest)
+
+    monkeypatch.setattr(frames, "seen_steps", counted)
+    with LiveSession(LIVE_PAST, refresh_every=0) as session:
+        for raw in (*sets, sets[0]):
+            finish(session.process(raw))
+    # The first set is looked at when it has become a neighbour.
+    sums = [float(np.sum(sets[n].data)) for n in (1, 0, 2, 0)]
+    assert looked == pytest.approx(sums, rel=1e-5)
 
 
 def test_sets_of_another_shape_are_refused(sets):

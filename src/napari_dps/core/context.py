@@ -73,6 +73,9 @@ class Context:
         replaced: a live view has no time for more.
     neighbours : Neighbours
         Of a stage that asks for them; see `Stage.window`.
+    found : dict or None
+        What the first step has found of time points (see `TimePoint`), by channel and
+        place, where another run of the same time points is to follow.
     """
 
     device: str = "auto"
@@ -85,6 +88,7 @@ class Context:
     time_points: int = 1
     examines: bool = True
     neighbours: Neighbours = field(default_factory=Neighbours)
+    found: dict[Any, dict[Any, Any]] | None = None
 
     def warn(self, message: str) -> None:
         """Record a warning for the user, once."""

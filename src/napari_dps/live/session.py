@@ -111,6 +111,7 @@ class LiveSession:
         self._summed, self._processed = 0, 0
         self._background: Background[Learned] = Background()
         self._before: deque[NDArray[Any]] = deque(maxlen=0)
+        self._found: dict[Any, dict[Any, Any]] = {}
 
     def __enter__(self) -> LiveSession:
         """Return the session."""
@@ -185,12 +186,14 @@ class LiveSession:
         else:
             plan = reopened(self._plan, raw, self._settings)
             self._take_over()
-        context = replace(self._context, examines=self._processed == 0)
+        context = replace(
+            self._context, examines=self._processed == 0, found=dict(self._found)
+        )
         result = yield from run_plan(
             plan, context, shared=self._learned.shared, before=tuple(self._before)
         )
         self._processed += 1
-        self._before.append(plan.stack.data)
+        self._move_on(plan, context)
         if self._refresh_every and self.patterns:
             self._learn_more(plan)
         return replace(result, warnings=tuple(self._context.warnings[told:]))
@@ -218,8 +221,20 @@ class LiveSession:
             return
         for text in found.warnings:
             self._context.warn(text)
-        self._learned = found
+        self._learned, self._found = found, {}
         self._context.cache.update(found.cache)
+
+    def _move_on(self, plan: Plan, context: Context) -> None:
+        """Keep a set, and what was found of it, for those that follow."""
+        count, most = len(self._before), self._before.maxlen
+        self._before.append(plan.stack.data)
+        self._found = {}
+        for (channel, place), found in (context.found or {}).items():
+            # The first set of all had no time axis.
+            time_point, rest = (place[0], place[1:]) if count else (0, place)
+            time_point -= count == most
+            if time_point >= 0:
+                self._found[channel, (time_point, *rest)] = found
 
     def _learn_more(self, plan: Plan) -> None:
         """Add a set to the mean; from ten on, learn of it in the background."""

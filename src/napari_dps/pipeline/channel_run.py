@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from napari_dps.core import (
     ImageStack,
@@ -231,12 +232,17 @@ class _Work:
         key = number, unit.index
         if key in self.inputs:
             return self.inputs[key]
+        has_window = any(self.run.steps[number].window)
+        found: dict[Any, Any] = {}
         if number == 0:
             image = self.run.channel.image(unit)
+            if has_window and self.run.context.found is not None:
+                place = self.run.channel.number, unit.index
+                found = self.run.context.found.setdefault(place, found)
         else:
             image = yield from self.result(number - 1, unit)
-        point = TimePoint(image)
-        if any(self.run.steps[number].window):
+        point = TimePoint(image, found)
+        if has_window:
             self.inputs[key] = point
         return point
 

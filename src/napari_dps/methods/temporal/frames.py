@@ -88,7 +88,8 @@ def seen_steps(
         noise = noise or noise_to_signal(frames, optics, image.camera)
         if not patterns:
             patterns = tuple(_unknown(a) for a in range(image.size("A")))
-    sight = yield from one_of(sight_steps(frames, optics, patterns, image.camera), 1, 2)
+    looking = sight_steps(frames, optics, patterns, image.camera, part.cache)
+    sight = yield from one_of(looking, 1, 2)
     if noise is not None:
         noise = replace(noise, of_frame=sight.of_frame)
     kept = patterns if image.is_raw else image.patterns

@@ -164,6 +164,7 @@ def sight_steps(
     optics: Optics,
     patterns: Sequence[Pattern],
     camera: CameraNoise | None = None,
+    cache: dict[Any, Any] | None = None,
 ) -> Generator[Progress, None, Sight]:
     """Look at one time point.
 
@@ -177,6 +178,8 @@ def sight_steps(
         Fitted to these frames; one or more for every angle.
     camera : CameraNoise, optional
         Noise of the frames where it is stated; else it is measured.
+    cache : dict, optional
+        Keeps the model of the orders for time points that have the same.
 
     Yields
     ------
@@ -212,7 +215,9 @@ def sight_steps(
     yield Progress(2, 5, "What the orders say")
     pads = fast_rim(light.shape[0], light.shape[1])
     padded = _padded(separated, stack, pads)
-    model = model_of(stack, padded.zero.shape[-2:], cutoff, pads)
+    model = _kept_model(
+        stack, padded.zero.shape[-2:], cutoff, pads, {} if cache is None else cache
+    )
     zero, rest = yield from model.back_projections_steps(padded)
     seen = torch.fft.rfft2(zero + rest)[0]
     return Sight(
@@ -232,6 +237,25 @@ def model_of(
         origin_px=(float(pads.top), float(pads.left)),
         cutoff=cutoff_per_pixel,
     )
+
+
+def _kept_model(
+    stack: StackOrders,
+    shape: Sequence[int],
+    cutoff_per_pixel: float,
+    pads: Rim,
+    cache: dict[Any, Any],
+) -> PatternModel:
+    """Return the model of a time point: that of the one before if it is the same."""
+    parts = stack.wavevectors, stack.modulation, stack.weights
+    values = [part.flatten().tolist() for part in parts]
+    key = tuple(shape), cutoff_per_pixel, pads, values, stack.wavevectors.device
+    kept = cache.get("model of the orders")
+    if kept is None or kept[0] != key:
+        kept = key, model_of(stack, shape, cutoff_per_pixel, pads)
+        cache["model of the orders"] = kept
+    model: PatternModel = kept[1]
+    return model
 
 
 def _padded(orders: Orders, stack: StackOrders, pads: Rim) -> Orders:
