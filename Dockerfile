@@ -13,8 +13,8 @@ RUN pip install --no-cache-dir --index-url "$TORCH_INDEX" torch==2.13.0 \
     && pip install --no-cache-dir -c constraints.txt ".[$EXTRAS]" \
     && napari-dps doctor --no-speed-test
 
-RUN useradd --create-home user
-USER user
+RUN useradd --create-home --uid 1000 user
+USER 1000
 WORKDIR /data
 ENTRYPOINT ["napari-dps"]
 CMD ["--help"]

@@ -148,7 +148,7 @@ def cluster(folder: Path, rng: random.Random, number: int) -> str:
     words = ["run", *names, "--out", "out", *STAGES]
     what = ("scheduler", "workers", "signal")[number % 3]
     with ExitStack() as stack:
-        address, scheduler, workers = _lent_cluster(folder, stack)
+        address, scheduler, workers = lent_cluster(folder, stack)
         process = start(folder, *words, "--scheduler", address)
         time.sleep(rng.uniform(4, 9))
         kind = signal.SIGKILL
@@ -170,10 +170,10 @@ def cluster(folder: Path, rng: random.Random, number: int) -> str:
     return _stopped(folder, words, expected, kind, code, errors)
 
 
-def _lent_cluster(
-    folder: Path, stack: ExitStack
+def lent_cluster(
+    folder: Path, stack: ExitStack, count: int = 2
 ) -> tuple[str, subprocess.Popen[bytes], list[subprocess.Popen[bytes]]]:
-    """Start a scheduler and two workers, which listen on the loopback alone."""
+    """Start a scheduler and its workers, which listen on the loopback alone."""
 
     def begin(*words: str) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
@@ -196,7 +196,7 @@ def _lent_cluster(
     address = json.loads(file.read_text())["address"]
     workers = [
         begin("dask_worker", address, "--nthreads", "1", "--no-nanny", *host)
-        for _ in range(2)
+        for _ in range(count)
     ]
     return address, scheduler, workers
 

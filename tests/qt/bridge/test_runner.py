@@ -116,9 +116,11 @@ def test_error_is_told_in_words_and_the_runner_stays_usable(
         yield Progress(0, 1)
         raise error
 
-    with qtbot.waitSignals([runner.failed, runner.finished]) as caught:
+    failures: list[Any] = []
+    runner.failed.connect(failures.append)
+    with qtbot.waitSignals([runner.failed, runner.finished]):
         runner.start(steps)
-    failure = caught.all_signals_and_args[0].args[0]
+    (failure,) = failures
     assert words in failure.text
     assert failure.is_user_error is is_user_error
     assert not runner.is_running
