@@ -29,6 +29,7 @@ COMMANDS = {
     "otf": "measure the OTF of a microscope on a stack of beads",
     "doctor": "say what is installed, what is missing and how fast it is",
     "train": "train the network of a stage from a recipe",
+    "export": "write a network as a package of bioimage.io",
 }
 """Each command is a module here with ``configure(parser)`` and ``execute(options)``."""
 

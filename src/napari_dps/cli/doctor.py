@@ -175,6 +175,7 @@ _PURPOSES = {
     "pyqt6": "PyQt6 (napari needs it or PySide6)",
     "pyside6": "PySide6 (napari needs it or PyQt6)",
     "train": "training",
+    "bioimageio": "packages of bioimage.io",
 }
 
 

@@ -1,0 +1,90 @@
+"""Networks for other programs: the same values, also after a package was read."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import napari_dps.nets
+from napari_dps.cli import main
+from napari_dps.core import InputError
+from napari_dps.nets.checkpoint import load_checkpoint, shipped_weights
+from napari_dps.nets.exchange import ExchangedNetwork, sample, signature
+
+SHIPPED = sorted(
+    path.stem for path in Path(napari_dps.nets.__path__[0], "weights").glob("*.json")
+)
+
+
+def _expected(name: str) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Return an example of the inputs of a network, and what it gives."""
+    checkpoint = load_checkpoint(shipped_weights(name))
+    takes, _ = signature(checkpoint.metadata)
+    inputs = sample(takes, checkpoint.metadata)
+    named = {spec.name: value for spec, value in zip(takes, inputs, strict=True)}
+    found = checkpoint.network(torch.device("cpu"))(**named)
+    if isinstance(found, dict):
+        found = tuple(found.values())
+    return inputs, list(found if isinstance(found, tuple) else (found,))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_exchanged_network_gives_what_its_signature_says(name):
+    checkpoint = load_checkpoint(shipped_weights(name))
+    metadata = checkpoint.metadata
+    takes, gives = signature(metadata)
+    inputs, expected = _expected(name)
+    network = ExchangedNetwork(
+        metadata.architecture, metadata.network, [spec.name for spec in takes]
+    ).eval()
+    network.network.load_state_dict(checkpoint.weights)
+    with torch.inference_mode():
+        outputs = network(*inputs)
+    assert len(outputs) == len(gives)
+    side = inputs[0].shape[-1]
+    for spec, value, right in zip(gives, outputs, expected, strict=True):
+        torch.testing.assert_close(value, right, rtol=1e-4, atol=1e-5)
+        lengths = dict(zip(spec.axes, value.shape, strict=True))
+        assert lengths.get("x", side / spec.scale) == side / spec.scale
+        assert lengths.get("c", spec.channels) == spec.channels
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHIPPED)
+def test_package_of_bioimageio_is_valid_and_gives_the_same(name, tmp_path, monkeypatch):
+    core = pytest.importorskip("bioimageio.core", reason="needs the extra bioimageio")
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", name, "--format", "bioimageio"]) == 0
+    package = tmp_path / f"{name}.bioimageio.zip"
+    assert [path.name for path in tmp_path.iterdir()] == [package.name]
+    summary = core.test_model(package)
+    assert summary.status == "passed", summary.format()
+    model = core.load_model_description(package)
+    inputs, expected = _expected(name)
+    values = {spec.id: x.numpy() for spec, x in zip(model.inputs, inputs, strict=True)}
+    found = core.predict(model=model, inputs=values)
+    for spec, right in zip(model.outputs, expected, strict=True):
+        data = found.members[spec.id].data.to_numpy()
+        np.testing.assert_allclose(data, right.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_export_refuses_what_it_cannot_write(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", "no-such-network"]) == 2
+    assert "dps-hybrid" in capsys.readouterr().err
+    assert main(["export", "dps-hybrid", "--out", "dps.tar"]) == 2
+    assert "--out: got dps.tar" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "bioimageio", None)
+    assert main(["export", "dps-hybrid"]) == 2
+    assert 'pip install "napari-dps[bioimageio]"' in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_architecture_without_signature_is_refused():
+    metadata = load_checkpoint(shipped_weights("sim")).metadata
+    with pytest.raises(InputError, match="architecture to export"):
+        signature(metadata.model_copy(update={"architecture": "new"}))
