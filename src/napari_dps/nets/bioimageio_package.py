@@ -77,12 +77,8 @@ def _describe(checkpoint: Checkpoint, name: str, folder: Path) -> Any:
 
     metadata = checkpoint.metadata
     takes, gives = signature(metadata)
-    arguments = {
-        "architecture": metadata.architecture,
-        "settings": metadata.network,
-        "inputs": [tensor.name for tensor in takes],
-    }
-    network = ExchangedNetwork(**arguments).eval()
+    names = [tensor.name for tensor in takes]
+    network = ExchangedNetwork(metadata.architecture, metadata.network, names).eval()
     network.network.load_state_dict(checkpoint.weights)
     torch.save(network.state_dict(), folder / "weights.pt")
     inputs = sample(takes, metadata)
@@ -110,7 +106,11 @@ def _describe(checkpoint: Checkpoint, name: str, folder: Path) -> Any:
                 architecture=spec.ArchitectureFromLibraryDescr(
                     callable="ExchangedNetwork",
                     import_from=ExchangedNetwork.__module__,
-                    kwargs=arguments,
+                    kwargs={
+                        "architecture": metadata.architecture,
+                        "settings": metadata.network,
+                        "inputs": names,
+                    },
                 ),
                 pytorch_version=torch.__version__.partition("+")[0],
                 dependencies=spec.FileDescr(source=folder / "environment.yaml"),
