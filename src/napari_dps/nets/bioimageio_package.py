@@ -85,7 +85,6 @@ def _describe(checkpoint: Checkpoint, name: str, folder: Path) -> Any:
     with torch.inference_mode():
         outputs = network(*inputs)
     (folder / "README.md").write_text(_readme(checkpoint, name), encoding="utf-8")
-    (folder / "environment.yaml").write_text(_ENVIRONMENT, encoding="utf-8")
     return spec.ModelDescr(
         name=f"napari-dps {name}",
         description=f"Network {name} of napari-dps, for structured illumination "
@@ -100,22 +99,31 @@ def _describe(checkpoint: Checkpoint, name: str, folder: Path) -> Any:
         outputs=_tensors(
             spec, gives, outputs, folder, takes[0], metadata.optics, is_output=True
         ),
-        weights=spec.WeightsDescr(
-            pytorch_state_dict=spec.PytorchStateDictWeightsDescr(
-                source=folder / "weights.pt",
-                architecture=spec.ArchitectureFromLibraryDescr(
-                    callable="ExchangedNetwork",
-                    import_from=ExchangedNetwork.__module__,
-                    kwargs={
-                        "architecture": metadata.architecture,
-                        "settings": metadata.network,
-                        "inputs": names,
-                    },
-                ),
-                pytorch_version=torch.__version__.partition("+")[0],
-                dependencies=spec.FileDescr(source=folder / "environment.yaml"),
-            )
-        ),
+        weights=_weights(spec, checkpoint, folder, names),
+    )
+
+
+def _weights(
+    spec: Any, checkpoint: Checkpoint, folder: Path, inputs: Sequence[str]
+) -> Any:
+    """Describe the weights, and the class that takes them."""
+    architecture = spec.ArchitectureFromLibraryDescr(
+        callable=ExchangedNetwork.__name__,
+        import_from=ExchangedNetwork.__module__,
+        kwargs={
+            "architecture": checkpoint.metadata.architecture,
+            "settings": checkpoint.metadata.network,
+            "inputs": list(inputs),
+        },
+    )
+    (folder / "environment.yaml").write_text(_ENVIRONMENT, encoding="utf-8")
+    return spec.WeightsDescr(
+        pytorch_state_dict=spec.PytorchStateDictWeightsDescr(
+            source=folder / "weights.pt",
+            architecture=architecture,
+            pytorch_version=torch.__version__.partition("+")[0],
+            dependencies=spec.FileDescr(source=folder / "environment.yaml"),
+        )
     )
 
 
