@@ -17,7 +17,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from napari_dps.core import InputError
-from napari_dps.io import load, read
+from napari_dps.io import layout_of, load, read, suspect_raw
+from napari_dps.io.instruments import recognised
 from napari_dps.io.vendor import MARKS
 
 DATA = np.arange(4 * 2 * 3 * 32 * 40, dtype=np.uint16).reshape(4, 2, 3, 32, 40)
@@ -251,6 +252,51 @@ def test_czi_optics_come_from_the_xml_that_zen_writes(
     metadata = read(stand_in(monkeypatch, tmp_path / "a.czi", "czi", xml=xml)).metadata
     assert (metadata.na, metadata.refractive_index) == (1.4, 1.518)
     assert metadata.channel_emission_nm == (525.5, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mention", "shape", "key"),
+    [
+        ("nd2", '<Image Name="N-SIM 488">', (2, 96, 96), "n-sim"),
+        ("nd2", '<Image Name="3D-SIM, N-SIM">', (2, 96, 160), "n-sim-3d"),
+        ("nd2", '<Image Name="Ti2">', (2, 96, 96), None),
+        ("czi", '<Microscope Name="Elyra 7"/>', (9, 64, 64), "elyra-lattice"),
+        ("czi", "<Microscope><System>ELYRA PS.1</System></Microscope>", (9, 64, 64),
+         "elyra"),
+        ("czi", '<Microscope Name="LSM 980"/>', (9, 64, 64), None),
+    ],
+)  # fmt: skip
+def test_instrument_is_recognised_where_the_file_mentions_it(
+    monkeypatch, tmp_path, kind, mention, shape, key
+) -> None:
+    xml = f"<Information><Instrument>{mention}</Instrument></Information>"
+    if kind == "nd2":
+        xml = f'<OME xmlns="http://x">{mention}<Pixels ID="p"/></Image></OME>'
+    else:
+        xml = f"<ImageDocument>{xml}</ImageDocument>"
+    data = np.random.default_rng(0).poisson(9, (1, 1, *shape)).astype(np.uint16)
+    made = {"xml": xml, "data": data, "channel_names": ("GFP",)}
+    raw = read(stand_in(monkeypatch, tmp_path / f"a.{kind}", kind, **made))
+    found = recognised(raw)
+    assert (found and found.key) == key
+    asked = suspect_raw(raw)
+    if key is not None:
+        assert f"say instrument {key}" in asked.message
+    else:
+        assert asked is None or "instrument" not in asked.message
+
+
+def test_tiled_frames_of_n_sim_are_known_by_their_number(monkeypatch, tmp_path) -> None:
+    data = np.random.default_rng(0).poisson(9, (1, 1, 2, 96, 96)).astype(np.uint16)
+    made = {
+        "xml": '<OME xmlns="x"><Image Name="N-SIM"><Pixels ID="p"/></Image></OME>',
+        "data": data,
+        "channel_names": ("GFP",),
+    }
+    path = stand_in(monkeypatch, tmp_path / "a.nd2", "nd2", **made)
+    assert layout_of("auto", read(path), 3, 3, None) == (3, 3, "montage")
+    assert layout_of("auto", read(path), 2, 1, None) == (2, 1, None)
+    assert layout_of("auto", read(path), None, None, None) == (None, None, None)
 
 
 def test_czi_rotations_and_phases_are_angles_and_phases(

@@ -10,8 +10,13 @@ from scipy.ndimage import zoom
 from napari_dps.core import InputError, Optics, Pattern
 from napari_dps.physics.sim.bands import Band
 from napari_dps.physics.sim.estimate import EstimationSettings, PatternEstimator
+from napari_dps.physics.sim.search import Key
 from napari_dps.physics.sim.spectrum import inverse_fft2
-from napari_dps.physics.sim.support import doubt_contradictions
+from napari_dps.physics.sim.support import (
+    doubt_contradictions,
+    doubt_lonely,
+    doubt_only_one,
+)
 from napari_dps.physics.simulate import Simulation, simulate
 from napari_dps.physics.simulate_settings import SimulationSettings
 
@@ -336,3 +341,30 @@ def test_two_angles_of_one_direction_are_doubted(confidences, doubted):
     doubt_contradictions(bands, list(bands))
     assert {key[0] for key, b in bands.items() if b.status == "doubtful"} >= doubted
     assert (bands[0, 1].status == "found") == (0 not in doubted)
+
+
+def bands_of(*found: tuple[float, float, float] | None) -> dict[Key, Band]:
+    """Return the first order of angles, by wave vector (y, x) and confidence."""
+    return {
+        (angle, 1): Band(1, (0.0, 0.3), 2.0, "not found")
+        if one is None
+        else Band(1, one[:2], one[2], "found")
+        for angle, one in enumerate(found)
+    }
+
+
+@pytest.mark.parametrize(
+    ("confidence", "others", "is_doubted"),
+    [(45.0, None, True), (12.0, None, False), (45.0, (0.2, 0.1, 9.0), False)],
+)
+def test_sure_stripes_of_one_angle_alone_are_doubted(confidence, others, is_doubted):
+    bands = bands_of((0.0, 0.2, confidence), None, others)
+    doubt_only_one(bands, list(bands))
+    assert (bands[0, 1].doubt == "contradicts") == is_doubted
+
+
+def test_angle_that_no_other_supports_is_doubted_where_the_object_repeats_itself():
+    third = (0.2 * math.sin(math.pi / 3), 0.2 * math.cos(math.pi / 3), 50.0)
+    bands = bands_of((0.0, 0.2, 60.0), third, (0.1, -0.02, 70.0))
+    doubt_lonely(bands, list(bands))
+    assert [band.doubt for band in bands.values()] == ["", "", "repeats"]

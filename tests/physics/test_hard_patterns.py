@@ -446,3 +446,28 @@ def test_modulation_of_dim_frames_on_finer_pixels_is_that_of_bright_ones():
         )
     assert found[0] == pytest.approx(found[1], rel=0.1)
     assert found[1] == pytest.approx([0.5] * 3, rel=0.05)
+
+
+@pytest.mark.parametrize("factor", [0.4, 0.5])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_pixels_typed_too_small_show_no_wrong_stripes(factor, seed):
+    simulation = simulate(settings(period_nm=240, seed=seed))
+    for found in estimate(frames_of(simulation), OPTICS.at_pixel_size(65 * factor)):
+        for order in found.orders:
+            assert not order.is_usable or order.period_nm == pytest.approx(
+                240 * factor, rel=0.01
+            )
+
+
+def test_a_bright_speck_is_no_lack_of_stripes_in_a_lattice():
+    lattice = {"angles": 1, "phases": 7, "pattern": "hexagonal"}
+    plain = simulate(settings(structure="microtubules", photons=200, **lattice))
+    y, x = fine_grid()
+    spot = (np.hypot(y - 250, x - 400) < 4).astype(np.float32)
+    dark = {"background_photons": 0.0, "haze_fraction": 0.0}
+    added = of_object(spot, plain.patterns, **lattice, **dark).clean
+    bright = np.percentile(plain.clean.mean(axis=(0, 1)), 99)
+    photons = plain.clean + added * (25 * bright / added.mean(axis=(0, 1)).max())
+    for seed in (1, 2):
+        frames = np.random.default_rng(seed).poisson(photons)
+        assert {p.status for p in estimate(frames)} == {"found"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from napari_dps.core import InputError
@@ -100,6 +101,35 @@ INSTRUMENTS: tuple[Instrument, ...] = (
 """Instruments in the order of the documentation's table, which is made from it."""
 
 
+def recognised(raw: RawImage) -> Instrument | None:
+    """Return the instrument that a file mentions; None if it mentions none.
+
+    Which mode it was in, only the shape of tiled frames tells: N-SIM tiles five phases
+    by three angles in 3-D SIM, three by three else.
+
+    Parameters
+    ----------
+    raw : RawImage
+        As its file holds it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_dps.io.raw import Metadata
+    >>> raw = RawImage(np.zeros((9, 96, 160)), "ZYX", Metadata(microscope="N-SIM"))
+    >>> recognised(raw).key
+    'n-sim-3d'
+    """
+    name = raw.metadata.microscope.lower()
+    key = ""
+    if name == "n-sim":
+        height, width = raw.data.shape[-2:]
+        key = "n-sim-3d" if 3 * width == 5 * height else "n-sim"
+    elif name.startswith("elyra"):
+        key = "elyra-lattice" if name.endswith("7") else "elyra"
+    return next((one for one in INSTRUMENTS if one.key == key), None)
+
+
 def layout_of(
     key: str,
     raw: RawImage,
@@ -112,7 +142,8 @@ def layout_of(
     Parameters
     ----------
     key : str
-        Of an instrument; ``auto`` takes what the file itself tells.
+        Of an instrument; ``auto`` takes what the file itself tells. Frames of one that
+        it mentions are taken for tiled if there are too few of them for the counts.
     raw : RawImage
         One that names angles and phases needs nothing.
     angles, phases : int or None
@@ -135,6 +166,8 @@ def layout_of(
     """
     found = next((i for i in INSTRUMENTS if i.key == key), None)
     axes = raw.metadata.stored_axes or raw.axes
+    if key == "auto" and order is None and _are_tiled(raw, angles, phases):
+        return angles, phases, "montage"
     if found is None or key == "custom" or {"A", "P"} <= set(axes):
         return angles, phases, order
     angles, phases = angles or found.angles, phases or found.phases
@@ -146,3 +179,11 @@ def layout_of(
                 field=f"input.{name}",
             )
     return angles, phases, order or found.order
+
+
+def _are_tiled(raw: RawImage, angles: int | None, phases: int | None) -> bool:
+    """Whether a file of an instrument that tiles frames has too few planes for them."""
+    found = recognised(raw)
+    if found is None or found.order != "montage" or not angles or not phases:
+        return False
+    return math.prod(raw.data.shape[:-2]) % (angles * phases) != 0

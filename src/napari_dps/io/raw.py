@@ -79,6 +79,8 @@ class Metadata(StackInfo):
         NA and index of the objective, emission of the dye (when all channels share it).
     channel_emission_nm : tuple of (float or None)
         Emission wavelength of each channel; empty when none is known.
+    microscope : str
+        Name of an instrument for SIM that it mentions, as its maker writes it.
     stored_axes, stored_shape
         Axes and shape of the stack that `napari_dps.io.save` folded into the file.
     warnings : tuple of str
@@ -89,6 +91,7 @@ class Metadata(StackInfo):
     emission_nm: float | None = None
     channel_emission_nm: tuple[float | None, ...] = ()
     refractive_index: float | None = None
+    microscope: str = ""
     stored_axes: str = ""
     stored_shape: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()

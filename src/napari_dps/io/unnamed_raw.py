@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from napari_dps.core import InputError
+from napari_dps.io.instruments import recognised
 from napari_dps.io.order import FrameOrder, sim_order
 from napari_dps.io.order_check import plainest_stripes
 from napari_dps.io.order_readings import Dims
@@ -71,11 +72,18 @@ def suspect_raw(raw: RawImage) -> Suspicion | None:
         angles, phases = (int(n) for n in counts.split("×"))
         if claim in _repeated(total):
             angles, phases = 1, claim.size("p")
-        named = f", order {letters}" if letters.startswith("p") else ""
+        order = f", order {letters}" if letters.startswith("p") else ""
         return Suspicion(
             f"{total} frames with stripes: raw SIM? Then say angles {angles}, phases "
-            f"{phases}{named}; an order without a and p says that they are images",
+            f"{phases}{order}; an order without a and p says that they are images",
             is_plain_to_see=True,
+        )
+    named = recognised(raw)
+    if named is not None:
+        return Suspicion(
+            f"the file is of a {named.title}: if it holds raw SIM frames, say "
+            f"instrument {named.key}",
+            is_plain_to_see=False,
         )
     if total in _ASKED and all(letter == "q" for letter, _ in dims):
         angles, phases = _ASKED[total]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import logging
 import math
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -49,6 +50,9 @@ _LOGGERS = ("bioio_base", "bioio_czi", "bioio_lif", "bioio_nd2", "liffile", "nd2
 
 _LIF_TIME = "4"
 """Number of the time axis in LIF files."""
+
+_MICROSCOPE = re.compile(r"\bN-SIM\b|\belyra[ _]?\w*", re.IGNORECASE)
+"""Instruments for SIM, as NIS-Elements and ZEN name them."""
 
 _CZI_ANGLE_PHASE = {"R": "A", "H": "P"}
 """Rotations and phases of CZI files; phases alone may count all raw frames."""
@@ -267,14 +271,21 @@ def _czi_optics(reader: Any, metadata: Metadata) -> Metadata:
         metadata,
         na=apertures[0] if apertures else None,
         refractive_index=_text(root, f"{image}/ObjectiveSettings/RefractiveIndex"),
+        microscope=_mentioned(
+            part
+            for element in root.findall(".//Information/Instrument//*")
+            for part in (element.text or "", *element.attrib.values())
+        ),
         **_emissions(waves),
     )
 
 
 def _nd2_optics(reader: Any, metadata: Metadata) -> Metadata:
-    found = ome_xml.parse(reader.ome_metadata.to_xml())
+    text = reader.ome_metadata.to_xml()
+    found = ome_xml.parse(text)
     return replace(
         metadata,
+        microscope=_mentioned([text]),
         na=found.na,
         refractive_index=found.refractive_index,
         emission_nm=found.emission_nm,
@@ -304,6 +315,11 @@ def _lif_optics(reader: Any, metadata: Metadata) -> Metadata:
 
 
 _OPTICS = {"czi": _czi_optics, "nd2": _nd2_optics, "lif": _lif_optics}
+
+
+def _mentioned(texts: Iterable[str]) -> str:
+    """Return the name of an instrument for SIM among texts; empty if none has it."""
+    return next((m[0] for text in texts if (m := _MICROSCOPE.search(text))), "")
 
 
 def _text(element: Element, path: str) -> float | None:

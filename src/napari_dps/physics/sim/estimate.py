@@ -31,6 +31,8 @@ from napari_dps.physics.sim.stuck import doubt_stuck
 from napari_dps.physics.sim.support import (
     agree,
     doubt_contradictions,
+    doubt_lonely,
+    doubt_only_one,
     doubt_orders,
     support_angles,
     support_orders,
@@ -209,8 +211,11 @@ class PatternEstimator:
         first = [k for k in self._bands if is_lattice or k[1] == 1]
         doubt_contradictions(self._bands, first)
         support_angles(self._bands, self._correlations, first)
+        if self._is_periodic and len(first) > 1:
+            doubt_lonely(self._bands, first)
         if self.angles > 1:
             doubt_stuck(self._bands, first, self._difference, self._template)
+        doubt_only_one(self._bands, first)
         result = []
         angles = sorted({a for a, _ in self._bands})
         fitter = PhaseFitter(self._data, self._template, self._correlations)

@@ -40,6 +40,9 @@ WEAK_STRIPES = ((0.1, 20.0), (0.2, 12.0))
 other. What stripes beyond the reach of the search leave in it looks like weak ones, and
 lies near the cut-off, above `WEAK_FROM` of it."""
 WEAK_FROM = 0.75
+FAINT_STRIPES = (0.06, 20.0)
+"""The same of stripes of any wave vector: where optics were typed wrongly, one angle
+or all together gave 0.004 to 0.032, with a confidence of up to 17."""
 LARGEST_CONDITION = 20.0
 """Condition number of the mixing matrix up to which frames tell the orders apart: three
 phases 25° apart. Beyond, separation multiplies the noise by more than ten."""
@@ -313,9 +316,9 @@ def _judged(
 
 def _lacks_frames(fit: BandFit) -> bool:
     """Whether a frame has hardly any of the stripes that the others have."""
-    lengths = np.abs(fit.amplitudes)
+    least, usual = fit.strengths.min(), np.median(fit.strengths)
     is_sure = fit.error_rad is not None and not fit.is_assumed
-    return bool(is_sure and lengths.min() < LEAST_FRAME * np.median(lengths))
+    return bool(is_sure and least < LEAST_FRAME * usual)
 
 
 def _without_weak(
@@ -323,8 +326,8 @@ def _without_weak(
 ) -> dict[int, list[Band]]:
     """Doubt the angles whose stripes are weaker than such can be.
 
-    Stripes of a longer wave vector than ``fine``, in cycles per pixel, have to be
-    strong or sure, or agree with those of an angle that is.
+    Stripes have to be strong or sure, or agree with those of an angle that is; those of
+    a longer wave vector than ``fine``, in cycles per pixel, stronger or surer.
     """
     weak = {angle for angle, some in bands.items() if _is_weak(some, fine)}
     sure = [
@@ -353,8 +356,10 @@ def _is_weak(bands: Sequence[Band], fine: float) -> bool:
         return False
     modulation = max(band.fit.modulation for band in usable if band.fit is not None)
     surest = max(band.confidence for band in usable)
-    is_weak = any(modulation < weak and surest < least for weak, least in WEAK_STRIPES)
-    return is_weak and max(band.length for band in usable) > fine
+    limits = [FAINT_STRIPES]
+    if max(band.length for band in usable) > fine:
+        limits += WEAK_STRIPES
+    return any(modulation < weak and surest < least for weak, least in limits)
 
 
 def _doubted(bands: Sequence[Band], doubt: Doubt) -> list[Band]:

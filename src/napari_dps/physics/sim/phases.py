@@ -47,6 +47,9 @@ class BandFit:
         Modulation depth m.
     amplitudes : array (P,), complex
         m e^{iψ} of each frame and what all have in common, without weights of pixels.
+    strengths : array (P,)
+        Modulation of each frame by all places that count as much as `capping` lets
+        them: one bright speck does not move it.
     error_rad : float or None
         Expected error of a measured phase; None if none is measured.
     is_assumed : bool
@@ -56,6 +59,7 @@ class BandFit:
     phases_rad: FloatArray
     modulation: float
     amplitudes: ComplexArray
+    strengths: FloatArray
     error_rad: float | None = None
     is_assumed: bool = False
 
@@ -177,15 +181,18 @@ class BandRegression:
         spread = np.diag(self._covariance) * noise / self._cells**2
         fits = []
         for n, nominal in zip(itertools.count(0, 2), nominal_rad):
+            weighted = solution[n] + 1j * solution[n + 1]
             phases, error = _fit_band(
-                solution[n] + 1j * solution[n + 1],
+                weighted,
                 nominal,
                 float(spread[n : n + 2].mean()),
                 reference_noise,
             )
             amplitudes = even[n] + 1j * even[n + 1]
             modulation = _modulation(amplitudes, phases)
-            fits.append(BandFit(phases, modulation, amplitudes, error))
+            fits.append(
+                BandFit(phases, modulation, amplitudes, np.abs(weighted), error)
+            )
         return fits
 
 

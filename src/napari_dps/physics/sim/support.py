@@ -34,6 +34,8 @@ LEAST_TURN_RAD = math.radians(10)
 OUTSIDE = 0.3
 """Nor is one believed that is less sure than this share of the confidence with which
 another angle has stripes outside the range of the search."""
+SURE_ALONE = 20.0
+"""Above this confidence of one angle, others of a microscope show stripes too."""
 ORDER_BINS, ORDER_SHARE = 3.0, 0.02
 """Distance in bins, and of its length, of a second order from twice the first."""
 DOMINANT = 20.0
@@ -125,6 +127,48 @@ def doubt_contradictions(bands: Bands, keys: Sequence[Key]) -> None:
         dominates = bands[key].confidence > DOMINANT * max(others)
         if not agreeing[key] and not dominates:
             bands[key] = replace(bands[key], status="doubtful", doubt="contradicts")
+
+
+def doubt_lonely(bands: Bands, keys: Sequence[Key]) -> None:
+    """Doubt the angles that no other supports: an object that repeats itself misleads.
+
+    Parameters
+    ----------
+    bands : dict
+        Changed in place.
+    keys : sequence of Key
+        The first order of each direction, two or more.
+    """
+    usable = {key: bands[key] for key in keys if bands[key].is_usable}
+    for key, band in usable.items():
+        others = [other for k, other in usable.items() if k != key]
+        is_alone = not any(agree(band, other, len(keys)) for other in others)
+        if is_alone and band.status != "given":
+            bands[key] = replace(band, status="doubtful", doubt="repeats")
+
+
+def doubt_only_one(bands: Bands, keys: Sequence[Key]) -> None:
+    """Doubt sure stripes of a single angle where all others show none, not even faint.
+
+    Angles of one microscope are lit alike: in 300 simulated stacks of 5 to 5000 photons
+    none had its only stripes with a confidence above 10.
+
+    Parameters
+    ----------
+    bands : dict
+        Changed in place.
+    keys : sequence of Key
+        The first order of each direction.
+    """
+    sure = [
+        key
+        for key in keys
+        if bands[key].status == "found" and bands[key].confidence > SURE_ALONE
+    ]
+    others = [bands[key].status for key in keys if key not in sure]
+    if len(sure) == 1 and len(others) > 1 and set(others) == {"not found"}:
+        (key,) = sure
+        bands[key] = replace(bands[key], status="doubtful", doubt="contradicts")
 
 
 def _doubt_equals(bands: Bands, keys: Sequence[Key]) -> None:
