@@ -471,3 +471,13 @@ def test_a_bright_speck_is_no_lack_of_stripes_in_a_lattice():
     for seed in (1, 2):
         frames = np.random.default_rng(seed).poisson(photons)
         assert {p.status for p in estimate(frames)} == {"found"}
+
+
+@pytest.mark.parametrize("frequency", [0.18, 0.19])
+def test_flanks_of_stripes_beyond_the_rim_are_not_taken_for_stripes(frequency):
+    coarse = simulate(
+        settings(structure="microtubules", period_nm=CUTOFF_NM / frequency)
+    )
+    found = estimate(frames_of(coarse))
+    assert not any(pattern.is_usable for pattern in found)
+    assert any(pattern.orders[0].doubt == "outside" for pattern in found)

@@ -244,6 +244,25 @@ class Correlation:
         )
         return centre, float(values.max())
 
+    def is_flank(self, wavevector: tuple[float, float]) -> bool:
+        """Whether a higher peak stands beyond the rim of the search, near by.
+
+        What is within the range is its flank then.
+        """
+        search, size = self.grid.search, self.grid.size
+        reach = PEAK_BINS / min(size)
+        length = math.hypot(*wavevector)
+        if search.shortest + reach < length < search.longest - reach:
+            return False
+        steps = np.arange(-PEAK_BINS, PEAK_BINS + 0.1, 0.5)
+        fy, fx = (k + steps / n for k, n in zip(wavevector, size, strict=True))
+        values = self.at(fy, fx)
+        radius = np.hypot(fy[:, np.newaxis], fx)
+        beyond = (radius < search.shortest) | (radius > search.longest)
+        return float(values.max(where=beyond, initial=0)) > float(
+            values.max(where=~beyond, initial=0)
+        )
+
     def runner_up(self, wavevector: tuple[float, float]) -> float:
         """Return the largest T more than `PEAK_BINS` bins away from a wave vector."""
         window, near = self.grid.disc(wavevector, PEAK_BINS)

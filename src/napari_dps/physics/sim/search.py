@@ -147,7 +147,9 @@ class AngleSearch:
             return Band(harmonic, outside, beyond - cells, "doubtful", doubt="outside")
         if confidence < SINGLE_CONFIDENCE:
             return self._search_plain(harmonic, wavevector, confidence)
-        if self._is_beyond_rim(correlation, wavevector):
+        if self._is_beyond_rim(correlation, wavevector) or correlation.is_flank(
+            wavevector
+        ):
             return Band(harmonic, wavevector, confidence, "doubtful", doubt="outside")
         least = max(self._share * value, REPEATS_FROM / 2)
         if value > REPEATS_FROM and correlation.runner_up(wavevector) > least:

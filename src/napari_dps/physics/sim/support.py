@@ -257,7 +257,7 @@ def _look_near(
         return
     wavevector, _, confidence = correlation.best(where)
     enough = SINGLE_CONFIDENCE if status == "found" else NEAR_CONFIDENCE
-    if confidence >= enough:
+    if confidence >= enough and not correlation.is_flank(wavevector):
         bands[key] = Band(key[1], wavevector, confidence, status)
 
 
@@ -274,7 +274,10 @@ def _joint(
     wavevectors, confidence = joint_search([correlations[k] for k in keys])
     if confidence < max([JOINT_CONFIDENCE, *(b.confidence for b in found)]):
         return False
-    for key, start in zip(keys, wavevectors, strict=True):
+    starts = dict(zip(keys, wavevectors, strict=True))
+    if any(correlations[key].is_flank(start) for key, start in starts.items()):
+        return False
+    for key, start in starts.items():
         wavevector = correlations[key].polish(start)
         agrees = (
             bands[key].status == "found"
