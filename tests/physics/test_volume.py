@@ -382,6 +382,17 @@ def test_wave_vectors_are_found_where_there_are_few_objects(few):
     assert worst_error_bins(found, few) < 0.1
 
 
+def test_angles_beside_a_known_one_are_found(few):
+    frames = np.random.default_rng(1).poisson(few.clean / 6).astype(np.float32)
+    wave = [k * 80 for k in few.patterns[1].orders[0].wavevector_per_nm]
+    estimator = VolumeEstimator(
+        (12, 80, 80), few.settings.optics, few.settings.z_step_nm
+    )
+    found = finish(estimator.find(frames, {1: (wave[0], wave[1])}))
+    assert [p.status for p in found.patterns] == ["found", "given", "found"]
+    assert worst_error_bins(found, few) < 0.1
+
+
 def test_angles_tell_where_the_stripes_of_a_faint_one_are(few):
     frames = np.random.default_rng(2).poisson(few.clean / 10).astype(np.float32)
     mean = few.clean[:, 2].mean(axis=1, keepdims=True)

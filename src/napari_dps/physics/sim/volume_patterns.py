@@ -118,7 +118,8 @@ class VolumeEstimator:
             for angle in sought:
                 yield Progress(1 + angle, total, f"Stripes of angle {angle + 1}")
                 maps.append(search.evidence(self._orders(frames[:, angle], steps)))
-            peaks.update(zip(sought, find_stripes(maps), strict=True))
+            found = find_stripes(maps, are_all=not known)
+            peaks.update(zip(sought, found, strict=True))
         fitter, patterns = OrderFitter(self._spectra, zero, seen, noise), []
         for angle in range(angles):
             yield Progress(1 + angles + angle, total, f"Phases of angle {angle + 1}")

@@ -199,20 +199,25 @@ class StripeSearch:
         return np.asarray(-count * np.log1p(-np.minimum(share, 0.999)), np.float32)
 
 
-def find_stripes(maps: Sequence[EvidenceMap]) -> list[StripePeak]:
+def find_stripes(
+    maps: Sequence[EvidenceMap], *, are_all: bool = True
+) -> list[StripePeak]:
     """Return where the stripes of each angle are.
 
     Parameters
     ----------
     maps : sequence of EvidenceMap
         One an angle, in order.
+    are_all : bool
+        Whether these are all angles of the microscope: only then do they turn by equal
+        angles.
     """
     alone = [one.peak() for one in maps]
     peaks = [
         StripePeak(wave, _confidence(value / one.unit, cells))
         for one, (wave, value, cells) in zip(maps, alone, strict=True)
     ]
-    if len(maps) < 2:
+    if len(maps) < 2 or not are_all:
         return peaks
     wavenumber, directions = _common_stripes(maps)
     near = [
