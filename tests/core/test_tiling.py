@@ -21,11 +21,14 @@ from napari_dps.core.tiling import (
     tile_edge,
     tiled_steps,
 )
+from napari_dps.methods.artifacts import low_light
 from napari_dps.methods.artifacts import network as artifacts_network
 from napari_dps.methods.dps import network as dps_network
 from napari_dps.methods.sim import network as denoise_network
 from napari_dps.nets.architectures.artifact_remover import ArtifactRemover
+from napari_dps.nets.architectures.noise_remover import NoiseRemover
 from napari_dps.nets.architectures.res_u_dbpn import ResUDBPN
+from napari_dps.nets.equivariant import EquivariantConv2d
 from napari_dps.nets.res_unet import SimDenoiser
 
 CPU = torch.device("cpu")
@@ -63,6 +66,12 @@ def positive(network: torch.nn.Module) -> torch.nn.Module:
             layer.weight.uniform_(0.1, 1.9).div_(layer.weight[0].numel())
             if layer.bias is not None:
                 layer.bias.zero_()
+        if isinstance(layer, EquivariantConv2d):
+            count = layer.expanded()[0][0].numel()
+            for filters in layer.filters:
+                filters.uniform_(0.1, 1.9).div_(count)
+            for biases in layer.biases:
+                biases.zero_()
     return network
 
 
@@ -71,6 +80,10 @@ def look(network: torch.nn.Module, coarse: torch.Tensor) -> list[torch.Tensor]:
     fine = coarse.repeat_interleave(2, 0).repeat_interleave(2, 1)
     if isinstance(network, ArtifactRemover):
         return list(network(coarse[None, None], torch.tensor([0.1]).double()))
+    if isinstance(network, NoiseRemover):
+        numbers = torch.zeros(1, network.settings["numbers"]).double()
+        bases = coarse.expand(1, network.settings["bases"], -1, -1)
+        return list(network(bases, torch.ones_like(bases[:, :1]), numbers))
     if isinstance(network, SimDenoiser):
         return list(network(fine.expand(1, 4, -1, -1), torch.zeros(1, 2).double()))
     features = torch.stack([fine, 2 * fine])[None]
@@ -98,9 +111,10 @@ def reach_px(network: torch.nn.Module) -> int:
     [
         (SimDenoiser(), denoise_network.TILES, 40),
         (ArtifactRemover(), artifacts_network.TILES, 48),
+        (NoiseRemover(bases=4, numbers=10), low_light.TILES, 39),
         (ResUDBPN(), dps_network.TILES, 31),
     ],
-    ids=["denoise", "artifacts", "dps"],
+    ids=["denoise", "artifacts", "low light", "dps"],
 )
 def test_tiles_overlap_by_what_the_network_sees_and_no_cell_more(
     network, needs, expected
@@ -115,6 +129,7 @@ def test_trained_networks_are_as_deep_as_those_that_the_overlap_is_for():
     from napari_dps.nets.checkpoint import load_checkpoint, shipped_weights
 
     deep = {"artifacts": ArtifactRemover(), "denoise": SimDenoiser()}
+    deep["artifacts-low-light"] = NoiseRemover(bases=4, numbers=10)
     deep |= {f"dps-{name}": ResUDBPN() for name in ("hybrid", "physics", "paper")}
     for name, default in deep.items():
         settings = load_checkpoint(shipped_weights(name)).network(CPU).settings

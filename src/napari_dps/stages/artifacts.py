@@ -10,11 +10,7 @@ from pydantic import Field
 from napari_dps.core import ImageStack, Progress, StageParameters
 from napari_dps.core.context import Context
 from napari_dps.methods.artifacts.optics import reconstruction_optics
-from napari_dps.methods.networks import load_network
 from napari_dps.stages.base import Stage
-
-WEIGHTS = "artifacts"
-"""Name of the shipped weights."""
 
 
 class ArtifactsParameters(StageParameters):
@@ -97,15 +93,10 @@ def run(
     InputError
         If the image has no optics.
     """
-    from napari_dps.core.device import resolve_device
-    from napari_dps.methods.artifacts.network import artifacts_steps
-    from napari_dps.nets.checkpoint import shipped_weights
+    from napari_dps.methods.artifacts.removal import removal_steps
 
     optics = reconstruction_optics(image, context)
-    device = resolve_device(context.device)
-    path = shipped_weights(WEIGHTS)
-    network, _ = load_network(context, path, device, "artifact_remover")
-    found = yield from artifacts_steps(image.data, optics, network, context)
+    found = yield from removal_steps(image.data, optics, context)
     removed = np.asarray(parameters.strength * found, dtype=np.float32)
     maps = {"residual": removed} if parameters.residual else {}
     return image.derive(np.asarray(image.data - removed, np.float32), maps=maps)

@@ -35,6 +35,9 @@ MODELS = {
         name: Model(f"napari_dps.train.{name}", name) for name in _models_with_recipes()
     },
     "artifacts": Model("napari_dps.train.artifacts.task", "artifacts"),
+    "artifacts-low-light": Model(
+        "napari_dps.train.artifacts.low_light", "artifacts-low-light"
+    ),
     "denoise": Model("napari_dps.train.denoise.task", "denoise"),
     "dps": Model("napari_dps.train.dps.prepare", "hybrid", recipe_for_images="adapt"),
     "effective-psf": Model("napari_dps.train.effective_psf.task", "effective-psf"),

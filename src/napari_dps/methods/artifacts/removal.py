@@ -1,0 +1,94 @@
+"""What is to be taken from a reconstruction: one network for faults, one for noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_dps.core import Optics, Progress
+from napari_dps.core.context import Context
+from napari_dps.core.device import resolve_device
+from napari_dps.methods.artifacts.low_light import (
+    canonical_shape,
+    edge_of,
+    low_light_input,
+    low_light_steps,
+    may_be_noisy,
+)
+from napari_dps.methods.artifacts.network import artifacts_steps
+from napari_dps.methods.networks import load_network
+from napari_dps.nets.checkpoint import shipped_weights
+from napari_dps.physics.resampling import resample
+
+WEIGHTS = "artifacts"
+LOW_LIGHT_WEIGHTS = "artifacts-low-light"
+"""Names of the shipped weights."""
+BETWEEN = (0.08, 0.11)
+"""Noise over brightness up to which an image is for the one network, and from which it
+is for the other; both were tried on images of other structures than they learned."""
+
+
+def low_light_share(noise: float) -> float:
+    """Return how far an image is for the network of noise, 0 to 1.
+
+    Parameters
+    ----------
+    noise : float
+        Its standard deviation over the brightness of the image.
+
+    Examples
+    --------
+    >>> [round(low_light_share(noise), 2) for noise in (0.02, 0.08, 0.1, 0.11, 0.4)]
+    [0, 0, 0.7, 1, 1]
+    """
+    low, high = BETWEEN
+    part = math.log(max(noise, low) / low) / math.log(high / low)
+    return min(part, 1.0)
+
+
+def removal_steps(
+    image: NDArray[Any], optics: Optics, context: Context
+) -> Generator[Progress, None, NDArray[np.float32]]:
+    """Find what is to be taken from a reconstruction, by the network for its noise.
+
+    Parameters
+    ----------
+    image : array (Y, X)
+        Counts; finite; any size.
+    optics : Optics
+        Optics with the image's pixel size and modulation factor.
+    context : Context
+        For device, networks and the size of the tiles.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    array (Y, X), float32
+        What is no structure, in counts: subtract it.
+    """
+    device = resolve_device(context.device)
+    shape = (image.shape[0], image.shape[1])
+    yield Progress(0, 1, "Measuring the noise")
+    sampled = resample(image, canonical_shape(shape, edge_of(optics)))
+    is_noisy = may_be_noisy(sampled, BETWEEN[0])
+    inputs = low_light_input(sampled) if is_noisy else None
+    share = low_light_share(inputs.noise) if inputs else 0.0
+    found = np.zeros(shape, np.float32)
+    if share < 1:
+        path = shipped_weights(WEIGHTS)
+        general, _ = load_network(context, path, device, "artifact_remover")
+        part = yield from artifacts_steps(image, optics, general, context)
+        found += np.float32(1 - share) * part
+    if inputs and share > 0:
+        path = shipped_weights(LOW_LIGHT_WEIGHTS)
+        special, _ = load_network(context, path, device, "noise_remover")
+        part = yield from low_light_steps(inputs, shape, special, context)
+        found += np.float32(share) * part
+    return found
