@@ -481,3 +481,13 @@ def test_flanks_of_stripes_beyond_the_rim_are_not_taken_for_stripes(frequency):
     found = estimate(frames_of(coarse))
     assert not any(pattern.is_usable for pattern in found)
     assert any(pattern.orders[0].doubt == "outside" for pattern in found)
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_orders_of_an_angle_whose_frames_are_shuffled_belong_together(seed):
+    simulation = simulate(settings(phases=5, period_nm=440, seed=seed))
+    frames = frames_of(simulation)
+    frames[1] = frames[1, [0, 2, 4, 1, 3]]
+    for pattern in estimate(frames):
+        usable = [order.period_nm for order in pattern.orders if order.is_usable]
+        assert len(usable) < 2 or usable[0] == pytest.approx(2 * usable[1], rel=0.03)

@@ -211,6 +211,8 @@ class PatternEstimator:
         first = [k for k in self._bands if is_lattice or k[1] == 1]
         doubt_contradictions(self._bands, first)
         support_angles(self._bands, self._correlations, first)
+        if not is_lattice:
+            doubt_orders(self._bands, self._shape)
         if self._is_periodic and len(first) > 1:
             doubt_lonely(self._bands, first)
         if self.angles > 1:
