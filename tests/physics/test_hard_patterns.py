@@ -269,7 +269,9 @@ def turned(image: np.ndarray, transposed: bool, rows: int, columns: int) -> np.n
     return np.ascontiguousarray(image[..., ::rows, ::columns])
 
 
-@pytest.mark.parametrize(("height", "width", "photons"), [(96, 118, 300), (97, 97, 30)])
+@pytest.mark.parametrize(
+    ("height", "width", "photons"), [(96, 118, 300), (97, 97, 30), (131, 150, 60)]
+)
 def test_patterns_of_turned_and_flipped_frames_are_turned_and_flipped(
     height, width, photons
 ):

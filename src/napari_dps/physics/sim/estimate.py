@@ -309,7 +309,10 @@ class PatternEstimator:
         y, x = np.fft.fftfreq(self._shape[0]), np.fft.rfftfreq(self._shape[1])
         radius = np.hypot(y[:, np.newaxis], x) / self.optics.cutoff_per_pixel
         within = (radius >= DIFFERENCE_RINGS[0]) & (radius < DIFFERENCE_RINGS[1])
-        median = float(np.median(power[within])) if within.any() else 0.0
+        # Columns that the other half repeats count twice: transposed frames agree.
+        inner = slice(1, (self._shape[1] + 1) // 2)
+        values = np.append(power[within], power[:, inner][within[:, inner]])
+        median = float(np.median(values)) if values.size else 0.0
         usual = float(gammaincinv(self.angles - 1, 0.5)) / (self.angles - 1)
         return self.phases * median / usual
 
