@@ -141,6 +141,17 @@ def _remover(settings: Mapping[str, Any]) -> Signature:
     return (image, _noise()), (clean, gate)
 
 
+def _low_light_remover(settings: Mapping[str, Any]) -> Signature:
+    what = "the image and its filtered versions, in units of its noise"
+    bases = _image("bases", what, settings["bases"])
+    local = _image("local", "the noise by place, in that unit")
+    what = "numbers of the whole image; the first: log10 of its brightness in that unit"
+    numbers = TensorSpec("numbers", "bc", what, settings["numbers"], fill=0.5)
+    clean = _image("clean", "the image without noise and artefacts, in that unit")
+    gates = _image("gates", "shares of the bases in it", settings["bases"])
+    return (bases, replace(local, fill=1.0), numbers), (clean, gates)
+
+
 def _sharpener(settings: Mapping[str, Any]) -> Signature:
     count = settings.get("features", 2)
     takes = [_image("image", "at canonical sampling, full scale 1")]
@@ -183,6 +194,7 @@ def _classifier(settings: Mapping[str, Any]) -> Signature:
 
 _SIGNATURES: dict[str, Callable[[Mapping[str, Any]], Signature]] = {
     "artifact_remover": _remover,
+    "noise_remover": _low_light_remover,
     "psf_voters": _voters,
     "res_u_dbpn": _sharpener,
     "sim_denoiser": _denoiser,
