@@ -150,7 +150,11 @@ def cluster(folder: Path, rng: random.Random, number: int) -> str:
     with ExitStack() as stack:
         address, scheduler, workers = lent_cluster(folder, stack)
         process = start(folder, *words, "--scheduler", address)
-        time.sleep(rng.uniform(4, 9))
+        # Not before the run has begun: a scheduler that it never reached is a wrong
+        # address, which is another failure (exit code 2).
+        while process.poll() is None and not (folder / "out").is_dir():
+            time.sleep(0.1)
+        time.sleep(rng.uniform(3, 8))
         kind = signal.SIGKILL
         if what == "scheduler":
             scheduler.kill()

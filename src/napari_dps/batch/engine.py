@@ -287,7 +287,9 @@ def _client(scheduler: str) -> distributed.Client:
             "a cluster needs dask.distributed", allowed="pip install distributed"
         ) from error
     try:
-        return Client(scheduler, timeout=_CONNECT_S)
+        # Not the process's default client: the lazy layers of a viewer in this process
+        # are computed here, not by this batch's workers.
+        return Client(scheduler, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
             field="scheduler", got=scheduler, allowed=addresses(scheduler)
