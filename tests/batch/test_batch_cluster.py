@@ -84,6 +84,8 @@ def test_killed_worker_is_made_good_for(
     while len(before) < 2:  # of twelve blocks
         next(batch)
         before = {p: p.stat().st_mtime_ns for p in tmp_path.glob(".*.part/*/done.json")}
+    with pytest.raises(ValueError, match="No clients found"):
+        distributed.default_client()  # that a viewer's lazy layers would be computed by
     os.kill(cluster.workers[0].pid, signal.SIGKILL)
     kept: set[Path] = set()
     rows = None
