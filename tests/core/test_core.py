@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +24,7 @@ from napari_dps.core import (
     StageParameters,
     finish,
 )
+from napari_dps.core.beside import Cancelled, beside
 from napari_dps.core.device import available_bytes, resolve_device
 from napari_dps.core.params import describe, parse
 
@@ -195,3 +198,26 @@ def test_memory_limit_of_a_job_counts(tmp_path, monkeypatch, version):
         ),
     )
     assert device._left_of_job(tmp_path) == 1000 - 600 + 200
+
+
+def test_what_work_returned_can_check_after_it() -> None:
+    check = finish(beside(lambda check: check, "Working"))
+    check()  # raises Cancelled only if the generator was closed before the end
+
+
+def test_work_is_cancelled_where_its_generator_is_closed() -> None:
+    seen: list[type[BaseException]] = []
+
+    def work(check: Callable[[], None]) -> None:
+        try:
+            while True:
+                check()
+                time.sleep(0.01)
+        except Cancelled as error:
+            seen.append(type(error))
+            raise
+
+    steps = beside(work, "Working")
+    next(steps)
+    steps.close()
+    assert seen == [Cancelled]

@@ -28,7 +28,7 @@ def beside(
     ----------
     work : callable
         Is given a function to call now and then, which raises `Cancelled` when the
-        generator has been closed.
+        generator has been closed while the work went on.
     message : str
         What is being done.
 
@@ -62,4 +62,5 @@ def beside(
                 wait([running], timeout=PATIENCE_S)
             return running.result()
         finally:
-            stop.set()
+            if not running.done():  # what it returned may check once more, in peace
+                stop.set()

@@ -212,6 +212,7 @@ class RunPanel(QWidget):
 
     def check(self) -> None:
         """Say at once what keeps Run from being clicked."""
+        self.microscope.camera = self._camera()
         reason = self._input.why_not_run(self.combo.value(), self.microscope.missing)
         try:
             reason or self.settings()
@@ -240,7 +241,7 @@ class RunPanel(QWidget):
         self.options_section = Section(
             "Frames and camera", self.options, is_open=False, tip=_OPTIONS_TIP
         )
-        self.microscope = MicroscopeWidget(self.shared, self._camera)
+        self.microscope = MicroscopeWidget(self.shared)
         self.microscope_section = Section(
             "Microscope",
             self.microscope,

@@ -1,6 +1,6 @@
 """The form of a layer's optics: each value, and where it comes from."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -66,21 +66,20 @@ class MicroscopeWidget(QWidget):
     ----------
     microscope : Microscope
         Shared with the other docks.
-    camera : callable
-        Returns camera, OTF and instrument, which are saved with a microscope; `chosen`
-        tells those of one that is chosen.
+
+    Attributes
+    ----------
+    camera : InputSettings
+        Camera, OTF and instrument, which are saved with a microscope; `chosen` tells
+        those of one that is chosen.
     """
 
     valueChanged = Signal()
     chosen = Signal(object)
 
-    def __init__(
-        self,
-        microscope: Microscope,
-        camera: Callable[[], InputSettings] = InputSettings,
-    ) -> None:
+    def __init__(self, microscope: Microscope) -> None:
         super().__init__()
-        self._camera = camera
+        self.camera = InputSettings()
         self._microscope = microscope
         self._layer: Image | None = None
         self._is_showing = False
@@ -237,7 +236,7 @@ class MicroscopeWidget(QWidget):
     def save_as(self, name: str) -> None:
         """Save the values as a microscope of this name."""
         values = {**self.value(), OFFSET: self.camera_offset}
-        self._microscope.save(name, values, self._camera())
+        self._microscope.save(name, values, self.camera)
         self._choose(name)
 
     def _ask_for_name(self, _checked: bool = False) -> None:
