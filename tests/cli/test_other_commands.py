@@ -50,6 +50,15 @@ def test_measure_of_many_planes_says_that_it_takes_the_first(napari_dps, files):
     assert json.loads(done.out)["mean"] == pytest.approx(first.mean())
 
 
+def test_simulate_makes_a_three_beam_stack(napari_dps, tmp_path):
+    done = napari_dps("simulate", "--three-beam", "--planes", "3", "--height-px", "32",
+                      "--width-px", "36", "--out", "cell.ome.tif")  # fmt: skip
+    assert done.code == 0, done.err
+    raw = io.load(tmp_path / "cell.ome.tif")
+    assert raw.axes == "ZAPYX"
+    assert raw.shape == (3, 3, 5, 32, 36)
+
+
 def test_simulate_writes_stack_truth_and_patterns(napari_dps, tmp_path):
     done = napari_dps("simulate", "--structure", "microtubules", "--out",
                       "new/cell.ome.tif", "--height-px", "40", "--width-px", "52",

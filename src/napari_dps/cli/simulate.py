@@ -10,6 +10,19 @@ from napari_dps.core.params import parse
 from napari_dps.io import patterns_json, stem, write_json
 from napari_dps.physics.simulate import SimulationSettings, simulate
 
+_THREE_BEAM = {
+    "structure": "filaments",
+    "planes": "24",
+    "beams": "three",
+    "phases": "5",
+    "modulation": "1.3",
+    "second_modulation": "0.65",
+    "height_px": "128",
+    "width_px": "128",
+    "pixel_size_nm": "80",
+}
+"""What ``--three-beam`` stands for; any other option goes before it."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
@@ -19,12 +32,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.ome.tif",
         help="the raw stack; the truth and the patterns are written beside it",
     )
+    words = (f"--{name.replace('_', '-')} {x}" for name, x in _THREE_BEAM.items())
+    parser.add_argument(
+        "--three-beam",
+        action="store_true",
+        help=f"a z-stack of three-beam SIM: {' '.join(words)}",
+    )
     arguments.add_model(parser, SimulationSettings, "simulation")
 
 
 def execute(options: argparse.Namespace) -> int:
     """Simulate and write the stack, the truth and the patterns."""
     values = arguments.values_of(options, "simulation")
+    if options.three_beam:
+        values = {**_THREE_BEAM, **values}
     settings = parse(SimulationSettings, values, "simulation")
     target = outputs.tiff_name(options.out)
     name = stem(target)
