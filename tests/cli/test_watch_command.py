@@ -85,10 +85,13 @@ def test_a_signal_ends_it_with_what_is_done(napari_dps, files, number, code):
             time.sleep(0.05)
         os.kill(os.getpid(), number)
 
+    # What a shell starts in the background ignores Ctrl-C, these tests included.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     stopping = threading.Thread(target=stop)
     stopping.start()
     done = napari_dps("watch", "in", "--out", "o")
     stopping.join()
+    signal.signal(signal.SIGINT, before)
     assert done.code == code
     assert "1 sets are done, no half-written file is left" in done.errors[0]
     assert len(rows_of(Path("o"))) == 1

@@ -43,7 +43,7 @@ def low_light_share(noise: float) -> float:
     Examples
     --------
     >>> [round(low_light_share(noise), 2) for noise in (0.02, 0.08, 0.1, 0.11, 0.4)]
-    [0, 0, 0.7, 1, 1]
+    [0.0, 0.0, 0.7, 1.0, 1.0]
     """
     low, high = BETWEEN
     part = math.log(max(noise, low) / low) / math.log(high / low)
