@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -199,23 +199,24 @@ def relative_error(result: Tensor, batch: RestorationBatch) -> Tensor:
 
     Clean images count as much as noisy ones, and none counts for all at first.
     """
-
-    def squared(image: Tensor) -> Tensor:
-        return (image - batch.target).square().mean(dim=(1, 2, 3))
-
-    least = (_LEAST_ERROR * batch.scale.flatten()).square()
-    ratio = squared(result) / squared(batch.bases[:, :1]).clamp(min=least)
-    return ratio.log1p().mean()
+    return _over_input(torch.square, result, batch)
 
 
 def absolute_error(result: Tensor, batch: RestorationBatch) -> Tensor:
-    """Return the mean absolute error over that of the input, at most a few times it."""
+    """Return ln(1 + the absolute error over that of the input)."""
+    return _over_input(torch.abs, result, batch)
 
-    def absolute(image: Tensor) -> Tensor:
-        return (image - batch.target).abs().mean(dim=(1, 2, 3))
 
-    least = _LEAST_ERROR * batch.scale.flatten()
-    ratio = absolute(result) / absolute(batch.bases[:, :1]).clamp(min=least)
+def _over_input(
+    size: Callable[[Tensor], Tensor], result: Tensor, batch: RestorationBatch
+) -> Tensor:
+    """Return ln(1 + the mean size of the errors over that of the input's)."""
+
+    def error(image: Tensor) -> Tensor:
+        return size(image - batch.target).mean(dim=(1, 2, 3))
+
+    least = size(_LEAST_ERROR * batch.scale.flatten())
+    ratio = error(result) / error(batch.bases[:, :1]).clamp(min=least)
     return ratio.log1p().mean()
 
 
