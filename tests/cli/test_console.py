@@ -6,6 +6,7 @@ import io
 import sys
 
 import pytest
+from tqdm import tqdm
 
 from napari_dps.cli import console
 from napari_dps.core import Progress
@@ -30,6 +31,14 @@ def test_a_bar_is_drawn_on_a_terminal_and_taken_away(monkeypatch):
     assert " 75% " in text
     assert text.endswith("\r")
     assert "\n" not in text
+
+
+def test_a_bar_stays_in_its_row_beside_one_that_was_left_open(monkeypatch):
+    left = tqdm(total=1, file=io.StringIO())
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    console.track(_steps(), "cell")
+    assert "\n" not in sys.stderr.getvalue()
+    left.close()
 
 
 def test_a_pipe_gets_no_bar(capsys):

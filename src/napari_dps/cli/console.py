@@ -185,7 +185,9 @@ def track(steps: Generator[Progress, None, T], label: str) -> T:
 def _with_bar(steps: Generator[Progress, None, T], label: str) -> T:
     from tqdm import tqdm
 
-    with tqdm(total=1, leave=False, bar_format=_BAR_FORMAT, file=sys.stderr) as bar:
+    # There is one bar at most, in the row of the cursor whoever else holds bars.
+    form = {"leave": False, "position": 0, "bar_format": _BAR_FORMAT}
+    with tqdm(total=1, file=sys.stderr, **form) as bar:
         _bars.append(bar)
         try:
             return _follow(steps, label, bar)
