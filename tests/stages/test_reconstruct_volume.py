@@ -87,6 +87,13 @@ def test_the_picture_of_a_volume_shows_sections(made):
     figure = picture(result, metrics, "cell")
     words = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert words.count("xz") == words.count("yz") == 2
+    assert "Z 5 of 8" in figure.texts[0].get_text()
+    drawn = [axes.images[0].get_array() for axes in figure.axes]
+    widefield = made.raw.data[4].mean(axis=(0, 1)) - OFFSET
+    np.testing.assert_allclose(drawn[0], widefield, atol=1e-3)
+    np.testing.assert_array_equal(drawn[4], result.images[0].data[4])
+    depth_nm = [axes.get_ylim()[0] for axes in figure.axes[2:4] + figure.axes[6:8]]
+    assert depth_nm == [8 * 125] * 4
     plane = replace(result, input=result.first)
     without = [replace(output, image=None) for output in result.outputs]
     figure = picture(replace(plane, outputs=tuple(without)), metrics, "cell")

@@ -45,7 +45,7 @@ def inspected(plan: Plan) -> tuple[str, ...]:
     motion_warnings(plan.stack, notes)
     warnings += notes.warnings
     for channel in plan.channels:
-        units = {channel.first.index, channel.middle(plan.span).index}
+        units = {channel.units((0, 1))[0].index, channel.middle(plan.span).index}
         frames = np.stack([io.fetch(channel.stack.data[i]) for i in sorted(units)])
         _check_offset(plan, frames)
         warnings += _offset_warnings(plan, channel, frames[0])

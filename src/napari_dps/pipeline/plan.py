@@ -195,19 +195,24 @@ class Plan:
 
     @property
     def first(self) -> ImageStack:
-        """The first T, C and Z as the first step sees it: offset subtracted."""
+        """First T and C, middle Z as the first step sees it: offset subtracted."""
         channel = self.channels[0]
         image = channel.image(channel.first)
-        return next(planes_of(image))[1] if self.has_volumes else image
+        return dict(planes_of(image))[self._middle] if self.has_volumes else image
 
     @property
     def first_places(self) -> dict[Index, int]:
-        """Number of each channel, by the place of its first result.
+        """Number of each channel, by the place of the result that stands for all.
 
         Results come plane by plane, also where units are volumes.
         """
-        z = (0,) * self.has_volumes
+        z = (self._middle,) * self.has_volumes
         return {(*c.first.index, *z): c.number for c in self.channels}
+
+    @property
+    def _middle(self) -> int:
+        """The plane of z-stacks that is shown and measured: likely in focus."""
+        return self.stack.size("Z") // 2
 
     @property
     def patterns_every(self) -> int:

@@ -25,7 +25,8 @@ class StageOutput:
     step : Step
         The stage and its parameters.
     first : ImageStack
-        Its result for the first T, C and Z; the attributes are those of the whole.
+        Its result for the first T and C and the middle Z; the attributes are those of
+        the whole.
     axes, shape : str, tuple of int
         Of its result for the whole stack: the leading axes of the input, then the axes
         that the stage gives.
@@ -59,7 +60,8 @@ class PipelineResult:
     input : ImageStack
         The stack that was run; the history names the camera's offset.
     first : ImageStack
-        Its first T, C and Z as the first stage saw it: float32, offset subtracted.
+        Its first T and C and middle Z as the first stage saw it: float32, offset
+        subtracted.
     outputs : tuple of StageOutput
         One a stage, in the order of the run.
     warnings : tuple of str

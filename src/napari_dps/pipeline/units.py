@@ -72,8 +72,8 @@ class Channel:
 
     @property
     def first(self) -> Unit:
-        """The unit of the first T and Z."""
-        return self.units((0, 1))[0]
+        """The unit that stands for all: of the first T, in the middle of Z."""
+        return self.middle((0, 1))
 
     def units(self, span: Span) -> list[Unit]:
         """Return the units of some time points, the last leading axis fastest."""

@@ -126,8 +126,11 @@ def _caption(metrics: Json) -> str:
 def _heading(result: PipelineResult, name: str) -> str:
     """Name the image, and which plane of how many is shown."""
     image = result.input
+    shown_at = {"T": 1, "C": 1, "Z": image.size("Z") // 2 + 1}
     of_many = [
-        f"{axis} 1 of {image.size(axis)}" for axis in "TCZ" if image.size(axis) > 1
+        f"{axis} {number} of {image.size(axis)}"
+        for axis, number in shown_at.items()
+        if image.size(axis) > 1
     ]
     return "   ".join([shown(name), *of_many])
 

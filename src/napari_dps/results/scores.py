@@ -22,7 +22,7 @@ def measure_result(
     truth: ImageStack | None = None,
     finer_truth: ImageStack | None = None,
 ) -> dict[str, Json]:
-    """Measure the input and every output, of a stack the first T, C and Z.
+    """Measure the input and every output, of a stack the first T and C, the middle Z.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def measure_result(
 def error_maps(result: PipelineResult) -> dict[str, ErrorMap]:
     """Compare each finer image with the image that it was made of, blurred back.
 
-    Of stages from image to image; of a stack the first T, C and Z.
+    Of stages from image to image; of a stack the first T and C, the middle Z.
 
     Parameters
     ----------

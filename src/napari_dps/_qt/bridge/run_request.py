@@ -57,7 +57,7 @@ class Outcome:
     patterns : tuple of Pattern
         That were used; empty without raw frames.
     stack : ImageStack
-        The first T, C and Z as the first stage saw it.
+        The first T and C and the middle Z as the first stage saw it.
     device : str
         What torch computed on; empty if it was not needed.
     seconds : float
