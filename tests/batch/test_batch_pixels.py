@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,23 @@ def test_batch_gives_the_pixels_of_a_run_in_memory_for_images(
     assert (row["status"], row["reason"]) == ("done", "")
     assert_same(results(tmp_path / "out", "a", asked), in_memory(path, asked))
     assert not hidden(tmp_path)
+
+
+@pytest.mark.parametrize("form", ["tiff", "zarr"])
+def test_a_z_stack_is_measured_in_its_middle_plane(tmp_path: Path, form: str) -> None:
+    path, asked = (
+        tmp_path / "a.ome.tif",
+        settings("background", output={"format": form}),
+    )
+    stack = images("Z")
+    io.save(stack, path)
+    run([path], tmp_path / "out", asked)
+    report = json.loads((tmp_path / "out" / "a.report.json").read_text())
+    (expected,) = in_memory(path, asked)
+    for name, image in (("input", stack), ("background", expected)):
+        middle = image.data[image.size("Z") // 2]
+        assert report["metrics"][name]["mean"] == pytest.approx(middle.mean())
+        assert image.data[0].mean() != pytest.approx(middle.mean())
 
 
 @pytest.mark.slow

@@ -122,14 +122,10 @@ class Store:
         with replacing(self.root / name) as temporary:
             temporary.write_bytes(text)
 
-    def first(self, number: int, axes: str) -> NDArray[np.float32]:
-        """Return the pixels of a step's result for the first unit, of these axes."""
-        folder = self.block((0, 0))
-        path = folder / f"first-{number}.npy"
-        if not path.exists():
-            path = folder / _file(number)
-        pixels = np.load(path, mmap_mode="r", allow_pickle=False)
-        return np.array(pixels[(0,) * (pixels.ndim - len(axes))])
+    def first(self, number: int) -> NDArray[np.float32]:
+        """Return the pixels of the result that stands for all of a step's."""
+        path = self.block((0, 0)) / f"first-{number}.npy"
+        return np.asarray(np.load(path, allow_pickle=False))
 
     def array(
         self,
@@ -315,8 +311,7 @@ class BlockWriter:
                 self._firsts.setdefault(number, []).append(
                     Description(image.axes, image.info, tuple(image.maps))
                 )
-                is_kept = number in self.kept and not self.as_zarr
-                if self.first_units[index] == 0 and not is_kept:
+                if self.first_units[index] == 0:
                     np.save(self._folder / f"first-{number}.npy", image.data)
             if number in self.kept:
                 self._put(_file(number), index, image.data, image.axes)

@@ -312,9 +312,7 @@ def _result(
     outputs = []
     for number in range(len(plan.steps)):
         firsts = [
-            ImageStack(
-                store.first(number, found.axes), found.axes, **found.info.to_dict()
-            )
+            ImageStack(store.first(number), found.axes, **found.info.to_dict())
             for found in records[0].firsts[number]
         ]
         maps = {
