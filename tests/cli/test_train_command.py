@@ -88,7 +88,7 @@ def test_training_goes_on_from_weights_with_images_of_the_user(
     ("options", "message"),
     [
         (["dps", "--init", "shipped"], "--init needs --images"),
-        (["denoise", "--images", "cell.tif"], "dps, which needs no truth"),
+        (["sim", "--images", "cell.tif"], "denoise or dps, which needs no truth"),
         (["dps", "--images", "none.tif"], "none.tif"),
         (["dps", "--images", "cell.tif"], "--na"),
         (["dps", "--recipe", "hybrid", "--images", "cell.tif", *OPTICS], "truth"),

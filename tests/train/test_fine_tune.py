@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,16 +13,23 @@ import tomli_w
 
 from napari_dps.core import ImageStack, InputError, Optics, finish
 from napari_dps.core.context import Context
-from napari_dps.nets.checkpoint import load_checkpoint, save_checkpoint
+from napari_dps.nets.checkpoint import load_checkpoint, save_checkpoint, shipped_weights
 from napari_dps.physics.simulate import SimulationSettings, simulate
 from napari_dps.pipeline import InputSettings, Settings, open_input
-from napari_dps.pipeline.halves import reconstructed_halves
+from napari_dps.pipeline.halves import raw_halves, reconstructed_halves
 from napari_dps.train import fine_tune as module
-from napari_dps.train.dps.adapt import split_regions
+from napari_dps.train.denoise.adapt import (
+    DenoiseAdaptRecipe,
+    DenoiseAdaptTask,
+    HalfField,
+    prepare_adaptation,
+)
+from napari_dps.train.dps.adapt import AdaptTask
 from napari_dps.train.dps.task import DpsRecipe
 from napari_dps.train.fine_tune import FineTuned, Look, fine_tune
 from napari_dps.train.judgement import judge
-from napari_dps.train.models import Model
+from napari_dps.train.left_out import split_regions
+from napari_dps.train.models import MODELS, Model
 from napari_dps.train.recipe import load_recipe
 from napari_dps.train.task import Sources
 
@@ -125,6 +134,126 @@ def test_training_that_is_enough_is_judged_and_one_that_is_closed_keeps_nothing(
             break
     steps.close()
     assert not any(target.parent.iterdir())
+
+
+@pytest.fixture(scope="module")
+def halves() -> tuple[ImageStack, ImageStack]:
+    """Two halves of the photons of dim raw frames of microtubules."""
+    size = {"height_px": 192, "width_px": 192}
+    raw = simulate(SimulationSettings(**size, photons=60, seed=5)).raw
+    settings = Settings(("denoise",), input=InputSettings(camera_offset=100))
+    return finish(raw_halves(open_input(raw, settings), Context()))
+
+
+@pytest.fixture
+def small_denoiser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A quick recipe, and poor weights of a tiny denoiser: the file of these."""
+    import torch
+
+    from napari_dps.nets.res_unet import SimDenoiser
+
+    values = load_recipe(DenoiseAdaptRecipe, "adapt").model_dump(mode="json")
+    values |= {"batch": 2, "patch_px": 32, "learning_rate": 5e-3, "ema": 0.5}
+    (tmp_path / "quick.toml").write_text(tomli_w.dumps(values))
+    entry = MODELS["denoise"]._replace(recipe_for_images=str(tmp_path / "quick.toml"))
+    monkeypatch.setattr(module, "MODELS", {"denoise": entry})
+    torch.manual_seed(0)
+    network = SimDenoiser(channels=8, blocks=1)
+    network.trunk.leave.bias.data[:16] = 0.1  # sees light where there is none
+    described = load_checkpoint(shipped_weights("denoise")).metadata.model_dump()
+    described |= {"network": {"channels": 8, "blocks": 1}}
+    path = tmp_path / "poor.safetensors"
+    save_checkpoint(path, dict(network.state_dict()), described)
+    return path
+
+
+def _tuned_denoiser(
+    halves: tuple[ImageStack, ImageStack], start: Path, target: Path, **more: object
+) -> FineTuned:
+    one, other = halves
+    sources = Sources(target.parent, images=(one,), partners=(other,), init=str(start))
+    return finish(fine_tune("denoise", sources, target, **more))  # type: ignore[arg-type]
+
+
+def test_denoiser_that_explains_the_other_half_better_is_kept_and_used(
+    halves: tuple[ImageStack, ImageStack], small_denoiser: Path, tmp_path: Path
+) -> None:
+    from napari_dps.stages.denoise import STAGE
+
+    target = tmp_path / "out" / "mine.safetensors"
+    found = _tuned_denoiser(halves, small_denoiser, target, seconds=60, steps=24)
+    assert found.judgement.is_better
+    assert found.weights == target
+    frames = halves[0].derive(halves[0].data[..., :64, :64])
+    results = [
+        finish(STAGE.run(frames, STAGE.parameters(weights=str(path)), Context()))
+        for path in (small_denoiser, target)
+    ]
+    used = results[1].history[-1].weights_sha256
+    assert used == load_checkpoint(target).metadata.sha256
+    assert not np.array_equal(results[0].data, results[1].data)
+
+
+def test_denoiser_that_learns_nothing_is_not_kept(
+    halves: tuple[ImageStack, ImageStack], small_denoiser: Path, tmp_path: Path
+) -> None:
+    recipe = Path(module.MODELS["denoise"].recipe_for_images or "")
+    recipe.write_text(recipe.read_text().replace("0.005", "1e-12"))
+    target = tmp_path / "out" / "mine.safetensors"
+    found = _tuned_denoiser(halves, small_denoiser, target, seconds=60, steps=2)
+    assert not found.judgement.is_better
+    assert found.weights is None
+    assert not any(target.parent.iterdir())
+
+
+def test_patches_are_seen_as_the_whole_image_is(
+    halves: tuple[ImageStack, ImageStack],
+) -> None:
+    """What the network finds shows the same orders in a patch, where it has light."""
+    sources = Sources(Path(), images=halves[:1], partners=halves[1:])
+    task = finish(prepare_adaptation("adapt", sources))
+    network = task.build_network()
+    alone = [_loss(task, network, field) for field in task.training]
+    # Of white noise it would be 1; what the network gets wrong comes on top.
+    assert 0.5 < min(alone) <= max(alone) < 2
+    moved = replace(task.training[0], origin_px=(0.0, 3.0))
+    assert _loss(task, network, moved) > 1.02 * alone[0]
+
+
+def _loss(task: DenoiseAdaptTask, network: Any, field: HalfField) -> float:
+    return float(task.objective(network, [field])["loss"].detach())
+
+
+def test_time_is_kept_with_looks_and_judgement(
+    image: ImageStack, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = _Clock()
+    monkeypatch.setattr(module, "time", clock)
+    task = AdaptTask
+    for name, seconds in (("objective", 0.05), ("validate", 0.5), ("misfit", 2.0)):
+        monkeypatch.setattr(task, name, clock.slowed(getattr(task, name), seconds))
+    sources = Sources(tmp_path, images=(image,), init=str(small))
+    target = tmp_path / "out" / "mine.safetensors"
+    found = finish(fine_tune("dps", sources, target, seconds=20))
+    assert 10 < found.seconds <= 20
+    assert found.steps > 20
+
+
+class _Clock:
+    """Time that goes on by what is said to be done."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def slowed(self, function: Callable[..., Any], seconds: float) -> Any:
+        def work(*arguments: Any) -> Any:
+            self.now += seconds
+            return function(*arguments)
+
+        return work
 
 
 def test_too_few_regions_are_refused(

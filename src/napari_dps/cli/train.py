@@ -9,8 +9,9 @@ from pathlib import Path
 
 from napari_dps.cli import arguments, console
 from napari_dps.core import ImageStack, InputError, Optics
-from napari_dps.pipeline import Settings, open_input
-from napari_dps.stages import dps
+from napari_dps.core.context import Context
+from napari_dps.pipeline import Settings, find_stage, open_input
+from napari_dps.pipeline.halves import raw_halves
 from napari_dps.train.fine_tune import require_packages
 from napari_dps.train.models import MODELS
 
@@ -52,12 +53,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--images",
         nargs="+",
         metavar="IMAGE",
-        help="dps: train on, without truth, on your own images instead of simulations",
+        help="dps, denoise: train on, without truth, on your own images (denoise: raw "
+        "frames) instead of simulations",
     )
     parser.add_argument(
         "--init",
         metavar="shipped|NAME|FILE.safetensors",
-        help="dps, with --images: weights to begin with (default: shipped)",
+        help="with --images: weights to begin with (default: shipped)",
     )
     parser.add_argument(
         "--camera-offset",
@@ -102,12 +104,14 @@ def execute(options: argparse.Namespace) -> int:
         torch.set_num_threads(options.threads)
     model = MODELS[options.model]
     folder = Path(options.out)
+    pairs = list(_images(options))
     sources = Sources(
         Path(options.bank) if options.bank else folder / "bank",
         Path(options.objects) if options.objects else None,
         options.workers,
-        tuple(_images(options)),
+        tuple(one for one, _ in pairs),
         options.init,
+        tuple(other for _, other in pairs if other is not None),
     )
     prepare = import_module(model.module).prepare_task
     usual = model.recipe_for_images if sources.images else model.recipe
@@ -138,8 +142,10 @@ def _check(options: argparse.Namespace) -> None:
             raise InputError(name, got=number, allowed=f"{least} or more")
 
 
-def _images(options: argparse.Namespace) -> Iterator[ImageStack]:
-    """Read the images to train on."""
+def _images(
+    options: argparse.Namespace,
+) -> Iterator[tuple[ImageStack, ImageStack | None]]:
+    """Read the images to train on; of raw frames, halves of their photons."""
     if not options.images:
         if options.init:
             raise InputError("--init needs --images")
@@ -149,11 +155,12 @@ def _images(options: argparse.Namespace) -> Iterator[ImageStack]:
         raise InputError(
             "--images: model",
             got=options.model,
-            allowed=f"{', '.join(able)}, which needs no truth",
+            allowed=f"{' or '.join(able)}, which needs no truth",
         )
+    stage = find_stage(MODELS[options.model].learns_from)
     settings = Settings.from_tables(
         {
-            "pipeline": {"stages": [dps.STAGE.id]},
+            "pipeline": {"stages": [stage.id]},
             "input": {"camera_offset": options.camera_offset},
             "optics": arguments.values_of(options, "optics"),
         }
@@ -162,4 +169,7 @@ def _images(options: argparse.Namespace) -> Iterator[ImageStack]:
         plan = open_input(path, settings)
         for warning in plan.warnings:
             console.warning(f"{path}: {warning}")
-        yield plan.corrected()
+        if stage.takes_raw:
+            yield console.track(raw_halves(plan, Context()), Path(path).name)
+        else:
+            yield plan.corrected(), None

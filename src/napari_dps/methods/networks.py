@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from napari_dps.nets.checkpoint import CheckpointMetadata
 
+WEIGHTS_SUFFIX = ".safetensors"
+"""Of the name of a file of weights."""
+
 
 def load_network(
     context: Context, path: Path, device: torch.device, architecture: str

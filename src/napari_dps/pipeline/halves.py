@@ -45,14 +45,47 @@ def reconstructed_halves(
     InputError
         If no stripes are found, or the noise of the frames is not that of a camera.
     """
+    images = []
+    for part in (yield from raw_halves(plan, context)):
+        running = run_plan(replace(plan, stack=part, camera=Camera()), context.part())
+        result = yield from relay(running, lambda r: _named("Halves of the frames", r))
+        images.append(result.images[-1])
+    return images[0], images[1]
+
+
+def raw_halves(
+    plan: Plan, context: Context
+) -> Generator[Progress, None, tuple[ImageStack, ImageStack]]:
+    """Deal the photons of raw frames out to two halves, which carry the patterns.
+
+    Parameters
+    ----------
+    plan : Plan
+        Of raw frames, its last step `reconstruct` or `denoise`, which finds the
+        patterns.
+    context : Context
+        Shared with the stages.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    two of ImageStack
+        Counts above the offset, of the brightness of the whole; their noise, √2 times
+        that of the whole, is not stated.
+
+    Raises
+    ------
+    InputError
+        If no stripes are found, or the noise of the frames is not that of a camera.
+    """
     from napari_dps.methods.dps.noise import is_raw, measured_noise
     from napari_dps.physics.camera import deal_photons
 
-    def named(what: str, report: Progress) -> Progress:
-        return replace(report, message=f"{what}: {report.message}")
-
     running = run_plan(plan, context)
-    whole = yield from relay(running, lambda r: named("Finding the stripes", r))
+    whole = yield from relay(running, lambda r: _named("Finding the stripes", r))
     if not any(pattern.is_usable for pattern in whole.patterns):
         raise InputError("no stripes are found in the raw frames to train on")
     stack = plan.corrected()
@@ -69,10 +102,13 @@ def reconstructed_halves(
             )
         noise = measured_noise(frame, optics.cutoff_per_pixel, white=True)
         halves[:, *place] = deal_photons(frame, noise, rng)
-    images = []
-    for half in halves:
-        part = replace(stack, data=half, patterns=whole.patterns)
-        running = run_plan(replace(plan, stack=part, camera=Camera()), context.part())
-        result = yield from relay(running, lambda r: named("Halves of the frames", r))
-        images.append(result.images[-1])
-    return images[0], images[1]
+    one, other = (
+        replace(stack, data=half, patterns=whole.patterns, camera=None)
+        for half in halves
+    )
+    return one, other
+
+
+def _named(what: str, report: Progress) -> Progress:
+    """Say of what a report is."""
+    return replace(report, message=f"{what}: {report.message}")

@@ -20,6 +20,8 @@ from napari_dps.core import (
 )
 from napari_dps.core.context import Context
 from napari_dps.methods.denoise.steps import NOISE_LEFT, denoise_steps
+from napari_dps.methods.denoise.weights import SHIPPED
+from napari_dps.methods.networks import WEIGHTS_SUFFIX
 from napari_dps.methods.sim.patterns import (
     LongestWavevector,
     PatternLayout,
@@ -58,6 +60,13 @@ class DenoiseParameters(StageParameters):
         title="Strength",
         description="Share of what is taken for noise that is taken away; 0: nothing.",
         json_schema_extra={"basic": True},
+    )
+    weights: str = Field(
+        default=SHIPPED,
+        title="Weights",
+        description="Of the network: those that come with the package, or a "
+        ".safetensors file, for example of a training on your own frames.",
+        json_schema_extra={"file": f"*{WEIGHTS_SUFFIX}", "words": [SHIPPED]},
     )
     layout: PatternLayout = "auto"
     shortest_wavevector: ShortestWavevector = 0.2
@@ -113,10 +122,10 @@ def run(
     Raises
     ------
     InputError
-        If the image has no optics, a frame holds no signal, or a file of patterns is
-        named and the image carries none.
+        If the image has no optics, a frame holds no signal, a file of patterns is
+        named and the image carries none, or the weights cannot be used.
     """
-    from napari_dps.methods.sim.network import shipped_denoiser
+    from napari_dps.methods.denoise.weights import load_denoiser
     from napari_dps.methods.sim.raw import corrected_frames
 
     image.require_optics("denoise")
@@ -125,7 +134,7 @@ def run(
     frames = raw_frames(image, context)
     finding = _patterns(frames, image, parameters, context)
     patterns = yield from _as_part(finding, 0, PATTERNS)
-    network = shipped_denoiser(context, frames.device)
+    network = load_denoiser(context, frames.device, parameters.weights)
     steps = denoise_steps(frames, image, patterns, network, context)
     clean = yield from _as_part(steps, PATTERNS, 100)
     share = parameters.strength

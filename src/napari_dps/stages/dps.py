@@ -23,7 +23,6 @@ from napari_dps.core.progress import PART_TICKS
 from napari_dps.methods.dps.methods import (
     METHODS,
     SHIPPED_WEIGHTS,
-    WEIGHTS_SUFFIX,
     ImageToSharpen,
     signal_to_noise,
 )
@@ -39,6 +38,7 @@ from napari_dps.methods.dps.volume import (
     is_flat_reconstruction,
     sharpen_volume,
 )
+from napari_dps.methods.networks import WEIGHTS_SUFFIX
 from napari_dps.physics.hot_pixels import without_hot_pixels
 from napari_dps.stages.base import Stage
 

@@ -19,18 +19,20 @@ from napari_dps.train.judgement import Judgement, judge
 from napari_dps.train.models import MODELS
 
 if TYPE_CHECKING:
-    from napari_dps.train.dps.adapt import AdaptTask
-    from napari_dps.train.task import Sources
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_dps.train.task import AdaptTask, Sources
 
 NEEDED = ("lightning_fabric", "pytorch_msssim")
 """Packages of the extra ``train``."""
 _SHARE = 0.9
-"""Of the time, for steps: the rest is for looking at what is left out."""
-_LATE = 1.5
-"""Of the time, after which a training ends though its steps are not done."""
+"""Of the time that is left for steps; how long they take differs."""
+_SPARE = 1.2
+"""What looking and judging may take, over what they took at first."""
 _TRIED_STEPS = 2
-_LOOKS = 8
-"""How often the held-out loss is looked at."""
+_LOOKS, _LOOKING = 8, 0.3
+"""How often the held-out loss is looked at, and the most of the time for it."""
 _WARMUP = 0.1
 
 
@@ -98,11 +100,13 @@ def fine_tune(
     weights : Path
         Gets the weights, ``.safetensors``, and their description beside it.
     seconds : float
-        To train; how many steps that are is measured before the first.
+        For all of it: the times of a step, of a look at the held-out loss and of the
+        judgement are measured before the first step, and the clock is asked after
+        each. At least one step is done.
     steps : int, optional
         So many, however long they take.
     is_enough : callable
-        Asked after each step; what is best by then is judged and kept.
+        Asked after each step: whether it is the last.
     tell : callable
         Called with each look at the held-out loss.
 
@@ -126,16 +130,40 @@ def fine_tune(
     prepare = import_module(entry.module).prepare_task
     task: AdaptTask = yield from prepare(entry.recipe_for_images, sources)
     yield Progress(0, 1, "Looking at what is left out")
+    clock = time.monotonic()
     before = task.misfit(task.build_network())
+    judging_s = time.monotonic() - clock
     yield Progress(0, 1, "Measuring the time of a step")
-    most_s = _LATE * seconds if steps is None else math.inf
-    count = steps or _steps_within(task, seconds)
-    task = replace(task, recipe=_with_steps(task, count, weights.stem))
+    pace = _pace(task)
+    tell(Look(0, pace.loss))
+    last_s = started + (math.inf if steps else seconds) - _SPARE * judging_s
+    count, looks = (steps, _LOOKS) if steps else pace.steps_until(last_s)
+    task = replace(task, recipe=_with_steps(task, count, looks, weights.stem))
+    steps_done = _trained_and_judged(
+        task,
+        weights,
+        before,
+        is_enough=lambda: is_enough() or pace.is_late(last_s),
+        tell=tell,
+    )
+    kept, judgement, done = yield from steps_done
+    return FineTuned(kept, judgement, done, time.monotonic() - started)
+
+
+def _trained_and_judged(
+    task: AdaptTask,
+    weights: Path,
+    before: NDArray[np.float64],
+    *,
+    is_enough: Callable[[], bool],
+    tell: Callable[[Look], None],
+) -> Generator[Progress, None, tuple[Path | None, Judgement, int]]:
+    """Train, judge, and keep what is better; return where, and the steps done."""
     hidden = io.temporary_name(weights)
     try:
         with io.writing(weights.parent):
             hidden.mkdir(parents=True)
-        done = yield from _trained(task, hidden, most_s, is_enough, tell)
+        done = yield from _trained(task, hidden, is_enough, tell)
         yield Progress(1, 1, "Judging by what is left out")
         found = hidden / f"{task.recipe.name}.safetensors"
         judgement = judge(before, task.misfit(_network(task, found)))
@@ -144,30 +172,55 @@ def fine_tune(
                 io.put(name, weights.parent / name.name)
     finally:
         io.remove_all(hidden)
-    taken = time.monotonic() - started
     kept = weights.parent / found.name if judgement.is_better else None
-    return FineTuned(kept, judgement, done, taken)
+    return kept, judgement, done
 
 
-def _steps_within(task: AdaptTask, seconds: float) -> int:
-    """Return how many steps fit into a time, as some steps take it."""
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """Seconds that a step, and a look at the held-out loss, take; that loss."""
+
+    step_s: float
+    look_s: float
+    loss: float
+
+    def steps_until(self, last_s: float) -> tuple[int, int]:
+        """Return how many steps fit in, by the clock of `time`, and how many looks."""
+        left = last_s - time.monotonic()
+        each = _SPARE * self.look_s
+        looks = max(min(int(_LOOKING * left / each), _LOOKS), 1)
+        return max(int(_SHARE * (left - looks * each) / self.step_s), looks), looks
+
+    def is_late(self, last_s: float) -> bool:
+        """Whether there is no time left for a look, another step and its look."""
+        needed = self.step_s + 2 * _SPARE * self.look_s
+        return time.monotonic() + needed > last_s
+
+
+def _pace(task: AdaptTask) -> _Pace:
+    """Measure how long steps and looks take."""
     import torch
 
     network = task.build_network()
-    clock = time.monotonic()
+    taken = []
     for step in range(_TRIED_STEPS):
+        clock = time.monotonic()
         terms = task.objective(network, task.draw(step, torch.device("cpu")))
         torch.autograd.backward([terms["loss"]])
-    each = (time.monotonic() - clock) / _TRIED_STEPS
-    return max(int(_SHARE * seconds / max(each, 1e-6)), _LOOKS)
+        taken.append(time.monotonic() - clock)
+    clock = time.monotonic()
+    loss = task.validate(network.eval())["held_out_loss"]
+    look_s = max(time.monotonic() - clock, 1e-6)
+    # The first step pays for what is made once.
+    return _Pace(max(min(taken), 1e-6), look_s, loss)
 
 
-def _with_steps(task: AdaptTask, steps: int, name: str) -> Any:
+def _with_steps(task: AdaptTask, steps: int, looks: int, name: str) -> Any:
     """Return the recipe with so many steps, under another name."""
     changes = {
         "name": name,
         "steps": steps,
-        "validate_every": max(steps // _LOOKS, 1),
+        "validate_every": max(steps // looks, 1),
         "warmup": max(int(_WARMUP * steps), 1),
     }
     return task.recipe.model_validate({**task.recipe.model_dump(), **changes})
@@ -176,23 +229,28 @@ def _with_steps(task: AdaptTask, steps: int, name: str) -> Any:
 def _trained(
     task: AdaptTask,
     folder: Path,
-    most_s: float,
     is_enough: Callable[[], bool],
     tell: Callable[[Look], None],
 ) -> Generator[Progress, None, int]:
     """Train; return the steps that were done."""
     from napari_dps.train.trainer import train_steps
 
-    recipe, started, done = task.recipe, time.monotonic(), 0
-    training = train_steps(task, folder, accelerator="cpu", resume=False)
+    recipe, ended = task.recipe, False
+
+    def is_last() -> bool:
+        nonlocal ended
+        ended = is_enough()
+        return ended
+
+    done = 0
+    training = train_steps(
+        task, folder, accelerator="cpu", resume=False, is_enough=is_last
+    )
     with closing(training):
         for report in training:
             done = report.done
-            if done % recipe.validate_every == 0 or done == recipe.steps:
+            if ended or done % recipe.validate_every == 0 or done == recipe.steps:
                 tell(Look(done, _last_loss(folder)))
-            is_late = time.monotonic() - started > most_s
-            if (is_enough() or is_late) and done >= recipe.validate_every:
-                break
             yield replace(report, message=f"step {done} of {recipe.steps}")
     return done
 

@@ -18,11 +18,14 @@ class Model(NamedTuple):
         Taken when none is named.
     recipe_for_images : str, optional
         Taken when there are images of the user's; None: it cannot learn from them.
+    learns_from : str
+        The stage whose input these images are: raw frames or plain images.
     """
 
     module: str
     recipe: str
     recipe_for_images: str | None = None
+    learns_from: str = "dps"
 
 
 def _models_with_recipes() -> list[str]:
@@ -38,7 +41,12 @@ MODELS = {
     "artifacts-low-light": Model(
         "napari_dps.train.artifacts.low_light", "artifacts-low-light"
     ),
-    "denoise": Model("napari_dps.train.denoise.task", "denoise"),
+    "denoise": Model(
+        "napari_dps.train.denoise.prepare",
+        "denoise",
+        recipe_for_images="adapt",
+        learns_from="denoise",
+    ),
     "dps": Model("napari_dps.train.dps.prepare", "hybrid", recipe_for_images="adapt"),
     "effective-psf": Model("napari_dps.train.effective_psf.task", "effective-psf"),
     "features": Model("napari_dps.train.features.task", "features"),

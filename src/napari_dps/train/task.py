@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_dps.core import ImageStack
@@ -77,3 +79,12 @@ class Task(Protocol):
 
         ``metrics`` holds the scores of what the network is to be compared with.
         """
+
+
+class AdaptTask(Task, Protocol):
+    """A network to train on with a user's images; a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def misfit(self, network: nn.Module) -> NDArray[np.float64]:
+        """Return −2 log likelihood, but for a constant, of each region left out."""

@@ -6,7 +6,7 @@ import csv
 import json
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -47,6 +47,7 @@ def train_steps(
     devices: int = 1,
     resume: bool = True,
     stop_at: int | None = None,
+    is_enough: Callable[[], bool] = lambda: False,
 ) -> Generator[Progress, None, dict[str, float]]:
     """Train a network; keep the best weights by validation.
 
@@ -68,6 +69,8 @@ def train_steps(
         Continue from ``state.pt`` if it is there.
     stop_at : int, optional
         Save and stop after this step, though the recipe goes on.
+    is_enough : callable
+        Asked after each step: whether it is the last, to be validated and saved.
 
     Yields
     ------
@@ -92,6 +95,8 @@ def train_steps(
         started = time.perf_counter()
         logged = _one_step(task, state, fabric)
         state.seconds += time.perf_counter() - started
+        if is_enough():
+            last = state.step
         if fabric.is_global_zero:
             _after_step(task, folder, state, logged, last=last)
         yield Progress(state.step, recipe.steps, f"loss {logged['loss']:.4f}")

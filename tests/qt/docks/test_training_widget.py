@@ -7,16 +7,26 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tomli_w
 from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_dps._qt.bridge.microscope import Microscope
 from napari_dps._qt.bridge.result_layers import stack_layer
+from napari_dps._qt.dock_widgets import DenoiseWidget
 from napari_dps._qt.docks.training import TrainingWidget
 from napari_dps.core import ImageStack, Optics
+from napari_dps.nets.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    shipped_weights,
+)
 from napari_dps.physics.simulate import SimulationSettings, simulate
 from napari_dps.train.fine_tune import FineTuned, Look
 from napari_dps.train.judgement import Judgement
+from napari_dps.train.models import MODELS
+from napari_dps.train.recipe import load_recipe
 
 OPTICS = Optics(na=1.4, emission_nm=525.0, pixel_size_nm=65.0)
 BETTER = Judgement(1.0, 0.9, 0.01, 8, True)
@@ -106,3 +116,76 @@ def test_curve_grows_with_the_looks(dock: TrainingWidget) -> None:
     training.looks[:] = [Look(10, 0.5), Look(20, 0.4)]
     dock._on_progress(None)
     assert dock.plot.curves[0].y.tolist() == [0.5, 0.4]
+
+
+@pytest.fixture
+def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tiny denoiser that sees light where there is none, and a recipe for it."""
+    import torch
+
+    from napari_dps.nets.res_unet import SimDenoiser
+    from napari_dps.train import fine_tune
+    from napari_dps.train.denoise.adapt import DenoiseAdaptRecipe
+
+    values = load_recipe(DenoiseAdaptRecipe, "adapt").model_dump(mode="json")
+    values |= {"batch": 2, "patch_px": 32, "learning_rate": 1e-2, "ema": 0.5}
+    (tmp_path / "quick.toml").write_text(tomli_w.dumps(values))
+    entry = MODELS["denoise"]._replace(recipe_for_images=str(tmp_path / "quick.toml"))
+    monkeypatch.setattr(fine_tune, "MODELS", {"denoise": entry})
+    network = SimDenoiser(channels=8, blocks=1)
+    with torch.no_grad():
+        network.trunk.leave.bias[:16] = 0.1
+    described = load_checkpoint(shipped_weights("denoise")).metadata.model_dump()
+    described |= {"network": {"channels": 8, "blocks": 1}}
+    path = tmp_path / "poor.safetensors"
+    save_checkpoint(path, dict(network.state_dict()), described)
+    return path
+
+
+def test_denoiser_is_imported_trained_better_and_used_in_all_docks(
+    qtbot: Any, dock: TrainingWidget, quick: Path, microscope: Microscope
+) -> None:
+    simulated = simulate(SimulationSettings(height_px=160, width_px=160, photons=60))
+    data, kwargs, _ = stack_layer(simulated.raw, "raw")
+    dock.viewer.add_layer(Image(data, **kwargs))
+    dock.network.setValue("denoise")
+    (raw,) = dock.layers.value()
+    assert raw.name == "raw"
+    dock.import_weights(quick)
+    stage = DenoiseWidget(dock.viewer, microscope=microscope)
+    qtbot.addWidget(stage)
+    assert stage.form.value().weights == str(quick)
+    dock.microscope.set_camera_offset(100)
+    dock.minutes.setValue(0.1)
+    with qtbot.waitSignal(dock.bar.runner.finished, timeout=300_000):
+        dock.bar.run_button.click()
+    (text,) = dock.bar.messages.texts
+    assert text.startswith("better"), text
+    assert dock.plot.curves[0].y[-1] < dock.plot.curves[0].y[0]
+    dock.use_button.click()
+    new = Path(dock.target.value()) / "raw.safetensors"
+    assert stage.form.value().weights == str(new)
+    assert load_checkpoint(new).metadata.recipe["name"] == "raw"
+
+
+def test_weights_of_another_network_are_refused(dock: TrainingWidget) -> None:
+    dock.import_weights(shipped_weights("denoise"))
+    (text,) = dock.bar.messages.texts
+    assert "sim_denoiser" in text
+    assert dock.shared.weights.parameters("dps") == {}
+
+
+def test_network_that_is_in_use_is_exported(
+    qtbot: Any, dock: TrainingWidget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_dps.nets import bioimageio_package
+
+    def write(checkpoint: Checkpoint, name: str, path: Path) -> None:
+        path.write_text(f"{name} {checkpoint.metadata.architecture}")
+
+    monkeypatch.setattr(bioimageio_package, "write_package", write)
+    dock.shared.weights.use("dps", shipped_weights("dps-physics"))
+    with qtbot.waitSignal(dock.bar.runner.finished, timeout=300_000):
+        dock.export(tmp_path / "mine")
+    assert dock.bar.messages.texts == (f"exported: {tmp_path / 'mine.zip'}",)
+    assert (tmp_path / "mine.zip").read_text() == "dps-physics res_u_dbpn"

@@ -11,6 +11,7 @@ from typing import Any
 from qtpy.QtCore import QObject, QSettings, Signal
 
 from napari_dps._qt.bridge.layer_optics import OFFSET, Value, told_by
+from napari_dps._qt.bridge.weights_in_use import WeightsInUse
 from napari_dps.core import InputError, Optics
 from napari_dps.core.params import parse
 from napari_dps.pipeline import InputSettings
@@ -95,7 +96,7 @@ EMISSIONS = (
 
 
 class Microscope(QObject):
-    """What all docks share: the optics of each layer, saved microscopes, the device.
+    """What all docks share: optics of each layer, saved microscopes, device, weights.
 
     What is set for a layer counts for that layer alone. Values of the microscope that
     is in use are offered to layers whose files tell nothing, and count once they are
@@ -111,6 +112,7 @@ class Microscope(QObject):
         self.saved: dict[str, dict[str, float]] = {}
         self._cameras: dict[str, dict[str, Any]] = {}
         self.device = "auto"
+        self.weights = WeightsInUse()
         self._by_hand: _OfLayers = weakref.WeakKeyDictionary()
         self._confirmed: _OfLayers = weakref.WeakKeyDictionary()
         self._restore()

@@ -11,8 +11,8 @@ from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps.core import ImageStack, InputError, Progress, is_raw
 from napari_dps.core.context import Context
 from napari_dps.io import RawImage, find_inputs
-from napari_dps.pipeline import Settings, open_input
-from napari_dps.pipeline.halves import reconstructed_halves
+from napari_dps.pipeline import Settings, find_stage, open_input
+from napari_dps.pipeline.halves import raw_halves, reconstructed_halves
 
 if TYPE_CHECKING:
     from napari_dps.train.fine_tune import FineTuned, Look
@@ -23,18 +23,22 @@ MODELS_FOLDER = Path.home() / "napari-dps" / "weights"
 
 @dataclass(eq=False)
 class Training:
-    """A training of the super-resolution network on a person's images.
+    """A training of a stage's network on a person's images.
 
     Attributes
     ----------
+    stage_id : str
+        ``"dps"`` or ``"denoise"``.
     snapshots : sequence of LayerSnapshot
-        Layers: plain images, reconstructions, or raw frames.
+        Layers: raw frames, for `dps` also plain images or reconstructions.
     folder : str
         Of files to train on as well; empty: none.
     settings : callable
         Takes whether an image holds raw frames; returns how it is opened.
     weights : Path
         Gets the weights.
+    start : str or None
+        Weights to begin with, as the stage's parameter names them; None: shipped ones.
     minutes : float
         To train.
     device : str
@@ -43,10 +47,12 @@ class Training:
         At the held-out loss, as they come.
     """
 
+    stage_id: str
     snapshots: Sequence[LayerSnapshot]
     folder: str
     settings: Callable[[bool], Settings]
     weights: Path
+    start: str | None
     minutes: float
     device: str
     looks: list["Look"] = field(default_factory=list)
@@ -64,10 +70,13 @@ class Training:
         require_packages()
         images, partners = yield from self._images()
         sources = Sources(
-            self.weights.parent, images=tuple(images), partners=tuple(partners)
+            self.weights.parent,
+            images=tuple(images),
+            init=self.start,
+            partners=tuple(partners),
         )
         training = fine_tune(
-            "dps",
+            self.stage_id,
             sources,
             self.weights,
             seconds=60 * self.minutes,
@@ -79,13 +88,15 @@ class Training:
     def _images(
         self,
     ) -> Generator[Progress, None, tuple[list[ImageStack], list[ImageStack]]]:
-        """Open all images, of raw frames reconstructions of two halves."""
+        """Open all images, of raw frames two halves."""
         context = Context(device=self.device)
         found: list[tuple[ImageStack, ImageStack | None]] = []
         for source, raw in self._sources():
             yield Progress(0, 1, "Reading images")
             plan = open_input(source, self.settings(raw), refuse_wrong_order=True)
-            if plan.stack.is_raw:
+            if self._takes_raw:
+                found.append((yield from raw_halves(plan, context)))
+            elif plan.stack.is_raw:
                 found.append((yield from reconstructed_halves(plan, context)))
             else:
                 found.append((plan.corrected(), None))
@@ -94,13 +105,17 @@ class Training:
             raise InputError("train on raw frames or on images, not on both at once")
         return [one for one, _ in found], halves
 
+    @property
+    def _takes_raw(self) -> bool:
+        return find_stage(self.stage_id).takes_raw
+
     def _sources(self) -> Iterable[tuple[RawImage | Path, bool]]:
         """Return what is opened, and whether it holds raw frames."""
         for snapshot in self.snapshots:
             yield snapshot.unread(), is_raw(snapshot.axes)
         if self.folder:
             for path, _ in find_inputs(self.folder, exclude=self.weights.parent):
-                yield path, False
+                yield path, self._takes_raw
 
 
 def weights_name(text: str) -> str:

@@ -45,7 +45,7 @@ class PipelineWidget(QWidget):
         microscope: Microscope | None = None,
     ) -> None:
         super().__init__()
-        shared = microscope or shared_microscope()
+        self.shared = shared = microscope or shared_microscope()
         self.stages = StageList()
         info = {i.name: i for i in describe(InputSettings)}["patterns"]
         self.patterns = FileEdit(info)
@@ -82,6 +82,13 @@ class PipelineWidget(QWidget):
         self.stages.valueChanged.connect(self.panel.check)
         self.patterns.valueChanged.connect(self.panel.check)
         self.panel.returned.connect(self._on_outcome)
+        self.shared.weights.changed.connect(self._use_weights)
+        self._use_weights()
+
+    def _use_weights(self) -> None:
+        """Show the weights that were chosen for all docks."""
+        for stage_id, form in self.stages.forms.items():
+            form.setValue(self.shared.weights.parameters(stage_id))
 
     def settings(self) -> Settings:
         """Return what is set: what Save writes and the command line runs.

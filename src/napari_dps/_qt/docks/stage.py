@@ -53,11 +53,12 @@ class StageWidget(QWidget):
         patterns: Callable[[], tuple[Pattern, ...]] = tuple,
     ) -> None:
         super().__init__()
+        self.shared = microscope or shared_microscope()
         self.stage = find_stage(self.stage_id)
         self.form = ModelForm(self.stage.parameters)
         self.panel = RunPanel(
             napari_viewer,
-            microscope or shared_microscope(),
+            self.shared,
             title=self.stage.title,
             run_input=RunInput(
                 self.stage.units, self.stage.needs_optics, self.stage.id
@@ -76,6 +77,8 @@ class StageWidget(QWidget):
         self.form.valueChanged.connect(self.panel.check)
         self.panel.returned.connect(self.panel.show_outcome)
         self.panel.mended.connect(self._on_mended)
+        self.shared.weights.changed.connect(self._use_weights)
+        self._use_weights()
 
     def show_basic(self, is_basic: bool) -> None:
         """Show what matters first alone, or all there is."""
@@ -122,6 +125,10 @@ class StageWidget(QWidget):
     def _on_mended(self, parameters: Mapping[str, Mapping[str, Any]]) -> None:
         if self.stage.id in parameters:
             self.form.setValue(parameters[self.stage.id])
+
+    def _use_weights(self) -> None:
+        """Show the weights that were chosen for all docks."""
+        self.form.setValue(self.shared.weights.parameters(self.stage.id))
 
     def _chosen(self, _layer: Image | None, _is_raw: bool) -> Chosen:
         return {self.stage.id: self.form.value()}

@@ -1,4 +1,4 @@
-"""The dock that trains the super-resolution network on a person's own images."""
+"""The dock that trains networks on a person's own images."""
 
 from functools import partial
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import napari.viewer
 import numpy as np
 from napari.layers import Image
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_dps._qt.bridge.curves import Curve, Mark
 from napari_dps._qt.bridge.dock_tabs import DockTabs
@@ -23,7 +23,9 @@ from napari_dps._qt.bridge.training import (
     in_words,
     weights_name,
 )
-from napari_dps._qt.widgets.editors import NumberEdit, TextEdit
+from napari_dps._qt.bridge.weights_in_use import export_steps, weights_of
+from napari_dps._qt.bridge.wording import in_docks
+from napari_dps._qt.widgets.editors import ChoiceEdit, NumberEdit, TextEdit
 from napari_dps._qt.widgets.layer_checklist import LayerChecklist
 from napari_dps._qt.widgets.layout import (
     compact_rows,
@@ -38,7 +40,7 @@ from napari_dps._qt.widgets.path_edits import FolderEdit
 from napari_dps._qt.widgets.plots import Plot
 from napari_dps._qt.widgets.run_bar import RunBar
 from napari_dps._qt.widgets.section import Section
-from napari_dps.core import StageParameters, is_raw
+from napari_dps.core import InputError, StageParameters, is_raw
 from napari_dps.core.context import Context
 from napari_dps.pipeline import InputSettings, Settings, find_stage
 
@@ -47,12 +49,20 @@ if TYPE_CHECKING:
 
 _WIDTH_PX = 416
 _LAYERS_PX, _PLOT_PX = 76, 170
-_WHAT = (
-    "Trains the network of DPS on, on your images and without any truth: the photons "
-    "of camera images, or of raw frames, are dealt out to two halves, and what the "
-    "network finds in one has to explain the other. Regions are left out to judge by; "
-    "what is no better there is not kept."
-)
+_NETWORKS = {"dps": "DPS super-resolution", "denoise": "Denoise, of raw frames"}
+"""Stages whose networks can be trained, and what they are called here."""
+_WHAT = {
+    "dps": "Trains the network of DPS on, on your images and without any truth: the "
+    "photons of camera images, or of raw frames, are dealt out to two halves, and what "
+    "the network finds in one has to explain the other. Regions are left out to judge "
+    "by; what is no better there is not kept.",
+    "denoise": "Trains the network of Denoise on, on your raw frames and without any "
+    "truth: their photons are dealt out to two halves, and what the network finds in "
+    "one, seen through the stripes, has to explain the other. Regions are left out to "
+    "judge by; what is no better there is not kept.",
+}
+_TRIED = {"dps": ("reconstruct", "dps"), "denoise": ("denoise", "reconstruct")}
+_PACKAGES, _WEIGHTS = "Package of bioimage.io (*.zip)", "Weights (*.safetensors)"
 
 
 class TrainingWidget(QWidget):
@@ -74,7 +84,10 @@ class TrainingWidget(QWidget):
         super().__init__()
         self.viewer = napari_viewer
         self.shared = microscope or shared_microscope()
-        self.layers = LayerChecklist(_why_not)
+        self.network = ChoiceEdit()
+        for stage_id, title in _NETWORKS.items():
+            self.network.addItem(title, stage_id)
+        self.layers = LayerChecklist(self._why_not)
         self.folder = FolderEdit("none: the layers alone", "Folder of images")
         self.microscope = MicroscopeWidget(self.shared)
         self.microscope_section = Section("Microscope", self.microscope)
@@ -86,22 +99,40 @@ class TrainingWidget(QWidget):
         self.target = FolderEdit("where weights go", "Folder of weights")
         self.target.setValue(str(MODELS_FOLDER))
         self.bar = RunBar("Training", "Train", "Cancel", lane="training")
-        self.stop_button = push_button(
-            "Stop and keep", "End now; the best so far is judged.", self._stop
-        )
+        self._make_buttons()
         self.plot = Plot("step", "held-out loss")
-        self.try_button = push_button(
-            "Try on a layer",
-            "Runs DPS with the new weights on the uppermost layer that is ticked.",
-            self.try_on_layer,
-        )
         self.training: Training | None = None
         self.weights: Path | None = None
         self.layer_events = LayerEvents(napari_viewer, self)
         self._lay_out()
         DockTabs(self)
         self._connect()
-        self._show_curve()
+        self._on_network()
+
+    def _make_buttons(self) -> None:
+        self.stop_button = push_button(
+            "Stop and keep", "End now; the best so far is judged.", self._stop
+        )
+        self.try_button = push_button(
+            "Try on a layer",
+            "Runs the stage with the new weights on the uppermost ticked layer.",
+            self.try_on_layer,
+        )
+        self.use_button = push_button(
+            "Use", "Let all docks use the new weights.", self.use
+        )
+        self.import_button = push_button(
+            "Import …",
+            "Weights of a file, with its description, for all docks; trainings begin "
+            "with them.",
+            self._ask_what_to_import,
+        )
+        self.export_button = push_button(
+            "Export …",
+            "The new weights, or else those that the docks use, as a package of "
+            "bioimage.io.",
+            self._ask_where_to_export,
+        )
 
     def train(self) -> None:
         """Start a training; nothing happens while one is going on."""
@@ -110,28 +141,34 @@ class TrainingWidget(QWidget):
         self.microscope.confirm(needs_optics=True)
         name = weights_name(self.name.value())
         ticked = self.layers.value()
+        stage_id = self.network.value()
         self.training = Training(
+            stage_id,
             [LayerSnapshot.of(layer) for layer in ticked],
             self.folder.value().strip(),
             self._settings,
             Path(self.target.value()).expanduser() / f"{name}.safetensors",
+            self.shared.weights.parameters(stage_id).get("weights"),
             self.minutes.value(),
             self.shared.device,
         )
-        self.weights = None
+        self._hold(None)
         if self.bar.start(self.training.steps):
             self.stop_button.setEnabled(True)
+            self.network.setEnabled(False)
             self._show_curve()
 
     def try_on_layer(self) -> None:
-        """Run DPS with the new weights on the uppermost layer that is ticked."""
+        """Run the stage with the new weights on the uppermost layer that is ticked."""
         ticked = self.layers.value()
         if not ticked or self.weights is None or self.bar.runner.is_running:
             return
         layer = ticked[0]
         settings = self._settings(is_raw(axes_of(layer)))
         chosen = choose_stages(
-            ("reconstruct", "dps"), self._parameters, is_raw=is_raw(axes_of(layer))
+            _TRIED[self.network.value()],
+            self._parameters,
+            is_raw=is_raw(axes_of(layer)),
         )
         request = RunRequest(
             LayerSnapshot.of(layer),
@@ -139,6 +176,31 @@ class TrainingWidget(QWidget):
             Context(device=self.shared.device),
         )
         self.bar.start(partial(work, request))
+
+    def use(self) -> None:
+        """Let all docks use the new weights."""
+        if self.weights is not None:
+            self.import_weights(self.weights)
+
+    def import_weights(self, path: Path) -> None:
+        """Let all docks use the weights of a file, and trainings begin with them."""
+        title = find_stage(self.network.value()).name
+        try:
+            self.shared.weights.use(self.network.value(), path)
+        except InputError as error:
+            self.bar.messages.show_texts([in_docks(error)], "error")
+            return
+        self._hold(path)
+        self.bar.messages.show_texts([f"{title} uses {path.name} from here on"], "info")
+
+    def export(self, package: Path) -> None:
+        """Write the new weights, or those in use, as a package of bioimage.io."""
+        stage_id = self.network.value()
+        usual = find_stage(stage_id).parameters(
+            **self.shared.weights.parameters(stage_id)
+        )
+        weights = self.weights or weights_of(stage_id, usual.weights)
+        self.bar.start(partial(export_steps, weights, package.with_suffix(".zip")))
 
     def check(self) -> None:
         """Say at once what keeps Train from being clicked."""
@@ -160,14 +222,17 @@ class TrainingWidget(QWidget):
 
     def _parameters(self, stage_id: str) -> StageParameters:
         parameters = find_stage(stage_id).parameters
-        return (
-            parameters(weights=str(self.weights)) if stage_id == "dps" else parameters()
-        )
+        if stage_id == self.network.value():
+            found: StageParameters = parameters(weights=str(self.weights))
+            return found
+        return parameters(**self.shared.weights.parameters(stage_id))
 
     def _settings(self, raw: bool) -> Settings:
         """Return how an image is opened."""
         offset = InputSettings(camera_offset=self.microscope.camera_offset)
-        stage = "reconstruct" if raw else "dps"
+        stage = self.network.value()
+        if raw and not find_stage(stage).takes_raw:
+            stage = "reconstruct"
         return Settings((stage,), optics=self.microscope.value(), input=offset)
 
     def _stop(self) -> None:
@@ -177,8 +242,7 @@ class TrainingWidget(QWidget):
 
     def _lay_out(self) -> None:
         column, whole = dock_columns(self)
-        what = hint_label()
-        what.setText(_WHAT)
+        self.what = hint_label()
         rows = compact_rows()
         for title, editor in (
             ("Folder of images", self.folder),
@@ -187,23 +251,25 @@ class TrainingWidget(QWidget):
             ("Weights go to", self.target),
         ):
             rows.addRow(row_label(title, editor), editor)
-        column.addWidget(what)
+        column.addWidget(row_of(row_label("Network", self.network), self.network))
+        column.addWidget(self.what)
         column.addWidget(self.layers)
         column.addWidget(self.microscope_section)
         column.addLayout(rows)
         column.addStretch(1)
-        buttons = row_of(self.stop_button, self.try_button)
-        for widget in (self.plot, buttons, self.bar):
+        after = row_of(self.stop_button, self.try_button, self.use_button)
+        files = row_of(self.import_button, self.export_button)
+        for widget in (self.plot, after, files, self.bar):
             whole.addWidget(widget)
         self.layers.setMaximumHeight(_LAYERS_PX)
         self.plot.setMaximumHeight(_PLOT_PX)
         self.microscope.show_basic(True)
         self.stop_button.setEnabled(False)
-        self.try_button.setEnabled(False)
         self.setMinimumWidth(_WIDTH_PX)
 
     def _connect(self) -> None:
         self.layer_events.changed.connect(self.refresh_layers)
+        self.network.valueChanged.connect(self._on_network)
         self.layers.valueChanged.connect(self._on_layers)
         self.folder.valueChanged.connect(self.check)
         self.microscope.valueChanged.connect(self.check)
@@ -212,6 +278,20 @@ class TrainingWidget(QWidget):
         runner.progressed.connect(self._on_progress)
         runner.returned.connect(self._on_returned)
         runner.finished.connect(self._on_finished)
+
+    def _on_network(self) -> None:
+        """Show the layers that this network can learn from."""
+        self.what.setText(_WHAT[self.network.value()])
+        self._hold(None)
+        self.training = None
+        self.layers.refresh(self.viewer.layers)
+        self._show_curve()
+
+    def _hold(self, weights: Path | None) -> None:
+        """Take weights as the new ones; None: there are none."""
+        self.weights = weights
+        for button in (self.try_button, self.use_button):
+            button.setEnabled(weights is not None)
 
     def _on_layers(self) -> None:
         ticked = self.layers.value()
@@ -232,6 +312,10 @@ class TrainingWidget(QWidget):
                 self.viewer.add_layer(Image(data, **kwargs))
             self.bar.done(f"done in {value.seconds:.1f} s", value.warnings)
             return
+        if isinstance(value, str):
+            self.bar.done("exported")
+            self.bar.messages.show_texts([value], "info")
+            return
         self._judged(value)
 
     def _judged(self, found: "FineTuned") -> None:
@@ -242,7 +326,8 @@ class TrainingWidget(QWidget):
 
     def _on_finished(self) -> None:
         self.stop_button.setEnabled(False)
-        self.try_button.setEnabled(self.weights is not None)
+        self.network.setEnabled(True)
+        self._hold(self.weights)
         self._show_curve()
 
     def _show_curve(self) -> None:
@@ -258,8 +343,22 @@ class TrainingWidget(QWidget):
         mark = Mark(best.step, f"least: {best.loss:.4g} at step {best.step}")
         self.plot.show_curves([Curve(steps, losses)], [mark])
 
+    def _why_not(self, layer: Any) -> str:
+        """Say why a layer cannot be trained on; empty if it can."""
+        takes = ("APYX",) if self.network.value() == "denoise" else ("APYX", "YX")
+        reasons = [why_not(layer, one) for one in takes]
+        return reasons[-1] if all(reasons) else ""
 
-def _why_not(layer: Any) -> str:
-    """Say why a layer cannot be trained on; empty if it can."""
-    reasons = [why_not(layer, takes) for takes in ("APYX", "YX")]
-    return reasons[-1] if all(reasons) else ""
+    def _ask_what_to_import(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(
+            self, "Import weights", self.target.value(), _WEIGHTS
+        )
+        if name:
+            self.import_weights(Path(name))
+
+    def _ask_where_to_export(self) -> None:
+        name, _ = QFileDialog.getSaveFileName(
+            self, "Export weights", f"{self.network.value()}.zip", _PACKAGES
+        )
+        if name:
+            self.export(Path(name))

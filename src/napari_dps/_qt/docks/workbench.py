@@ -126,7 +126,8 @@ class WorkbenchWidget(QWidget):
         if isinstance(page, StageWidget):
             parameters: StageParameters = page.form.value()
             return parameters
-        return find_stage(stage_id).parameters()
+        chosen = self._shared.weights.parameters(stage_id)
+        return find_stage(stage_id).parameters(**chosen)
 
     def _on_step(self) -> None:
         step = self.steps.value()

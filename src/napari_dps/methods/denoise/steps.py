@@ -176,16 +176,32 @@ def with_rest(
 def as_seen(
     orders: Orders, separated: Orders, evidence: Evidence, inputs: DenoiserInput
 ) -> Orders:
-    """Return a model's orders in counts, with the amplitudes that the frames show.
-
-    The amplitudes are measured with the views of order 0 as instrument (Reiersøl 1945):
-    noise of the frames' orders that the model has taken over does not count for them.
-    """
+    """Return a model's orders in counts, with the amplitudes that the frames show."""
     base, scale = inputs.base[:, None, None], inputs.scale[:, None, None]
     others = orders.others * scale[:, None]
+    gains = gains_of_orders(others, separated, evidence)
+    return Orders(orders.zero * scale + base, others * gains[..., None, None])
+
+
+def gains_of_orders(
+    others: torch.Tensor, separated: Orders, evidence: Evidence
+) -> torch.Tensor:
+    """Return the amplitudes (1, W) that the frames show, over those of a model.
+
+    They are measured with the views of order 0 as instrument (Reiersøl 1945): noise of
+    the frames' orders that the model has taken over does not count for them.
+
+    Parameters
+    ----------
+    others : tensor (1, W, Y, X), complex
+        The model's orders in counts.
+    separated : Orders
+        Those of the frames.
+    evidence : Evidence
+        Holds the views.
+    """
     views = evidence.views.conj()
     wanted = (views * separated.others).sum(dim=(-2, -1))
     shown = (views * others).sum(dim=(-2, -1))
     # Its phase is left: those of the patterns are more precise.
-    gain = (wanted / shown).real.nan_to_num().clamp(min=0, max=LARGEST_GAIN)
-    return Orders(orders.zero * scale + base, others * gain[..., None, None])
+    return (wanted / shown).real.nan_to_num().clamp(min=0, max=LARGEST_GAIN)

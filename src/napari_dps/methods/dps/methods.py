@@ -17,7 +17,7 @@ from napari_dps.core.context import Context
 from napari_dps.core.device import resolve_device
 from napari_dps.core.tiling import require_memory
 from napari_dps.methods.dps.noise import LEAST_SIDE_PX
-from napari_dps.methods.networks import load_network
+from napari_dps.methods.networks import WEIGHTS_SUFFIX, load_network
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +38,6 @@ which no measurement of noise sees. Less, and it draws threads along them."""
 RECONSTRUCTION_GAIN = 1.1
 """What the cut-off is multiplied by for the network after `reconstruct`: on simulated
 reconstructions of three structures 1.0 sharpens too much, 1.2 too little."""
-WEIGHTS_SUFFIX = ".safetensors"
 
 CAUTIOUS_WIDTH, SHARP_WIDTH = 0.5, 0.4
 """Width of the PSF of the network's result at strength 0 and 1, of the image's."""

@@ -23,10 +23,10 @@ from napari_dps.physics.sim.pattern_model import (
 if TYPE_CHECKING:
     import torch
 
-    from napari_dps.nets.res_unet import SimDenoiser, SimImager
+    from napari_dps.nets.res_unet import SimImager
 
-WEIGHTS, IMAGE_WEIGHTS = "denoise", "sim"
-"""Names of the shipped weights of the denoiser and of the network of SIM images."""
+IMAGE_WEIGHTS = "sim"
+"""Name of the shipped weights of the network of SIM images."""
 TRAINED_LAYOUTS = ((3, 3), (3, 5), (5, 3), (2, 3), (1, 3), (1, 7))
 """Angles and phases that the shipped networks were trained on."""
 HEXAGONAL_LAYOUT = (1, 7)
@@ -82,15 +82,6 @@ class DenoiserInput:
         if self.local_levels is None:
             return self.levels
         return self.local_levels[..., *tile.finer(2).read]
-
-
-def shipped_denoiser(context: Context, device: torch.device) -> SimDenoiser:
-    """Return the shipped denoiser, kept from plane to plane."""
-    from napari_dps.nets.checkpoint import shipped_weights
-
-    path = shipped_weights(WEIGHTS)
-    network: SimDenoiser = load_network(context, path, device, "sim_denoiser")[0]
-    return network
 
 
 def shipped_imager(context: Context, device: torch.device) -> SimImager:

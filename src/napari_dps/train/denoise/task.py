@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -13,12 +12,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
-from napari_dps.core import Progress
 from napari_dps.core.params import FrozenModel
 from napari_dps.methods.sim.network import render
 from napari_dps.nets.res_unet import SimDenoiser
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
-from napari_dps.train.denoise.objects import build_objects_steps
 from napari_dps.train.denoise.settings import DenoiseData
 from napari_dps.train.denoise.simulation import (
     DenoiseBatch,
@@ -33,8 +30,7 @@ from napari_dps.train.denoise.validation import (
 )
 from napari_dps.train.denoise.wiener import wiener_images
 from napari_dps.train.losses import ssim_loss
-from napari_dps.train.recipe import PatchRecipe, load_recipe, training_record
-from napari_dps.train.task import Sources
+from napari_dps.train.recipe import PatchRecipe, training_record
 
 
 class DenoiseNetwork(FrozenModel):
@@ -187,10 +183,3 @@ def _contrast_lost(frames: Tensor, clean: Tensor) -> Tensor:
     product = (stripes * true).flatten(2).sum(dim=-1)
     power = true.square().flatten(2).sum(dim=-1)
     return (1 - product / power.clamp(min=1e-6)).clamp(min=0, max=1).mean()
-
-
-def prepare_task(name: str, sources: Sources) -> Generator[Progress, None, DenoiseTask]:
-    """Read the recipe and draw the objects."""
-    recipe = load_recipe(DenoiseRecipe, name)
-    objects = yield from build_objects_steps(sources, recipe.data)
-    return DenoiseTask(recipe, objects)

@@ -38,15 +38,12 @@ from napari_dps.train.dps.data import Fields, as_batch, stack_fields
 from napari_dps.train.dps.evaluate import run_network
 from napari_dps.train.dps.losses import ImageFormation, LossWeights, Objective
 from napari_dps.train.dps.task import DpsRecipe, DpsTask, NetworkSettings
+from napari_dps.train.left_out import split_regions, too_few_regions
 from napari_dps.train.recipe import load_recipe
 from napari_dps.train.task import Sources
 
 _DEALS = 4
 """How often the photons of an image are dealt out anew."""
-_EVERY = (2, 5)
-"""One region in so many is left out; in few images more of them."""
-_LEAST_LEFT_OUT = 6
-"""Regions that are left out where there are enough."""
 _RNG_SEED = 7
 
 Plane = NDArray[np.float32]
@@ -100,11 +97,7 @@ class AdaptTask(DpsTask):
             If there are too few regions to judge by.
         """
         if self.judged is None:
-            raise InputError(
-                "regions of the images",
-                got="fewer than 4",
-                allowed="4 or more, so that some can be left out: larger images",
-            )
+            raise too_few_regions()
         formation = ImageFormation(self.recipe.output_width)
         likelihood = LossWeights(
             poisson=1.0,
@@ -183,24 +176,6 @@ def prepare_adaptation(
         stack_fields([field for field, _ in judged]) if judged else None,
         tuple(n for _, n in judged),
     )
-
-
-def split_regions(count: int) -> tuple[list[int], list[int], list[int]]:
-    """Return the regions to train on, to choose the step by, and to judge by.
-
-    Examples
-    --------
-    >>> split_regions(9)
-    ([1, 3, 5, 7], [2, 6], [0, 4, 8])
-    >>> split_regions(1)
-    ([0], [0], [])
-    """
-    if count < 2 * _EVERY[0]:
-        return list(range(1, count)) or [0], [0], []
-    every = min(max(count // _LEAST_LEFT_OUT, _EVERY[0]), _EVERY[1])
-    left_out = list(range(0, count, every))
-    training = [n for n in range(count) if n % every]
-    return training, left_out[1::2], left_out[::2]
 
 
 def _stacked(of_region: Sequence[list[Prepared]], chosen: Sequence[int]) -> Fields:

@@ -20,10 +20,10 @@ from napari_dps.core import ImageStack, NoiseToSignal, Optics, Pattern, PatternO
 from napari_dps.core.context import Context
 from napari_dps.core.progress import finish
 from napari_dps.methods.denoise.steps import NOISE_LEFT, denoise_steps
+from napari_dps.methods.denoise.weights import load_denoiser
 from napari_dps.methods.dps.input import OUTPUT_WIDTH
 from napari_dps.methods.dps.methods import RECONSTRUCTION_GAIN
 from napari_dps.methods.dps.optics import RECONSTRUCTION_WIDTH
-from napari_dps.methods.sim.network import shipped_denoiser
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
 from napari_dps.physics.otf import radial_frequency, widefield_otf
 from napari_dps.physics.sim.equalise import equalisation
@@ -179,7 +179,7 @@ def _reconstructed(
         stack = ImageStack(
             frames, "APYX", pixel_size_nm=optics.pixel_size_nm, optics=optics
         )
-        network = shipped_denoiser(context, counts.device)
+        network = load_denoiser(context, counts.device)
         steps = denoise_steps(counts, stack, patterns, network, context)
         frames, left = finish(steps).numpy(), NOISE_LEFT**2
     noise = NoiseToSignal(left * noise.at_cutoff, noise.exponent)

@@ -1,0 +1,40 @@
+"""Which regions of a user's images train, which choose, and which judge."""
+
+from __future__ import annotations
+
+import math
+
+from napari_dps.core import InputError
+
+_EVERY = (2, 5)
+"""One region in so many is left out; in few images more of them."""
+_LEAST_LEFT_OUT, _MOST_LEFT_OUT = 6, 48
+"""Regions that are left out where there are enough: looking at them takes time."""
+
+
+def split_regions(count: int) -> tuple[list[int], list[int], list[int]]:
+    """Return the regions to train on, to choose the step by, and to judge by.
+
+    Examples
+    --------
+    >>> split_regions(9)
+    ([1, 3, 5, 7], [2, 6], [0, 4, 8])
+    >>> split_regions(1)
+    ([0], [0], [])
+    """
+    if count < 2 * _EVERY[0]:
+        return list(range(1, count)) or [0], [0], []
+    every = min(max(count // _LEAST_LEFT_OUT, _EVERY[0]), _EVERY[1])
+    every = max(every, math.ceil(count / _MOST_LEFT_OUT))
+    left_out = list(range(0, count, every))
+    training = [n for n in range(count) if n % every]
+    return training, left_out[1::2], left_out[::2]
+
+
+def too_few_regions() -> InputError:
+    """Return the error for images of which nothing can be left out."""
+    return InputError(
+        "regions of the images",
+        got="fewer than 4",
+        allowed="4 or more, so that some can be left out: larger images",
+    )
