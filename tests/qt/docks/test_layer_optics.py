@@ -203,6 +203,30 @@ def test_wavelength_of_each_channel_can_be_typed(
     assert not widget.channels.isVisibleTo(widget)
 
 
+def test_wavelengths_of_channels_are_saved_and_go_to_as_many_channels(
+    qtbot: Any, two_colours: ImageStack, tmp_path: Path
+) -> None:
+    store = QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat)
+    shared = Shared(store)
+    data, kwargs, _ = stack_layer(two_colours, "two")
+    widget = MicroscopeWidget(shared)
+    qtbot.addWidget(widget)
+    widget.set_layer(Image(data, **kwargs))
+    widget.save_as("two colours")
+    store.sync()
+    later = Shared(QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat))
+    assert later.saved["two colours"]["emission_nm"] == (525, 610)
+    del kwargs["metadata"]["napari-dps"]["optics"]
+    two = Image(data, **kwargs)
+    one = Image(data[0], scale=kwargs["scale"][1:], name="one")
+    assert later.unconfirmed(two)["emission_nm"] == (525, 610)
+    assert later.of(one).keys() >= {"na"}
+    assert "emission_nm" not in later.of(one)
+    later.choose("two colours", two)
+    found = later.of(two)["emission_nm"]
+    assert (found.value, found.source) == ((525, 610), MICROSCOPE)
+
+
 def test_channels_of_a_file_open_as_layers_of_their_own(
     two_colours: ImageStack, microscope: Shared, tmp_path: Path
 ) -> None:

@@ -169,3 +169,38 @@ def test_result_of_a_plain_lapse_shows_at_every_frame(
         viewer.dims.set_point(0, plain.data_to_world((frame, 0, 0))[0])
         shown = round(result.world_to_data(viewer.dims.point)[0])
         assert shown == frame // 9
+
+
+def test_instrument_that_the_file_mentions_is_offered_and_can_be_changed(
+    qtbot: Any, dock: RawWidget, viewer: ViewerModel
+) -> None:
+    dark = np.random.default_rng(0).poisson(30, (30, 48, 40)).astype(np.uint16)
+    metadata = {"napari-dps": {"instrument": "omx"}}
+    layer = viewer.add_image(dark, name="of an OMX", metadata=metadata)
+    dock.panel.combo.setValue(layer)
+    qtbot.waitUntil(lambda: dock.strip.is_settled, timeout=20_000)
+    frames = dock.strip.other
+    assert dock.strip.question.text() == "30 frames: another layout?"
+    assert frames.isVisibleTo(dock)
+    assert (frames.instrument.value(), frames.order.value()) == ("omx", "azpyx")
+    assert frames.instrument_source.text() == "file"
+    asked = dock.panel.settings().input
+    assert (asked.instrument, asked.angles, asked.phases) == ("omx", 3, 5)
+    frames.instrument.setValue("elyra")
+    assert frames.instrument_source.text() == "you"
+    frames.instrument.setValue("omx")
+    other = viewer.add_image(dark[:9], name="of nobody")
+    dock.panel.combo.setValue(other)
+    assert frames.instrument.value() == "auto"
+    assert frames.instrument_source.text() == ""
+
+
+def test_settings_of_the_input_are_read_once_a_check(
+    dock: RawWidget, viewer: ViewerModel, raw_layer: Image
+) -> None:
+    viewer.add_layer(raw_layer)
+    read = dock.panel.options.added_to
+    asked: list[Any] = []
+    dock.panel.options.added_to = lambda frames: asked.append(frames) or read(frames)
+    dock.panel.check()
+    assert len(asked) == 1

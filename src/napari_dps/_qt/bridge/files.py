@@ -6,11 +6,12 @@ from typing import Any
 
 from napari.layers import Image
 
-from napari_dps._qt.bridge.layer_optics import TOLD
+from napari_dps._qt.bridge.layer_optics import INSTRUMENT, TOLD
 from napari_dps._qt.bridge.layers import METADATA, place_in_nm
 from napari_dps._qt.bridge.result_layers import LayerData, stack_layer
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps.io import arrange, is_image_name, optics_told, pick, read, save
+from napari_dps.io.instruments import recognised
 from napari_dps.pipeline import InputSettings
 
 _LARGE_BYTES = 2**29
@@ -35,9 +36,12 @@ def _read(path: str | list[str]) -> list[LayerData]:
     raw = read(name, lazy=is_large)
     whole = arrange(raw, lazy=is_large)
     title = name.name.split(".")[0]
+    instrument = recognised(raw)
+    key = "" if instrument is None else instrument.key
     count = whole.size("C")
     if count == 1:
-        return [_told(stack_layer(whole, title), optics_told(raw.metadata, 1))]
+        layer = stack_layer(whole, title)
+        return [_told(layer, optics_told(raw.metadata, 1), key)]
     layers = []
     names = whole.channel_names or tuple(f"channel {n}" for n in range(count))
     for number, told in enumerate(optics_told(raw.metadata, count)):
@@ -47,13 +51,15 @@ def _read(path: str | list[str]) -> list[LayerData]:
         layer = stack_layer(
             stack, f"{title} · {names[number]}", colormap=colour, blending="additive"
         )
-        layers.append(_told(layer, (told,)))
+        layers.append(_told(layer, (told,), key))
     return layers
 
 
-def _told(layer: LayerData, told: tuple[dict[str, float], ...]) -> LayerData:
-    """Let a layer carry what its file tells of the optics, whole or in part."""
-    layer[1]["metadata"][METADATA][TOLD] = told
+def _told(
+    layer: LayerData, told: tuple[dict[str, float], ...], instrument: str
+) -> LayerData:
+    """Let a layer carry what its file tells of optics, in part, and instrument."""
+    layer[1]["metadata"][METADATA] |= {TOLD: told, INSTRUMENT: instrument}
     return layer
 
 

@@ -1,4 +1,4 @@
-"""What a layer itself tells of its optics and its camera, channel by channel."""
+"""What a layer itself tells of optics, camera, and instrument; channel by channel."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,8 @@ from napari_dps._qt.bridge.layers import (
 )
 from napari_dps._qt.bridge.source_file import file_metadata
 from napari_dps.core import InputError, Optics
-from napari_dps.io import optics_told
+from napari_dps.io import RawImage, optics_told
+from napari_dps.io.instruments import recognised
 
 Value = float | tuple[float, ...]
 """Of all channels, or one a channel."""
@@ -24,6 +25,8 @@ Value = float | tuple[float, ...]
 OFFSET = "camera_offset"
 TOLD = "optics_told"
 """Key of a layer's metadata: optics that its file tells in part, an entry a channel."""
+INSTRUMENT = "instrument"
+"""Key of a layer's metadata: what its file mentions; see `io.instruments`."""
 
 
 def channels_of(layer: Image | None) -> tuple[str, ...]:
@@ -60,6 +63,19 @@ def told_by(layer: Image) -> dict[str, Value]:
     elif (offset := camera_offset_of(layer)) is not None:
         found[OFFSET] = offset
     return found
+
+
+def instrument_of(layer: Image) -> str:
+    """Return the key of the instrument that a layer's file mentions; empty if none."""
+    stored = entry_of(layer, INSTRUMENT)
+    if isinstance(stored, str):
+        return stored
+    metadata = None if is_zero_based(layer) else file_metadata(layer)
+    if metadata is None:
+        return ""
+    data = layer.data[0] if layer.multiscale else layer.data
+    found = recognised(RawImage(data, "Q" * (data.ndim - 2) + "YX", metadata))
+    return "" if found is None else found.key
 
 
 def _optics_told(layer: Image) -> Sequence[Mapping[str, float]]:

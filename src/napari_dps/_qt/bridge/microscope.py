@@ -10,7 +10,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject, QSettings, Signal
 
-from napari_dps._qt.bridge.layer_optics import OFFSET, Value, told_by
+from napari_dps._qt.bridge.layer_optics import OFFSET, Value, channels_of, told_by
 from napari_dps._qt.bridge.weights_in_use import WeightsInUse
 from napari_dps.core import InputError, Optics
 from napari_dps.core.params import parse
@@ -108,8 +108,8 @@ class Microscope(QObject):
     def __init__(self, store: QSettings | None = None) -> None:
         super().__init__()
         self._store = store
-        self._values: dict[str, float] = {}
-        self.saved: dict[str, dict[str, float]] = {}
+        self._values: dict[str, Value] = {}
+        self.saved: dict[str, dict[str, Value]] = {}
         self._cameras: dict[str, dict[str, Any]] = {}
         self.device = "auto"
         self.weights = WeightsInUse()
@@ -119,16 +119,18 @@ class Microscope(QObject):
 
     @property
     def values(self) -> dict[str, float]:
-        """NA, emission and refractive index of the microscope in use, those set."""
-        optics = {n: v for n, v in self._values.items() if n != OFFSET}
-        return {"refractive_index": _USUAL["refractive_index"], **optics}
+        """Optics of the microscope in use, those set; none that channels have each."""
+        single = {n: v for n, v in self._values.items() if isinstance(v, float | int)}
+        single.pop(OFFSET, None)
+        return {"refractive_index": _USUAL["refractive_index"], **single}
 
     @property
     def camera_offset(self) -> float:
         """Counts that the camera of the microscope in use adds to every pixel."""
-        return self._values.get(OFFSET, 0.0)
+        offset = self._values.get(OFFSET, 0.0)
+        return offset if isinstance(offset, float | int) else offset[0]
 
-    def update(self, values: Mapping[str, float | None]) -> None:
+    def update(self, values: Mapping[str, Value | None]) -> None:
         """Change the microscope in use; None forgets a value."""
         kept = {n: v for n, v in values.items() if n in _SAVED}
         new = {n: v for n, v in {**self._values, **kept}.items() if v is not None}
@@ -159,7 +161,7 @@ class Microscope(QObject):
         kinds: list[tuple[Mapping[str, Value], str]] = [(self._values, MICROSCOPE)]
         if layer is not None:
             kinds = [
-                (self._values, NOT_CONFIRMED),
+                (_fitting(self._values, layer), NOT_CONFIRMED),
                 (self._confirmed.get(layer, {}), MICROSCOPE),
                 (told_by(layer), FILE),
                 (self._by_hand.get(layer, {}), YOU),
@@ -174,7 +176,7 @@ class Microscope(QObject):
         Without a layer those of the microscope in use.
         """
         if layer is None:
-            self.update({n: v for n, v in values.items() if not isinstance(v, tuple)})
+            self.update(values)
             return
         before = self._by_hand.get(layer, {})
         new = {n: v for n, v in {**before, **values}.items() if v is not None}
@@ -211,8 +213,7 @@ class Microscope(QObject):
         usual = InputSettings().model_dump(mode="json")
         stated = camera.model_dump(mode="json", include=set(OF_CAMERA))
         self._cameras[name] = {n: v for n, v in stated.items() if v != usual[n]}
-        kept = {n: v for n, v in values.items() if n in _SAVED}
-        self.saved[name] = {n: v for n, v in kept.items() if isinstance(v, float | int)}
+        self.saved[name] = {n: v for n, v in values.items() if n in _SAVED}
         self._values = dict(self.saved[name])
         self._remember()
         self.changed.emit()
@@ -222,10 +223,13 @@ class Microscope(QObject):
         return parse(InputSettings, self._cameras.get(name, {}), "input")
 
     def choose(self, name: str, layer: Any) -> None:
-        """Use a saved microscope, for a layer and as what is offered to others."""
+        """Use a saved microscope, for a layer and as what is offered to others.
+
+        Wavelengths of its channels go to layers of as many channels.
+        """
         self._values = dict(self.saved[name])
         if layer is not None:
-            self._confirmed[layer] = dict(self._values)
+            self._confirmed[layer] = _fitting(self._values, layer)
         self._remember()
         self.changed.emit()
 
@@ -233,7 +237,9 @@ class Microscope(QObject):
         if self._store is None:
             return
         for name in _SAVED:
-            self._store.setValue(f"microscope/{name}", self._values.get(name, ""))
+            value = self._values.get(name, "")
+            text = json.dumps(value) if isinstance(value, tuple) else value
+            self._store.setValue(f"microscope/{name}", text)
         self._store.setValue("microscopes", json.dumps(self.saved))
         self._store.setValue("cameras", json.dumps(self._cameras))
 
@@ -265,15 +271,34 @@ def _possible_cameras(text: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _possible(stored: Mapping[str, Any]) -> dict[str, float]:
+def _fitting(values: Mapping[str, Value], layer: Any) -> dict[str, Value]:
+    """Return the values without those of another number of channels."""
+    count = len(channels_of(layer))
+    return {
+        name: value
+        for name, value in values.items()
+        if not isinstance(value, tuple) or len(value) == count
+    }
+
+
+def _possible(stored: Mapping[str, Any]) -> dict[str, Value]:
     """Return the values that are numbers within their limits."""
-    found = {}
+    found: dict[str, Value] = {}
     for name in _SAVED:
-        value = _number(stored.get(name, ""))
+        numbers = [_number(one) for one in _listed(stored.get(name, ""))]
         low, high = (-1e6, 1e6) if name == OFFSET else _limits(name)
-        if value is not None and low <= value <= high:
-            found[name] = value
+        values = tuple(n for n in numbers if n is not None and low <= n <= high)
+        if values and len(values) == len(numbers):
+            found[name] = values if len(values) > 1 else values[0]
     return found
+
+
+def _listed(stored: Any) -> list[Any]:
+    """Return what is stored, of all channels or of each, as a list."""
+    if isinstance(stored, str) and stored.startswith("["):
+        with suppress(ValueError):
+            stored = json.loads(stored)
+    return stored if isinstance(stored, list) else [stored]
 
 
 def _limits(name: str) -> tuple[float, float]:

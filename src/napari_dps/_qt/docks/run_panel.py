@@ -150,13 +150,21 @@ class RunPanel(QWidget):
         InputError
             If values do not fit together.
         """
+        return self._settings_with(self._asked())
+
+    def _asked(self) -> InputSettings:
+        """Return how the frames are to be read, camera, OTF and instrument."""
+        frames = self.frames.value() if self._input.takes_raw else InputSettings()
+        return self.options.added_to(frames)
+
+    def _settings_with(self, asked: InputSettings) -> Settings:
+        """Return what is set, with this input."""
         layer = self.combo.value()
         sees_raw = self._input.sees_raw(layer, as_frames=self.frames.is_on)
         chosen = self._choose(layer, sees_raw)
         needs = self._input.needs_optics
         known = self.microscope.value() if needs else self.microscope.confirmed()
         optics = {} if missing_of(known) else known
-        frames = self.frames.value() if self._input.takes_raw else InputSettings()
         changes = {
             "camera_offset": self.microscope.camera_offset,
             "patterns": (self._patterns() if sees_raw else ()) or None,
@@ -165,7 +173,7 @@ class RunPanel(QWidget):
             stages=tuple(chosen),
             parameters=dict(chosen),
             optics=optics,
-            input=self.options.added_to(frames).model_copy(update=changes),
+            input=asked.model_copy(update=changes),
         )
 
     def run(self) -> None:
@@ -212,16 +220,18 @@ class RunPanel(QWidget):
 
     def check(self) -> None:
         """Say at once what keeps Run from being clicked."""
-        self.microscope.camera = self._camera()
         reason = self._input.why_not_run(self.combo.value(), self.microscope.missing)
+        asked = InputSettings()
         try:
-            reason or self.settings()
+            asked = self._asked()
+            reason or self._settings_with(asked)
         except InputError as error:
-            reason = in_docks(error)
+            reason = reason or in_docks(error)
+        self.microscope.camera = asked
         self.bar.refuse(reason)
         self.bar.messages.forget_errors()
-        asked = self.microscope.unconfirmed(needs_optics=self._input.needs_optics)
-        self.bar.ask_to_confirm("" if reason else asked)
+        values = self.microscope.unconfirmed(needs_optics=self._input.needs_optics)
+        self.bar.ask_to_confirm("" if reason else values)
 
     def show_basic(self, is_basic: bool) -> None:
         """Hide what few people need, or show it."""
@@ -299,13 +309,6 @@ class RunPanel(QWidget):
         """Save the result of the last run, beside the GUI."""
         if self.save.record is not None:
             self.bar.start(partial(self.save.record.steps, files))
-
-    def _camera(self) -> InputSettings:
-        """Return camera, OTF and instrument as they are set; none that is wrong."""
-        try:
-            return self.options.added_to(self.frames.value())
-        except InputError:
-            return InputSettings()
 
     def _use_camera(self, camera: InputSettings) -> None:
         """Show camera, OTF and instrument of a microscope that was chosen."""

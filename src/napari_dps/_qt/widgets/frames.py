@@ -8,7 +8,9 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLabel, QWidget
 
 from napari_dps._qt.bridge.frame_order import best_reading, check_frames
+from napari_dps._qt.bridge.layer_optics import instrument_of
 from napari_dps._qt.bridge.layers import axes_of, is_zero_based
+from napari_dps._qt.bridge.microscope import FILE, YOU
 from napari_dps._qt.bridge.runner import Runner
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps._qt.bridge.wording import in_docks
@@ -72,6 +74,8 @@ class FramesWidget(QWidget):
         self._layer: Image | None = None
         infos = {info.name: info for info in describe(InputSettings)}
         self.instrument = make_editor(infos["instrument"])
+        self.instrument_source = hint_label()
+        self._preset = ""
         self.angles, self.phases = _count("angles"), _count("phases")
         self.order = ChoiceEdit()
         for order, words in ORDERS.items():
@@ -83,15 +87,7 @@ class FramesWidget(QWidget):
             self.detect,
         )
         self._note = hint_label()
-        counts = row_of(self.angles, QLabel("×"), self.phases)
-        self._details = QWidget()
-        rows = compact_rows(self._details)
-        rows.addRow(row_label("Instrument", self.instrument), self.instrument)
-        rows.addRow(row_label("Angles × phases", self.angles), counts)
-        rows.addRow(row_label("Frame order", self.order), self.order)
-        if not is_of_files:
-            rows.addRow(self.detect_button, self._note)
-        column_of(self.is_raw, self._details, inside=self, spacing=6)
+        self._lay_out()
         self.is_raw.toggled.connect(self._details.setVisible)
         self.is_raw.valueChanged.connect(self.valueChanged)
         self._runner = Runner(self, lane="measures")
@@ -102,6 +98,18 @@ class FramesWidget(QWidget):
             signal.connect(self.valueChanged)
         self.order.valueChanged.connect(self.valueChanged)
         self.instrument.valueChanged.connect(self._on_instrument)
+
+    def _lay_out(self) -> None:
+        counts = row_of(self.angles, QLabel("×"), self.phases)
+        self._details = QWidget()
+        rows = compact_rows(self._details)
+        instrument = row_of(self.instrument, self.instrument_source)
+        rows.addRow(row_label("Instrument", self.instrument), instrument)
+        rows.addRow(row_label("Angles × phases", self.angles), counts)
+        rows.addRow(row_label("Frame order", self.order), self.order)
+        if not self._is_of_files:
+            rows.addRow(self.detect_button, self._note)
+        column_of(self.is_raw, self._details, inside=self, spacing=6)
 
     @property
     def is_needed(self) -> bool:
@@ -145,12 +153,21 @@ class FramesWidget(QWidget):
             return
         total = int(np.prod(layer.data.shape[:-2]))
         found = usual_counts(total)
+        if self.instrument.value() == self._preset:
+            self.instrument.setValue(AUTO)  # it was told by the file of another layer
+        self._preset = instrument_of(layer)
         if found:
             angles, phases = found
-            self.setValue(InputSettings(angles=angles, phases=phases))
+            instrument = self.instrument.value()
+            asked = InputSettings(instrument=instrument, angles=angles, phases=phases)
+            self.setValue(asked)
+        if self._preset:
+            self.instrument.setValue(self._preset)
+        self._show_source()
         if self._is_optional:
             exact = found is not None and found[0] * found[1] == total
-            self.is_raw.setChecked(exact and not is_zero_based(layer))
+            is_raw_frames = exact or bool(self._preset)
+            self.is_raw.setChecked(is_raw_frames and not is_zero_based(layer))
 
     def detect(self) -> None:
         """Find the order that the frames fit, in another thread."""
@@ -176,7 +193,14 @@ class FramesWidget(QWidget):
                 self.angles.setValue(row.angles or self.angles.value())
                 self.phases.setValue(row.phases or self.phases.value())
                 self.order.setValue(row.order or self.order.value())
+        self._show_source()
         self.valueChanged.emit()
+
+    def _show_source(self) -> None:
+        """Say where the instrument comes from, as of the optics."""
+        key = self.instrument.value()
+        of_file = bool(self._preset) and key == self._preset
+        self.instrument_source.setText(FILE if of_file else "" if key == AUTO else YOU)
 
     def _on_finished(self) -> None:
         self.detect_button.setEnabled(True)

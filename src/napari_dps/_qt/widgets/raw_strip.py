@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_dps._qt.bridge.layer_optics import instrument_of
 from napari_dps._qt.bridge.layers import axes_of, is_zero_based
 from napari_dps._qt.bridge.raw_layers import PicturedReading, look_at_frames
 from napari_dps._qt.bridge.runner import Runner
@@ -193,12 +194,18 @@ class RawStrip(QWidget):
         self.radios[self._likeliest()].setChecked(True)
 
     def _likeliest(self) -> int:
-        """Return the reading to begin with: shown by the stripes, or of one set."""
+        """Return the reading to begin with: shown by the stripes, or of one set.
+
+        Else the layout of the instrument that the file mentions.
+        """
+        mentions = self._layer is not None and bool(instrument_of(self._layer))
+        otherwise = len(self.radios) - (2 if mentions else 1)
         if not self._readings:
-            return len(self.radios) - 1
+            return otherwise
         first = self._readings[0].reading
         is_one = first.sets == 1 and not first.extra and first.unit >= 9
-        return 0 if first.is_shown or is_one else len(self.radios) - 1
+        is_likely = first.is_shown or (is_one and not mentions)
+        return 0 if is_likely else otherwise
 
     def _choice(self) -> str:
         """Return "images", "other" or "reading"."""
@@ -232,7 +239,9 @@ class RawStrip(QWidget):
             )
         self.other.setVisible(self._choice() == "other")
         self.apply_button.setEnabled(self.is_on)
-        asked = "images" if reading is None else reading.words
+        asked = "another layout" if self._choice() == "other" else "images"
+        if reading is not None:
+            asked = reading.words
         self.question.setText(f"{self._count()} frames: {asked}?")
         is_shown = reading is not None and reading.is_shown
         self.note.setText("The stripes of the frames fit this." if is_shown else "")
