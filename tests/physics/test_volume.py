@@ -244,6 +244,22 @@ def test_a_point_stays_where_it_is(point):
     np.testing.assert_allclose(place[0], place[1], atol=0.03)
 
 
+def test_finer_planes_are_those_of_the_stack_and_lie_between(thick):
+    frames = thick.clean[:9]
+    coarse = reconstructed(frames, thick)
+    fine = reconstructed(frames, thick, refines_z=True)
+    assert fine.shape == (18, *coarse.shape[1:])
+    np.testing.assert_allclose(fine[::2], coarse, atol=1e-4 * coarse.max())
+    # What lies between is the same field at half the distance: its band ends where
+    # that of the coarse planes does.
+    inside = fine[4:14] * np.hanning(10)[:, None, None]
+    power = (np.abs(np.fft.rfft(inside, axis=0)) ** 2).sum(axis=(1, 2))
+    assert power[4:].max() < 1e-3 * power[0]
+    between = (coarse[2:7] + coarse[3:8]) / 2
+    correlation = np.corrcoef(fine[5:15:2].ravel(), between.ravel())[0, 1]
+    assert correlation > 0.98
+
+
 def test_an_even_plane_becomes_thin_and_keeps_its_counts():
     """The missing cone of the widefield OTF, which sees no depth of it, is filled."""
     emitters = np.zeros((25, 64, 64), np.float32)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from napari_dps import io, pipeline
+from napari_dps import batch, io, pipeline
 from napari_dps.core import InputError, finish
 from napari_dps.core.context import Context
 from napari_dps.physics.simulate import SimulationSettings, simulate
@@ -100,6 +100,42 @@ def test_the_picture_of_a_volume_shows_sections(made):
     assert len(figure.axes) == 4
 
 
+def test_finer_planes_carry_their_distance_to_files_and_later_stages(made, tmp_path):
+    coarse, fine = (
+        run(made.raw, stages=("reconstruct", "background"), refine_z=refines)
+        for refines in (False, True)
+    )
+    for output in fine.outputs:
+        assert output.shape == output.image.shape == (16, 128, 112)
+        assert output.image.z_step_nm == output.first.z_step_nm == 62.5
+        np.testing.assert_array_equal(output.first.data, output.image.data[8])
+    for one, other in zip(coarse.images, fine.images, strict=True):
+        atol = 1e-3 * one.data.max()
+        np.testing.assert_allclose(other.data[::2], one.data, atol=atol)
+    io.save(fine.images[0], tmp_path / "fine.ome.tif")
+    assert io.load(tmp_path / "fine.ome.tif").z_step_nm == 62.5
+
+
+@pytest.mark.parametrize("form", ["tiff", "zarr"])
+def test_finer_planes_of_a_batch_are_those_of_a_run(made, tmp_path, form):
+    io.save(made.raw, tmp_path / "cell.ome.tif")
+    tables = {
+        "pipeline": {"stages": ["reconstruct"]},
+        "input": {"angles": 3, "phases": 5, "camera_offset": OFFSET},
+        "reconstruct": {"refine_z": True},
+        "output": {"format": form},
+    }
+    asked = Settings.from_tables(tables)
+    sources = batch.find_sources([str(tmp_path / "cell.ome.tif")], tmp_path, asked)
+    (row,) = finish(batch.run_batch(batch.Job(asked), sources))
+    assert (row["status"], row["reason"]) == ("done", "")
+    suffix = {"tiff": "ome.tif", "zarr": "ome.zarr"}[form]
+    found = io.load(tmp_path / f"cell.reconstruct.{suffix}")
+    expected = run(made.raw, refine_z=True).images[0]
+    assert found.z_step_nm == 62.5
+    np.testing.assert_array_equal(np.asarray(found.data), expected.data)
+
+
 def test_later_stages_get_the_planes_of_a_volume(made):
     result = run(made.raw, stages=("reconstruct", "background"))
     volume, flat = result.images
@@ -129,9 +165,13 @@ def test_patterns_that_come_with_the_stack_are_fitted_in_3d(made):
 def test_stripes_that_are_none_are_reconstructed_plane_by_plane(made):
     even = made.raw.data.mean(axis=(1, 2), keepdims=True)
     noisy = np.random.default_rng(0).poisson(np.broadcast_to(even, made.raw.shape))
-    result = run(made.raw.derive(noisy.astype(np.float32)))
+    result = run(made.raw.derive(noisy.astype(np.float32)), refine_z=True)
     assert any("not found in 3-D" in text for text in result.warnings)
-    assert result.images[0].shape == (8, 128, 112)
+    assert any("those between are their means" in text for text in result.warnings)
+    image = result.images[0]
+    assert (image.shape, image.z_step_nm) == ((16, 128, 112), 62.5)
+    mean = (image.data[4] + image.data[6]) / 2
+    np.testing.assert_allclose(image.data[5], mean, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

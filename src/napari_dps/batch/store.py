@@ -34,6 +34,7 @@ from napari_dps.io.owner import MARK, is_abandoned, process_mark
 from napari_dps.io.replacing import shortened_name
 from napari_dps.pipeline.channel_run import Tally
 from napari_dps.pipeline.corrections import Corrections
+from napari_dps.pipeline.plan import Places
 from napari_dps.pipeline.shared import Shared
 from napari_dps.pipeline.units import Index, Span
 
@@ -277,25 +278,25 @@ class BlockWriter:
         Where it goes.
     span : (int, int)
         Time points of the block.
-    leading : tuple of (str, int)
-        Leading axes of the whole stack and their lengths.
+    leading : str
+        Leading axes of the whole stack.
     kept : set of int
         Numbers of the steps whose pixels are kept.
-    first_units : dict of tuple to int
-        Place of the first unit of each channel, by channel.
+    places : sequence of Places
+        Where the results of each step lie along them.
     as_zarr : bool
         Write the pixels straight into the OME-Zarr that they end in.
     """
 
     store: Store
     span: Span
-    leading: list[tuple[str, int]]
+    leading: str
     kept: set[int]
-    first_units: dict[Index, int]
+    places: Sequence[Places]
     as_zarr: bool = False
     _folder: Path = field(init=False)
     _firsts: dict[int, list[Description]] = field(default_factory=dict)
-    _axes: dict[Path, str] = field(default_factory=dict)
+    _written: dict[Path, tuple[int, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Make a folder that no other writer uses."""
@@ -307,23 +308,24 @@ class BlockWriter:
     def keep(self, number: int, index: Index, image: ImageStack) -> None:
         """Take a step's result for a unit."""
         with writing(self.store.root):
-            if index in self.first_units:
+            channel = self.places[number].firsts.get(index)
+            if channel is not None:
                 self._firsts.setdefault(number, []).append(
                     Description(image.axes, image.info, tuple(image.maps))
                 )
-                if self.first_units[index] == 0:
+                if channel == 0:
                     np.save(self._folder / f"first-{number}.npy", image.data)
             if number in self.kept:
-                self._put(_file(number), index, image.data, image.axes)
+                self._put(number, "", index, image.data, image.axes)
                 for name, values in image.maps.items():
-                    self._put(_file(number, name), index, values, image.axes)
+                    self._put(number, name, index, values, image.axes)
 
     def finish(self, tallies: list[Tally]) -> None:
         """Record that the block is done; of two writers the first one wins."""
         firsts = [self._firsts[number] for number in sorted(self._firsts)]
         record = RECORD.dump_json(BlockRecord(tallies, firsts))
-        for path, axes in self._axes.items() if self.as_zarr else ():
-            self._move_into_zarr(path, axes)
+        for path, (number, axes) in self._written.items() if self.as_zarr else ():
+            self._move_into_zarr(path, number, axes)
         with writing(self.store.root):
             (self._folder / _DONE).write_bytes(record)
             try:
@@ -338,34 +340,37 @@ class BlockWriter:
         with suppress(OSError):
             self.store.root.rmdir()
 
-    def _move_into_zarr(self, path: Path, axes: str) -> None:
+    def _move_into_zarr(self, path: Path, number: int, axes: str) -> None:
         """Write the pixels of a file into the OME-Zarr of all blocks."""
         block = np.load(path, mmap_mode="r", allow_pickle=False)
-        leading = tuple(length for _, length in self.leading)
+        leading = self.places[number].shape
         folder = self.store.zarr(path.stem)
         io.ZarrBlocks.create(
             folder,
             shape=leading + block.shape[len(leading) :],
-            axes="".join(axis for axis, _ in self.leading) + axes,
+            axes=self.leading + axes,
             dtype=block.dtype,
         )
-        starts_late = self.leading and self.leading[0][0] == "T"
+        starts_late = self.leading.startswith("T")
         io.ZarrBlocks.write(folder, self.span[0] if starts_late else 0, block)
         del block
         path.unlink()
 
-    def _put(self, name: str, index: Index, data: NDArray[Any], axes: str) -> None:
-        """Write a plane into its place in the block's file."""
+    def _put(
+        self, number: int, name: str, index: Index, data: NDArray[Any], axes: str
+    ) -> None:
+        """Write a plane of a step's result, or of a map of it, into its place."""
+        lengths = self.places[number].shape
         shape = tuple(
             self.span[1] - self.span[0] if axis == "T" else length
-            for axis, length in self.leading
+            for axis, length in zip(self.leading, lengths, strict=True)
         )
         place = tuple(
             at - self.span[0] if axis == "T" else at
-            for (axis, _), at in zip(self.leading, index, strict=True)
+            for axis, at in zip(self.leading, index, strict=True)
         )
-        path = self._folder / name
-        self._axes[path] = axes
+        path = self._folder / _file(number, name)
+        self._written[path] = number, axes
         pixels = np.ascontiguousarray(data, dtype="<f4")
         whole = np.lib.format.open_memmap(
             path, "r+" if path.exists() else "w+", "<f4", shape + pixels.shape

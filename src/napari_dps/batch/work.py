@@ -133,9 +133,9 @@ def run_block(
     writer = BlockWriter(
         store,
         span,
-        leading=list(zip(plan.leading, plan.leading_shape, strict=True)),
+        leading=plan.leading,
         kept=job.kept(len(plan.steps)),
-        first_units=plan.first_places,
+        places=[plan.places(number) for number in range(len(plan.steps))],
         as_zarr=job.settings.output.format == "zarr",
     )
     try:

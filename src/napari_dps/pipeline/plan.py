@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,6 +30,21 @@ from napari_dps.pipeline.units import (
     spans,
 )
 from napari_dps.pipeline.wave_vectors import with_files_of_steps
+
+
+class Places(NamedTuple):
+    """Where the results of a step lie along the leading axes of a stack.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Lengths along these axes.
+    firsts : dict of tuple of int to int
+        Number of each channel, by the place of the result that stands for all of it.
+    """
+
+    shape: Index
+    firsts: dict[Index, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,14 +217,19 @@ class Plan:
         image = channel.image(channel.first)
         return dict(planes_of(image))[self._middle] if self.has_volumes else image
 
-    @property
-    def first_places(self) -> dict[Index, int]:
-        """Number of each channel, by the place of the result that stands for all.
+    def places(self, number: int) -> Places:
+        """Return where the results of a step lie along the leading axes.
 
         Results come plane by plane, also where units are volumes.
         """
-        z = (self._middle,) * self.has_volumes
-        return {(*c.first.index, *z): c.number for c in self.channels}
+        finer = math.prod(s.finer_z(self.stack) for s in self.steps[: number + 1])
+        shape = self.leading_shape
+        if not self.has_volumes:
+            return Places(shape, {c.first.index: c.number for c in self.channels})
+        firsts = {
+            (*c.first.index, finer * self._middle): c.number for c in self.channels
+        }
+        return Places((*shape[:-1], finer * shape[-1]), firsts)
 
     @property
     def _middle(self) -> int:

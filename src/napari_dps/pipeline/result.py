@@ -122,7 +122,7 @@ def assemble(
         step=plan.steps[number],
         first=first,
         axes=axes,
-        shape=plan.leading_shape + first.shape,
+        shape=plan.places(number).shape + first.shape,
         image=image,
         seconds=tallies[number].seconds,
         warnings=tuple(tallies[number].warnings),

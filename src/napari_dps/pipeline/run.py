@@ -90,12 +90,12 @@ def run_plan(
     _check_finite(plan.stack)
     for warning in plan.warnings:
         context.warn(warning)
-    gathered = [_Gathered(plan.leading_shape) for _ in plan.steps]
-    first_places = plan.first_places
+    places = [plan.places(number) for number in range(len(plan.steps))]
+    gathered = [_Gathered(place.shape) for place in places]
 
     def keep(number: int, index: Index, image: ImageStack) -> None:
         place = index[1:] if before else index
-        gathered[number].put(place, image, place in first_places)
+        gathered[number].put(place, image, place in places[number].firsts)
 
     finding = find_corrections(plan)
     corrections = yield from relay(finding, lambda r: Progress(0, 1, r.message))

@@ -37,6 +37,12 @@ class Step:
         asked = self.stage.takes_volumes
         return asked is not None and asked(stack, self.parameters)
 
+    def finer_z(self, stack: ImageStack) -> int:
+        """How many planes its result has for each plane of a stack."""
+        asked = self.stage.finer_z
+        is_volume = asked is not None and self.takes_volume(stack)
+        return asked(stack, self.parameters) if asked and is_volume else 1
+
 
 def find_stage(stage_id: str, stages: Sequence[Stage[Any]] = STAGES) -> Stage[Any]:
     """Return the stage of that id.

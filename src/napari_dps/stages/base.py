@@ -35,6 +35,7 @@ Prepare = Callable[
     [ImageStack, ImageStack, P, Context], Generator[Progress, None, ImageStack]
 ]
 TakesVolumes = Callable[[ImageStack, P], bool]
+FinerZ = Callable[[ImageStack, P], int]
 Window = Callable[[P], tuple[int, int]]
 Report = Callable[[ImageStack], dict[str, Any]]
 SelfCheck = Callable[
@@ -97,6 +98,9 @@ class Stage(Generic[P]):
         Whether it is run when the user names no stages.
     by_default_of_lapses : bool
         Whether it is, on time-lapses of `LEAST_LAPSE` time points and more.
+    finer_z : callable, optional
+        ``finer_z(stack, parameters)`` tells how many planes a volume has in its result
+        for each of its own, where that is not 1; plane 0 stays plane 0.
     only_after : str
         Id of a stage without which it is not run by default; empty: none.
     imports : tuple of str
@@ -113,6 +117,7 @@ class Stage(Generic[P]):
     function: Run[P]
     prepare: Prepare[P] | None = None
     takes_volumes: TakesVolumes[P] | None = None
+    finer_z: FinerZ[P] | None = None
     also_takes: str = ""
     window: Window[P] | None = None
     inspect: Run[P] | None = None

@@ -38,9 +38,12 @@ TWO_BEAM_PHASES = 3
 TWO_BEAM_PADDING = 8
 """Planes by which each end is extended where no order is modulated along z: nothing
 tells the depth of what is smooth, and the ends reach far into the stack."""
-BYTES_PER_VOXEL, BYTES_PER_FRAME_VOXEL, BYTES_PER_RESULT_VOXEL = 150, 8, 20
-"""Memory at the peak, for each voxel of a tile, and for that of each frame and of the
-result of the stack."""
+BYTES_PER_VOXEL, BYTES_PER_FINER_VOXEL = 50, 30
+"""Memory at the peak for each voxel of a tile, with the planes by which its ends are
+extended, and what comes to it for each plane that the result has for one of the stack:
+50 to 75 in all were measured, 75 to 100 with two."""
+BYTES_PER_FRAME_VOXEL, BYTES_PER_RESULT_VOXEL = 8, 20
+"""Memory for each voxel of each frame, and of the result, of the stack."""
 TILES = TileNeeds(
     "3-D reconstruction", overlap_px=128, bytes_per_px=0, equal_reads=True
 )
@@ -195,6 +198,8 @@ def volume_steps(
     image: ImageStack,
     settings: WienerSettings,
     context: Context,
+    *,
+    refines_z: bool = False,
 ) -> Generator[Progress, None, NDArray[np.float32]]:
     """Reconstruct a stack whose patterns are fitted, of three beams or of two.
 
@@ -206,6 +211,8 @@ def volume_steps(
         With the noise of the frames.
     context : Context
         Device, warnings, measured OTF.
+    refines_z : bool
+        Give planes at half the distance as well, 2 Z in all.
 
     Yields
     ------
@@ -221,8 +228,10 @@ def volume_steps(
     optics = image.require_optics("reconstruct")
     for warning in pattern_warnings(image.patterns, image.size("A")):
         context.warn(warning)
-    frames = _frames(image, context)
+    finer = 2 if refines_z else 1
+    frames = _frames(image, context, finer)
     in_depth = any(pattern.is_three_dimensional for pattern in image.patterns)
+    padding = PADDING_PLANES if in_depth else TWO_BEAM_PADDING
     factors = _equalised(frames)
 
     def parts(tile: Tile) -> Generator[Progress, None, NDArray[np.float32]]:
@@ -235,30 +244,35 @@ def volume_steps(
             image.z_step_nm or 0.0,
             settings,
             context.otf,
-            padding_planes=PADDING_PLANES if in_depth else TWO_BEAM_PADDING,
+            padding_planes=padding,
+            refines_z=refines_z,
             device=frames.device,
         )
         found = solver.solve_steps(part, factors, (rows.start, columns.start))
         return np.asarray((yield from found))
 
-    return (yield from _joined(frames, parts, context))
+    per_voxel = BYTES_PER_VOXEL + finer * BYTES_PER_FINER_VOXEL
+    bytes_per_px = (len(frames) + 2 * padding) * per_voxel
+    needs = replace(TILES, bytes_per_px=bytes_per_px)
+    return (yield from _joined(frames, parts, context, needs, finer))
 
 
 def _joined(
     frames: torch.Tensor,
     parts: Callable[[Tile], Generator[Progress, None, NDArray[np.float32]]],
     context: Context,
+    needs: TileNeeds,
+    finer: int,
 ) -> Generator[Progress, None, NDArray[np.float32]]:
     """Return the volume that tiles, as large as memory allows, give together."""
     import torch
 
     planes, height, width = frames.shape[0], frames.shape[-2], frames.shape[-1]
-    needs = replace(TILES, bytes_per_px=planes * BYTES_PER_VOXEL)
     if tile_edge((height, width), needs, context, frames.device) >= max(height, width):
         whole = slice(0, height), slice(0, width)
         return (yield from parts(Tile(whole, whole, whole)))
     # The result is as large as two frames of each plane: it stays in main memory.
-    joined = FadedTiles((height, width), torch.zeros(0), (planes,))
+    joined = FadedTiles((height, width), torch.zeros(0), (finer * planes,))
 
     def work(tile: Tile) -> None:
         joined.add(tile, torch.from_numpy(finish(parts(tile))))
@@ -267,7 +281,7 @@ def _joined(
     return np.asarray(joined.image().numpy())
 
 
-def _frames(image: ImageStack, context: Context) -> torch.Tensor:
+def _frames(image: ImageStack, context: Context, finer: int = 1) -> torch.Tensor:
     """Return the frames of a stack, if there is memory for the work on them.
 
     Hot pixels are replaced.
@@ -278,7 +292,8 @@ def _frames(image: ImageStack, context: Context) -> torch.Tensor:
 
     planes = image.size("Z")
     frames = image.size("A") * image.size("P")
-    bytes_per_px = planes * (BYTES_PER_RESULT_VOXEL + BYTES_PER_FRAME_VOXEL * frames)
+    result = finer * BYTES_PER_RESULT_VOXEL
+    bytes_per_px = planes * (result + BYTES_PER_FRAME_VOXEL * frames)
     device = resolve_device(context.device)
     require_memory(
         f"3-D reconstruction of {planes} planes",
@@ -286,11 +301,16 @@ def _frames(image: ImageStack, context: Context) -> torch.Tensor:
         bytes_per_px,
         torch.device(device),
     )
-    clean = [
-        with_hot_pixels_replaced(image.derive(plane, axes="APYX"), context).data
-        for plane in image.data
-    ]
-    return torch.from_numpy(np.stack(clean).astype(np.float32, copy=False)).to(device)
+    data = np.asarray(image.data, dtype=np.float32)
+    if not data.flags.writeable:
+        data = data.copy()
+    for z in range(planes):
+        plane = image.derive(data[z], axes="APYX")
+        clean = with_hot_pixels_replaced(plane, context)
+        if clean is not plane:
+            data = data.copy() if data is image.data else data
+            data[z] = clean.data
+    return torch.from_numpy(data).to(device)
 
 
 def _equalised(frames: torch.Tensor) -> NDArray[np.float64]:

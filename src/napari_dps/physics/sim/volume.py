@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import cmath
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,17 +25,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_dps.core import InputError, Optics, Pattern, Progress
+from napari_dps.core import InputError, Optics, Pattern, Progress, within
 from napari_dps.core.otf import MeasuredOtf
 from napari_dps.physics.measured_otf import order_tables
 from napari_dps.physics.otf3d import cap_height_per_nm
 from napari_dps.physics.sim.separate import orders_by_angle
-from napari_dps.physics.sim.wiener_grid import Padding
+from napari_dps.physics.sim.wiener_grid import Padding, plane_extent
 from napari_dps.physics.sim.wiener_transforms import OrderTransforms
 from napari_dps.physics.sim.wiener_weights import (
     AxialFrequency,
+    OrderWeights,
     WienerSettings,
-    wiener_weights,
 )
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 PADDING_PLANES = 4
 """Planes by which each end is extended at least."""
+COLUMNS_AT_ONCE = 16
+"""Columns of a spectrum that are transformed along z together: copies stay small."""
 
 HAZE_STRENGTH, HAZE_WIDENING = 0.999, 2.3
 """Least strength of the attenuation at kz = 0, and how much wider it is there."""
@@ -51,7 +53,7 @@ HAZE_STRENGTH, HAZE_WIDENING = 0.999, 2.3
 class VolumeSolver:
     """Reconstructs z-stacks of known patterns on a grid of half the pixel size.
 
-    Planes stay as they are. The result is in counts per plane: what an emitter gives in
+    The result is in counts per plane: what an emitter gives in
     the plane in which it is in focus, so that a thin layer keeps its counts when the
     planes are summed.
 
@@ -71,6 +73,8 @@ class VolumeSolver:
         In place of those of an ideal objective.
     padding_px, padding_planes : int
         By which each edge, and each end of the stack, is extended at least.
+    refines_z : bool
+        Give planes at half the distance as well, interpolated by the filter.
     device : str or torch.device
         Where to compute.
 
@@ -92,11 +96,13 @@ class VolumeSolver:
         *,
         padding_px: int = 14,
         padding_planes: int = PADDING_PLANES,
+        refines_z: bool = False,
         device: str | torch.device = "cpu",
     ) -> None:
         import torch
 
         self._shape, self._settings = shape, settings
+        self._finer = 2 if refines_z else 1
         self._real = torch.zeros(0, device=device, dtype=torch.float32)
         self._complex = torch.complex(self._real, self._real)
         self._cutoff = optics.cutoff_per_pixel
@@ -104,6 +110,7 @@ class VolumeSolver:
         self._transforms = OrderTransforms(
             shape[1:], self._angles, self._cutoff, padding_px, self._real
         )
+        self._order_weights = OrderWeights(self._transforms.supports, self._cutoff)
         self._padding = Padding(shape[0], padding_planes, continued="edge")
         axial = [(0, 0.0), *_axial_per_nm(patterns)]
         # At mid frequency the power is that of a plane in focus, whatever the z step,
@@ -140,34 +147,36 @@ class VolumeSolver:
         Returns
         -------
         array (Z, 2 Y, 2 X), float32
-            Counts per plane.
+            Counts per plane; twice as many planes where they are to be finer, every
+            other one that of the frames.
         """
-        spectra = yield from self._separated(frames, equalisation)
-        planes, period = self._shape[0], self._padding.size
-        total = planes + period // 2 + 1
-        spectra = [
-            self._along_z(one * self._turn(number, origin_px))
-            for number, one in enumerate(spectra)
-        ]
-        for kz in range(period // 2 + 1):
-            yield Progress(planes + kz, 2 * planes + period // 2 + 1, "Wiener filter")
-            self._filter(spectra, kz)
-        for number in range(len(spectra)):
-            # One after the other: the padded one is gone before the next is made.
-            spectra[number] = self._back(spectra[number])
+        import torch
+
+        planes, half = self._shape[0], self._padding.size // 2 + 1
+        total = planes + half + self._finer * planes
+        spectra = yield from within(self._separated(frames, equalisation), 0, total)
+        turns = [self._turn(n, origin_px) for n in range(len(spectra))]
+        rows, columns = plane_extent(self._transforms.supports)
+        size = self._finer * self._padding.size, columns + 1, 2 * rows + 1
+        volume = self._complex.new_zeros(*size)
+        for kz in range(half):
+            yield Progress(planes + kz, total, "Wiener filter")
+            self._filter(spectra, turns, kz, volume)
+        del spectra  # the largest arrays of all
+        for part in _parts(volume):
+            part.copy_(torch.fft.ifft(part, dim=0))
         height, width = self._shape[1:]
-        image = np.empty((planes, 2 * height, 2 * width), np.float32)
-        ones = [one.real.new_ones(1) for one in spectra]
-        for z in range(planes):
-            yield Progress(total + z, total + planes, "Image")
-            columns = self._transforms.columns([one[z] for one in spectra], ones)
-            image[z] = self._transforms.image(columns).cpu().numpy()
+        image = np.empty((self._finer * planes, 2 * height, 2 * width), np.float32)
+        for z in range(len(image)):
+            yield Progress(planes + half + z, total, "Image")
+            lines = self._transforms.columns_of(volume[z])
+            image[z] = self._transforms.image(lines).cpu().numpy()
         return image
 
     def _separated(
         self, frames: torch.Tensor, equalisation: NDArray[np.float64] | None
     ) -> Generator[Progress, None, list[torch.Tensor]]:
-        """Return the spectra of the orders, (Z, columns, rows) each."""
+        """Return the spectra of the orders, (kz, columns, rows) each."""
         import torch
 
         shape = tuple(frames.shape)
@@ -183,17 +192,23 @@ class VolumeSolver:
                 got=shape,
                 allowed=f"({', '.join(map(str, size))})",
             )
-        planes = []
+        spectra: list[torch.Tensor] = []
         for z in range(shape[0]):
-            yield Progress(z, 2 * shape[0], "Orders")
+            yield Progress(z, shape[0], "Orders")
             rows = [angle.order_rows(shape[2]) for angle in self._angles]
             if equalisation is not None:
                 rows = [r * f for r, f in zip(rows, equalisation[z], strict=True)]
             matrices = [torch.as_tensor(values).to(self._real) for values in rows]
-            planes.append(
-                self._transforms.separate(frames[z].to(self._real), matrices).spectra
-            )
-        return [torch.stack(one) for one in zip(*planes, strict=True)]
+            orders = self._transforms.separate(frames[z].to(self._real), matrices)
+            if not spectra:
+                period = self._padding.size
+                spectra = [one.new_empty(period, *one.shape) for one in orders.spectra]
+            for whole, one in zip(spectra, orders.spectra, strict=True):
+                whole[z] = one
+        for one in spectra:
+            for part in _parts(one):
+                self._along_z(part)
+        return spectra
 
     def _turn(self, number: int, origin_px: tuple[int, int]) -> complex:
         """Return the factor that an order's phase at a place asks for."""
@@ -201,28 +216,51 @@ class VolumeSolver:
         turns = sum(k * o for k, o in zip(wave, origin_px, strict=True))
         return cmath.exp(-2j * math.pi * turns)
 
-    def _along_z(self, spectra: torch.Tensor) -> torch.Tensor:
-        """Extend an order's planes to the period and transform them along z."""
+    def _along_z(self, planes: torch.Tensor) -> None:
+        """Extend planes to the period and transform them along z, in place."""
         import torch
 
-        after, before = (
-            spectra[torch.as_tensor(source, device=spectra.device)]
-            * torch.as_tensor(factor.real, device=spectra.device).to(self._real)[
+        count = self._shape[0]
+        ends = [
+            planes[torch.as_tensor(source, device=planes.device)]
+            * torch.as_tensor(factor.real, device=planes.device).to(self._real)[
                 :, None, None
             ]
             for source, factor in zip(
                 self._padding.sources, self._padding.factors(0.0), strict=True
             )
-        )
-        closed: torch.Tensor = torch.fft.fft(
-            torch.cat([spectra, after + before]), dim=0
-        )
-        return closed
+        ]
+        planes[count:] = ends[0] + ends[1]
+        planes.copy_(torch.fft.fft(planes, dim=0))
 
-    def _filter(self, spectra: list[torch.Tensor], kz: int) -> None:
-        """Multiply the spectra at ±kz by their weights, in place."""
+    def _filter(
+        self,
+        spectra: Sequence[torch.Tensor],
+        turns: Sequence[complex],
+        kz: int,
+        volume: torch.Tensor,
+    ) -> None:
+        """Put the weighted sum of the spectra at ±kz into that of the volume."""
         import torch
 
+        period = self._padding.size
+        weights = [
+            torch.as_tensor(np.ascontiguousarray(values.T) * turn).to(self._complex)
+            for values, turn in zip(self._weights(kz), turns, strict=True)
+        ]
+        pairs = [
+            (one[kz] * factors, one[-kz] * factors)
+            for one, factors in zip(spectra, weights, strict=True)
+        ]
+        volume[kz] = self._transforms.half_plane(pairs)
+        if kz and 2 * kz != period:
+            volume[-kz] = self._transforms.half_plane((b, a) for a, b in pairs)
+        elif kz and self._finer > 1:
+            volume[kz] /= 2  # what coarse planes cannot tell is of either sign
+            volume[-kz] = volume[kz]
+
+    def _weights(self, kz: int) -> list[NDArray[np.complex128]]:
+        """Return the factors of the orders' spectra at ±kz."""
         transfers = [
             partial(_at_radius, row=np.ascontiguousarray(rows[:, kz]))
             for rows in self._rows
@@ -231,26 +269,18 @@ class VolumeSolver:
             transfers,
             height=float(self._heights[kz]),
             frequency=float(self._frequencies[kz]),
-            scale=1 / self._unit,
+            scale=self._finer / self._unit,
         )
         settings = self._settings
         if kz == 0 and self._padding.size > 1:
             settings = _wider_attenuation(settings)
-        weights = wiener_weights(
-            self._transforms.supports, self._cutoff, settings, axial
-        )
-        for one, values in zip(spectra, weights, strict=True):
-            factors = torch.as_tensor(np.ascontiguousarray(values.T)).to(self._complex)
-            one[kz] *= factors
-            if kz and 2 * kz != len(one):
-                one[-kz] *= factors
+        return self._order_weights.of(settings, axial)
 
-    def _back(self, spectra: torch.Tensor) -> torch.Tensor:
-        """Transform an order back to the planes of the stack."""
-        import torch
 
-        planes: torch.Tensor = torch.fft.ifft(spectra, dim=0)
-        return planes[: self._shape[0]].clone()
+def _parts(volume: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Return views of a spectrum (kz, columns, rows), so small that copies are."""
+    for start in range(0, volume.shape[1], COLUMNS_AT_ONCE):
+        yield volume[:, start : start + COLUMNS_AT_ONCE]
 
 
 def _wider_attenuation(settings: WienerSettings) -> WienerSettings:

@@ -9,7 +9,7 @@ bins, which shift an index, and a remainder, which is a phase ramp in space.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from napari_dps.physics.sim.separate import AngleOrders
@@ -119,11 +119,56 @@ class OrderTransforms:
 
         They are those of the sum of all orders' spectra times their weights.
         """
+        blocks = (s * w for s, w in zip(spectra, weights, strict=True))
+        batch = tuple(spectra[0].shape[:-2])
+        return self.columns_of(self.half_plane(((b, b) for b in blocks), batch))
+
+    def columns_of(self, plane: torch.Tensor) -> torch.Tensor:
+        """Return the half spectra along x of the lines of a plane, (..., q_x, 2 Y).
+
+        Parameters
+        ----------
+        plane : tensor (..., q_x, q_y), complex
+            As `half_plane` returns it.
+        """
         import torch
 
-        plane = self._half_plane(spectra, weights)
-        columns: torch.Tensor = torch.fft.ifft(plane)
+        extent = plane_extent(self.supports)[0]
+        gap = 2 * self._paddings[0].size - plane.shape[-1]
+        zeros = plane.new_zeros(*plane.shape[:-1], gap)
+        whole = torch.cat([plane[..., extent:], zeros, plane[..., :extent]], dim=-1)
+        columns: torch.Tensor = torch.fft.ifft(whole)
         return columns[..., : 2 * self._shape[0]]
+
+    def half_plane(
+        self,
+        blocks: Iterable[tuple[torch.Tensor, torch.Tensor]],
+        batch: tuple[int, ...] = (),
+    ) -> torch.Tensor:
+        """Return the sum of all orders at q_x ≥ 0.
+
+        Parameters
+        ----------
+        blocks : iterable of (tensor, tensor)
+            Of each order the weighted spectrum, and that whose mirror image is the
+            spectrum of the order −n: the same one, of a volume that at −kz.
+        batch : tuple of int
+            Shape of their leading axes.
+
+        Returns
+        -------
+        tensor (..., q_x, q_y), complex
+            Of the extent of `plane_extent`, q_y from −extent on.
+        """
+        extent = plane_extent(self.supports)
+        plane = self._complex.new_zeros(*batch, extent[1] + 1, 2 * extent[0] + 1)
+        for order, pair in zip(self.supports, blocks, strict=True):
+            for overlap in order.overlaps(extent):
+                piece = pair[overlap.is_mirrored][..., *reversed(overlap.block)]
+                if overlap.is_mirrored:
+                    piece = piece.flip((-2, -1)).conj()
+                plane[..., *reversed(overlap.plane)] += piece
+        return plane
 
     def set_mean(self, columns: torch.Tensor, mean: torch.Tensor) -> None:
         """Change the half spectra of lines so that the image has this mean."""
@@ -140,28 +185,6 @@ class OrderTransforms:
             lines = torch.fft.irfft(columns[..., rows].mT, n=2 * self._paddings[1].size)
             image[..., rows, :] = lines[..., :width]
         return image
-
-    def _half_plane(
-        self, spectra: Sequence[torch.Tensor], weights: Sequence[torch.Tensor]
-    ) -> torch.Tensor:
-        """Return the weighted sum of all orders, (..., q_x ≥ 0, 2 padded Y)."""
-        import torch
-
-        extent_y, extent_x = extent = plane_extent(self.supports)
-        batch = spectra[0].shape[:-2]
-        plane = self._complex.new_zeros(*batch, extent_x + 1, 2 * extent_y + 1)
-        for order, factors, spectrum in zip(
-            self.supports, weights, spectra, strict=True
-        ):
-            block = spectrum * factors
-            for overlap in order.overlaps(extent):
-                piece = block[..., *reversed(overlap.block)]
-                if overlap.is_mirrored:
-                    piece = piece.flip((-2, -1)).conj()
-                plane[..., *reversed(overlap.plane)] += piece
-        gap = 2 * self._paddings[0].size - plane.shape[-1]
-        zeros = plane.new_zeros(*plane.shape[:-1], gap)
-        return torch.cat([plane[..., extent_y:], zeros, plane[..., :extent_y]], dim=-1)
 
     def _along_x(self, index: int, image: torch.Tensor) -> torch.Tensor:
         """Transform lines of an order's image; the ramp brings its support to bin 0."""

@@ -164,39 +164,86 @@ def wiener_weights(
     list of arrays, complex128
         Shape of each order's block.
     """
-    extent = plane_extent(orders)
-    transfers = axial.transfers if axial else [in_focus or _in_focus] * len(orders)
-    responses = [
-        _response(order, transfer, cutoff, settings)
-        for order, transfer in zip(orders, transfers, strict=True)
-    ]
-    squares = [np.abs(o) ** 2 for o, _ in responses]
-    if axial:
-        squares = [
-            _without_peak(*one, cutoff)
-            for one in zip(squares, orders, transfers, strict=True)
+    return OrderWeights(orders, cutoff).of(settings, axial, in_focus)
+
+
+class OrderWeights:
+    """Gives the weights of `wiener_weights` for one axial frequency after another.
+
+    Parameters
+    ----------
+    orders : sequence of OrderSupport
+        Order 0 first.
+    cutoff : float
+        2 NA/λ in cycles per pixel.
+    """
+
+    def __init__(self, orders: Sequence[OrderSupport], cutoff: float) -> None:
+        self._orders, self._cutoff = orders, cutoff
+        self._extent = plane_extent(orders)
+        self._radii = [order.radius() / cutoff for order in orders]
+        self._plane_radius = _radius(orders)
+
+    def of(
+        self,
+        settings: WienerSettings,
+        axial: AxialFrequency | None = None,
+        in_focus: Transfer | None = None,
+    ) -> list[NDArray[np.complex128]]:
+        """Return the factors of each order's spectrum; see `wiener_weights`."""
+        orders, extent = self._orders, self._extent
+        transfers = axial.transfers if axial else [in_focus or _in_focus] * len(orders)
+        otfs = [one(r) for one, r in zip(transfers, self._radii, strict=True)]
+        trust = [
+            _attenuation(order, radius, settings)
+            for order, radius in zip(orders, self._radii, strict=True)
         ]
-    power = _summed(orders, squares, extent)
-    trusted = _summed(orders, [a * np.abs(o) ** 2 for o, a in responses], extent)
-    noise = _noise(orders, cutoff, settings, axial.frequency if axial else 0.0)
-    scale = _apodisation(orders, cutoff, settings, axial.height if axial else 0.0)
-    if axial is None:
-        scale = (1 + noise[extent[0], 0] / power[extent[0], 0]) * scale
-    else:
-        scale = axial.scale * scale
-    seen = trusted > 0
-    gain = np.zeros(power.shape)
-    gain[seen] = (scale * power / (power + noise))[seen] / trusted[seen]
-    weights = []
-    for order, (otf, attenuation) in zip(orders, responses, strict=True):
-        share = 1 if order.is_order_zero else 0.5
-        matched = share * order.coefficient * np.conj(otf) * attenuation
-        weights.append(matched * _on_block(order, gain, extent) * _resampling(order))
-    return weights
+        squares = [np.abs(o) ** 2 for o in otfs]
+        trusted = [a * square for a, square in zip(trust, squares, strict=True)]
+        if axial:
+            squares = [
+                _without_peak(*one)
+                for one in zip(squares, orders, transfers, self._radii, strict=True)
+            ]
+        gain = self._gain(
+            settings,
+            axial,
+            _summed(orders, squares, extent),
+            _summed(orders, trusted, extent),
+        )
+        weights = []
+        for order, otf, attenuation in zip(orders, otfs, trust, strict=True):
+            share = 1 if order.is_order_zero else 0.5
+            matched = share * order.coefficient * np.conj(otf) * attenuation
+            placed = matched * _on_block(order, gain, extent)
+            y, x = _resampling(order)
+            weights.append((placed * y[:, None]) * x)
+        return weights
+
+    def _gain(
+        self,
+        settings: WienerSettings,
+        axial: AxialFrequency | None,
+        power: Real,
+        trusted: Real,
+    ) -> Real:
+        """Return a P/(P + w) over Σ c² O² A, over the half plane."""
+        radius, cutoff = self._plane_radius, self._cutoff
+        noise = _noise(radius / cutoff, cutoff, settings, axial)
+        scale = _apodisation(self._orders, radius, cutoff, settings, axial)
+        middle = self._extent[0], 0
+        if axial is None:
+            scale = (1 + noise[middle] / power[middle]) * scale
+        else:
+            scale = axial.scale * scale
+        seen = trusted > 0
+        gain = np.zeros(power.shape)
+        gain[seen] = (scale * power / (power + noise))[seen] / trusted[seen]
+        return gain
 
 
 def _without_peak(
-    square: Real, order: OrderSupport, transfer: Transfer, cutoff: float
+    square: Real, order: OrderSupport, transfer: Transfer, radius: Real
 ) -> Real:
     """Return O² of an order of a volume as the Wiener filter is to see it.
 
@@ -207,8 +254,7 @@ def _without_peak(
     if order.is_order_zero:
         return square
     most = np.abs(transfer(np.array([PEAK_RADIUS])))[0] ** 2
-    inside = order.radius() < PEAK_RADIUS * cutoff
-    return np.where(inside, np.minimum(square, most), square)
+    return np.where(radius < PEAK_RADIUS, np.minimum(square, most), square)
 
 
 def _summed(
@@ -225,14 +271,12 @@ def _summed(
 
 
 def _noise(
-    orders: Sequence[OrderSupport],
-    cutoff: float,
-    settings: WienerSettings,
-    axial: float,
+    radius: Real, cutoff: float, settings: WienerSettings, axial: AxialFrequency | None
 ) -> Real:
-    """Return w over the half plane."""
-    frequency = np.hypot(_radius(orders), axial) / cutoff
-    growing = frequency**settings.noise_exponent
+    """Return w at radii over the cut-off."""
+    if axial is not None and axial.frequency:
+        radius = np.hypot(radius, axial.frequency / cutoff)
+    growing = radius**settings.noise_exponent
     return np.maximum(settings.wiener_parameter, settings.noise_at_cutoff * growing)
 
 
@@ -251,17 +295,14 @@ def _in_focus(radius: Real) -> Real:
     return widefield_otf(radius, 1.0)
 
 
-def _response(
-    order: OrderSupport, transfer: Transfer, cutoff: float, settings: WienerSettings
-) -> tuple[NDArray[np.float64] | NDArray[np.complex128], Real]:
-    """Return the OTF of an order and its attenuation, notch included."""
-    radius = order.radius() / cutoff
+def _attenuation(order: OrderSupport, radius: Real, settings: WienerSettings) -> Real:
+    """Return the attenuation of an order at radii over the cut-off, notch included."""
     attenuation = _dip(
         radius, settings.attenuation_strength, settings.attenuation_width
     )
-    if not order.is_order_zero:
+    if settings.notch_strength and not order.is_order_zero:
         attenuation *= _dip(radius, settings.notch_strength, settings.notch_width)
-    return transfer(radius), attenuation
+    return attenuation
 
 
 def _dip(radius: Real, strength: float, width: float) -> Real:
@@ -272,14 +313,16 @@ def _dip(radius: Real, strength: float, width: float) -> Real:
 
 def _apodisation(
     orders: Sequence[OrderSupport],
+    radius: Real,
     cutoff: float,
     settings: WienerSettings,
-    height: float,
+    axial: AxialFrequency | None,
 ) -> Real:
     """Return the apodisation over the half plane, at a height of the ellipsoid."""
+    height = axial.height if axial else 0.0
     finest = max(math.hypot(*order.wavevector) for order in orders)
     # One cycle per pixel is what the 2× grid can hold.
-    relative = _radius(orders) / min(cutoff + finest, 1.0)
+    relative = radius / min(cutoff + finest, 1.0)
     relative = np.minimum(np.hypot(relative, height) if height else relative, 1.0)
     if settings.apodisation == "none":
         return np.ones_like(relative)
@@ -298,12 +341,15 @@ def _on_block(order: OrderSupport, plane: Real, extent: tuple[int, int]) -> Real
     return np.where(inside, plane[rows, columns], 0.0)
 
 
-def _resampling(order: OrderSupport) -> NDArray[np.complex128]:
-    """Return the factor of the 2× transform and of the shift by a quarter pixel."""
+def _resampling(
+    order: OrderSupport,
+) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+    """Return the factors along y and x of the 2× transform and its quarter pixel."""
     y, x = (
-        np.exp(
+        2
+        * np.exp(
             -0.5j * np.pi * (order.bins(axis) + order.shift[axis]) / order.size[axis]
         )
         for axis in (0, 1)
     )
-    return np.asarray(4 * y[:, None] * x[None, :])
+    return y, x
