@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scenes import filaments
+from scipy.ndimage import gaussian_filter
 
 from napari_dps.core import HistoryEntry, ImageStack, InputError, Optics
 from napari_dps.metrics import reference as likeness
@@ -198,7 +200,42 @@ def test_documentation_has_a_table_for_every_metric():
     data = RNG.poisson(100, (3, 3, 64, 64))
     frames = ImageStack(data, "APYX", pixel_size_nm=65, optics=OPTICS)
     reference = ImageStack(data[0, 0], "YX", pixel_size_nm=65)
-    assert [*measure(frames, reference)] == [*KEYS, "notes"]
+    volume = ImageStack(data.reshape(9, 64, 64), "ZYX", z_step_nm=100)
+    assert [*measure(frames, reference, volume=volume)] == [*KEYS, "notes"]
+
+
+def _band(ends_at, planes=24, side=64):
+    """Return structure that ends at so many cycles per plane, and some noise."""
+    rng = np.random.default_rng(3)
+    spectrum = np.fft.rfftn(rng.normal(size=(4 * planes, side, side)))
+    spectrum *= np.abs(np.fft.fftfreq(4 * planes))[:, None, None] < ends_at
+    band = np.fft.irfftn(spectrum, s=(4 * planes, side, side), axes=(0, 1, 2))[:planes]
+    band = gaussian_filter(band, (0, 1.5, 1.5))
+    return band / band.std() + 0.1 * rng.normal(size=band.shape)
+
+
+@pytest.mark.parametrize("ends_at", [0.15, 0.25, 0.35])
+def test_the_resolution_in_z_is_where_structure_ends_along_z(ends_at):
+    data = 100 + 10 * _band(ends_at).astype(np.float32)
+    volume = ImageStack(data, "ZYX", pixel_size_nm=65, z_step_nm=125)
+    plane = ImageStack(data[12], "YX", pixel_size_nm=65)
+    found = measure(plane, volume=volume)["resolution_z_decorrelation_nm"]
+    assert found == pytest.approx(125 / ends_at, rel=0.1)
+    gained = replace(volume, data=3 * data + 7)
+    again = measure(replace(plane, data=gained.data[12]), volume=gained)
+    assert again["resolution_z_decorrelation_nm"] == pytest.approx(found, rel=1e-3)
+
+
+def test_without_structure_along_z_there_is_no_resolution_in_z():
+    flat = RNG.poisson(100, (12, 48, 48))
+    plane = ImageStack(flat[6], "YX")
+    noise = measure(plane, volume=ImageStack(flat, "ZYX", z_step_nm=100))
+    few = measure(plane, volume=ImageStack(flat[:5], "ZYX", z_step_nm=100))
+    for values in (noise, few):
+        check_values(values)
+        assert values["resolution_z_decorrelation_nm"] is None
+    for volume in (None, ImageStack(flat, "ZYX")):
+        assert "resolution_z_decorrelation_nm" not in measure(plane, volume=volume)
 
 
 def test_metrics_are_described_once_and_whole():

@@ -7,7 +7,7 @@ import pytest
 
 from napari_dps.core import ImageStack, InputError
 from napari_dps.metrics.grids import crop
-from napari_dps.metrics.profile import line_profile
+from napari_dps.metrics.profile import depth_profile, line_profile
 
 
 def _ridge(sigma_px: float, angle_deg: float = 0.0, size: int = 121) -> np.ndarray:
@@ -72,3 +72,25 @@ def test_two_peaks_that_half_does_not_part_are_told(
     apart = np.exp(-0.5 * ((x - 30) / 5) ** 2) + np.exp(-0.5 * ((x - 90) / 5) ** 2)
     single = line_profile(ImageStack(apart * np.ones((9, 1)), "YX"), (4, 2), (4, 118))
     assert not single.is_merged
+
+
+def test_the_profile_in_z_has_the_width_of_a_gaussian_in_nm() -> None:
+    z, y, x = np.mgrid[:24, :40, :50]
+    spot = np.exp(
+        -0.5 * (((z - 11) / 2.5) ** 2 + ((y - 20) / 3) ** 2 + ((x - 30) / 3) ** 2)
+    )
+    volume = ImageStack(2 + 5 * spot, "ZYX", pixel_size_nm=40, z_step_nm=125)
+    found = depth_profile(volume, (20.4, 29.7))
+    assert found.unit == "nm"
+    assert found.fwhm == pytest.approx(2.5 * 2.354820 * 125, rel=5e-3)
+    assert found.summit == pytest.approx(11 / 23, abs=1e-2)
+    assert found.distance[-1] == pytest.approx(23 * 125)
+    cut = depth_profile(volume.derive(volume.data[10:]), (20, 30))
+    assert cut.fwhm is None
+    far = depth_profile(volume, (-3, 900))
+    np.testing.assert_allclose(far.values[::4], volume.data[:, 0, 49], atol=1e-9)
+
+
+def test_a_profile_in_z_needs_planes() -> None:
+    with pytest.raises(InputError, match="profile in z"):
+        depth_profile(ImageStack(np.ones((8, 8)), "YX"), (1, 1))

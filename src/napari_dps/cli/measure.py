@@ -10,7 +10,7 @@ from napari_dps import io
 from napari_dps.cli import console
 from napari_dps.core import ImageStack
 from napari_dps.metrics.measure import measure
-from napari_dps.pipeline import first_plane
+from napari_dps.pipeline import first_plane, first_volume
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -30,11 +30,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Print the measures."""
-    image = _plane(options.image, options.pixel_size_nm)
+    stack, image = _plane(options.image, options.pixel_size_nm)
     reference = None
     if options.reference is not None:
-        reference = _plane(options.reference, None)
-    values = measure(image, reference)
+        _, reference = _plane(options.reference, None)
+    values = measure(image, reference, volume=first_volume(stack))
     if options.json:
         console.show_json(values)
         return 0
@@ -46,14 +46,17 @@ def execute(options: argparse.Namespace) -> int:
     return 0
 
 
-def _plane(path: str, pixel_size_nm: float | None) -> ImageStack:
-    """Return the first plane of a file, with a warning where there are more."""
+def _plane(path: str, pixel_size_nm: float | None) -> tuple[ImageStack, ImageStack]:
+    """Return a file and its first plane, with a warning where there are more."""
     stack = io.load(path, pixel_size_nm=pixel_size_nm, warn=console.warning)
     plane = first_plane(stack)
     planes = math.prod(stack.size(axis) for axis in "TCZ")
     if planes > 1:
-        console.warning(f"{path}: only the first of {planes} planes is measured")
-    return plane
+        along_z = " but along z" if stack.size("Z") > 1 else ""
+        console.warning(
+            f"{path}: only the first of {planes} planes is measured{along_z}"
+        )
+    return stack, plane
 
 
 def _in_words(value: Any) -> str:

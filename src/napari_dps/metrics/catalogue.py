@@ -11,6 +11,7 @@ from functools import partial
 from napari_dps.metrics import reference as likeness
 from napari_dps.metrics.metric import Metric, Source, Table
 from napari_dps.metrics.quantities import (
+    axial_resolution_nm,
     bounded,
     decorrelation_px,
     length_metrics,
@@ -161,6 +162,17 @@ _ALONE = (
         meaning="period of the finest structure above the noise, by decorrelation "
         "analysis of the image alone; smaller is finer",
         tables=("batch", "demo", "compare"),
+        sources=(_DESCLOUX,),
+    ),
+    Metric(
+        "resolution_z_decorrelation_nm",
+        "Resolution in z",
+        "the same along z, of a z-stack of 8 planes or more whose z step is known",
+        axial_resolution_nm,
+        unit="nm",
+        digits=0,
+        needs=("volume",),
+        tables=("batch", "compare"),
         sources=(_DESCLOUX,),
     ),
     *length_metrics(

@@ -1,8 +1,8 @@
-"""Resolution of one image by decorrelation analysis."""
+"""Resolution of one image, and of a z-stack along z, by decorrelation analysis."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,13 @@ _FINEST_SIGMA_PX = 0.15
 _SIGNIFICANT_DROP = 1e-3
 _NOISE_DROP = 0.4
 _LOWEST_AMPLITUDE = 0.05
+LEAST_PLANES = 8
+"""Of a z-stack whose axial resolution is measured."""
+HALF_LOBE = 0.59
+"""Half the width of the lobe of a half-sine window, in steps of kz: where the power of
+its spectrum cos(πs)/(1 − 4 s²) is half."""
+_FINER_KZ = 4
+"""Axial frequencies for each that the planes tell apart: peaks lie between them."""
 _RINGS = 2000
 _SAMPLES = 500
 
@@ -61,22 +68,64 @@ class _Curves:
     d(r) is the correlation of the filtered spectrum H·F with F/|F| cut at r:
     Σ_{ρ<r} H|F| / √(Σ H²|F|² · n(r)). H is radial, so that the sums of |F|, |F|² and
     1 over fine rings say all: each curve is a running sum of a few thousand numbers.
+
+    Parameters
+    ----------
+    sums : (3, rings) array
+        Of |F|, |F|² and 1 over rings of equal width up to half a cycle per pixel.
+    size : float
+        Number of independent values that they come from.
     """
 
-    def __init__(self, plane: NDArray[Any]) -> None:
+    def __init__(self, sums: NDArray[np.float64], size: float) -> None:
+        self._first, self._second = sums[:2]
+        self._count = np.cumsum(sums[2])
+        self._frequency = (np.arange(_RINGS) + 0.5) / (2 * _RINGS)
+        self._at = np.arange(1, _SAMPLES + 1) * (_RINGS // _SAMPLES) - 1
+        self.radii = (self._at + 1) / (2 * _RINGS)
+        self.drop = max(_SIGNIFICANT_DROP, _NOISE_DROP / np.sqrt(size))
+
+    @classmethod
+    def of_plane(cls, plane: NDArray[Any]) -> _Curves:
+        """Sum the spectrum of an image (Y, X) over its rings."""
         from scipy.fft import rfft2
 
         shape = plane.shape
         width = (min(_TAPER_PX, shape[0] // 8), min(_TAPER_PX, shape[1] // 8))
         modulus = np.abs(rfft2(centred(plane) * edge_taper(shape, width)))
         modulus[0, 0] = 0
-        self._first = fourier_ring_sums(modulus, shape, _RINGS)
-        self._second = fourier_ring_sums(modulus**2, shape, _RINGS)
-        self._count = np.cumsum(fourier_ring_sums(modulus > 0, shape, _RINGS))
-        self._frequency = (np.arange(_RINGS) + 0.5) / (2 * _RINGS)
-        self._at = np.arange(1, _SAMPLES + 1) * (_RINGS // _SAMPLES) - 1
-        self.radii = (self._at + 1) / (2 * _RINGS)
-        self.drop = max(_SIGNIFICANT_DROP, _NOISE_DROP / np.sqrt(plane.size))
+        values = (modulus, modulus**2, modulus > 0)
+        sums = [fourier_ring_sums(one, shape, _RINGS) for one in values]
+        return cls(np.stack(sums), plane.size)
+
+    @classmethod
+    def along_z(cls, volume: NDArray[Any], finest_per_pixel: float) -> _Curves:
+        """Sum the spectrum of a z-stack (Z, Y, X) over slabs of |kz|."""
+        from scipy.fft import fft, rfft2
+
+        planes, *shape = volume.shape
+        sides = shape[0], shape[1]
+        width = (min(_TAPER_PX, sides[0] // 8), min(_TAPER_PX, sides[1] // 8))
+        even = volume - volume.mean(dtype=np.float64)
+        fade = np.sin(np.pi * (np.arange(planes) + 0.5) / planes)
+        radius = np.hypot(np.fft.fftfreq(sides[0])[:, None], np.fft.rfftfreq(sides[1]))
+        # What is even over a plane tells nothing but how bright it is.
+        seen = (radius > 2 / min(sides)) & (radius < finest_per_pixel)
+        lines = np.stack(
+            [
+                rfft2((plane * share * edge_taper(sides, width)).astype("f4"))[seen]
+                for plane, share in zip(even, fade, strict=True)
+            ]
+        )
+        count = _FINER_KZ * planes
+        modulus = np.abs(fft(lines, count, axis=0))
+        slab = np.minimum(2 * _RINGS * np.abs(np.fft.fftfreq(count)), _RINGS - 1)
+        values = (modulus.sum(axis=1), (modulus**2).sum(axis=1), [lines.shape[1]])
+        sums = [
+            np.bincount(slab.astype(int), np.broadcast_to(one, count), _RINGS)
+            for one in values
+        ]
+        return cls(np.stack(sums), 2 * lines.size)
 
     def __call__(self, sigma_px: float | None) -> NDArray[np.float64]:
         """Return d(r) after a Gaussian high-pass; None for no filter."""
@@ -159,13 +208,79 @@ def decorrelation(image: NDArray[Any]) -> Decorrelation:
             "image for decorrelation analysis", got=plane.shape, allowed="16×16 px up"
         )
     require_variation(plane, "resolution by decorrelation")
-    curve = _Curves(plane)
+    return _searched(_Curves.of_plane(plane), max(plane.shape))
+
+
+def axial_decorrelation(
+    volume: NDArray[Any], finest_per_pixel: float = 0.5
+) -> Decorrelation:
+    """Find the resolution of a z-stack along z by decorrelation analysis.
+
+    As `decorrelation`, with slabs |kz| < r in place of circles: the sectors of [1]_ at
+    their widest, since a widefield microscope passes nothing near the kz axis.
+
+    Parameters
+    ----------
+    volume : (Z, Y, X) array
+        Finite, any units; at least 8 planes of 16 × 16 px.
+    finest_per_pixel : float
+        Lateral frequencies above that, in cycles per pixel, are left out: they hold
+        noise alone.
+
+    Returns
+    -------
+    Decorrelation
+        Its frequencies are in cycles per plane.
+
+    Raises
+    ------
+    InputError
+        If it is smaller, not finite or constant.
+
+    Notes
+    -----
+    The planes fade to both ends as half a sine, which of all common windows keeps
+    frequencies apart best; half the width of its lobe at half power, 0.59 over the
+    number of planes, is taken off the cut-off. What is left is read up to 8 % too fine
+    in 24 planes. White noise that ends at .1, .2, .3, .4 cycles per plane is read as
+    .11, .22, .31, .41. No value finer than two planes is found.
+
+    References
+    ----------
+    .. [1] Descloux, Grußmayer, Radenovic, Nature Methods 16, 918 (2019),
+       doi:10.1038/s41592-019-0515-7.
+    """
+    least = (LEAST_PLANES, 16, 16)
+    if volume.ndim != 3 or any(n < m for n, m in zip(volume.shape, least, strict=True)):
+        raise InputError(
+            "z-stack for its axial resolution",
+            got=volume.shape,
+            allowed=f"{LEAST_PLANES} planes of 16×16 px up",
+        )
+    planes = np.stack([as_plane(plane) for plane in volume])
+    require_variation(planes, "axial resolution by decorrelation")
+    found = _searched(_Curves.along_z(planes, finest_per_pixel), len(planes))
+
+    def less_lobe(cutoff: float | None) -> float | None:
+        return max(cutoff - HALF_LOBE / len(planes), 0.0) or None if cutoff else None
+
+    return replace(
+        found,
+        cutoff_per_pixel=less_lobe(found.cutoff_per_pixel),
+        geometric_mean_cutoff_per_pixel=less_lobe(
+            found.geometric_mean_cutoff_per_pixel
+        ),
+    )
+
+
+def _searched(curve: _Curves, longest: int) -> Decorrelation:
+    """Look for the farthest peak of curves of an image of a longest side."""
     radii = curve.radii
     curves = [curve(None)]
     peaks = [_maximum(curves[0], radii, curve.drop)]
 
     # r₀ in units of the Nyquist frequency sets the widest filter, 2/r₀ pixels
-    coarsest = 1 / peaks[0][0] if peaks[0][0] else max(plane.shape) / 2
+    coarsest = 1 / peaks[0][0] if peaks[0][0] else longest / 2
     sigmas = np.geomspace(coarsest, _FINEST_SIGMA_PX, _FILTERS)
     curves += [curve(sigma) for sigma in sigmas]
     peaks += [_maximum(d, radii, curve.drop) for d in curves[1:]]

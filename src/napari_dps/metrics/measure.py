@@ -17,6 +17,7 @@ def measure(
     *,
     fit_intensity: bool = True,
     register: bool = False,
+    volume: ImageStack | None = None,
 ) -> Measures:
     """Measure an image, alone and against a reference.
 
@@ -33,6 +34,9 @@ def measure(
     register : bool
         Undo the displacement between image and reference (found in any case) before
         these and the correlations.
+    volume : ImageStack, optional
+        Axes "ZYX": the z-stack that the image is a plane of, or a part of it, for the
+        resolution along z.
 
     Returns
     -------
@@ -55,7 +59,13 @@ def measure(
     >>> values["snr_db"], values["notes"]["snr_db"]
     (None, 'the image is constant')
     """
-    subject = Subject(image, reference, fit_intensity=fit_intensity, register=register)
+    subject = Subject(
+        image,
+        reference,
+        fit_intensity=fit_intensity,
+        register=register,
+        volume=volume,
+    )
     values: Measures = {}
     notes: dict[str, str] = {}
     for metric in METRICS:

@@ -60,7 +60,7 @@ class Metric:
         Decimals that a table shows.
     needs : tuple of str
         What must be known beside the image: "raw frames", "reference", "optics",
-        "pixel size". Where that is missing the report has no such key.
+        "pixel size", "volume". Where that is missing the report has no such key.
     tables : tuple of str
         Tables in which it has a column; the report has every metric.
     sources : tuple of Source

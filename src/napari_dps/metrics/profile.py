@@ -14,6 +14,8 @@ from napari_dps.core import ImageStack, InputError
 
 _STEPS_PER_PX = 4
 _LONGEST_PX = 20_000
+_MARGIN_PX = 16
+"""Around what is interpolated: splines feel no edge that far away."""
 _LEAST_DIP = 0.1
 """Between two summits, of the height of the profile: a smaller one may be noise."""
 
@@ -43,6 +45,11 @@ class LineProfile:
     unit: str
     fwhm: float | None
     is_merged: bool = False
+
+    @property
+    def summit(self) -> float:
+        """Place of the highest value, from 0, the start of the line, to 1, its end."""
+        return int(self.values.argmax()) / (len(self.values) - 1)
 
     @property
     def relative(self) -> NDArray[np.float64]:
@@ -113,13 +120,67 @@ def line_profile(
     return LineProfile(distance, values, unit, width, summits > 1)
 
 
+def depth_profile(volume: ImageStack, place_px: tuple[float, float]) -> LineProfile:
+    """Return the profile of a z-stack along z.
+
+    Parameters
+    ----------
+    volume : ImageStack
+        Axes "ZYX".
+    place_px : (float, float)
+        (y, x) in pixels, 0 the centre of the first; outside the nearest pixel counts.
+
+    Returns
+    -------
+    LineProfile
+        From the first plane on, interpolated with cubic splines at four points a
+        plane; its unit is px, for planes, where the z step is not known.
+
+    Raises
+    ------
+    InputError
+        If the axes are others.
+
+    Examples
+    --------
+    >>> spot = np.exp(-0.5 * ((np.arange(20) - 9) / 2) ** 2)[:, None, None]
+    >>> stack = ImageStack(spot * np.ones((5, 5)), "ZYX", z_step_nm=100)
+    >>> found = depth_profile(stack, (2, 2))
+    >>> round(found.fwhm), round(2 * 2.3548 * 100)
+    (471, 471)
+    """
+    if volume.axes != "ZYX":
+        raise InputError("axes of a profile in z", got=volume.axes, allowed="ZYX")
+    y, x = (
+        min(max(place, 0.0), n - 1.0)
+        for place, n in zip(place_px, volume.shape[1:], strict=True)
+    )
+    rows, columns = (
+        slice(max(int(place) - _MARGIN_PX, 0), int(place) + _MARGIN_PX + 1)
+        for place in (y, x)
+    )
+    data = np.asarray(volume.data[:, rows, columns], dtype=np.float64)
+    depth = np.linspace(0, len(data) - 1, (len(data) - 1) * _STEPS_PER_PX + 1)
+    around = np.broadcast_to(
+        np.array([[y - rows.start], [x - columns.start]]), (2, len(depth))
+    )
+    values = scipy.ndimage.map_coordinates(
+        data, np.concatenate([depth[None], around]), order=3, mode="nearest"
+    )
+    step = volume.z_step_nm
+    distance = depth * (1.0 if step is None else step)
+    width, summits = _fwhm(distance, values)
+    return LineProfile(
+        distance, values, "px" if step is None else "nm", width, summits > 1
+    )
+
+
 def _around(
     data: NDArray[Any], points: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Cut out what the splines need: a spline of the whole image is slow."""
-    margin = 16
-    low = np.floor(points.reshape(-1, 2).min(axis=0)).astype(int) - margin
-    high = np.ceil(points.reshape(-1, 2).max(axis=0)).astype(int) + margin + 1
+    low = np.floor(points.reshape(-1, 2).min(axis=0)).astype(int) - _MARGIN_PX
+    high = np.ceil(points.reshape(-1, 2).max(axis=0)).astype(int) + _MARGIN_PX + 1
     size = np.array(data.shape)
     low = np.clip(low, 0, size - 1)
     high = np.clip(high, low + 1, size)

@@ -91,6 +91,14 @@ def decorrelation_px(subject: Subject) -> tuple[float | None, str]:
     return px, ""
 
 
+def axial_resolution_nm(subject: Subject) -> Measured:
+    """Return the resolution along z by decorrelation."""
+    volume, planes = subject.volume, subject.axial.resolution_px
+    if volume is None or not volume.z_step_nm or not planes:
+        return Measured(None, NO_MAXIMUM)
+    return Measured(planes * volume.z_step_nm)
+
+
 def psnr_radial_gain_db(subject: Subject) -> float:
     """Return the PSNR after a radial transfer function was fitted."""
     image, reference = subject.compared

@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 
 from napari_dps.core import ImageStack, InputError
 from napari_dps.metrics import reference as likeness
-from napari_dps.metrics.decorrelation import Decorrelation, decorrelation
+from napari_dps.metrics.decorrelation import (
+    Decorrelation,
+    axial_decorrelation,
+    decorrelation,
+)
 from napari_dps.metrics.error_map import ErrorMap, error_map
 from napari_dps.metrics.frc import (
     RingCorrelation,
@@ -29,7 +33,7 @@ from napari_dps.metrics.registration import find_shift, shift_onto
 from napari_dps.metrics.snr import noise_is_white, noise_std, snr_db
 from napari_dps.metrics.spectrum import as_plane, is_flat
 
-Need = Literal["raw frames", "reference", "optics", "pixel size"]
+Need = Literal["raw frames", "reference", "optics", "pixel size", "volume"]
 Plane = NDArray[Any]
 T = TypeVar("T")
 
@@ -71,6 +75,8 @@ class Subject:
         Bring the image to the reference's units first.
     register : bool
         Undo the displacement between the two first.
+    volume : ImageStack, optional
+        Axes "ZYX": the z-stack that the image is a plane of, or a part of it.
 
     Attributes
     ----------
@@ -82,6 +88,8 @@ class Subject:
         Axes "YX".
     pixels : array (Y, X)
         Those of the image.
+    volume : ImageStack or None
+        Axes "ZYX".
 
     Raises
     ------
@@ -96,6 +104,7 @@ class Subject:
         *,
         fit_intensity: bool = True,
         register: bool = False,
+        volume: ImageStack | None = None,
     ) -> None:
         self.outcomes: dict[object, Any] = {}
         image = _squeezed(image)
@@ -112,6 +121,7 @@ class Subject:
         if reference is not None:
             self.reference = _squeezed(reference)
             self._pair = common_grid(image, self.reference)
+        self.volume = volume
         self._fits_intensity, self._registers = fit_intensity, register
 
     def has(self, need: Need) -> bool:
@@ -122,6 +132,8 @@ class Subject:
             return self.reference is not None
         if need == "optics":
             return self.image.optics is not None
+        if need == "volume":
+            return self.volume is not None and self.volume.z_step_nm is not None
         stacks = (self.image, *(self._pair or ()))
         return any(stack.pixel_size_nm is not None for stack in stacks)
 
@@ -160,6 +172,15 @@ class Subject:
         """Analyse the decorrelation of an image with any signal."""
         self._require_signal()
         return decorrelation(self.pixels)
+
+    @_Once
+    def axial(self) -> Decorrelation:
+        """Analyse the decorrelation along z of a z-stack with any signal."""
+        if self.volume is None:
+            raise InputError("no z-stack")
+        self._require_signal()
+        finest = self.decorrelation.cutoff_per_pixel or 0.5
+        return axial_decorrelation(self.volume.data, finest)
 
     @_Once
     def rings(self) -> RingCorrelation:

@@ -7,7 +7,7 @@ To read in this order: `open` (a file and settings), `plan` (stack, steps, units
 from napari_dps.pipeline.input_settings import InputSettings
 from napari_dps.pipeline.open import open_input, open_stack, reopened
 from napari_dps.pipeline.plan import Plan
-from napari_dps.pipeline.planes import first_plane, first_unit
+from napari_dps.pipeline.planes import first_plane, first_unit, first_volume
 from napari_dps.pipeline.result import PipelineResult, StageOutput
 from napari_dps.pipeline.run import run, run_plan
 from napari_dps.pipeline.settings import (
@@ -32,6 +32,7 @@ __all__ = [
     "find_stage",
     "first_plane",
     "first_unit",
+    "first_volume",
     "merge_tables",
     "open_input",
     "open_stack",

@@ -9,7 +9,7 @@ from typing import Any
 from napari_dps.core import ImageStack, InputError
 from napari_dps.metrics.error_map import ErrorMap, error_map
 from napari_dps.metrics.measure import measure
-from napari_dps.pipeline import PipelineResult, first_plane
+from napari_dps.pipeline import PipelineResult, first_plane, first_volume
 
 Json = dict[str, Any]
 
@@ -39,15 +39,25 @@ def measure_result(
         Keys ``input`` (of raw frames their mean, the widefield image) and stage ids.
     """
     images, truths = {"input": result.first}, [truth]
+    wholes: list[ImageStack | None] = [result.input]
     for output in result.outputs:
         stage = output.step.stage
         is_finer = stage.resolves_more and finer_truth is not None
         images[stage.id] = output.first
         truths.append(finer_truth if is_finer else truth)
+        wholes.append(output.image)
     # The transforms that take most of the time leave other threads of Python alone.
     with ThreadPoolExecutor(MEASURED_AT_ONCE) as pool:
-        found = pool.map(measure, images.values(), truths)
+        found = pool.map(_measured, images.values(), truths, wholes)
         return dict(zip(images, found, strict=True))
+
+
+def _measured(
+    image: ImageStack, truth: ImageStack | None, whole: ImageStack | None
+) -> Json:
+    """Measure an image, and the stack that it is a plane of along z, where kept."""
+    volume = None if whole is None else first_volume(whole)
+    return measure(image, truth, volume=volume)
 
 
 def error_maps(result: PipelineResult) -> dict[str, ErrorMap]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,10 +15,16 @@ from napari.layers import Image, Shapes
 from qtpy.QtCore import Qt
 from scipy.ndimage import gaussian_filter
 
-from napari_dps._qt.bridge.compare import why_not_compared
+from napari_dps._qt.bridge.compare import (
+    measure_all,
+    profile_all,
+    why_not_compared,
+)
+from napari_dps._qt.bridge.curves import profile_curves
 from napari_dps._qt.bridge.layers import part_of, pixel_size_nm, place_in_nm, why_not
 from napari_dps._qt.bridge.result_layers import stack_layer
 from napari_dps._qt.docks.compare import CompareWidget
+from napari_dps.core import ImageStack, finish
 
 
 @pytest.fixture
@@ -156,6 +163,28 @@ def test_line_profiles_agree_between_grids(
         assert curve.x[-1] == pytest.approx(16 * 32.5)
         assert curve.x[curve.y.argmax()] == pytest.approx(8 * 32.5, abs=35)
         assert "nm" in curve.label
+
+
+def test_profiles_of_z_stacks_tell_the_width_in_z(
+    viewer: ViewerModel, dock: CompareWidget
+) -> None:
+    z, y, x = np.mgrid[:24, :96, :80]
+    spot = np.exp(-0.5 * ((z - 9) ** 2 / 6.25 + ((y - 60) ** 2 + (x - 50) ** 2) / 16))
+    stack = ImageStack(spot, "ZYX", pixel_size_nm=40, z_step_nm=125)
+    data, kwargs, _ = stack_layer(stack, "spot")
+    layer = viewer.add_layer(Image(data, **kwargs))
+    viewer.dims.set_current_step(0, 9)
+    shapes = Shapes(name="line", units="nm")
+    shapes.add_lines(np.array([[60, 30], [60, 70]]) * 40.0)
+    viewer.add_layer(shapes)
+    asked = replace(dock.comparison(), layers=(layer,), line=shapes)
+    found = finish(profile_all(asked.items(viewer)))
+    (curve,) = profile_curves(found)
+    assert f"FWHM {4 * 2.3548 * 40:.0f} nm" in curve.label
+    in_z = float(curve.label.split("in z ")[1].split()[0])
+    assert in_z == pytest.approx(2.5 * 2.3548 * 125, rel=0.01)
+    (row,) = finish(measure_all(asked.items(viewer), None))
+    assert "resolution_z_decorrelation_nm" in row
 
 
 def test_error_map_lies_on_its_reference(

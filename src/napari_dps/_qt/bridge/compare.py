@@ -30,15 +30,23 @@ from napari_dps.figures.theme import save_figure
 from napari_dps.metrics.error_map import error_map
 from napari_dps.metrics.grids import crop
 from napari_dps.metrics.measure import measure
-from napari_dps.metrics.profile import LineProfile, line_profile
-from napari_dps.pipeline import InputSettings, first_plane, first_unit
+from napari_dps.metrics.profile import LineProfile, depth_profile, line_profile
+from napari_dps.pipeline import InputSettings, first_plane, first_unit, first_volume
+from napari_dps.pipeline.planes import LONGEST_MEASURED_PX
 
 Corners = tuple[tuple[float, float], tuple[float, float]]
 """Two points (y, x) in pixels of a layer: corners of a region, ends of a line."""
 
+Point = tuple[float, float]
+"""(y, x) in pixels of a layer."""
+Profiles = tuple[str, LineProfile, LineProfile | None]
+"""Name of a layer, its profile along a line, and that along z, of z-stacks."""
+
 MeasureRow = dict[str, Any]
 """Name of a layer and its measures."""
 _EDGE_PX = 3
+_AROUND_PX = 20
+"""That is read around a point whose profile along z is wanted."""
 _CLEARLY_FINER = 0.85
 """Resolution over that of the reference, below which it is no better judge."""
 
@@ -57,12 +65,15 @@ class Item:
         The part of interest, in its own pixels.
     line : Corners or None
         The line of the profile, in its own pixels.
+    depth : LayerSnapshot or None
+        What the sliders show with all planes; None where there is but one.
     """
 
     snapshot: LayerSnapshot
     origin_nm: tuple[float, float]
     region: Corners | None = None
     line: Corners | None = None
+    depth: LayerSnapshot | None = None
 
     @property
     def name(self) -> str:
@@ -80,6 +91,53 @@ class Item:
         rows = slice(round(min(top, bottom)), round(max(top, bottom)) + 1)
         columns = slice(round(min(left, right)), round(max(left, right)) + 1)
         return crop(stack, rows, columns)
+
+    def planes(self, middle: Point | None = None) -> ImageStack | None:
+        """Read all planes around a point, or of the region, or in the middle.
+
+        Parameters
+        ----------
+        middle : (float, float), optional
+            (y, x) in pixels: a few pixels around it are read.
+
+        Returns
+        -------
+        ImageStack or None
+            Axes "ZYX"; None where there are no planes.
+        """
+        if self.depth is None:
+            return None
+        rows, columns = (
+            self._part(axis, None if middle is None else middle[axis])
+            for axis in (0, 1)
+        )
+        part = self.depth.cropped(rows, columns)
+        return first_volume(part.to_stack(InputSettings(), None, _ignore))
+
+    def depth_profile(self, profile: LineProfile) -> LineProfile | None:
+        """Return the profile along z where one along the line is highest."""
+        if self.line is None or self.depth is None:
+            return None
+        start, end = self.line
+        y, x = (a + profile.summit * (b - a) for a, b in zip(start, end, strict=True))
+        volume = self.planes((y, x))
+        if volume is None:
+            return None
+        return depth_profile(
+            volume, (y - self._part(0, y).start, x - self._part(1, x).start)
+        )
+
+    def _part(self, axis: int, middle: float | None) -> slice:
+        """Return what is read of all planes: around a point, else as far as allowed."""
+        size = self.snapshot.data.shape[axis - 2]
+        low, high = 0, size
+        if middle is not None:
+            low, high = round(middle) - _AROUND_PX, round(middle) + _AROUND_PX
+        elif self.region is not None:
+            low, high = sorted(round(corner[axis]) for corner in self.region)
+        low, high = min(max(low, 0), size - 1), min(max(high, 0), size - 1)
+        spare = max(high + 1 - low - LONGEST_MEASURED_PX, 0)
+        return slice(low + spare // 2, high + 1 - (spare - spare // 2))
 
 
 @dataclass(frozen=True)
@@ -105,11 +163,16 @@ class Comparison:
         self, viewer: ViewerModel, layer: Image, time_point: int | None = None
     ) -> Item:
         """Note what a viewer shows of a layer, or would at another time point."""
+        point = shown_point(viewer, layer)
+        has_depth = "Z" in axes_of(layer)
         return Item(
-            LayerSnapshot.of(layer, shown_point(viewer, layer), time_point),
+            LayerSnapshot.of(layer, point, time_point),
             place_in_nm(layer),
             None if self.region is None else _corners(self.region, layer),
             None if self.line is None else _corners(self.line, layer),
+            LayerSnapshot.of(layer, point, time_point, with_depth=True)
+            if has_depth
+            else None,
         )
 
     def items(self, viewer: ViewerModel) -> list[Item]:
@@ -131,7 +194,7 @@ def measure_all(
     for number, item in enumerate(items):
         yield Progress(number, len(items), item.name)
         try:
-            values = measure(item.stack(), truth)
+            values = measure(item.stack(), truth, volume=item.planes())
         except InputError as error:
             values = {"error": in_docks(error)}
         rows.append({"layer": item.name, **values})
@@ -189,14 +252,15 @@ def _is_finer(row: MeasureRow) -> bool:
 
 def profile_all(
     items: Sequence[Item],
-) -> Generator[Progress, None, list[tuple[str, LineProfile]]]:
-    """Return the profile of each layer along its line."""
+) -> Generator[Progress, None, list[Profiles]]:
+    """Return the profile of each layer along its line, and along z at its summit."""
     found = []
     for number, item in enumerate(items):
         yield Progress(number, len(items), item.name)
         if item.line is not None:
             whole = Item(item.snapshot, item.origin_nm).stack()
-            found.append((item.name, line_profile(first_plane(whole), *item.line)))
+            profile = line_profile(first_plane(whole), *item.line)
+            found.append((item.name, profile, item.depth_profile(profile)))
     return found
 
 

@@ -30,19 +30,24 @@ class Mark:
     is_dashed: bool = False
 
 
-def profile_curves(profiles: Sequence[tuple[str, LineProfile]]) -> list[Curve]:
-    """Return a curve for each profile, with its width in the label.
+def profile_curves(
+    profiles: Sequence[tuple[str, LineProfile, LineProfile | None]],
+) -> list[Curve]:
+    """Return a curve for each profile, with its widths in the label.
 
     Parameters
     ----------
-    profiles : sequence of (str, LineProfile)
-        Names of layers and the profiles along their lines.
+    profiles : sequence of (str, LineProfile, LineProfile or None)
+        Names of layers, the profiles along their lines, and those along z.
     """
     curves = []
-    for number, (name, profile) in enumerate(profiles):
+    for number, (name, profile, depth) in enumerate(profiles):
         width = f"{profile.fwhm:.0f} {profile.unit}" if profile.fwhm else "–"
         what = "peaks not separated, together" if profile.is_merged else "FWHM"
         label = f"{name}   {what} {width}"
+        if depth is not None:
+            unit = "planes" if depth.unit == "px" else depth.unit
+            label += f", in z {depth.fwhm:.0f} {unit}" if depth.fwhm else ", in z –"
         colour = COLOURS[number % len(COLOURS)]
         curves.append(Curve(profile.distance, profile.relative, label, colour))
     return curves

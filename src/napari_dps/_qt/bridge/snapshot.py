@@ -67,6 +67,8 @@ class LayerSnapshot:
         layer: Image,
         point: Sequence[float] | None = None,
         time_point: int | None = None,
+        *,
+        with_depth: bool = False,
     ) -> "LayerSnapshot":
         """Note everything of a layer.
 
@@ -78,6 +80,8 @@ class LayerSnapshot:
             As of `shown_point`: only the T, C and Z shown there are kept.
         time_point : int, optional
             Number of the T that is kept instead of that shown; of a lapse.
+        with_depth : bool
+            Keep every Z.
         """
         snapshot = cls(
             data=layer.data[0] if layer.multiscale else layer.data,
@@ -97,7 +101,7 @@ class LayerSnapshot:
         position = list(layer.world_to_data(point))
         if time_point is not None and "T" in snapshot.axes:
             position[snapshot.axes.index("T")] = time_point
-        return snapshot._at(position)
+        return snapshot._at(position, "TC" if with_depth else "TCZ")
 
     def newest(self, frames: int) -> "LayerSnapshot":
         """Return the newest set of a layer that grows, its pixels copied.
@@ -134,12 +138,12 @@ class LayerSnapshot:
             return None, 1
         return 0, max(frames // math.prod(self.data.shape[1:-2]), 1)
 
-    def _at(self, position: Sequence[float]) -> "LayerSnapshot":
-        """Return the same with one T, C and Z."""
+    def _at(self, position: Sequence[float], axes: str) -> "LayerSnapshot":
+        """Return the same with one place along axes of T, C, Z, and numbered ones."""
         raw = is_raw(self.axes)
         places = {}
         for n, (axis, place) in enumerate(zip(self.axes, position, strict=True)):
-            if axis in "TCZ" or (axis == "Q" and not raw):
+            if axis in axes or (axis == "Q" and not raw):
                 places[n] = min(max(round(float(place)), 0), self.data.shape[n] - 1)
         return self.at_places(places)
 
@@ -165,6 +169,10 @@ class LayerSnapshot:
             translate=pick(self.translate),
             units=pick(self.units),
         )
+
+    def cropped(self, rows: slice, columns: slice) -> "LayerSnapshot":
+        """Return the same with a part of the field; nothing is read."""
+        return replace(self, data=self.data[..., rows, columns])
 
     def raw(self) -> RawImage:
         """Read the pixels as they are, as `napari_dps.io.read` does of a file."""

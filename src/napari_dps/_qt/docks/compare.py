@@ -14,6 +14,7 @@ from napari_dps._qt.bridge.compare import (
     Comparison,
     ErrorMapLayer,
     MeasureRow,
+    Profiles,
     doubt_reference,
     draw,
     map_errors,
@@ -45,7 +46,6 @@ from napari_dps._qt.widgets.plots import Plot
 from napari_dps.core import InputError, Progress
 from napari_dps.core.errors import Failure
 from napari_dps.io import write_csv
-from napari_dps.metrics.profile import LineProfile
 
 _WIDTH_PX = 380
 _DELAY_MS = 300
@@ -278,7 +278,7 @@ class CompareWidget(QWidget):
             self.viewer.add_layer(layer)
         self.messages.show_texts([found.text for found in maps], "info")
 
-    def _show_profiles(self, profiles: Sequence[tuple[str, LineProfile]]) -> None:
+    def _show_profiles(self, profiles: Sequence[Profiles]) -> None:
         hint = "Draw a line to see the profiles of the ticked layers."
         self.plot.show_curves(profile_curves(profiles), message=hint)
 
