@@ -65,6 +65,17 @@ def test_every_command_is_offered_somewhere(manifest: PluginManifest) -> None:
     assert {command.id for command in contributions.commands} == offered
 
 
+def test_every_stage_is_in_the_menu_of_layers(manifest: PluginManifest) -> None:
+    menus = manifest.contributions.menus
+    listed = {item.command for items in menus.values() for item in items}
+    assert {f"napari-dps.{stage.id}" for stage in STAGES} <= listed
+
+
+def test_icon_is_shipped(manifest: PluginManifest) -> None:
+    package, name = str(manifest.icon).split(":")
+    assert files(package).joinpath(name).read_text("utf-8").startswith("<svg")
+
+
 @pytest.mark.parametrize("structure", samples._TITLES)
 def test_sample_holds_raw_frames_and_their_truth(structure: str) -> None:
     *truths, (raw, kwargs, kind) = samples.raw_stack(

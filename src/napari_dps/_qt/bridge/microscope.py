@@ -11,6 +11,7 @@ from typing import Any
 from qtpy.QtCore import QObject, QSettings, Signal
 
 from napari_dps._qt.bridge.layer_optics import OFFSET, Value, channels_of, told_by
+from napari_dps._qt.bridge.preferences import Preferences, user_store
 from napari_dps._qt.bridge.weights_in_use import WeightsInUse
 from napari_dps.core import InputError, Optics
 from napari_dps.core.params import parse
@@ -105,7 +106,7 @@ class Microscope(QObject):
 
     changed = Signal()
 
-    def __init__(self, store: QSettings | None = None) -> None:
+    def __init__(self, store: Preferences | QSettings | None = None) -> None:
         super().__init__()
         self._store = store
         self._values: dict[str, Value] = {}
@@ -116,6 +117,8 @@ class Microscope(QObject):
         self._by_hand: _OfLayers = weakref.WeakKeyDictionary()
         self._confirmed: _OfLayers = weakref.WeakKeyDictionary()
         self._restore()
+        if isinstance(store, Preferences):
+            store.changed.connect(self._on_preferences)
 
     @property
     def values(self) -> dict[str, float]:
@@ -233,6 +236,11 @@ class Microscope(QObject):
         self._remember()
         self.changed.emit()
 
+    def _on_preferences(self) -> None:
+        """Take what was changed in napari's Preferences."""
+        self._restore()
+        self.changed.emit()
+
     def _remember(self) -> None:
         if self._store is None:
             return
@@ -247,6 +255,7 @@ class Microscope(QObject):
         """Read what was stored; what is not possible any more is left out."""
         if self._store is None:
             return
+        self.device = str(self._store.value("device", self.device))
         stored = {n: self._store.value(f"microscope/{n}", "") for n in _SAVED}
         self._values = _possible(stored)
         try:
@@ -322,5 +331,5 @@ def shared_microscope() -> Microscope:
     """Return the one microscope of the program."""
     global _microscope
     if _microscope is None:
-        _microscope = Microscope(QSettings("napari-dps", "napari-dps"))
+        _microscope = Microscope(user_store())
     return _microscope
