@@ -230,13 +230,13 @@ def test_time_is_kept_with_looks_and_judgement(
     clock = _Clock()
     monkeypatch.setattr(module, "time", clock)
     task = AdaptTask
-    for name, seconds in (("objective", 0.05), ("validate", 0.5), ("misfit", 2.0)):
+    for name, seconds in (("objective", 0.2), ("validate", 0.5), ("misfit", 2.0)):
         monkeypatch.setattr(task, name, clock.slowed(getattr(task, name), seconds))
     sources = Sources(tmp_path, images=(image,), init=str(small))
     target = tmp_path / "out" / "mine.safetensors"
     found = finish(fine_tune("dps", sources, target, seconds=20))
     assert 10 < found.seconds <= 20
-    assert found.steps > 20
+    assert found.steps > 10
 
 
 class _Clock:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import TypeVar
 
 from napari_dps.core import InputError
 
@@ -10,6 +12,12 @@ _EVERY = (2, 5)
 """One region in so many is left out; in few images more of them."""
 _LEAST_LEFT_OUT, _MOST_LEFT_OUT = 6, 48
 """Regions that are left out where there are enough: looking at them takes time."""
+MOST_POINTS = 16
+"""Time points and planes of an image that are used, evenly spread over it."""
+_MOST_LOOKED_AT = 96
+"""Fields that choose, and that judge: so many are looked at in some seconds."""
+
+T = TypeVar("T")
 
 
 def split_regions(count: int) -> tuple[list[int], list[int], list[int]]:
@@ -38,3 +46,28 @@ def too_few_regions() -> InputError:
         got="fewer than 4",
         allowed="4 or more, so that some can be left out: larger images",
     )
+
+
+def spread(items: Sequence[T], most: int) -> list[T]:
+    """Return at most so many items, evenly spread.
+
+    Examples
+    --------
+    >>> spread("abcdefg", 3), spread("ab", 3)
+    (['a', 'd', 'g'], ['a', 'b'])
+    """
+    if len(items) <= most:
+        return list(items)
+    last = len(items) - 1
+    return [items[round(n * last / max(most - 1, 1))] for n in range(most)]
+
+
+def looked_at(
+    of_region: Sequence[Sequence[T]], chosen: Sequence[int]
+) -> list[tuple[T, int]]:
+    """Return fields of some regions with the number of their region.
+
+    Of every region as many, and of all no more than can be looked at in a while.
+    """
+    each = max(_MOST_LOOKED_AT // max(len(chosen), 1), 1)
+    return [(field, n) for n in chosen for field in spread(of_region[n], each)]

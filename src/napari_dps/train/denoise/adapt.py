@@ -34,12 +34,16 @@ from napari_dps.nets.checkpoint import Checkpoint, load_checkpoint
 from napari_dps.nets.res_unet import SimDenoiser
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
 from napari_dps.physics.sim.pattern_model import Orders, PatternModel
-from napari_dps.train.left_out import split_regions, too_few_regions
+from napari_dps.train.left_out import (
+    MOST_POINTS,
+    looked_at,
+    split_regions,
+    spread,
+    too_few_regions,
+)
 from napari_dps.train.recipe import PatchRecipe, load_recipe
 from napari_dps.train.task import Sources
 
-MOST_POINTS = 16
-"""Time points and planes of a stack that are used, evenly spread over it."""
 _ARCHITECTURE = "sim_denoiser"
 
 
@@ -232,11 +236,11 @@ def prepare_adaptation(
             regions.setdefault((number, *place), []).extend(fields)
     training, choosing, judging = split_regions(len(regions))
     of_region = list(regions.values())
-    judged = [(field, n) for n in judging for field in of_region[n]]
+    judged = looked_at(of_region, judging)
     return DenoiseAdaptTask(
         recipe,
         [field for n in training for field in of_region[n]],
-        [field for n in choosing for field in of_region[n]],
+        [field for field, _ in looked_at(of_region, choosing)],
         [field for field, _ in judged],
         tuple(n for _, n in judged),
         start,
@@ -256,12 +260,10 @@ def _regions(
     if not one.is_raw:
         raise InputError("image", got=one.axes, allowed="raw frames of angles, phases")
     units = [np.reshape(half.data, (-1, *half.shape[-4:])) for half in halves]
-    count = len(units[0])
-    points = np.unique(np.linspace(0, count - 1, min(count, MOST_POINTS)).round())
     network = start.network(torch.device("cpu"))
     context = Context(device="cpu")
     found: dict[tuple[int, int], list[HalfField]] = {}
-    for point in points.astype(int):
+    for point in spread(range(len(units[0])), MOST_POINTS):
         pair = [
             with_hot_pixels_replaced(
                 replace(one, data=unit[point], axes="APYX", noise=None), context

@@ -38,12 +38,19 @@ from napari_dps.train.dps.data import Fields, as_batch, stack_fields
 from napari_dps.train.dps.evaluate import run_network
 from napari_dps.train.dps.losses import ImageFormation, LossWeights, Objective
 from napari_dps.train.dps.task import DpsRecipe, DpsTask, NetworkSettings
-from napari_dps.train.left_out import split_regions, too_few_regions
+from napari_dps.train.left_out import (
+    MOST_POINTS,
+    looked_at,
+    split_regions,
+    spread,
+    too_few_regions,
+)
 from napari_dps.train.recipe import load_recipe
 from napari_dps.train.task import Sources
 
-_DEALS = 4
-"""How often the photons of an image are dealt out anew."""
+_DEALS, _DEALS_PX = 4, 16 * 512**2
+"""How often the photons of an image are dealt out anew, and in how many pixels at most
+more than once: preparing them takes time."""
 _RNG_SEED = 7
 
 Plane = NDArray[np.float32]
@@ -167,20 +174,15 @@ def prepare_adaptation(
             regions.setdefault((number, *place), []).extend(fields)
     training, choosing, judging = split_regions(len(regions))
     of_region = list(regions.values())
-    judged = [(field, n) for n in judging for field in of_region[n]]
+    judged = looked_at(of_region, judging)
     return AdaptTask(
         recipe,
-        _stacked(of_region, training),
-        _stacked(of_region, choosing),
+        stack_fields([field for n in training for field in of_region[n]]),
+        stack_fields([field for field, _ in looked_at(of_region, choosing)]),
         start,
         stack_fields([field for field, _ in judged]) if judged else None,
         tuple(n for _, n in judged),
     )
-
-
-def _stacked(of_region: Sequence[list[Prepared]], chosen: Sequence[int]) -> Fields:
-    """Return the fields of some regions."""
-    return stack_fields([field for n in chosen for field in of_region[n]])
 
 
 def _regions(
@@ -198,8 +200,11 @@ def _regions(
     if partner is not None:
         others = list(np.asarray(partner.data, np.float32).reshape(planes.shape))
     found: dict[tuple[int, int], list[Prepared]] = {}
-    for plane, other in zip(planes, others, strict=True):
-        for one, half, noise in _pairs(plane, other, optics, reconstructed):
+    pairs = spread(list(zip(planes, others, strict=True)), MOST_POINTS)
+    deals = _DEALS_PX // (len(pairs) * planes[0].size)
+    for plane, other in pairs:
+        most = min(max(deals, 1), _DEALS)
+        for one, half, noise in _pairs(plane, other, optics, reconstructed, most):
             cut = yield from _fields(one, half, noise, optics, recipe)
             for place, field in cut.items():
                 found.setdefault(place, []).append(field)
@@ -207,7 +212,7 @@ def _regions(
 
 
 def _pairs(
-    plane: Plane, other: Plane | None, optics: Optics, reconstructed: bool
+    plane: Plane, other: Plane | None, optics: Optics, reconstructed: bool, deals: int
 ) -> Iterator[tuple[Plane, Plane, float]]:
     """Return pairs that differ in their noise, and the noise of the first of each."""
     cutoff = optics.cutoff_per_pixel * optics.modulation_factor
@@ -220,7 +225,7 @@ def _pairs(
     elif not white:
         yield plane, plane, noise
     else:
-        for deal in range(_DEALS):
+        for deal in range(deals):
             rng = np.random.default_rng([_RNG_SEED, deal])
             yield *deal_photons(plane, noise, rng), 2**0.5 * noise
 
