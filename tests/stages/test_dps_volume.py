@@ -76,6 +76,24 @@ def test_out_of_focus_light_goes_back_to_its_plane(widefield, method):
     assert likeness(volume.data) > likeness(flat) + 0.1
 
 
+def test_the_network_is_brought_into_line_with_the_volume_where_asked(widefield):
+    stack, truth = widefield
+    assert not STAGE.takes_volumes(stack, DpsParameters())
+    assert STAGE.takes_volumes(stack, DpsParameters(dimension="3d"))
+    volume = run(stack, dimension="3d")
+    flat = np.stack([run(plane).data for plane in planes_of_stack(stack)])
+    assert volume.data.shape == flat.shape == (12, 96, 80)
+    assert volume.data.min() >= 0
+
+    def likeness(image):
+        seen = image.reshape(12, 48, 2, 40, 2).mean(axis=(2, 4))
+        inside = (slice(1, -1), slice(4, -4), slice(4, -4))
+        smooth = truth_blurred(truth)
+        return np.corrcoef(seen[inside].ravel(), smooth[inside].ravel())[0, 1]
+
+    assert likeness(volume.data) > likeness(flat) + 0.1
+
+
 def truth_blurred(truth):
     from scipy.ndimage import gaussian_filter
 
@@ -137,7 +155,7 @@ def test_stacks_that_are_no_volumes_go_plane_by_plane(widefield):
     assert not asked(few, DpsParameters(method="rl"))
     for image, parameters, message in (
         (few, {"method": "rl"}, "planes for a deconvolution in 3-D: got 4"),
-        (stack, {"method": "network"}, "method in 3-D"),
+        (stack, {"method": "joint"}, "method in 3-D"),
         (stack, {"method": "rl", "uncertainty": True}, "dimension 2d"),
     ):
         with pytest.raises(InputError, match=message):

@@ -187,6 +187,20 @@ def test_stacks_that_are_no_volumes_are_refused(made, cut, message):
         run(stack, dimension="3d")
 
 
+def test_few_planes_are_reconstructed_one_by_one_and_that_is_said(made):
+    result = run(made.raw.derive(made.raw.data[2:6]))
+    assert any("4 planes are reconstructed one" in w for w in result.warnings)
+    assert result.images[0].shape == (4, 128, 112)
+    assert not any(pattern.is_three_dimensional for pattern in result.patterns)
+
+
+def test_four_phases_are_reconstructed_one_by_one(made):
+    with_four = made.raw.derive(made.raw.data[:, :, :4])
+    assert not STAGE.takes_volumes(with_four, ReconstructParameters())
+    with pytest.raises(InputError, match="got 4; allowed: 5"):
+        STAGE.takes_volumes(with_four, ReconstructParameters(dimension="3d"))
+
+
 def test_a_missing_z_step_is_named_with_the_option_that_tells_it(made):
     stack = replace(made.raw, z_step_nm=None)
     with pytest.raises(InputError, match="needs the z step") as caught:

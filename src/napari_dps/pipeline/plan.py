@@ -111,8 +111,8 @@ class Plan:
         stack = rolled(with_files_of_steps(stack, steps), steps)
         notes = Context(warnings=[*warnings])
         _check_sampling(stack, notes)
-        if stack.is_raw and stack.size("Z") > 1 and stack.z_step_nm is None:
-            notes.warn("the z step is not known: planes are reconstructed one by one")
+        if stack.is_raw and stack.size("Z") > 1:
+            _check_depth(stack, notes)
         camera = Camera() if camera is None else camera
         camera.require_shape(stack.shape[-2:])
         noise = None if stack.is_processed else camera.noise or stack.camera
@@ -256,6 +256,20 @@ class Plan:
         units = (span[1] - span[0]) * self.stack.size("C")
         units *= 1 if self.has_volumes else self.stack.size("Z")
         return units * len(self.steps) * PART_TICKS
+
+
+def _check_depth(stack: ImageStack, notes: Context) -> None:
+    """Warn of raw z-stacks that are not reconstructed in 3-D for want of something."""
+    from napari_dps.methods.sim.volume import LEAST_PHASES, LEAST_PLANES
+
+    planes = stack.size("Z")
+    if stack.z_step_nm is None:
+        notes.warn("the z step is not known: planes are reconstructed one by one")
+    elif planes < LEAST_PLANES and stack.size("P") >= LEAST_PHASES:
+        notes.warn(
+            f"{planes} planes are reconstructed one by one; from {LEAST_PLANES} on a "
+            "three-beam stack is reconstructed in 3-D"
+        )
 
 
 def _check_sampling(stack: ImageStack, notes: Context) -> None:

@@ -107,9 +107,11 @@ class DpsParameters(StageParameters):
     dimension: Literal["auto", "2d", "3d"] = Field(
         default="auto",
         title="Dimension",
-        description="2d: plane by plane. 3d: a z-stack as a volume, with the 3-D PSF, "
-        "by rl or sparse. auto: so from five planes on, if the z step is known and "
-        "neither a PSF to measure nor a map of uncertainty is asked for.",
+        description="2d: plane by plane. 3d: a z-stack as a volume, with the 3-D PSF; "
+        "what the network gives of the planes is brought into line with the stack. "
+        "auto: so by rl and sparse, from five planes on, if the z step is known and "
+        "neither a PSF to measure nor a map of uncertainty is asked for; the network "
+        "plane by plane.",
     )
     sectioning: Literal["auto", "widefield", "confocal"] = Field(
         default="auto",
@@ -131,6 +133,8 @@ def takes_volumes(stack: ImageStack, parameters: DpsParameters) -> bool:
         If that is demanded, and cannot be done with this stack.
     """
     if parameters.dimension == "2d" or stack.is_raw or not stack.axes.endswith("ZYX"):
+        return False
+    if parameters.dimension == "auto" and parameters.method == "network":
         return False
     planes_alone = parameters.uncertainty or parameters.psf == "measured"
     try:
@@ -254,10 +258,28 @@ def _volume(
 ) -> Generator[Progress, None, ImageStack]:
     """Sharpen a z-stack."""
     method, strength = parameters.method, parameters.strength
-    data = yield from sharpen_volume(
-        image, method, strength, parameters.sectioning, context
+    planes, parts = None, 1
+    if method == "network":
+        parts = 2
+        by_planes = _planes(image, parameters, context)
+        planes = yield from one_of(by_planes, 0, parts)
+    steps = sharpen_volume(
+        image, method, strength, parameters.sectioning, context, planes
     )
+    data = yield from one_of(steps, parts - 1, parts)
     return image.refine(data)
+
+
+def _planes(
+    image: ImageStack, parameters: DpsParameters, context: Context
+) -> Generator[Progress, None, NDArray[np.float32]]:
+    """Sharpen the planes of a z-stack one by one."""
+    found = []
+    for z, data in enumerate(image.data):
+        plane = image.derive(data, axes="YX", frames=None)
+        steps = run(plane, parameters, context)
+        found.append((yield from one_of(steps, z, len(image.data))).data)
+    return np.stack(found).astype(np.float32, copy=False)
 
 
 def raw_frames_of(image: ImageStack, parameters: DpsParameters) -> Recording | None:
