@@ -415,3 +415,36 @@ def test_raw_layer_without_names_asks_for_its_frames(
     assert dock.panel.bar.messages.texts == ()
     found = viewer.layers[-1].metadata[METADATA]["patterns"]
     assert [pattern.status for pattern in found] == ["found"] * 3
+
+
+def test_live_preview_follows_the_strength_and_says_when_it_cannot(
+    qtbot: Any,
+    make: Make,
+    viewer: ViewerModel,
+    plain_layer: Image,
+    stage_function: Callable[..., None],
+) -> None:
+    def fill(
+        image: ImageStack, parameters: Any, _: Any
+    ) -> Generator[Progress, None, ImageStack]:
+        yield Progress(1, 1)
+        return image.derive(np.full(image.shape, parameters.radius_px, np.float32))
+
+    stage_function(fill)
+    viewer.add_layer(plain_layer)
+    dock = make(dock_widgets.BackgroundWidget)
+    dock.show_basic(True)
+    assert dock.live.isVisible()
+    for radius in (20, 30):
+        with qtbot.waitSignal(dock.preview.runner.finished, timeout=20_000):
+            dock.form.editors["radius_px"].setValue(radius)
+            dock.live.setValue(True)
+        assert dock.live_note.text() == ""
+        assert float(viewer.layers[-1].data[0, 0]) == radius
+    (layer,) = viewer.layers[1:]
+    assert layer.name == "plain · Background removal · preview"
+    large = viewer.add_image(np.ones((600, 600)), scale=(0.065, 0.065), units="µm")
+    dock.panel.combo.setValue(large)
+    dock.form.editors["radius_px"].setValue(40)
+    qtbot.waitUntil(lambda: "600 × 600 px" in dock.live_note.text())
+    assert len(viewer.layers) == 3

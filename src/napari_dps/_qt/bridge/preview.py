@@ -45,6 +45,10 @@ class Preview(QObject):
         """Compute a preview soon; calls that follow one another fast are one."""
         self._waiting.throttle()
 
+    def forget(self) -> None:
+        """Let the next preview have a layer of its own: it is of another input."""
+        self._layer = None
+
     def _start(self) -> None:
         request = self._make_request()
         if request is not None and not self.runner.start(partial(work, request)):

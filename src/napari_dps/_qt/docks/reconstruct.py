@@ -5,20 +5,19 @@ from collections.abc import Sequence
 import napari.viewer
 from napari.layers import Image
 
-from napari_dps._qt.bridge.layers import carried_by, shown_point
+from napari_dps._qt.bridge.layers import carried_by
 from napari_dps._qt.bridge.microscope import Microscope
 from napari_dps._qt.bridge.pattern_rows import searched_in_words
-from napari_dps._qt.bridge.preview import Preview
-from napari_dps._qt.bridge.run_request import Outcome, RunRequest
-from napari_dps._qt.bridge.snapshot import LayerSnapshot
+from napari_dps._qt.bridge.run_request import Outcome
 from napari_dps._qt.bridge.spectrum_layers import SpectrumScene
 from napari_dps._qt.docks.stage import StageWidget
-from napari_dps._qt.widgets.editors import BoolEdit
 from napari_dps._qt.widgets.layout import hint_label
 from napari_dps._qt.widgets.patterns import PatternsWidget
 from napari_dps._qt.widgets.section import Section
-from napari_dps.core import InputError, Pattern
-from napari_dps.core.context import Context
+from napari_dps.core import Pattern
+
+_PREVIEW_PX = 2048
+"""A reconstruction with known patterns takes a second there."""
 
 
 class ReconstructWidget(StageWidget):
@@ -32,26 +31,21 @@ class ReconstructWidget(StageWidget):
         microscope: Microscope | None = None,
     ) -> None:
         patterns = PatternsWidget()
-        live = BoolEdit("Live preview")
-        live.setToolTip(
-            "Reconstruct the current frame anew while parameters change; the patterns "
-            "of the last run are kept. Needs one run first."
-        )
         self.searched = hint_label()
+        self._found: tuple[Pattern, ...] = ()
+        self._found_layer: Image | None = None
         tip = "Found by the last run; directions and periods can be set by hand."
         super().__init__(
             napari_viewer,
             microscope,
             above=[Section("Patterns", patterns, tip=tip)],
-            below=[self.searched, live],
+            below=[self.searched],
             patterns=patterns.value,
+            fitted=self._patterns_of_last_run,
+            preview_px=_PREVIEW_PX,
         )
-        self.patterns_widget, self.live = patterns, live
+        self.patterns_widget = patterns
         self.scene = SpectrumScene(napari_viewer)
-        self.preview = Preview(napari_viewer, self, self._preview_request)
-        self._preview_context = Context()
-        self._fitted: tuple[Pattern, ...] = ()
-        self._fitted_layer: Image | None = None
         self._connect()
         self._show_searched()
 
@@ -61,8 +55,6 @@ class ReconstructWidget(StageWidget):
         self.patterns_widget.show_basic(is_basic)
 
     def _connect(self) -> None:
-        self.form.valueChanged.connect(self.preview.ask)
-        self.live.valueChanged.connect(self.preview.ask)
         self.form.valueChanged.connect(self._show_searched)
         self.panel.microscope.valueChanged.connect(self._show_searched)
         self.panel.layerChanged.connect(self._show_searched)
@@ -74,32 +66,21 @@ class ReconstructWidget(StageWidget):
         self.patterns_widget.valueChanged.connect(self._show_scene)
         self.patterns_widget.spectraChanged.connect(self._show_scene)
 
-    def _preview_request(self) -> RunRequest | None:
-        """Return a run on the current frame with the patterns of the last run."""
-        layer = self.panel.combo.value()
-        is_fitted = bool(self._fitted) and layer is self._fitted_layer
-        if not self.live.value() or not is_fitted or self.panel.bar.runner.is_running:
+    def _patterns_of_last_run(self) -> tuple[Pattern, ...] | None:
+        """Return what the last run found in this layer; None if it was another."""
+        if not self._found or self.panel.combo.value() is not self._found_layer:
             return None
-        self._preview_context.device = self.panel.shared.device
-        try:
-            return RunRequest(
-                LayerSnapshot.of(layer, shown_point(self.panel.viewer, layer)),
-                self.panel.settings(),
-                self._preview_context,
-                fitted=tuple(p for p in self._fitted if p.channel_index == 0),
-            )
-        except InputError:
-            return None  # the dock says already what is wrong
+        return tuple(p for p in self._found if p.channel_index == 0)
 
     def _on_outcome(self, outcome: Outcome) -> None:
         """Show the patterns of a result and the spectra of its frames."""
-        self._fitted, self._fitted_layer = outcome.patterns, self.panel.combo.value()
+        self._found, self._found_layer = outcome.patterns, self.panel.combo.value()
         self.patterns_widget.setValue(outcome.patterns)
         self.patterns_widget.look_at(outcome.stack)
 
     def _on_layer(self) -> None:
-        if self.panel.combo.value() is not self._fitted_layer:
-            self._fitted, self._fitted_layer = (), None
+        if self.panel.combo.value() is not self._found_layer:
+            self._found, self._found_layer = (), None
             layer = self.panel.combo.value()
             carried = {} if layer is None else carried_by(layer, "patterns")
             self.patterns_widget.setValue(carried.get("patterns", ()))
