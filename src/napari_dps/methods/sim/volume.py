@@ -151,10 +151,11 @@ def find_volume(
         for pattern in image.patterns
         if pattern.orders[0].is_usable
     }
-    equal = part.cpu().numpy() * _equalised(frames)[..., None, None]
+    # In single precision: frames in double would take more than all else together.
+    equal = part.cpu().numpy() * _equalised(frames).astype(np.float32)[..., None, None]
     shape = equal.shape[0], equal.shape[-2], equal.shape[-1]
     estimator = VolumeEstimator(shape, optics, image.z_step_nm or 0.0, context.otf)
-    found = yield from estimator.find(equal.astype(np.float32, copy=False), known)
+    found = yield from estimator.find(equal, known)
     origin_nm = [s.start * optics.pixel_size_nm for s in (rows, columns)]
     patterns = [_at_origin(pattern, origin_nm) for pattern in found.patterns]
     return replace(found, patterns=tuple(patterns))
