@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,9 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from scipy.ndimage import gaussian_filter
 
+import napari_dps
 from napari_dps._qt import dock_widgets
+from napari_dps._qt.bridge.meanings import MEANINGS
 from napari_dps._qt.bridge.mends import mend_of
 from napari_dps._qt.bridge.microscope import Microscope
 from napari_dps._qt.bridge.result_layers import stack_layer
@@ -111,3 +115,29 @@ def test_resolution_is_checked_on_the_image(
     qtbot.addWidget(other)
     other.show()
     assert not other.check_button.isVisible()
+
+
+def test_offset_that_nobody_has_subtracted_is_subtracted_at_a_click(
+    qtbot: Any, viewer: ViewerModel, microscope: Microscope, raw_layer: Image
+) -> None:
+    microscope.update({"na": 1.4, "emission_nm": 525.0})
+    del raw_layer.metadata["napari-dps"]["optics"]
+    viewer.add_layer(raw_layer)
+    dock = dock_widgets.ReconstructWidget(viewer, microscope=microscope)
+    qtbot.addWidget(dock)
+    dock.show()
+    bar = dock.panel.bar
+    _run(qtbot, dock, bar.run_button.click)
+    (mend,) = bar.messages.buttons
+    assert "Dark pixels are not 0" in bar.messages._label.toolTip()
+    _run(qtbot, dock, mend.click)
+    assert dock.panel.microscope.camera_offset == pytest.approx(100, abs=10)
+    assert not any("counts without" in text for text in bar.messages.texts)
+
+
+def test_every_meaning_is_that_of_a_warning() -> None:
+    root = Path(napari_dps.__file__).parent
+    files = [f for f in root.rglob("*.py") if f.name != "meanings.py"]
+    source = " ".join(f.read_text("utf-8") for f in files)
+    source = re.sub(r'"\s+f?"', "", source)  # texts over several lines
+    assert [part for part in MEANINGS if part not in source] == []

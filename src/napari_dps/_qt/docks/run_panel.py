@@ -215,6 +215,8 @@ class RunPanel(QWidget):
         """Change what a warning asks for, and run again."""
         if mend.frames is not None:
             self.frames.setValue(mend.frames)
+        if mend.camera_offset is not None:
+            self.microscope.set_camera_offset(mend.camera_offset)
         self.mended.emit(mend.parameters)
         self.run()
 

@@ -6,13 +6,17 @@ from collections.abc import Callable, Iterable
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QVBoxLayout
 
+from napari_dps._qt.bridge.meanings import meaning_of
 from napari_dps._qt.widgets.layout import push_button
 
 _COLOURS = {"warning": "#e0a92e", "error": "#e5534b", "info": "#4c9be8"}
 
 
 class Messages(QFrame):
-    """What a run had to say, to be read and copied; hidden while there is nothing."""
+    """What a run had to say, to be read and copied; hidden while there is nothing.
+
+    Pointed at, warnings tell what they mean.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,6 +78,8 @@ class Messages(QFrame):
         self._texts, self._kind = new, kind
         lines = [html.escape(text[:1].upper() + text[1:]) for text in self._texts]
         self._label.setText("<br>".join(lines))
+        meanings = dict.fromkeys(filter(None, map(meaning_of, self._texts)))
+        self._label.setToolTip("".join(f"<p>{one}</p>" for one in meanings))
         self.setStyleSheet(
             f"#messages {{ border: none; border-left: 3px solid {_COLOURS[kind]}; }}"
         )
