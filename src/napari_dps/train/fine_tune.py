@@ -30,6 +30,8 @@ _SHARE = 0.9
 """Of the time that is left for steps; how long they take differs."""
 _SPARE = 1.2
 """What looking and judging may take, over what they took at first."""
+_SAVING_S = 1.0
+"""Seconds that weights, state and curves take to be written after a look."""
 _TRIED_STEPS = 2
 _LOOKS, _LOOKING = 8, 0.3
 """How often the held-out loss is looked at, and the most of the time for it."""
@@ -193,7 +195,7 @@ class _Pace:
 
     def is_late(self, last_s: float) -> bool:
         """Whether there is no time left for a look, another step and its look."""
-        needed = self.step_s + 2 * _SPARE * self.look_s
+        needed = self.step_s + 2 * _SPARE * self.look_s + _SAVING_S
         return time.monotonic() + needed > last_s
 
 
