@@ -1,6 +1,7 @@
 """Averaging over time: gain, ghosts, leaks, and what it costs.
 
-    python benchmarks/temporal.py [--seeds 3] [--out docs/benchmarks/temporal.md]
+    python benchmarks/temporal.py [--seeds 3] [--parts gains dps] [--photons 10 30]
+        [--side-px 128] [--data FOLDER] [--out docs/benchmarks/temporal.md]
 
 Time-lapses of nine time points of 3 × 3 frames of 128², exact patterns that start at
 another phase at each, 2 % bleaching a time point, haze, a camera of 1.6 e- read noise.
@@ -15,7 +16,8 @@ point alone 0.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from argparse import Namespace
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +35,8 @@ from temporal_protocol import (
     dps_error,
     mean,
     points_of,
+    reconstructed,
+    sparse_errors,
 )
 from temporal_scenes import SCENES, TIME_POINTS, Lapse, lapse
 
@@ -50,15 +54,15 @@ VARIANTS: dict[str, dict[str, object]] = {
 }
 
 
-def gains(seeds: int) -> tuple[list[list[str]], list[list[str]]]:
+def gains(asked: Namespace) -> tuple[list[list[str]], list[list[str]]]:
     """Return the rows of each scene, and those of the mean of all scenes."""
     rows, means = [], []
-    for photons in PHOTONS:
+    for photons in asked.photons:
         found: dict[str, list[Score]] = {name: [] for name in ("alone", *VARIANTS)}
         for kind in SCENES:
             scores: dict[str, list[Score]] = {name: [] for name in found}
-            for seed in range(FIRST_SEED, FIRST_SEED + seeds):
-                made = lapse(kind, photons, seed)
+            for seed in range(FIRST_SEED, FIRST_SEED + asked.seeds):
+                made = lapse(kind, photons, seed, asked.side_px)
                 judge = Judge(made, MIDDLE)
                 scores["alone"].append(judge.score(denoised(made.raw[MIDDLE])))
                 for name, parameters in VARIANTS.items():
@@ -105,12 +109,12 @@ def leaks(seeds: int) -> list[list[str]]:
     return rows
 
 
-def still(seeds: int) -> list[list[str]]:
+def still(asked: Namespace) -> list[list[str]]:
     """Return what a still object is worth, and the noise that is left of it."""
     rows = []
-    for photons in PHOTONS:
+    for photons in asked.photons:
         worth, left, before = [], [], []
-        for seed in range(FIRST_SEED, FIRST_SEED + seeds):
+        for seed in range(FIRST_SEED, FIRST_SEED + asked.seeds):
             made = lapse("still ER", photons, seed)
             result = averaged(made, MIDDLE)
             number = result.maps["time_points"]
@@ -166,9 +170,9 @@ def _seconds(made: Lapse, parameters: dict[str, object]) -> float:
     return time.process_time() - started
 
 
-def real(folder: Path) -> list[list[str]]:
+def real(asked: Namespace) -> list[list[str]]:
     """Return the gains on a real time-lapse whose frames are thinned to few photons."""
-    frames = tifffile.imread(folder / "sim9_er_timelapse" / "raw.tif")
+    frames = tifffile.imread(asked.data / "sim9_er_timelapse" / "raw.tif")
     frames = frames.reshape(3, 9, *frames.shape[-2:]).astype(np.float32)
     frames -= np.float32(np.percentile(frames, 0.1))
     bright = [real_data.raw_stack(one, real_data.ER_OPTICS) for one in frames]
@@ -178,7 +182,7 @@ def real(folder: Path) -> list[list[str]]:
         finish(reconstruct(replace(one, patterns=vectors))).patterns for one in bright
     ]
     rows = []
-    for photons in PHOTONS:
+    for photons in asked.photons:
         scale = photons / np.percentile(frames.mean(axis=1), 99.9)
         clean = tuple(np.clip(one.data * scale, 0, None) for one in bright)
         pairs = []
@@ -200,58 +204,126 @@ def real(folder: Path) -> list[list[str]]:
     return rows
 
 
+def widefield(raw: ImageStack) -> ImageStack:
+    """Return the mean of all frames."""
+    return raw.derive(raw.data.mean(axis=(0, 1)), axes="YX", patterns=())
+
+
 def reconstruct(raw: ImageStack) -> Generator[Progress, None, ImageStack]:
     """Find the patterns of bright frames, by reconstructing them."""
     return RECONSTRUCT.run(raw, RECONSTRUCT.parameters(), Context("cpu"))
 
 
-def page(seeds: int, data: Path | None) -> str:
-    """Return the page."""
-    each, means = gains(seeds)
-    heads = ["alone", *VARIANTS]
-    parts = [
-        "# Averaging over time",
-        (__doc__ or "").split("\n\n", 2)[2].strip(),
-        f"Means of {seeds} seeds; dB everywhere / where it moves / ghost, and gains on "
-        "the time point alone.",
-        table(["photons", *heads], means),
-        table(["photons", "scene", *heads], each, text_columns=2),
-        "## Light of an event of one time point in the ones beside it, %",
-        table(["photons", "mean", "most"], leaks(seeds)),
-        "## A still object, seven time points",
-        table(
-            [
-                "photons",
-                "effective number",
-                "mean of its inverse",
-                "variance left",
-            ],
-            still(seeds),
+def sparse(asked: Namespace) -> list[list[str]]:
+    """Return the error of sparse deconvolution without and with continuity in time."""
+    chains: dict[str, Callable[[Lapse, int], ImageStack]] = {
+        "widefield": lambda made, t: widefield(made.raw[t]),
+        "reconstruct": lambda made, t: reconstructed(made.raw[t]),
+        "temporal, denoise, reconstruct": lambda made, t: reconstructed(
+            denoised(averaged(made, t))
         ),
-        "## DPS after it, 30 photons: NRMSE",
-        table(["scene", "alone", "averaged", "change"], dps(1)),
-        "## CPU seconds a time point, 512² × 9",
-        table(["scene", "", "s"], costs(), text_columns=2),
-    ]
-    if data is not None:
-        parts += [
-            "## A real time-lapse of the endoplasmic reticulum, thinned",
-            "Three time points of 112 × 512, the one in the middle with those beside "
-            "it, dB against the image of the frames as they were recorded.",
-            table(["photons", "alone", "averaged", "gain"], real(data)),
-        ]
-    parts.append(machine("torch", "numpy"))
-    return "\n\n".join(parts)
+    }
+    rows = []
+    for photons in asked.photons:
+        for name, chain in chains.items():
+            changes = []
+            for kind in SCENES:
+                made = lapse(kind, photons, FIRST_SEED, asked.side_px)
+                images = [chain(made, t) for t in (MIDDLE - 1, MIDDLE, MIDDLE + 1)]
+                alone, after = sparse_errors(images, made.truth[MIDDLE])
+                changes.append(f"{alone:.3f} {100 * (after / alone - 1):+.0f} %")
+            rows.append([str(photons), name, *changes])
+    return rows
+
+
+def gains_text(asked: Namespace) -> str:
+    """Return the tables of what averaging gains."""
+    each, means = gains(asked)
+    heads = ["alone", *VARIANTS]
+    return (
+        f"{asked.side_px}², {asked.seeds} seed(s) from {FIRST_SEED} on; dB everywhere "
+        "/ where it moves / ghost, and gains on the time point alone.\n\n"
+        f"{table(['photons', *heads], means)}\n\n"
+        f"{table(['photons', 'scene', *heads], each, text_columns=2)}"
+    )
+
+
+def leaks_text(asked: Namespace) -> str:
+    """Return the table of what events leave in other time points."""
+    return (
+        "## Light of an event of one time point in the ones beside it, %\n\n"
+        + table(["photons", "mean", "most"], leaks(asked.seeds))
+    )
+
+
+def still_text(asked: Namespace) -> str:
+    """Return the table of what is left of the noise of a still object."""
+    heads = ["photons", "effective number", "mean of its inverse", "variance left"]
+    rows = still(asked)
+    return f"## A still object, seven time points\n\n{table(heads, rows)}"
+
+
+def dps_text(asked: Namespace) -> str:
+    """Return the table of the errors of DPS."""
+    heads = ["scene", "alone", "averaged", "change"]
+    return f"## DPS after it, 30 photons: NRMSE\n\n{table(heads, dps(asked.seeds))}"
+
+
+def sparse_text(asked: Namespace) -> str:
+    """Return the table of the errors of sparse deconvolution."""
+    return (
+        "## Sparse deconvolution with continuity in time\n\n"
+        "`dps.method sparse`: NRMSE of each time point by itself, and what "
+        "`dps.time_continuity` 1 changes. widefield: the mean of all frames of a time "
+        "point.\n\n"
+        + table(["photons", "after", *SCENES], sparse(asked), text_columns=2)
+    )
+
+
+def costs_text(asked: Namespace) -> str:
+    """Return the table of the cost."""
+    heads = ["scene", "", "s"]
+    rows = table(heads, costs(), text_columns=2)
+    return f"## CPU seconds a time point, 512² × 9\n\n{rows}"
+
+
+def real_text(asked: Namespace) -> str:
+    """Return the table of a real time-lapse; empty without its data."""
+    if asked.data is None:
+        return ""
+    return (
+        "## A real time-lapse of the endoplasmic reticulum, thinned\n\n"
+        "Three time points of 112 × 512, the one in the middle with those beside it, "
+        "dB against the image of the frames as they were recorded.\n\n"
+        + table(["photons", "alone", "averaged", "gain"], real(asked))
+    )
+
+
+PARTS: dict[str, Callable[[Namespace], str]] = {
+    "gains": gains_text,
+    "leaks": leaks_text,
+    "still": still_text,
+    "dps": dps_text,
+    "sparse": sparse_text,
+    "costs": costs_text,
+    "real": real_text,
+}
 
 
 def main() -> None:
     """Run the benchmark."""
     parser = options(__doc__)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--photons", type=int, nargs="+", default=PHOTONS)
+    parser.add_argument("--side-px", type=int, default=128)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--data", type=Path, help="folder of the real data")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    publish(page(asked.seeds, asked.data), asked.out)
+    head = "# Averaging over time\n\n" + (__doc__ or "").split("\n\n", 2)[2].strip()
+    parts = [PARTS[name](asked) for name in asked.parts]
+    text = "\n\n".join(filter(None, [head, *parts, machine("torch", "numpy")]))
+    publish(text, asked.out)
 
 
 if __name__ == "__main__":

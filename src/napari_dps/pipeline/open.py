@@ -92,7 +92,7 @@ def open_input(
     steps = choose_steps(stack, settings.stages, settings.parameters, stages=stages)
     if settings.stages is None and is_rolling(steps):
         # Neighbours in time share frames then: nothing is to be averaged over them.
-        steps = tuple(step for step in steps if not any(step.window))
+        steps = tuple(step for step in steps if not step.averages_time)
     _refuse_idle(steps, must_run)
     if settings.stages is None:
         _tell_left_out(stack, stages, told, notes)

@@ -66,7 +66,7 @@ def rolled(stack: ImageStack, steps: Sequence[Step]) -> ImageStack:
             field="reconstruct.rolling",
         )
     for step in steps:
-        if any(step.window):
+        if step.averages_time:
             raise InputError(
                 f"'{step.stage.id}' averages over neighbours in time, which share "
                 "frames where there is a result after every angle",

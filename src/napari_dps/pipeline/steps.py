@@ -26,6 +26,11 @@ class Step:
         asked = self.stage.window
         return (0, 0) if asked is None else asked(self.parameters)
 
+    @property
+    def averages_time(self) -> bool:
+        """Whether it averages over neighbours in time, which must not share frames."""
+        return self.stage.by_default_of_lapses and any(self.window)
+
     def takes_volume(self, stack: ImageStack) -> bool:
         """Whether it is to get all planes of a stack at once.
 

@@ -236,7 +236,8 @@ class Stage(Generic[P]):
     ) -> tuple[ImageStack, float]:
         """Return an image in range, and its unit; neighbours in another are left."""
         image, unit = in_range(image)
-        if unit != 1 and self.window is not None:
+        around = context.neighbours
+        if unit != 1 and (around.before or around.after):
             context.neighbours = Neighbours()
             context.warn(f"values out of range: '{self.id}' compares no time points")
         return image, unit

@@ -20,6 +20,7 @@ from napari_dps.core import (
 )
 from napari_dps.core.context import Context
 from napari_dps.core.progress import PART_TICKS
+from napari_dps.methods.dps.lapse import REACH, Lapse
 from napari_dps.methods.dps.methods import (
     METHODS,
     SHIPPED_WEIGHTS,
@@ -98,6 +99,15 @@ class DpsParameters(StageParameters):
         "what the noise of the image moves, and what the method adds to what the image "
         "holds (takes nine times as long).",
     )
+    time_continuity: float = Field(
+        default=1,
+        ge=0,
+        le=10,
+        title="Continuity in time",
+        description="sparse on time-lapses: weight of the curvature along time over "
+        "that in the plane, where the time points beside show the same; 0: each time "
+        "point by itself.",
+    )
     psf: Literal["stated", "measured"] = Field(
         default="stated",
         title="PSF",
@@ -150,6 +160,13 @@ def takes_volumes(stack: ImageStack, parameters: DpsParameters) -> bool:
             raise
         return False
     return stack.optics is not None
+
+
+def window(parameters: DpsParameters) -> tuple[int, int]:
+    """Return how many time points before and after each are needed."""
+    if parameters.method != "sparse" or parameters.time_continuity == 0:
+        return 0, 0
+    return REACH, REACH
 
 
 def inspect(
@@ -240,6 +257,7 @@ def run(
         is_raw=white,
         is_reconstructed=any(entry.stage == "reconstruct" for entry in image.history),
         raw_frames=raw_frames_of(image, parameters),
+        lapse=_lapse(parameters.time_continuity, cutoff, context),
     )
     method = METHODS[parameters.method]
     result = yield from one_of(method(target), 0, runs)
@@ -251,6 +269,18 @@ def run(
     # takes light away, both evenly: so the total is restored evenly.
     result += data.mean(dtype=np.float64) - result.mean(dtype=np.float64)
     return image.refine(result, maps=maps, frames=None)
+
+
+def _lapse(continuity: float, cutoff: float, context: Context) -> Lapse | None:
+    """Return the time points beside, if there are any that count."""
+    sides = context.neighbours.before, context.neighbours.after
+    if not any(sides):
+        return None
+    before, after = (
+        tuple(_without_hot_pixels(p.image, cutoff, context.part())[0] for p in side)
+        for side in sides
+    )
+    return Lapse(before, after, continuity)
 
 
 def _volume(
@@ -376,6 +406,7 @@ STAGE = Stage(
     parameters=DpsParameters,
     function=run,
     takes_volumes=takes_volumes,
+    window=window,
     inspect=inspect,
     self_check=_self_check_json,
     resolves_more=True,

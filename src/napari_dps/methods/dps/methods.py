@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from napari_dps.methods.dps.joint import Recording
+    from napari_dps.methods.dps.lapse import Lapse
     from napari_dps.methods.dps.network import Sharpener
     from napari_dps.physics.deconvolution.model import ImagingModel, Transfer
 
@@ -101,6 +102,8 @@ class ImageToSharpen:
         Whether it comes from `reconstruct`.
     raw_frames : Recording or None
         Those it was reconstructed from, if they are to count.
+    lapse : Lapse or None
+        Its neighbours in time, if they are to count.
     """
 
     image: NDArray[np.float32]
@@ -114,6 +117,7 @@ class ImageToSharpen:
     is_raw: bool = True
     is_reconstructed: bool = False
     raw_frames: Recording | None = None
+    lapse: Lapse | None = None
 
     @property
     def cutoff_per_pixel(self) -> float:
@@ -309,6 +313,7 @@ def sparse_hessian(
     from napari_dps.physics.deconvolution.sparse_hessian import (
         SparseSettings,
         sparse_hessian_steps,
+        sparse_lapse_steps,
     )
 
     settings = SparseSettings(
@@ -316,12 +321,16 @@ def sparse_hessian(
         sparsity=SPARSE_SPARSITY,
         iterations=target.iterations(3.5, NOISE_EXPONENT),
     )
-    result = yield from sparse_hessian_steps(
-        _on_device(target, SPARSE_BYTES_PER_PX),
-        target.cutoff_per_pixel,
-        settings,
-        _measured(target),
-    )
+    cutoff, measured, lapse = target.cutoff_per_pixel, _measured(target), target.lapse
+    if lapse is None or target.noise <= 0:
+        image = _on_device(target, SPARSE_BYTES_PER_PX)
+        steps = sparse_hessian_steps(image, cutoff, settings, measured)
+    else:
+        image = _on_device(target, lapse.period * SPARSE_BYTES_PER_PX)
+        stack = lapse.around(image, target.noise, cutoff, white=target.is_raw)
+        place, along_t = len(lapse.before), lapse.continuity
+        steps = sparse_lapse_steps(stack, place, along_t, cutoff, settings, measured)
+    result = yield from steps
     return np.asarray(result.cpu().numpy())
 
 

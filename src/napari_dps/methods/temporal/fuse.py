@@ -351,7 +351,12 @@ def moved_orders(
 
 
 def brightness(here: Shown, other: Shown) -> float:
-    """Return what brings a neighbour to the brightness of a time point.
+    """Return what brings a neighbour to the brightness of a time point."""
+    return light_ratio(here.light, other.light)
+
+
+def light_ratio(here: torch.Tensor, other: torch.Tensor) -> float:
+    """Return how much brighter an image (Y, X) is than another.
 
     The median ratio of the light of squares of `BLOCK_PX`, of the brighter half of
     them: the mean of all light is another where something appears.
@@ -359,8 +364,8 @@ def brightness(here: Shown, other: Shown) -> float:
     import torch.nn.functional as F
 
     a, b = (
-        F.avg_pool2d(s.light[None], BLOCK_PX, ceil_mode=True).flatten().cpu().numpy()
-        for s in (here, other)
+        F.avg_pool2d(image[None], BLOCK_PX, ceil_mode=True).flatten().cpu().numpy()
+        for image in (here, other)
     )
     bright = (a + b >= np.median(a + b)) & (a > 0) & (b > 0)
     return float(np.median(a[bright] / b[bright])) if bright.any() else 1.0

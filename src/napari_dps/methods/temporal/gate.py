@@ -71,23 +71,18 @@ class Gate:
         false_alarm : float
             Share of the places of a still object that count for nothing.
         """
-        from scipy.stats import gamma
-
         sigmas = tuple(width / sight.model.cutoff for width in WINDOWS)
         model = model_of(
             sight.stack, (_SIDE_PX, _SIDE_PX), sight.model.cutoff, sight.pads
         )
         power = model.zero_power + model.others_power[0]
         spectrum = noise_spectrum(power, smoothness(model, step))
-        doubt = min(DOUBT * false_alarm, _MOST_DOUBT)
-        limits = []
-        for sigma in sigmas:
-            shape = 1 / _spread(spectrum, 2 * sigma)
-            full, none = gamma.isf([doubt, false_alarm], shape, scale=1 / shape)
-            limits.append((float(full), float(none)))
+        limits = tuple(
+            limits_of(_spread(spectrum, 2 * sigma), false_alarm) for sigma in sigmas
+        )
         # A mean of N independent squares has the variance 2/N; the two components of
         # the flow explain 2/N of it.
-        return cls(sigmas, tuple(limits), _spread(spectrum, 2 * MOTION_PX))
+        return cls(sigmas, limits, _spread(spectrum, 2 * MOTION_PX))
 
     def expected(self, variance: torch.Tensor) -> list[torch.Tensor]:
         """Return the means (Y, X) of a variance in each of the windows."""
@@ -116,16 +111,10 @@ class Gate:
         tensor (Y, X)
             The least of all windows and of the pixels around.
         """
-        import torch
         import torch.nn.functional as F
 
         power = F.avg_pool2d(difference.square()[None], 2)[0]
-        result = torch.ones_like(power)
-        windows = zip(self._narrower, expected, self.limits, strict=True)
-        for sigma, mean, (full, none) in windows:
-            ratio = blurred(power, sigma) / mean.clamp(min=1e-30)
-            result = torch.minimum(result, (none - ratio) / (none - full))
-        return eroded(result.clamp(0, 1))
+        return weights_of(power, expected, self._narrower, self.limits)
 
     def motion(
         self,
@@ -160,6 +149,63 @@ class Gate:
         share = ((ratio - none) / (sure - none)).clamp(0, 1)[None, None]
         shape = expected[-1].shape
         return F.interpolate(share, size=list(shape), mode="bilinear")[0, 0]
+
+
+def limits_of(spread: float, false_alarm: float) -> tuple[float, float]:
+    """Return T up to which a neighbour counts fully, and from which on not at all.
+
+    Parameters
+    ----------
+    spread : float
+        Variance of T where both show the same; its mean is 1.
+    false_alarm : float
+        See `Gate.of`.
+
+    Examples
+    --------
+    >>> full, none = limits_of(0.1, 0.001)
+    >>> 1 < full < none
+    True
+    """
+    from scipy.stats import gamma
+
+    doubt = min(DOUBT * false_alarm, _MOST_DOUBT)
+    full, none = gamma.isf([doubt, false_alarm], 1 / spread, scale=spread)
+    return float(full), float(none)
+
+
+def weights_of(
+    power: torch.Tensor,
+    expected: Sequence[torch.Tensor],
+    sigmas_px: Sequence[float],
+    limits: Sequence[tuple[float, float]],
+) -> torch.Tensor:
+    """Return how much a neighbour counts, 0 to 1, by the least of several windows.
+
+    Parameters
+    ----------
+    power : tensor (Y, X)
+        Square of what differs.
+    expected : sequence of tensor (Y, X)
+        For each window, the mean in it of the variance of what noise makes differ.
+    sigmas_px : sequence of float
+        Width of each window.
+    limits : sequence of (float, float)
+        Of each window, as of `limits_of`.
+
+    Returns
+    -------
+    tensor (Y, X)
+        The least also of the pixels around.
+    """
+    import torch
+
+    result = torch.ones_like(power)
+    windows = zip(sigmas_px, expected, limits, strict=True)
+    for sigma, mean, (full, none) in windows:
+        ratio = blurred(power, sigma) / mean.clamp(min=1e-30)
+        result = torch.minimum(result, (none - ratio) / (none - full))
+    return eroded(result.clamp(0, 1))
 
 
 def _in_blocks(image: torch.Tensor, size: int) -> torch.Tensor:

@@ -60,6 +60,7 @@ def sparse_hessian_steps(
 
     (eq. 1 and 2 of Zhao et al. 2022 without time), by split Bregman: each step is one
     division in Fourier space and a soft threshold. Accelerated Richardson–Lucy follows.
+    `sparse_lapse_steps` does it with time.
 
     Parameters
     ----------
@@ -89,21 +90,53 @@ def sparse_hessian_steps(
     .. [2] Goldstein, Osher, SIAM J. Imaging Sciences 2, 323 (2009),
        doi:10.1137/080725891 (split Bregman).
     """
+    total = settings.bregman_iterations + settings.iterations
+    fitting = _fit_steps(_finer(image), settings)
+    smooth = yield from within(fitting, 0, total)
+    steps = _deconvolution(smooth, cutoff_per_pixel, settings, transfer)
+    return (yield from within(steps, settings.bregman_iterations, total))
+
+
+def sparse_lapse_steps(
+    lapse: torch.Tensor,
+    time_point: int,
+    along_t: float,
+    cutoff_per_pixel: float,
+    settings: SparseSettings,
+    transfer: Transfer | None = None,
+) -> Generator[Progress, None, torch.Tensor]:
+    """Deconvolve a time point after a fit that is continuous in x, y, t, and sparse.
+
+    As `sparse_hessian_steps`, with w (σ ‖g_tt‖₁ + 2√σ ‖g_xt‖₁ + 2√σ ‖g_yt‖₁) beside the
+    other terms of all time points, which are fitted together (eq. 2 of Zhao et al.
+    2022). Beyond the first and the last the lapse is mirrored.
+
+    Parameters
+    ----------
+    lapse : tensor (T, Y, X), float32
+        Three time points or more; finite, any unit.
+    time_point : int
+        The one that is wanted.
+    along_t : float
+        σ, the weight of the Hessian along time over that in the plane; above 0.
+    cutoff_per_pixel, settings, transfer
+        As of `sparse_hessian_steps`.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    tensor (2 Y, 2 X), float32
+    """
     import torch
 
     total = settings.bregman_iterations + settings.iterations
-    rows, columns = (FINER * side for side in image.shape)
-    upsampled = resample(image.cpu().numpy(), (rows, columns))
-    fine = torch.from_numpy(upsampled).to(image.device)
-    smooth = yield from within(_fit_steps(fine, settings), 0, total)
-    model = ImagingModel(
-        (rows, columns),
-        cutoff_per_pixel / FINER,
-        image.device,
-        binning=1,
-        transfer=transfer,
-    )
-    steps = richardson_lucy_steps(smooth, model, settings.iterations)
+    fine = torch.stack([_finer(image) for image in lapse])
+    fitting = _fit_steps(fine, settings, along_t**0.5, is_lapse=True)
+    smooth = (yield from within(fitting, 0, total))[time_point]
+    steps = _deconvolution(smooth, cutoff_per_pixel, settings, transfer)
     return (yield from within(steps, settings.bregman_iterations, total))
 
 
@@ -141,13 +174,38 @@ def sparse_volume_steps(
     import torch
 
     total = settings.bregman_iterations + settings.iterations
-    rows, columns = (FINER * side for side in stack.shape[1:])
-    planes = [resample(plane, (rows, columns)) for plane in stack.cpu().numpy()]
-    fine = torch.from_numpy(np.stack(planes)).to(stack.device)
+    fine = torch.stack([_finer(plane) for plane in stack])
     along_z = 1 / (FINER * z_step_px)
     smooth = yield from within(_fit_steps(fine, settings, along_z), 0, total)
     steps = richardson_lucy_steps(smooth, model, settings.iterations)
     return (yield from within(steps, settings.bregman_iterations, total))
+
+
+def _finer(image: torch.Tensor) -> torch.Tensor:
+    """Interpolate an image (Y, X) to the 2× grid."""
+    import torch
+
+    rows, columns = (FINER * side for side in image.shape)
+    return torch.from_numpy(resample(image.cpu().numpy(), (rows, columns))).to(
+        image.device
+    )
+
+
+def _deconvolution(
+    smooth: torch.Tensor,
+    cutoff_per_pixel: float,
+    settings: SparseSettings,
+    transfer: Transfer | None,
+) -> Generator[Progress, None, torch.Tensor]:
+    """Deconvolve what was fitted, on its grid."""
+    model = ImagingModel(
+        (smooth.shape[0], smooth.shape[1]),
+        cutoff_per_pixel / FINER,
+        smooth.device,
+        binning=1,
+        transfer=transfer,
+    )
+    return richardson_lucy_steps(smooth, model, settings.iterations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,24 +243,31 @@ class _Term:
         return powers[self.axes[0]] * powers[self.axes[1]]
 
 
-def _terms(dimensions: int, sparsity: float, along_z: float) -> list[_Term]:
+def _terms(dimensions: int, sparsity: float, across: float) -> list[_Term]:
     """Return the terms of the penalty in two or three dimensions."""
     terms = [_Term((-1, -1), 1.0), _Term((-2, -2), 1.0), _Term((-1, -2), 2.0)]
     if dimensions == 3:
-        terms.append(_Term((-3, -3), along_z**2))
-        terms += [_Term((axis, -3), 2 * along_z) for axis in (-1, -2)]
+        terms.append(_Term((-3, -3), across**2))
+        terms += [_Term((axis, -3), 2 * across) for axis in (-1, -2)]
     return [*terms, _Term(None, sparsity)]
 
 
 def _fit_steps(
-    fine: torch.Tensor, settings: SparseSettings, along_z: float = 1.0
+    fine: torch.Tensor,
+    settings: SparseSettings,
+    across: float = 1.0,
+    *,
+    is_lapse: bool = False,
 ) -> Generator[Progress, None, torch.Tensor]:
-    """Fit a continuous and sparse image, or volume, by split Bregman."""
+    """Fit a continuous and sparse image, or a stack of them, by split Bregman.
+
+    ``across`` weighs each derivative from one image of the stack to the next.
+    """
     import torch
 
-    data = _padded(fine)
+    data = _padded(fine, is_lapse=is_lapse)
     shape = tuple(data.shape)
-    terms = _terms(data.ndim, settings.sparsity, along_z)
+    terms = _terms(data.ndim, settings.sparsity, across)
     constant = torch.from_numpy(_normal_spectrum(shape, terms)).to(fine.device)
     fit = data
     total = settings.bregman_iterations
@@ -233,11 +298,16 @@ def _normal_spectrum(
     return np.asarray(1 + _PENALTY * power, dtype=np.float32)
 
 
-def _padded(fine: torch.Tensor) -> torch.Tensor:
-    """Mirror the image beyond its last pixels along all axes, up to fast FFT sizes."""
+def _padded(fine: torch.Tensor, *, is_lapse: bool) -> torch.Tensor:
+    """Mirror the image beyond its last pixels along all axes, up to fast FFT sizes.
+
+    A lapse is mirrored once along time, so that its period is as short as it can be.
+    """
     import torch
 
     pads = [scipy.fft.next_fast_len(n + 2 * _PAD_PX, real=True) - n for n in fine.shape]
+    if is_lapse:
+        pads[0] = fine.shape[0] - 2
     after = [min(pad // 2, n - 1) for pad, n in zip(pads, fine.shape, strict=True)]
     before = [
         min(p - a, n - 1) for p, a, n in zip(pads, after, fine.shape, strict=True)
