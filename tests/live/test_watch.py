@@ -92,3 +92,5 @@ def test_it_says_in_a_line_how_fast_it_goes():
     clock.failed = 1
     expected = "2 sets · 2.0/s · latency 0.25 s · 3 skipped · 1 failed"
     assert in_words(clock) == expected
+    clock.refreshes = 2
+    assert in_words(clock) == f"{expected} · patterns looked at 2×"

@@ -19,7 +19,9 @@ from napari_dps.pipeline import PipelineResult, Settings
 from napari_dps.results import peak_memory_mb, write_images
 
 NAME = "watch.csv"
-_HEADINGS = ["sets", "skipped", "failed", "sets/s", "latency (s)", "95 %", "peak"]
+_HEADINGS = [
+    "sets", "skipped", "failed", "sets/s", "latency (s)", "95 %", "refreshes", "peak",
+]  # fmt: skip
 _SUFFIXES = {"tiff": ".ome.tif", "zarr": ".ome.zarr"}
 
 
@@ -186,7 +188,8 @@ class _Results:
         peak = f"{console.number(peak_memory_mb(), '.0f')} MiB"
         counts = [str(n) for n in (clock.done, clock.skipped, clock.failed)]
         rate = console.number(clock.sets_per_s, ".2f")
-        console.show(console.table([_HEADINGS, [*counts, rate, middle, most, peak]]))
+        row = [*counts, rate, middle, most, str(clock.refreshes), peak]
+        console.show(console.table([_HEADINGS, row]))
         io.write_csv([row._asdict() for row in self.rows], self._folder / NAME)
         console.say(str(self._folder / NAME))
 

@@ -24,6 +24,8 @@ class Clock:
     done, skipped, failed : int
         Sets that have results; sets that a newer one overtook; sets that could not be
         computed.
+    refreshes : int
+        How often the patterns were looked at anew.
     now : callable
         Seconds; of a clock that never goes back.
 
@@ -39,6 +41,7 @@ class Clock:
     done: int = 0
     skipped: int = 0
     failed: int = 0
+    refreshes: int = 0
     now: Callable[[], float] = time.monotonic
     _ends: deque[float] = field(default_factory=lambda: deque(maxlen=_RATE_OF))
     _latencies: deque[float] = field(default_factory=lambda: deque(maxlen=_LATEST))

@@ -133,7 +133,7 @@ class LiveSession:
 
     @property
     def refreshes(self) -> int:
-        """How often what is learned was replaced, the first set not counted."""
+        """How often the patterns were looked at anew, the first set not counted."""
         return self._background.taken
 
     def warm_up(self) -> Generator[Progress, None, None]:

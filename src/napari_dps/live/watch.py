@@ -100,6 +100,7 @@ def watch(
         skipped = number - following if following else 0
         written = source.newest_written
         arrival = yield from _computed(source, session, number, skipped, clock)
+        clock.refreshes = session.refreshes
         put(arrival)
         latency_s = time.time() - written
         if arrival.result is not None:
@@ -148,4 +149,6 @@ def in_words(clock: Clock) -> str:
         parts.append(f"{clock.skipped} skipped")
     if clock.failed:
         parts.append(f"{clock.failed} failed")
+    if clock.refreshes:
+        parts.append(f"patterns looked at {clock.refreshes}×")
     return " · ".join(parts)

@@ -27,7 +27,6 @@ from napari_dps.methods.sim.patterns import (
     PatternLayout,
     PatternsEvery,
     ShortestWavevector,
-    are_fitted,
     raw_frames,
     report_patterns,
 )
@@ -81,17 +80,14 @@ def prepare(
     context: Context,
 ) -> Generator[Progress, None, ImageStack]:
     """Find the patterns and the noise that all units of a stack share."""
-    from napari_dps.methods.sim.lapse import shared_patterns
-    from napari_dps.methods.sim.raw import with_hot_pixels_replaced
+    from napari_dps.methods.sim.lapse import with_what_units_share
 
     _require_patterns(average, parameters)
-    average = with_hot_pixels_replaced(average, context)
-    sample = with_hot_pixels_replaced(sample, context)
-    noise = _noise(raw_frames(sample, context), sample)
-    if parameters.patterns == "none" or are_fitted(average):
-        return average.derive(average.data, noise=noise)
-    patterns = yield from shared_patterns(average, sample, parameters, context)
-    return average.derive(average.data, patterns=patterns, noise=noise)
+    seek = parameters.patterns != "none"
+    finding = with_what_units_share(
+        average, sample, parameters, context, seek_patterns=seek
+    )
+    return (yield from finding)
 
 
 def run(

@@ -14,8 +14,6 @@ from napari_dps.methods.sim.patterns import (
     PatternLayout,
     PatternsEvery,
     ShortestWavevector,
-    are_fitted,
-    raw_frames,
     report_patterns,
 )
 from napari_dps.stages.base import Stage
@@ -71,20 +69,11 @@ def prepare(
     context: Context,
 ) -> Generator[Progress, None, ImageStack]:
     """Find the patterns and the noise that all units of a stack share."""
-    from napari_dps.methods.sim.lapse import shared_patterns
-    from napari_dps.methods.sim.raw import with_hot_pixels_replaced
-    from napari_dps.physics.sim.noise import noise_to_signal
+    from napari_dps.methods.sim.lapse import with_what_units_share
 
     if not average.is_raw:
         return average
-    average = with_hot_pixels_replaced(average, context)
-    sample = with_hot_pixels_replaced(sample, context)
-    optics = sample.require_optics("temporal")
-    noise = noise_to_signal(raw_frames(sample, context), optics, sample.camera)
-    if are_fitted(average):
-        return average.derive(average.data, noise=noise)
-    patterns = yield from shared_patterns(average, sample, parameters, context)
-    return average.derive(average.data, patterns=patterns, noise=noise)
+    return (yield from with_what_units_share(average, sample, parameters, context))
 
 
 def run(

@@ -101,6 +101,7 @@ class LiveFeed:
                     newest, skipped = found
                     self.clock.skipped += skipped
                     result = yield from self._computed(session, newest)
+                    self.clock.refreshes = session.refreshes
                     self.results.put(result)
                 yield Progress(0, 1, in_words(self.clock))
 

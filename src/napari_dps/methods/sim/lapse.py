@@ -24,6 +24,8 @@ from napari_dps.methods.sim.patterns import (
     raw_frames,
     search_settings,
 )
+from napari_dps.methods.sim.raw import with_hot_pixels_replaced
+from napari_dps.physics.sim.noise import noise_to_signal
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +37,47 @@ FADED = 0.75
 """Share of the modulation of a time point that the mean keeps where phases stay."""
 LEAST_CHANGE_DEG = 3.0
 """Less changes no reconstruction that can be seen."""
+
+
+def with_what_units_share(
+    average: ImageStack,
+    sample: ImageStack,
+    parameters: StageParameters,
+    context: Context,
+    *,
+    seek_patterns: bool = True,
+) -> Generator[Progress, None, ImageStack]:
+    """Find the noise and the patterns that all units of a stack have in common.
+
+    Parameters
+    ----------
+    average, sample, parameters, context
+        As of `shared_patterns`.
+    seek_patterns : bool
+        Whether patterns that are not fitted yet are sought.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    ImageStack
+        The average, hot pixels replaced, with the noise of a unit and the patterns.
+
+    Raises
+    ------
+    InputError
+        If it has no optics.
+    """
+    average = with_hot_pixels_replaced(average, context)
+    sample = with_hot_pixels_replaced(sample, context)
+    optics = sample.require_optics("finding patterns and noise")
+    noise = noise_to_signal(raw_frames(sample, context), optics, sample.camera)
+    if not seek_patterns or are_fitted(average):
+        return average.derive(average.data, noise=noise)
+    patterns = yield from shared_patterns(average, sample, parameters, context)
+    return average.derive(average.data, patterns=patterns, noise=noise)
 
 
 def shared_patterns(
