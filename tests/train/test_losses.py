@@ -135,6 +135,18 @@ def test_regularisers_do_not_see_the_rim():
     assert bool((gradient[..., 16:-16, 16:-16] != 0).any())
 
 
+def test_hessian_couples_the_time_points_of_an_object_and_no_others():
+    output = torch.rand(6, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    weights = LossWeights(hessian=1.0, hessian_time=1.0, margin_px=0)
+    batch = _batch(torch.zeros(6, 1, 32, 32), output)
+    terms = Objective(weights, ImageFormation(), 3)(output, batch)
+    expected = (hessian_loss(output[:3].view(1, 3, 64, 64), 1.0)
+                + hessian_loss(output[3:].view(1, 3, 64, 64), 1.0)) / 2  # fmt: skip
+    assert float(terms["hessian"]) == pytest.approx(float(expected), rel=1e-5)
+    single = Objective(weights, ImageFormation())(output, batch)
+    assert float(single["hessian"]) < float(terms["hessian"])
+
+
 def test_noise2noise_compares_with_the_partner():
     target = torch.full((1, 1, 64, 64), 0.5)
     image = ImageFormation()(target)

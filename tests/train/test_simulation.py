@@ -31,6 +31,23 @@ def test_draw_is_a_function_of_settings_and_index():
     assert not np.array_equal(first.image, other.image)
 
 
+def test_fields_in_a_row_show_one_object_that_moves():
+    settings = DataSettings(
+        field_px=48, photons=(1e6, 1e6), empty=0, reconstructed=0, mixed=0,
+        time_points=3, motion_px=(1, 1),
+    )  # fmt: skip
+    images = [draw_field(settings, n).target for n in range(4)]
+    still = settings.model_copy(update={"motion_px": (0, 0)})
+    first, same = (draw_field(still, n) for n in (0, 2))
+    assert np.array_equal(first.target, same.target)
+    assert not np.array_equal(first.image, same.image)
+    np.testing.assert_array_equal(first.target, images[0])
+    near, far, other = (
+        np.corrcoef(images[0].ravel(), image.ravel())[0, 1] for image in images[1:]
+    )
+    assert other < far < near < 0.999
+
+
 def test_shapes_and_independent_noise_of_the_two_recordings():
     field = draw_field(SETTINGS, 0)
     assert field.image.shape == field.partner.shape == (32, 32)

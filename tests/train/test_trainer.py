@@ -17,6 +17,7 @@ from napari_dps.train.dps.data import (
     build_fields_steps,
     draw_batch,
     prepare_field,
+    stack_fields,
 )
 from napari_dps.train.dps.simulation import DataSettings, draw_field
 from napari_dps.train.dps.task import DpsRecipe, DpsTask
@@ -127,6 +128,30 @@ def test_patches_of_a_batch_cover_the_same_place(training):
     coarse = torch.nn.functional.avg_pool2d(batch.target, 2)
     both = torch.stack([coarse.flatten(), batch.image.flatten()])
     assert float(torch.corrcoef(both)[0, 1]) > 0.7
+
+
+def test_time_points_of_an_object_are_cut_alike():
+    settings = DataSettings(fields=6, field_px=32, time_points=3, motion_px=(0, 0))
+    drawn = [prepare_field(draw_field(settings, n), (1,)) for n in range(6)]
+    fields = stack_fields(drawn)
+    batch = draw_batch(fields, step=1, seed=0, size=9, patch_px=16, time_points=3)
+    for first in (0, 3, 6):
+        # Full scale and base are each image's own.
+        lapse = batch.target[first : first + 3].flatten(1)
+        assert float(torch.corrcoef(lapse).min()) > 0.999
+
+
+def test_recipe_over_time_is_physics_with_continuity_in_time():
+    recipe, single = (load_recipe(DpsRecipe, n) for n in ("physics-time", "physics"))
+    assert (recipe.data.time_points, recipe.loss.hessian_time) == (3, 1.0)
+    assert not recipe.is_supervised
+    assert recipe.loss.model_copy(update={"hessian_time": 0.0}) == single.loss
+    assert recipe.network == single.network
+    lapses = {"fields": 6, "field_px": 32, "time_points": 3}
+    with pytest.raises(ValueError, match="multiples of time_points"):
+        _recipe(batch=4, data=lapses)
+    with pytest.raises(ValueError, match="single time points"):
+        _recipe(batch=3, data={**lapses, "chain": 0.5})
 
 
 @pytest.mark.slow

@@ -141,7 +141,7 @@ def fields_bank(
         partial(_drawn, settings, tuple(depths), objects),
         {
             "version": _VERSION,
-            "settings": settings.model_dump(mode="json", exclude={"fields"}),
+            "settings": _drawn_with(settings),
             "depths": list(depths),
             "classes": TRAINING_CLASSES,
             "output_width": OUTPUT_WIDTH,
@@ -205,7 +205,13 @@ def validation_fields(depths: Sequence[int], *, field_px: int = 128) -> Fields:
 
 
 def draw_batch(
-    fields: Fields, *, step: int, seed: int, size: int, patch_px: int
+    fields: Fields,
+    *,
+    step: int,
+    seed: int,
+    size: int,
+    patch_px: int,
+    time_points: int = 1,
 ) -> Batch:
     """Draw the patches of one step: a function of seed and step alone.
 
@@ -221,6 +227,9 @@ def draw_batch(
         Patches.
     patch_px : int
         Their edge on the image's grid.
+    time_points : int
+        Fields in a row that are the time points of one object; patches of them follow
+        one another, cut alike.
 
     Returns
     -------
@@ -228,8 +237,10 @@ def draw_batch(
         Cropped, turned and mirrored at random.
     """
     rng = np.random.default_rng([seed, step])
-    chosen = rng.integers(len(fields), size=size)
-    cuts = [draw_cut(rng, fields.image.shape[-1], patch_px) for _ in chosen]
+    firsts = rng.integers(len(fields) // time_points, size=size // time_points)
+    cuts = [draw_cut(rng, fields.image.shape[-1], patch_px) for _ in firsts]
+    chosen = (time_points * firsts[:, None] + np.arange(time_points)).ravel()
+    cuts = [cut for cut in cuts for _ in range(time_points)]
     stacked: dict[str, torch.Tensor] = {}
     for name, finer in (("image", 1), ("partner", 1), ("features", 2), ("target", 2)):
         wholes = getattr(fields, name)
@@ -258,6 +269,13 @@ def as_batch(fields: Fields, index: int) -> Batch:
         torch.from_numpy(fields.noise[index : index + 1]),
         torch.from_numpy(fields.base[index : index + 1]),
     )
+
+
+def _drawn_with(settings: DataSettings) -> dict[str, Any]:
+    """Return what decides how fields are drawn."""
+    # Banks of single images from before there were time points stay what they are.
+    single = {"time_points", "motion_px"} if settings.time_points == 1 else set()
+    return settings.model_dump(mode="json", exclude={"fields", *single})
 
 
 def _drawn(

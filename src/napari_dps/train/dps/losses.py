@@ -154,10 +154,19 @@ def poisson_loss(expected: Tensor, recorded: Tensor, base: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Objective:
-    """The weighted sum of the terms of a recipe."""
+    """The weighted sum of the terms of a recipe.
+
+    Attributes
+    ----------
+    weights, formation
+        Of the terms, and how an image comes about.
+    time_points
+        Images of a batch that are consecutive time points of one object.
+    """
 
     weights: LossWeights
     formation: ImageFormation
+    time_points: int = 1
 
     def __call__(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return each term times its weight, and their sum as ``"loss"``.
@@ -185,7 +194,8 @@ class Objective:
             if w.poisson:
                 terms["poisson"] = w.poisson * poisson_loss(expected, data, batch.base)
         if w.hessian:
-            terms["hessian"] = w.hessian * hessian_loss(inside, w.hessian_time)
+            lapses = inside.view(-1, self.time_points, *inside.shape[-2:])
+            terms["hessian"] = w.hessian * hessian_loss(lapses, w.hessian_time)
         if w.sparsity:
             terms["sparsity"] = w.sparsity * inside.abs().mean()
         return terms

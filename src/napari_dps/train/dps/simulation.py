@@ -52,6 +52,9 @@ class DataSettings(FrozenModel):
         filled bodies, thick membranes; see `soft.soft_object`.
     chain
         Share of fields that are reconstructed from simulated raw frames; see `chain`.
+    time_points, motion_px
+        Fields in a row that show one object over time, and how far it moves from one to
+        the next, in px of the image, as a whole and at each place by itself.
     """
 
     fields: int = Field(default=2000, ge=1)
@@ -72,6 +75,8 @@ class DataSettings(FrozenModel):
     empty: float = Field(default=0.04, ge=0, le=1)
     soft: float = Field(default=0.0, ge=0, le=1)
     chain: float = Field(default=0.0, ge=0, le=1)
+    time_points: int = Field(default=1, ge=1, le=9)
+    motion_px: tuple[float, float] = (0, 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,6 +134,8 @@ def draw_field(
 ) -> SimulatedField:
     """Draw the field of an index: the same settings and index, the same field.
 
+    Fields of one object at several time points have the same light and PSF.
+
     Parameters
     ----------
     settings : DataSettings
@@ -143,7 +150,8 @@ def draw_field(
     -------
     SimulatedField
     """
-    rng = np.random.default_rng([settings.seed, index])
+    number, time_point = divmod(index, settings.time_points)
+    rng = np.random.default_rng([settings.seed, number])
     emitters = draw_object(settings, rng, objects)
     low, high = np.log(settings.photons)
     shape = ("gaussian", "apodised")[rng.integers(2)]
@@ -157,6 +165,10 @@ def draw_field(
         psf="apodised" if reconstructed else shape if other_psf else "airy",
         colour=float(rng.uniform(0, 6)) if reconstructed else None,
     )
+    if settings.time_points > 1:
+        moving = np.random.default_rng([settings.seed, number, 2])
+        emitters = _moved(emitters, time_point, settings.motion_px, moving)
+        rng = np.random.default_rng([settings.seed, index, 3])
     return record_field(emitters, conditions, rng)
 
 
@@ -271,6 +283,31 @@ def _cut_object(
         part, side / cut, order=1, mode="grid-mirror", grid_mode=True
     )
     return np.asarray(grown, dtype=np.float32)
+
+
+def _moved(
+    emitters: Image,
+    time_point: int,
+    motion_px: tuple[float, float],
+    rng: np.random.Generator,
+) -> Image:
+    """Return an object as it is after some steps of even motion.
+
+    Half of the displacement is that of the whole, half differs from place to place.
+    """
+    length = _FINE * rng.uniform(*motion_px) / 2
+    heading = rng.uniform(0, 2 * np.pi)
+    coarse = rng.standard_normal((2, 4, 4))
+    zoom = [side / 4 for side in emitters.shape]
+    local = [
+        scipy.ndimage.zoom(part, zoom, order=3, mode="grid-wrap", grid_mode=True)
+        for part in coarse
+    ]
+    whole = np.array([np.sin(heading), np.cos(heading)])[:, None, None]
+    step = length * (whole + np.array(local) / np.sqrt(np.square(local).mean()))
+    places = np.indices(emitters.shape) - time_point * step
+    moved = scipy.ndimage.map_coordinates(emitters, places, order=1, mode="grid-wrap")
+    return np.asarray(moved, dtype=np.float32)
 
 
 def _slow_variation(

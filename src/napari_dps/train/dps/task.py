@@ -64,6 +64,11 @@ class DpsRecipe(PatchRecipe):
             raise ValueError("patch_px must not exceed data.field_px")
         if self.is_supervised and not self.output_width:
             raise ValueError("the supervised term needs output_width above 0")
+        count = self.data.time_points
+        if self.batch % count or self.data.fields % count:
+            raise ValueError("batch and data.fields must be multiples of time_points")
+        if count > 1 and self.data.chain:
+            raise ValueError("data.chain draws single time points")
         return self
 
     @property
@@ -96,7 +101,13 @@ class DpsTask:
 
     def draw(self, step: int, device: torch.device) -> Batch:
         """Return the patches of a step."""
-        batch = draw_batch(self.training, step=step, **self.recipe.patches)
+        recipe = self.recipe
+        batch = draw_batch(
+            self.training,
+            step=step,
+            time_points=recipe.data.time_points,
+            **recipe.patches,
+        )
         return batch.to(device)
 
     def objective(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -107,7 +118,9 @@ class DpsTask:
 
     @cached_property
     def _objective(self) -> Objective:
-        return Objective(self.recipe.loss, ImageFormation(self.recipe.output_width))
+        recipe = self.recipe
+        formation = ImageFormation(recipe.output_width)
+        return Objective(recipe.loss, formation, recipe.data.time_points)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Return PSNR and SSIM on the held-out fields."""
