@@ -1,9 +1,11 @@
 """Watching a recording: latency, rate, memory, on the disk and in the dock.
 
-    QT_QPA_PLATFORM=offscreen python benchmarks/live.py [--size 512] [--out FILE.md]
+    QT_QPA_PLATFORM=offscreen python benchmarks/live.py [--size 512] [--sets 200]
+        [--only-cpu] [--out FILE.md]
 
 Sets of 3 × 3 simulated frames are recorded by another process (a folder of files) or
-put into a layer by a timer, at the interval of each row. Latency: from the last frame
+put into a layer by a timer, at the interval of each row; `temporal` averages each with
+the three sets before it. Latency: from the last frame
 to the result on the disk, or in its layer. A rate that is kept computes (nearly) every
 set; processor seconds a set are those of the process that computes, its refreshes
 included. Memory: resident, at the tenth set and at the last. Wall-clock times count on
@@ -38,7 +40,11 @@ from napari_dps.results import write_images
 
 OPTICS = {"na": 1.4, "emission_nm": 525.0, "pixel_size_nm": 65.0}
 INPUT = InputSettings(angles=3, phases=3, camera_offset=100)
-STAGES = {"reconstruct": 0.1, "denoise,reconstruct": 1.0}
+STAGES = {
+    "reconstruct": 0.1,
+    "denoise,reconstruct": 1.0,
+    "temporal,denoise,reconstruct": 1.0,
+}
 """Stages, and the interval of the sets in seconds that is asked of them."""
 
 RECORD = """

@@ -41,7 +41,7 @@ from temporal_protocol import (
 from temporal_scenes import SCENES, TIME_POINTS, Lapse, lapse
 
 from napari_dps.core import ImageStack, Progress, finish
-from napari_dps.core.context import Context
+from napari_dps.core.context import Context, TimePoint
 from napari_dps.stages.reconstruct import STAGE as RECONSTRUCT
 
 PHOTONS = (10, 30, 100)
@@ -216,23 +216,26 @@ def reconstruct(raw: ImageStack) -> Generator[Progress, None, ImageStack]:
 
 def sparse(asked: Namespace) -> list[list[str]]:
     """Return the error of sparse deconvolution without and with continuity in time."""
-    chains: dict[str, Callable[[Lapse, int], ImageStack]] = {
-        "widefield": lambda made, t: widefield(made.raw[t]),
-        "reconstruct": lambda made, t: reconstructed(made.raw[t]),
-        "temporal, denoise, reconstruct": lambda made, t: reconstructed(
-            denoised(averaged(made, t))
+    chains: dict[str, Callable[[Lapse, int, list[TimePoint]], ImageStack]] = {
+        "widefield": lambda made, t, _: widefield(made.raw[t]),
+        "reconstruct": lambda made, t, _: reconstructed(made.raw[t]),
+        "temporal, denoise, reconstruct": lambda made, t, points: reconstructed(
+            denoised(averaged(made, t, points))
         ),
     }
     rows = []
     for photons in asked.photons:
-        for name, chain in chains.items():
-            changes = []
-            for kind in SCENES:
-                made = lapse(kind, photons, FIRST_SEED, asked.side_px)
-                images = [chain(made, t) for t in (MIDDLE - 1, MIDDLE, MIDDLE + 1)]
+        changes: dict[str, list[str]] = {name: [] for name in chains}
+        for kind in SCENES:
+            made = lapse(kind, photons, FIRST_SEED, asked.side_px)
+            points = points_of(made)
+            for name, chain in chains.items():
+                middle = (MIDDLE - 1, MIDDLE, MIDDLE + 1)
+                images = [chain(made, t, points) for t in middle]
                 alone, after = sparse_errors(images, made.truth[MIDDLE])
-                changes.append(f"{alone:.3f} {100 * (after / alone - 1):+.0f} %")
-            rows.append([str(photons), name, *changes])
+                change = 100 * (after / alone - 1)
+                changes[name].append(f"{alone:.3f} {change:+.0f} %")
+        rows += [[str(photons), name, *cells] for name, cells in changes.items()]
     return rows
 
 
