@@ -10,6 +10,7 @@ import torch
 
 from napari_dps.core import ImageStack, finish
 from napari_dps.core.context import Context, Neighbours, TimePoint
+from napari_dps.methods.temporal import frames
 from napari_dps.methods.temporal.fuse import brightness
 from napari_dps.methods.temporal.sight import sight_steps
 from napari_dps.physics.illumination import draw_patterns
@@ -135,6 +136,27 @@ def test_raw_time_lapses_are_averaged_by_default_and_others_are_not():
         ids[axes] = [step.stage.id for step in choose_steps(stack)]
     assert ids["TAPYX"][0] == "temporal"
     assert "temporal" not in ids["APYX"] + ids["TYX"]
+
+
+def test_tiles_hold_what_the_whole_plane_holds(monkeypatch):
+    side = 192
+    shape = (side * FINE, side * FINE)
+    emitters = phantom("er", shape, pixel_size_nm=65 / FINE, seed=4)
+    size = {"height_px": side, "width_px": side}
+    raw, clean = _lapse([np.roll(emitters, 2 * t, axis=1) for t in range(3)], **size)
+    whole = _averaged(raw, t=1, window=1)
+    monkeypatch.setattr(frames, "available_bytes", lambda _: 1000)
+    point = TimePoint(raw[1])
+    around = Neighbours(point, (TimePoint(raw[0]),), (TimePoint(raw[2]),))
+    context = Context("cpu", neighbours=around, tile_px=64)
+    tiled = finish(STAGE.run(raw[1], TemporalParameters(window=1), context))
+    noise = np.std(whole.data - clean[1])
+    assert np.std(tiled.data - whole.data) < 0.15 * noise
+    assert tiled.patterns == whole.patterns
+    assert tiled.noise.of_frame == pytest.approx(whole.noise.of_frame, rel=0.05)
+    worths = [one.maps["time_points"].mean() for one in (tiled, whole)]
+    assert worths[0] == pytest.approx(worths[1], rel=0.05)
+    assert not context.warnings
 
 
 def test_plain_images_are_averaged_alike():

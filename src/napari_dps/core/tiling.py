@@ -119,7 +119,7 @@ def tiled_steps(
         pieces = cut(part, edge)
         if len(pieces) > 1:
             pending = pieces + pending
-        elif _fits(work, _tile(part, shape, edge, needs)):
+        elif _fits(work, tile_of(part, shape, edge, needs)):
             height, width = (side.stop - side.start for side in part)
             done, count = done + height * width, count + 1
             message = f"{needs.name}, tile {count} of {count + len(pending)}"
@@ -242,7 +242,7 @@ def _cut_side(side: slice, edge: int) -> list[slice]:
     return [slice(start, min(start + step, side.stop)) for start in starts]
 
 
-def _tile(part: Part, shape: tuple[int, int], edge: int, needs: TileNeeds) -> Tile:
+def tile_of(part: Part, shape: tuple[int, int], edge: int, needs: TileNeeds) -> Tile:
     """Return the tile that gives a part."""
     reads = [
         _read(side, size, edge, needs) for side, size in zip(part, shape, strict=True)

@@ -110,23 +110,20 @@ def run(
     from napari_dps.methods.sim.raw import corrected_frames
     from napari_dps.methods.temporal.frames import averaged_steps, fits_memory
     from napari_dps.methods.temporal.fuse import FusionSettings
+    from napari_dps.methods.temporal.tiles import tiled_average_steps
 
     image.require_optics("temporal")
     around = context.neighbours
     points = [p for p in (around.here, *around.before, *around.after) if p]
-    has_memory = fits_memory(image, [p for p in points if not p.found], context)
-    if len(points) > 1 and not has_memory:
-        context.warn(
-            "not enough memory to compare time points of this size: not averaged over "
-            "time; crop the image or take a smaller window"
-        )
-    if len(points) <= 1 or not has_memory:
+    if len(points) <= 1:
         # Alone a time point is what it is without this stage.
         yield Progress(1, 1, "Nothing to average")
         alone = corrected_frames(image, context) if image.is_raw else image
         return alone.derive(alone.data.astype("float32"))
     settings = FusionSettings(parameters.false_alarm, parameters.flow)
-    return (yield from averaged_steps(image, around, parameters, settings, context))
+    is_whole = fits_memory(image, 1 + sum(window(parameters)), context)
+    average = averaged_steps if is_whole else tiled_average_steps
+    return (yield from average(image, around, parameters, settings, context))
 
 
 STAGE = Stage(

@@ -247,7 +247,7 @@ def with_motion_undone(image: ImageStack, context: Context) -> ImageStack:
             moved(frame, motion.shift_px) for frame in frames[motion.angle]
         ]
         patterns = tuple(
-            _pattern_moved(p, motion, image.optics)
+            pattern_from(p, motion.shift_px, image.optics)
             if p.angle_index == motion.angle
             else p
             for p in patterns
@@ -276,11 +276,16 @@ def moved(
     return result
 
 
-def _pattern_moved(pattern: Pattern, motion: Motion, optics: Optics) -> Pattern:
-    """Return a pattern as frames show it that were moved back."""
+def pattern_from(
+    pattern: Pattern, origin_px: tuple[float, float], optics: Optics
+) -> Pattern:
+    """Return a pattern as frames show it whose first pixel is another one's place.
+
+    ``origin_px`` is that place (y, x), as of frames that were cropped, or moved back.
+    """
     wave = pattern.orders[0].wavevector_per_nm
     turns = sum(
-        k * optics.pixel_size_nm * s for k, s in zip(wave, motion.shift_px, strict=True)
+        k * optics.pixel_size_nm * s for k, s in zip(wave, origin_px, strict=True)
     )
     phases = tuple(phase + 360 * turns for phase in pattern.phases_deg)
     return pattern.model_copy(update={"phases_deg": phases})

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_dps.core import (
     ImageStack,
@@ -75,37 +76,72 @@ def seen_steps(
     -------
     Seen
     """
-    optics = image.require_optics("comparing time points")
     part = context.part()
-    frames = as_frames(image, part)
-    patterns: tuple[Pattern, ...] = (_unknown(0),)
-    noise = image.noise
-    if image.is_raw:
-        image = corrected_frames(image, part)
-        frames = raw_frames(image, part)
-        found = unit_patterns(frames, image, parameters, part)
-        patterns = yield from one_of(found, 0, 2)
-        noise = noise or noise_to_signal(frames, optics, image.camera)
-        if not patterns:
-            patterns = tuple(_unknown(a) for a in range(image.size("A")))
-    looking = sight_steps(frames, optics, patterns, image.camera, part.cache)
-    sight = yield from one_of(looking, 1, 2)
-    if noise is not None:
-        noise = replace(noise, of_frame=sight.of_frame)
-    kept = patterns if image.is_raw else image.patterns
-    image = image.derive(image.data, patterns=kept, noise=noise)
-    return Seen(image, sight, tuple(part.warnings))
+    image = yield from one_of(known_steps(image, parameters, part), 0, 2)
+    sight = yield from one_of(look_steps(image, part), 1, 2)
+    return Seen(with_noise_of(image, sight.of_frame), sight, tuple(part.warnings))
 
 
-def fits_memory(
-    image: ImageStack, unseen: Sequence[TimePoint], context: Context
-) -> bool:
-    """Whether there is memory to look at some more time points of the same size."""
-    count = image.size("A") * image.size("P")
-    each = BYTES_PER_PX + BYTES_PER_FRAME_PX * count
-    height, width = image.shape[-2:]
-    needed = (len(unseen) + 1) * each * height * width
-    return needed < available_bytes(resolve_device(context.device))
+def known_steps(
+    image: ImageStack, parameters: StageParameters, context: Context
+) -> Generator[Progress, None, ImageStack]:
+    """Correct the frames of a time point, and find their patterns and noise.
+
+    Parameters are those of `seen_steps`; the context receives warnings.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    ImageStack
+        A plain image as it is.
+    """
+    optics = image.require_optics("comparing time points")
+    if not image.is_raw:
+        return image
+    image = corrected_frames(image, context)
+    frames = raw_frames(image, context)
+    patterns = yield from unit_patterns(frames, image, parameters, context)
+    noise = image.noise or noise_to_signal(frames, optics, image.camera)
+    if not patterns:
+        patterns = tuple(_unknown(a) for a in range(image.size("A")))
+    return image.derive(image.data, patterns=patterns, noise=noise)
+
+
+def look_steps(image: ImageStack, context: Context) -> Generator[Progress, None, Sight]:
+    """Look at a time point whose patterns are known; see `sight_steps`."""
+    optics = image.require_optics("comparing time points")
+    patterns = image.patterns if image.is_raw else (_unknown(0),)
+    frames = as_frames(image, context)
+    return sight_steps(frames, optics, patterns, image.camera, context.cache)
+
+
+def with_noise_of(image: ImageStack, of_frame: float) -> ImageStack:
+    """Return a time point with the noise of its frames, where its noise is known."""
+    noise = image.noise and replace(image.noise, of_frame=of_frame)
+    return image.derive(image.data, noise=noise)
+
+
+def fits_memory(image: ImageStack, count: int, context: Context) -> bool:
+    """Whether so many time points can be looked at as whole planes.
+
+    Decided once for planes of one size, before their memory is taken.
+    """
+    key = "time points as whole planes", image.shape, count
+    if key not in context.cache:
+        height, width = image.shape[-2:]
+        needed = (count + 1) * bytes_per_px(image) * height * width
+        free = available_bytes(resolve_device(context.device))
+        context.cache[key] = needed < free
+    fits: bool = context.cache[key]
+    return fits
+
+
+def bytes_per_px(image: ImageStack) -> int:
+    """Return the memory that a time point takes for each pixel of its plane."""
+    return BYTES_PER_PX + BYTES_PER_FRAME_PX * image.size("A") * image.size("P")
 
 
 def as_frames(image: ImageStack, context: Context) -> torch.Tensor:
@@ -161,16 +197,17 @@ def averaged_steps(
     frames, time_points = yield from one_of(
         fuse_steps(seen.sight, others, settings), done, steps
     )
-    return with_time_points(seen.image, frames, time_points)
+    return with_time_points(seen.image, frames.cpu().numpy(), time_points.cpu().numpy())
 
 
 def with_time_points(
-    image: ImageStack, frames: torch.Tensor, time_points: torch.Tensor
+    image: ImageStack,
+    frames: NDArray[np.float32],
+    time_points: NDArray[np.float32],
 ) -> ImageStack:
     """Return a time point with the frames of a mean, and how many these are worth."""
-    data = frames.cpu().numpy().reshape(image.shape)
-    worth = np.broadcast_to(time_points.cpu().numpy(), image.shape)
-    return image.derive(data, maps={TIME_POINTS: worth})
+    worth = np.broadcast_to(time_points, image.shape)
+    return image.derive(frames.reshape(image.shape), maps={TIME_POINTS: worth})
 
 
 def _seen(
