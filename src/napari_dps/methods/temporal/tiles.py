@@ -46,13 +46,7 @@ def tiled_average_steps(
     """
     here = neighbours.here or TimePoint(image)
     points = [here, *neighbours.before, *neighbours.after]
-    needs = TileNeeds(
-        "averaging over time",
-        overlap_px=OVERLAP_PX,
-        bytes_per_px=(len(points) + 1) * bytes_per_px(image),
-        tile_px=TILE_PX,
-        equal_reads=True,
-    )
+    needs = _needs(image, len(points))
     shape = image.shape[-2], image.shape[-1]
     device = resolve_device(context.device)
     edge = tile_edge(shape, needs, context, device)
@@ -60,13 +54,13 @@ def tiled_average_steps(
     total = len(points) + len(parts)
     known = []
     for number, point in enumerate(points):
-        part = context if point is here else context.part()
-        finding = _known(point, parameters, part)
-        known.append((yield from one_of(finding, number, total)))
-    before = len(neighbours.before)
-    result = np.empty(image.shape, np.float32)
-    worth = np.empty(shape, np.float32)
-    noises = []
+        finding = _known(point, parameters, context)
+        found, warnings = yield from one_of(finding, number, total)
+        known.append(found)
+        for warning in warnings if point is here else ():
+            context.warn(warning)
+    result, worth = np.empty(image.shape, np.float32), np.empty(shape, np.float32)
+    before, noises = len(neighbours.before), []
     for number, place in enumerate(parts):
         tile = tile_of(place, shape, edge, needs)
         crops = [cropped(one, tile.read) for one in known]
@@ -80,6 +74,17 @@ def tiled_average_steps(
     return with_time_points(seen, result, worth)
 
 
+def _needs(image: ImageStack, count: int) -> TileNeeds:
+    """Return what the tiles of some time points need."""
+    return TileNeeds(
+        "averaging over time",
+        overlap_px=OVERLAP_PX,
+        bytes_per_px=(count + 1) * bytes_per_px(image),
+        tile_px=TILE_PX,
+        equal_reads=True,
+    )
+
+
 def cropped(image: ImageStack, place: Part) -> ImageStack:
     """Return a part of a time point, its patterns as they are seen from there."""
     optics = image.require_optics("averaging over time")
@@ -90,13 +95,14 @@ def cropped(image: ImageStack, place: Part) -> ImageStack:
 
 def _known(
     point: TimePoint, parameters: StageParameters, context: Context
-) -> Generator[Progress, None, ImageStack]:
-    """Return a time point with patterns and noise, which are found once."""
+) -> Generator[Progress, None, tuple[ImageStack, Sequence[str]]]:
+    """Return a time point with patterns and noise, found once, and the warnings."""
     if "known" not in point.found:
-        finding = known_steps(point.image, parameters, context)
-        point.found["known"] = yield from finding
-    found: ImageStack = point.found["known"]
-    return found
+        part = context.part()
+        found = yield from known_steps(point.image, parameters, part)
+        point.found["known"] = found, part.warnings
+    known: tuple[ImageStack, Sequence[str]] = point.found["known"]
+    return known
 
 
 def _averaged(
