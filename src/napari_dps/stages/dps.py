@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,14 +19,14 @@ from napari_dps.core import (
 )
 from napari_dps.core.context import Context
 from napari_dps.core.progress import PART_TICKS
-from napari_dps.methods.dps.lapse import REACH, Lapse
+from napari_dps.methods.dps.lapse import REACH, lapse_around
 from napari_dps.methods.dps.methods import (
     METHODS,
     SHIPPED_WEIGHTS,
     ImageToSharpen,
     signal_to_noise,
 )
-from napari_dps.methods.dps.noise import is_raw, measured_noise
+from napari_dps.methods.dps.noise import cleaned
 from napari_dps.methods.dps.optics import assumed_optics, effective_optics
 from napari_dps.methods.dps.uncertainty import (
     NOISE_DRAWS,
@@ -40,7 +39,6 @@ from napari_dps.methods.dps.volume import (
     sharpen_volume,
 )
 from napari_dps.methods.networks import WEIGHTS_SUFFIX
-from napari_dps.physics.hot_pixels import without_hot_pixels
 from napari_dps.stages.base import Stage
 
 if TYPE_CHECKING:
@@ -244,7 +242,7 @@ def run(
     runs = 1 + NOISE_DRAWS * parameters.uncertainty
     yield Progress(0, runs * PART_TICKS, "Noise")
     cutoff = optics.cutoff_per_pixel * optics.modulation_factor
-    data, noise, white = _without_hot_pixels(image, cutoff, context)
+    data, noise, white = cleaned(image, cutoff, context)
     target = ImageToSharpen(
         data,
         optics,
@@ -257,7 +255,7 @@ def run(
         is_raw=white,
         is_reconstructed=any(entry.stage == "reconstruct" for entry in image.history),
         raw_frames=raw_frames_of(image, parameters),
-        lapse=_lapse(parameters.time_continuity, cutoff, context),
+        lapse=lapse_around(parameters.time_continuity, cutoff, context),
     )
     method = METHODS[parameters.method]
     result = yield from one_of(method(target), 0, runs)
@@ -269,18 +267,6 @@ def run(
     # takes light away, both evenly: so the total is restored evenly.
     result += data.mean(dtype=np.float64) - result.mean(dtype=np.float64)
     return image.refine(result, maps=maps, frames=None)
-
-
-def _lapse(continuity: float, cutoff: float, context: Context) -> Lapse | None:
-    """Return the time points beside, if there are any that count."""
-    sides = context.neighbours.before, context.neighbours.after
-    if not any(sides):
-        return None
-    before, after = (
-        tuple(_without_hot_pixels(p.image, cutoff, context.part())[0] for p in side)
-        for side in sides
-    )
-    return Lapse(before, after, continuity)
 
 
 def _volume(
@@ -377,23 +363,6 @@ def _self_check_json(
 
     answers = yield from self_check(image, parameters, context)
     return resolved_json(answers)
-
-
-def _without_hot_pixels(
-    image: ImageStack, cutoff: float, context: Context
-) -> tuple[NDArray[np.float32], float, bool]:
-    """Return the pixels, their noise as stated or measured, and whether it is white."""
-    data = np.array(image.data, dtype=np.float32)
-    white = is_raw(data)
-    if image.camera is not None:
-        noise = math.sqrt(image.camera.variance(float(data.mean())))
-    else:
-        noise = measured_noise(data, cutoff, white=white)
-    if white:
-        data, count = without_hot_pixels(data, cutoff, noise)
-        if count:
-            context.warn("hot pixels were replaced by the median of their neighbours")
-    return data, noise, white
 
 
 STAGE = Stage(

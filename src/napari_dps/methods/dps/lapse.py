@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_dps.core.context import Context
+from napari_dps.methods.dps.noise import cleaned
+
 if TYPE_CHECKING:
     import torch
 
@@ -95,6 +98,22 @@ class Lapse:
 
         before = [alike(other) for other in self.before[::-1]]
         return torch.stack([*before, image, *map(alike, self.after)])
+
+
+def lapse_around(continuity: float, cutoff: float, context: Context) -> Lapse | None:
+    """Return the time points beside the one at work, if there are any that count.
+
+    ``continuity`` is that of `Lapse`, ``cutoff`` that of the effective OTF in cycles
+    per pixel.
+    """
+    sides = context.neighbours.before, context.neighbours.after
+    if not any(sides):
+        return None
+    before, after = (
+        tuple(cleaned(point.image, cutoff, context.part())[0] for point in side)
+        for side in sides
+    )
+    return Lapse(before, after, continuity)
 
 
 def _spread(sigma_px: float) -> float:

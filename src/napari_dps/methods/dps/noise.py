@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_dps.core import ImageStack
+from napari_dps.core.context import Context
 from napari_dps.metrics.snr import noise_is_white, noise_std
+from napari_dps.physics.hot_pixels import without_hot_pixels
 
 COLOURED_NOISE = 5.0
 """Noise of a reconstruction at low frequencies over what is measured after binning 2×2
@@ -58,3 +63,38 @@ def measured_noise(
     ]
     blocks = (part.reshape(height, 2, width, 2).mean(axis=(1, 3)) for part in parts)
     return COLOURED_NOISE * float(np.mean([noise_std(block) for block in blocks]))
+
+
+def cleaned(
+    image: ImageStack, cutoff: float, context: Context
+) -> tuple[NDArray[np.float32], float, bool]:
+    """Return an image without hot pixels, its noise, and whether that is white.
+
+    Parameters
+    ----------
+    image : ImageStack
+        Axes "YX"; counts above the camera's offset.
+    cutoff : float
+        Cut-off of the effective OTF, cycles per pixel.
+    context : Context
+        Warned where hot pixels were replaced.
+
+    Returns
+    -------
+    image : array (Y, X), float32
+    noise : float
+        Standard deviation in counts: as the camera's is stated, else measured.
+    white : bool
+        Whether it comes from a camera; else nothing is replaced.
+    """
+    data = np.array(image.data, dtype=np.float32)
+    white = is_raw(data)
+    if image.camera is not None:
+        noise = math.sqrt(image.camera.variance(float(data.mean())))
+    else:
+        noise = measured_noise(data, cutoff, white=white)
+    if white:
+        data, count = without_hot_pixels(data, cutoff, noise)
+        if count:
+            context.warn("hot pixels were replaced by the median of their neighbours")
+    return data, noise, white
