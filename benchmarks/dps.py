@@ -138,7 +138,7 @@ think of them.
 
 def weights_line() -> str:
     """Say which weights were measured."""
-    file = shipped_weights("dps-hybrid").with_suffix(".json")
+    file = shipped_weights("dps-oriented").with_suffix(".json")
     told = json.loads(file.read_text(encoding="utf-8"))
     return f"step {told['metrics']['step']}, SHA-256 {told['sha256'][:12]}…"
 
@@ -166,7 +166,7 @@ def report(seeds: int, out: Path | None) -> str:
 Simulated images with exact truth at an effective NA of 3, 488 nm and pixels of 32.5 nm
 (PSF 83.7 nm wide), with photon noise on an even background of {100 * BACKGROUND:g} %
 of the peak. Photons are those of the brightest structure (99.9th percentile). Every
-method knows the PSF. Weights of the network `hybrid`: {weights_line()}
+method knows the PSF. Weights of the network `oriented`: {weights_line()}
 
 ## Likeness to the truth
 

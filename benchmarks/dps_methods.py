@@ -123,7 +123,7 @@ def usual_richardson_lucy(image: ImageStack) -> ImageStack:
 def networks() -> dict[str, Method]:
     """Return the network at three strengths, and by its other weights if shipped."""
     methods = {
-        "**`network`** (default, `hybrid`)": stage(),
+        "**`network`** (default, `oriented`)": stage(),
         "`network`, strength 0.25": stage(strength=0.25),
         "`network`, strength 0.75": stage(strength=0.75),
     }

@@ -189,7 +189,9 @@ def main() -> None:
     """Print the report, and write it if asked to."""
     parser = options(__doc__)
     parser.add_argument("--seeds", type=int, default=2, help="fields of each structure")
-    parser.add_argument("--weights", nargs="+", default=["hybrid"], metavar="NAME|FILE")
+    parser.add_argument(
+        "--weights", nargs="+", default=["oriented", "hybrid"], metavar="NAME|FILE"
+    )
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     publish(report(chosen.weights, chosen.seeds), chosen.out)

@@ -24,6 +24,7 @@ from napari_dps.core.tiling import (
 from napari_dps.methods.artifacts import low_light
 from napari_dps.methods.artifacts import network as artifacts_network
 from napari_dps.methods.dps import network as dps_network
+from napari_dps.methods.dps.methods import SHIPPED_WEIGHTS
 from napari_dps.methods.sim import network as denoise_network
 from napari_dps.nets.architectures.artifact_remover import ArtifactRemover
 from napari_dps.nets.architectures.noise_remover import NoiseRemover
@@ -130,7 +131,7 @@ def test_trained_networks_are_as_deep_as_those_that_the_overlap_is_for():
 
     deep = {"artifacts": ArtifactRemover(), "denoise": SimDenoiser()}
     deep["artifacts-low-light"] = NoiseRemover(bases=4, numbers=10)
-    deep |= {f"dps-{name}": ResUDBPN() for name in ("hybrid", "physics", "paper")}
+    deep |= {f"dps-{name}": ResUDBPN() for name in SHIPPED_WEIGHTS}
     for name, default in deep.items():
         settings = load_checkpoint(shipped_weights(name)).network(CPU).settings
         assert settings["blocks"] == default.settings["blocks"]

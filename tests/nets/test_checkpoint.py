@@ -110,7 +110,7 @@ def test_unknown_shipped_weights_are_refused():
 
 
 def test_shipped_weights_load_and_are_small():
-    path = shipped_weights("dps-hybrid")
+    path = shipped_weights("dps-oriented")
     assert path.stat().st_size < 2e6
     checkpoint = load_checkpoint(path)
     network = checkpoint.network(torch.device("cpu"))

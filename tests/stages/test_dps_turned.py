@@ -65,13 +65,24 @@ def test_network_that_turns_gives_turned_results(weights, shape, pixel_size_nm, 
         assert np.abs(difference).max() < 1e-4 * scale
 
 
+@pytest.mark.parametrize("turn", [1, 6])
+def test_default_weights_give_turned_results(turn):
+    stack = image((48, 40), 32.5, False)
+    whole = run(stack).data
+    other = stack.derive(np.ascontiguousarray(turned(stack.data, turn)))
+    error = np.abs(run(other).data - turned(whole, turn)).max()
+    assert error < 1e-3 * np.ptp(whole)
+
+
 @pytest.mark.parametrize("turn", [3, 5])
 def test_average_over_turns_turns_with_the_image_whatever_the_weights(turn):
     stack = image((32, 41), 36.0, False)
     other = stack.derive(np.ascontiguousarray(turned(stack.data, turn)))
     differences = []
     for average in (False, True):
-        whole, there = (run(s, average_turns=average).data for s in (stack, other))
+        whole, there = (
+            run(s, weights="hybrid", average_turns=average).data for s in (stack, other)
+        )
         error = np.abs(there - turned(whole, turn)).max()
         differences.append(float(error / np.ptp(whole)))
     assert differences[1] < 1e-4 < 1e-2 < differences[0]

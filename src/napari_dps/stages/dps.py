@@ -58,10 +58,11 @@ class DpsParameters(StageParameters):
         "Richardson-Lucy on all raw SIM frames at once, without a network.",
     )
     weights: str = Field(
-        default="hybrid",
+        default=SHIPPED_WEIGHTS[0],
         title="Weights",
-        description="Of the network. hybrid: trained on simulated truth. physics: "
-        "without any truth. paper: the published objective. Or a .safetensors file.",
+        description="Of the network. oriented: trained on simulated truth, turns with "
+        "the image. hybrid: trained on simulated truth. physics: without any truth. "
+        "paper: the published objective. Or a .safetensors file.",
         json_schema_extra={
             "file": f"*{WEIGHTS_SUFFIX}",
             "words": list(SHIPPED_WEIGHTS),
@@ -79,9 +80,9 @@ class DpsParameters(StageParameters):
     average_turns: bool = Field(
         default=False,
         title="Average over turns",
-        description="Let the network work on the image flipped and turned by quarters "
-        "in all eight ways, and average: the same picture however the field lies, with "
-        "a smaller error. The network takes eight times as long.",
+        description="Let a network that does not turn with the image, as hybrid, work "
+        "on it flipped and turned by quarters in all eight ways, and average. The "
+        "network takes eight times as long.",
     )
     raw_frames: bool = Field(
         default=True,

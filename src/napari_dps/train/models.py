@@ -47,7 +47,7 @@ MODELS = {
         recipe_for_images="adapt",
         learns_from="denoise",
     ),
-    "dps": Model("napari_dps.train.dps.prepare", "hybrid", recipe_for_images="adapt"),
+    "dps": Model("napari_dps.train.dps.prepare", "oriented", recipe_for_images="adapt"),
     "effective-psf": Model("napari_dps.train.effective_psf.task", "effective-psf"),
     "features": Model("napari_dps.train.features.task", "features"),
     "sim": Model("napari_dps.train.sim.task", "sim"),

@@ -28,7 +28,11 @@ from napari_dps.methods.dps.input import (
     network_input_steps,
     within_cutoff,
 )
-from napari_dps.methods.dps.methods import reconstruction_noise, weights_file
+from napari_dps.methods.dps.methods import (
+    SHIPPED_WEIGHTS,
+    reconstruction_noise,
+    weights_file,
+)
 from napari_dps.methods.dps.noise import is_raw, measured_noise
 from napari_dps.methods.dps.optics import effective_optics
 from napari_dps.nets.checkpoint import Checkpoint, load_checkpoint
@@ -164,7 +168,8 @@ def prepare_adaptation(
             f"the recipe {name} needs the truth, which images do not have",
             allowed="one without truth terms, as adapt or physics",
         )
-    start = _start(sources.init, recipe)
+    start, network = _start(sources.init, recipe)
+    recipe = recipe.model_copy(update={"network": network})
     regions: dict[tuple[int, int, int], list[Prepared]] = {}
     total = len(sources.images)
     for number, image in enumerate(sources.images):
@@ -274,13 +279,16 @@ def _cut(
     return fields
 
 
-def _start(init: str | None, recipe: DpsRecipe) -> Checkpoint:
-    """Read the weights to begin with."""
-    path = weights_file("hybrid" if init in (None, "shipped") else init)
+def _start(init: str | None, recipe: DpsRecipe) -> tuple[Checkpoint, NetworkSettings]:
+    """Read the weights to begin with, and what network they are of."""
+    name = SHIPPED_WEIGHTS[0] if init in (None, "shipped") else init
+    path = weights_file(name)
     checkpoint = load_checkpoint(path)
     metadata = checkpoint.metadata
+    network = parse(NetworkSettings, metadata.network, "network")
+    turning = {"oriented": network.oriented}
     fits = (
-        parse(NetworkSettings, metadata.network, "network") == recipe.network
+        network == recipe.network.model_copy(update=turning)
         and tuple(metadata.rl_iterations) == recipe.rl_iterations
         and metadata.output_width == recipe.output_width
     )
@@ -288,4 +296,4 @@ def _start(init: str | None, recipe: DpsRecipe) -> Checkpoint:
         raise InputError(
             f"weights {path.name} and recipe {recipe.name} describe different networks"
         )
-    return checkpoint
+    return checkpoint, network
