@@ -82,6 +82,10 @@ class Pattern(BaseModel):
     phases_of : {"frames", "mean", "first frames"}
         Where the phases come from: these frames; the mean of several time points, to be
         compared with each; or that mean, which a time point does not contradict.
+    otf_fall : float
+        How much faster than the ideal one the OTF of the detection falls, as these
+        frames show: exp(−otf_fall · r²), r the frequency over the cut-off. 0 where it
+        is not measured.
     orders : tuple of PatternOrder
         First order first.
 
@@ -99,6 +103,7 @@ class Pattern(BaseModel):
     phase_error_deg: float | None = None
     phase_steps: Literal["measured", "equal"] = "measured"
     phases_of: Literal["frames", "mean", "first frames"] = "frames"
+    otf_fall: float = Field(default=0.0, ge=0, le=4)
     orders: tuple[PatternOrder, ...] = Field(min_length=1)
 
     def __init__(self, **values: Any) -> None:

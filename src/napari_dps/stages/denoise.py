@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -136,7 +136,7 @@ def run(
     share = parameters.strength
     if not any(pattern.is_usable for pattern in patterns):
         share = 0.0
-    noise = _left(image.noise or _noise(frames, image), share)
+    noise = _left(image.noise or _noise(frames, image, patterns), share)
     yield Progress(100, 100, "Frames")
     clean -= frames
     clean *= parameters.strength
@@ -177,10 +177,14 @@ def _as_part(
     return relay(steps, change)
 
 
-def _noise(frames: torch.Tensor, image: ImageStack) -> NoiseToSignal:
+def _noise(
+    frames: torch.Tensor, image: ImageStack, patterns: Sequence[Pattern]
+) -> NoiseToSignal:
     from napari_dps.physics.sim.noise import noise_to_signal
+    from napari_dps.physics.sim.otf_fall import otf_shown_by
 
-    return noise_to_signal(frames, image.require_optics("denoise"), image.camera)
+    optics = image.require_optics("denoise")
+    return noise_to_signal(frames, optics, image.camera, otf_shown_by(patterns))
 
 
 def _left(before: NoiseToSignal, share: float) -> NoiseToSignal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -169,7 +169,7 @@ def prepare(
     average = with_hot_pixels_replaced(average, context)
     sample = with_hot_pixels_replaced(sample, context)
     patterns = yield from shared_patterns(average, sample, parameters, context)
-    noise = _noise(raw_frames(sample, context), sample, parameters)
+    noise = _noise(raw_frames(sample, context), sample, patterns, parameters)
     return average.derive(average.data, patterns=patterns, noise=noise)
 
 
@@ -288,14 +288,19 @@ def _by_planes(
 
 
 def _noise(
-    frames: torch.Tensor, image: ImageStack, parameters: ReconstructParameters
+    frames: torch.Tensor,
+    image: ImageStack,
+    patterns: Sequence[Pattern],
+    parameters: ReconstructParameters,
 ) -> NoiseToSignal:
     """Measure noise over signal of one raw stack, unless it is not wanted."""
     from napari_dps.physics.sim.noise import noise_to_signal
+    from napari_dps.physics.sim.otf_fall import otf_shown_by
 
     if not parameters.adapt_to_noise:
         return NoiseToSignal(0.0, 1.0)
-    return noise_to_signal(frames, image.require_optics("reconstruct"), image.camera)
+    optics = image.require_optics("reconstruct")
+    return noise_to_signal(frames, optics, image.camera, otf_shown_by(patterns))
 
 
 def reconstruct(
@@ -322,7 +327,7 @@ def reconstruct(
         data = yield from relay(found, lambda r: Progress(steps - 1, steps, r.message))
     elif any(pattern.is_usable for pattern in patterns):
         noise = image.noise if parameters.adapt_to_noise else None
-        noise = noise or _noise(frames, image, parameters)
+        noise = noise or _noise(frames, image, patterns, parameters)
         yield Progress(steps - 1, steps, "Wiener filter")
         solver_of = wiener_solver(
             image, patterns, noise, parameters.model_dump(), context

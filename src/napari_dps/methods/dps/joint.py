@@ -27,6 +27,7 @@ from napari_dps.physics.measured_otf import measured_in_focus
 from napari_dps.physics.otf import otf_2d
 from napari_dps.physics.resampling import resample
 from napari_dps.physics.sim.equalise import equalisation
+from napari_dps.physics.sim.otf_fall import otf_shown_by
 from napari_dps.physics.sim.raw_fit import refitted_light
 from napari_dps.physics.sim.raw_model import Light, RawModel, stripes_of
 from napari_dps.physics.sim.shot_noise import ShotNoise, shot_noise
@@ -229,7 +230,10 @@ def _scene(
     bright = torch.from_numpy(1 / factors).to(frames)
     noise = ShotNoise(raw.noise.gain / scale, raw.noise.read_variance / scale**2)
     stripes = stripes_of(raw.patterns, raw.shape, raw.optics.pixel_size_nm)
-    otf = None if context.otf is None else measured_in_focus(context.otf, raw.optics)
+    if context.otf is None:
+        otf = otf_shown_by(raw.patterns)
+    else:
+        otf = measured_in_focus(context.otf, raw.optics)
     model = RawModel(raw.shape, stripes, 1 / factors, raw.optics, device, otf=otf)
     flat = frames.flatten(0, 1)
     mean = (frames / bright[..., None, None]).mean(dim=(0, 1))

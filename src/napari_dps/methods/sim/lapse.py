@@ -26,6 +26,7 @@ from napari_dps.methods.sim.patterns import (
 )
 from napari_dps.methods.sim.raw import with_hot_pixels_replaced
 from napari_dps.physics.sim.noise import noise_to_signal
+from napari_dps.physics.sim.otf_fall import otf_shown_by
 
 if TYPE_CHECKING:
     import torch
@@ -73,10 +74,11 @@ def with_what_units_share(
     average = with_hot_pixels_replaced(average, context)
     sample = with_hot_pixels_replaced(sample, context)
     optics = sample.require_optics("finding patterns and noise")
-    noise = noise_to_signal(raw_frames(sample, context), optics, sample.camera)
-    if not seek_patterns or are_fitted(average):
-        return average.derive(average.data, noise=noise)
-    patterns = yield from shared_patterns(average, sample, parameters, context)
+    patterns = average.patterns
+    if seek_patterns and not are_fitted(average):
+        patterns = yield from shared_patterns(average, sample, parameters, context)
+    frames, otf = raw_frames(sample, context), otf_shown_by(patterns)
+    noise = noise_to_signal(frames, optics, sample.camera, otf)
     return average.derive(average.data, patterns=patterns, noise=noise)
 
 

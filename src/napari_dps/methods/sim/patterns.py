@@ -155,6 +155,7 @@ def find_patterns(
     tuple of Pattern
     """
     from napari_dps.physics.sim.estimate import PatternEstimator
+    from napari_dps.physics.sim.otf_fall import with_otf_fall
 
     optics = image.require_optics("finding the patterns")
     angles = int(frames.shape[0])
@@ -182,6 +183,8 @@ def find_patterns(
             estimator.search(angle)
     yield Progress(angles, steps, "fitting the phases")
     patterns = tuple(estimator.patterns())
+    if context.otf is None and not settings.is_projection:
+        patterns = with_otf_fall(frames, patterns, optics)
     wanted = {
         (angle, order.order)
         for angle, entries in given.items()

@@ -150,6 +150,7 @@ def wiener_solver(
     """
     from napari_dps.core.device import resolve_device
     from napari_dps.physics.measured_otf import measured_in_focus
+    from napari_dps.physics.sim.otf_fall import otf_shown_by
     from napari_dps.physics.sim.wiener import WienerSettings, WienerSolver
 
     settings = WienerSettings(
@@ -159,8 +160,9 @@ def wiener_solver(
     )
     optics = image.require_optics("reconstruct")
     device = resolve_device(context.device)
-    in_focus = None
-    if context.otf is not None:
+    if context.otf is None:
+        in_focus = otf_shown_by(patterns)
+    else:
         in_focus = measured_in_focus(context.otf, optics)
 
     def solver_of(size: tuple[int, int]) -> WienerSolver:

@@ -12,6 +12,7 @@ from scipy.special import gammaincinv
 from napari_dps.core import CameraNoise, NoiseToSignal, Optics
 from napari_dps.physics.otf import widefield_otf
 from napari_dps.physics.sim.equalise import equalisation
+from napari_dps.physics.sim.otf_fall import Transfer
 from napari_dps.physics.sim.spectrum import (
     FloatArray,
     edge_window,
@@ -39,7 +40,10 @@ USUAL_EXPONENT = 3.0
 
 
 def noise_to_signal(
-    frames: torch.Tensor, optics: Optics, camera: CameraNoise | None = None
+    frames: torch.Tensor,
+    optics: Optics,
+    camera: CameraNoise | None = None,
+    otf: Transfer | None = None,
 ) -> NoiseToSignal:
     """Measure noise over signal on the mean of all frames of a raw stack.
 
@@ -56,6 +60,8 @@ def noise_to_signal(
         The detection, at the pixel size of the frames.
     camera : CameraNoise, optional
         Noise of the frames where it is stated: it is not measured then.
+    otf : callable, optional
+        Of the detection, from frequency over cut-off; the ideal one by default.
 
     Returns
     -------
@@ -85,7 +91,7 @@ def noise_to_signal(
         noise = max(noise, median / float(gammaincinv(angles - 1, 0.5)))
     if noise <= 0:
         return NoiseToSignal(0.0, USUAL_EXPONENT)
-    level, exponent = _signal(power, rings, radius, noise)
+    level, exponent = _signal(power, rings, radius, noise, otf)
     # Order 0 of A angles is summed, each with A times the noise of their mean.
     return NoiseToSignal(angles * noise / level, exponent)
 
@@ -105,6 +111,7 @@ def _signal(
     rings: NDArray[np.int32],
     radius: FloatArray,
     noise: float,
+    otf: Transfer | None,
 ) -> tuple[float, float]:
     """Return the object's power at the cut-off and the exponent of its fall."""
     counts = np.bincount(rings.ravel())
@@ -118,7 +125,8 @@ def _signal(
     seen = np.logical_and.accumulate(ring_power > least)
     seen[:3] = True
     signal = np.maximum(ring_power, least) - noise
-    logs = np.log(signal / widefield_otf(radius, 1.0) ** 2)
+    passed = widefield_otf(radius, 1.0) if otf is None else otf(radius)
+    logs = np.log(signal / passed**2)
     return _power_law(radius, logs, counts.astype(np.float64), seen)
 
 
