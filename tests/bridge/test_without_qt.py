@@ -8,7 +8,16 @@ import sys
 
 import napari_dps._qt.bridge
 
-NEED_QT = {"debounce", "dock_tabs", "layer_events", "microscope", "preview", "runner"}
+NEED_QT = {
+    "debounce",
+    "dock_tabs",
+    "layer_events",
+    "microscope",
+    "preferences",
+    "preview",
+    "runner",
+    "weights_in_use",
+}
 """Timers, threads, signals, windows and stored settings; all else is plain Python."""
 
 

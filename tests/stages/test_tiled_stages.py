@@ -78,7 +78,9 @@ def difference(result: np.ndarray, expected: np.ndarray) -> float:
 @pytest.mark.parametrize("tile_px", TILES_PX)
 def test_tiles_of_any_size_give_the_whole_result(case, shape, tile_px):
     result = tiled(case, shape, Context("cpu", tile_px=tile_px))
-    assert difference(result, whole(case, shape)) < 1e-5
+    # Layers that turn with the image round eight times as often.
+    most = 3e-5 if case == "dps" else 1e-5
+    assert difference(result, whole(case, shape)) < most
 
 
 @pytest.mark.parametrize("shape", [(310, 181), (97, 260)], ids=str)

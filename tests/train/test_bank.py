@@ -132,7 +132,7 @@ def test_objects_of_another_magnification_are_drawn_anew(tmp_path: Path) -> None
     assert np.array_equal(first, again)
 
 
-@pytest.mark.parametrize("settings", [DataSettings(), PairSettings()])
+@pytest.mark.parametrize("settings", [DataSettings(time_points=3), PairSettings()])
 def test_every_setting_but_the_size_is_in_the_key(
     settings: DataSettings | PairSettings,
 ) -> None:

@@ -140,8 +140,18 @@ def no_room(error: OSError) -> str:
     'the disk is full'
     """
     if error.errno is None and str(error).endswith(_NOT_ALL):
-        return "the disk is full"  # NumPy and Pillow keep the number to themselves
+        # NumPy and Pillow keep the number to themselves.
+        return _FULL[errno.EFBIG if _is_length_limited() else errno.ENOSPC]
     return _FULL.get(error.errno or 0, "")
+
+
+def _is_length_limited() -> bool:
+    """Whether this process may not write files of any length."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return False
+    return resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
 
 
 _NOT_ALL = (" written", "when writing image file")

@@ -159,18 +159,13 @@ def prepare(
     context: Context,
 ) -> Generator[Progress, None, ImageStack]:
     """Find the patterns and the noise that all units of a stack share."""
-    from napari_dps.methods.sim.lapse import shared_patterns
-    from napari_dps.methods.sim.raw import with_hot_pixels_replaced
+    from napari_dps.methods.sim.lapse import with_what_units_share
 
     if are_fitted(average):
         return average
     if average.axes == "ZAPYX":
         return (yield from _prepare_volume(average, parameters, context))
-    average = with_hot_pixels_replaced(average, context)
-    sample = with_hot_pixels_replaced(sample, context)
-    patterns = yield from shared_patterns(average, sample, parameters, context)
-    noise = _noise(raw_frames(sample, context), sample, patterns, parameters)
-    return average.derive(average.data, patterns=patterns, noise=noise)
+    return (yield from with_what_units_share(average, sample, parameters, context))
 
 
 def takes_volumes(stack: ImageStack, parameters: ReconstructParameters) -> bool:

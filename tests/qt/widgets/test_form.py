@@ -14,6 +14,7 @@ from napari_dps._qt.widgets.form import ModelForm
 from napari_dps._qt.widgets.path_edits import FileEdit
 from napari_dps.core import InputError
 from napari_dps.core.params import ParameterInfo, describe
+from napari_dps.nets.checkpoint import shipped_weights
 from napari_dps.stages import STAGES
 from napari_dps.stages.background import BackgroundParameters
 from napari_dps.stages.denoise import DenoiseParameters
@@ -28,7 +29,8 @@ def _another(info: ParameterInfo) -> Any:
     if info.kind is bool:
         return not info.default
     if info.file:
-        return next(word for word in info.words if word != info.default)
+        others = [word for word in info.words if word != info.default]
+        return others[0] if others else str(shipped_weights("dps-oriented"))
     low = info.minimum if info.minimum is not None else 0
     high = info.maximum if info.maximum is not None else low + 10
     middle = low + (high - low) / 3

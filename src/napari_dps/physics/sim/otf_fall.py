@@ -15,6 +15,7 @@ the user chooses (Müller et al. 2016, doi:10.1038/ncomms10980).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -191,17 +192,12 @@ def _overlaps(
 
     factors = equalisation(frames)
     frames = _brightest(frames)
-    shape = (int(frames.shape[-2]), int(frames.shape[-1]))
-    window = torch.from_numpy(edge_window(shape)).to(frames.device)
-    y, x = np.fft.fftfreq(shape[0])[:, np.newaxis], np.fft.fftfreq(shape[1])
-    radius = np.hypot(y, x) / optics.cutoff_per_pixel
     for angle, orders in enumerate(orders_by_angle(patterns, optics.pixel_size_nm)):
         if not orders.used:
             continue
         rows = orders.order_rows(int(frames.shape[1]))
         weights = torch.from_numpy(rows * factors[angle]).to(frames)
         parts = torch.tensordot(weights, frames[angle], dims=1)
-        zero = _spectrum((parts[0] - parts[0].mean()) * window)
         noise = (rows**2).sum(axis=1)
         places = [
             (number, n)
@@ -211,23 +207,39 @@ def _overlaps(
             if order.is_usable
         ]
         for number, order in enumerate(orders.used):
-            real, imaginary = parts[2 * number + 1], parts[2 * number + 2]
-            shifted = torch.complex(real, imaginary) * _wave(shape, order.wavevector)
-            other = _spectrum(shifted * window)
-            ky, kx = order.wavevector
-            there = np.hypot(y + ky, x + kx) / optics.cutoff_per_pixel
-            seen = (np.minimum(radius, there) > LOWEST) & (
-                np.maximum(radius, there) < HIGHEST
+            pair = slice(2 * number + 1, 2 * number + 3)
+            other = torch.complex(*parts[pair])
+            scale = math.sqrt(noise[0] / noise[pair].sum())
+            found = _overlap(
+                parts[0], other, scale, order.wavevector, optics.cutoff_per_pixel
             )
-            if np.count_nonzero(seen) < LEAST_CELLS:
-                continue
-            scale = np.sqrt(noise[0] / noise[2 * number + 1 : 2 * number + 3].sum())
-            yield (
-                places[number],
-                _summed(
-                    zero[seen], scale * other[seen], radius[seen], there[seen], scale
-                ),
-            )
+            if found is not None:
+                yield places[number], found
+
+
+def _overlap(
+    zero: torch.Tensor,
+    other: torch.Tensor,
+    scale: float,
+    wavevector: tuple[float, float],
+    cutoff: float,
+) -> _Overlap | None:
+    """Return what an order shares with order 0; None if it is too little."""
+    import torch
+
+    shape = (int(zero.shape[-2]), int(zero.shape[-1]))
+    window = torch.from_numpy(edge_window(shape)).to(zero.device)
+    of_zero = _spectrum((zero - zero.mean()) * window)
+    of_other = _spectrum(other * _wave(shape, wavevector).to(zero.device) * window)
+    y, x = np.fft.fftfreq(shape[0])[:, np.newaxis], np.fft.fftfreq(shape[1])
+    here = np.hypot(y, x) / cutoff
+    there = np.hypot(y + wavevector[0], x + wavevector[1]) / cutoff
+    seen = (np.minimum(here, there) > LOWEST) & (np.maximum(here, there) < HIGHEST)
+    if np.count_nonzero(seen) < LEAST_CELLS:
+        return None
+    return _summed(
+        of_zero[seen], scale * of_other[seen], here[seen], there[seen], scale
+    )
 
 
 def _summed(
