@@ -162,8 +162,8 @@ PAGE = """# The fall of the OTF
 What [`reconstruct`](../stages/reconstruct.md#the-wiener-filter) measures where orders
 overlap, and the modulation *m* of the first orders by the ideal OTF and by the measured
 one. Simulated: 3 × 3 frames of 192², modulation 0.7, blurred by a Gaussian whose OTF
-is exp(−fall · r²); pixels add about 0.2 to it. Below 0.35, or where that is not sure, no
-fall is taken.
+is exp(−fall · r²); pixels add about 0.2 to it. Below 0.35, or where that is not sure,
+no fall is taken.
 
 {simulated}
 
