@@ -241,7 +241,7 @@ def axial_decorrelation(
     -----
     The planes fade to both ends as half a sine, which of all common windows keeps
     frequencies apart best; half the width of its lobe at half power, 0.59 over the
-    number of planes, is taken off the cut-off. What is left is read up to 8 % too fine
+    number of planes, is taken off the cut-off. What is left is read up to 10 % too fine
     in 24 planes. White noise that ends at .1, .2, .3, .4 cycles per plane is read as
     .11, .22, .31, .41. No value finer than two planes is found.
 
