@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_dps.core import InputError, Optics
 from napari_dps.core.otf import MeasuredOtf
+from napari_dps.physics.otf import Transfer
 from napari_dps.physics.otf3d import RADII, DefocusTable, defocus_table
 
 Real = NDArray[np.float64]
@@ -67,7 +68,7 @@ def measured_table(
     return DefocusTable(values, z_step_nm)
 
 
-def measured_in_focus(otf: MeasuredOtf, optics: Optics) -> Callable[[Real], Real]:
+def measured_in_focus(otf: MeasuredOtf, optics: Optics) -> Transfer:
     """Return the OTF of the focal plane, from frequency over cut-off to its value.
 
     It is that of order 0, summed over kz: what the detection makes of any order.

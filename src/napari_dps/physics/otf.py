@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+Transfer = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""From frequency over cut-off to the value of an OTF."""
 
 
 def widefield_otf(frequency: ArrayLike, cutoff: float) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -122,6 +122,7 @@ def run(
         named and the image carries none, or the weights cannot be used.
     """
     from napari_dps.methods.denoise.weights import load_denoiser
+    from napari_dps.methods.sim.detection import noise_of_frames
     from napari_dps.methods.sim.raw import corrected_frames
 
     image.require_optics("denoise")
@@ -136,7 +137,7 @@ def run(
     share = parameters.strength
     if not any(pattern.is_usable for pattern in patterns):
         share = 0.0
-    noise = _left(image.noise or _noise(frames, image, patterns), share)
+    noise = _left(image.noise or noise_of_frames(frames, image, patterns), share)
     yield Progress(100, 100, "Frames")
     clean -= frames
     clean *= parameters.strength
@@ -175,16 +176,6 @@ def _as_part(
         return Progress(first + int((last - first) * share), 100, report.message)
 
     return relay(steps, change)
-
-
-def _noise(
-    frames: torch.Tensor, image: ImageStack, patterns: Sequence[Pattern]
-) -> NoiseToSignal:
-    from napari_dps.physics.sim.noise import noise_to_signal
-    from napari_dps.physics.sim.otf_fall import otf_shown_by
-
-    optics = image.require_optics("denoise")
-    return noise_to_signal(frames, optics, image.camera, otf_shown_by(patterns))
 
 
 def _left(before: NoiseToSignal, share: float) -> NoiseToSignal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -282,26 +282,11 @@ def _by_planes(
     )
 
 
-def _noise(
-    frames: torch.Tensor,
-    image: ImageStack,
-    patterns: Sequence[Pattern],
-    parameters: ReconstructParameters,
-) -> NoiseToSignal:
-    """Measure noise over signal of one raw stack, unless it is not wanted."""
-    from napari_dps.physics.sim.noise import noise_to_signal
-    from napari_dps.physics.sim.otf_fall import otf_shown_by
-
-    if not parameters.adapt_to_noise:
-        return NoiseToSignal(0.0, 1.0)
-    optics = image.require_optics("reconstruct")
-    return noise_to_signal(frames, optics, image.camera, otf_shown_by(patterns))
-
-
 def reconstruct(
     image: ImageStack, parameters: ReconstructParameters, context: Context
 ) -> Generator[Progress, None, ImageStack]:
     """Reconstruct one raw stack, or a z-stack, on a grid of half its pixel size."""
+    from napari_dps.methods.sim.detection import noise_of_frames
     from napari_dps.methods.sim.lapse import unit_patterns
     from napari_dps.methods.sim.raw import corrected_frames, without_stuck_angles
 
@@ -321,8 +306,9 @@ def reconstruct(
         found = _by_network(used, image, patterns, context)
         data = yield from relay(found, lambda r: Progress(steps - 1, steps, r.message))
     elif any(pattern.is_usable for pattern in patterns):
-        noise = image.noise if parameters.adapt_to_noise else None
-        noise = noise or _noise(frames, image, patterns, parameters)
+        noise = NoiseToSignal(0.0, 1.0)
+        if parameters.adapt_to_noise:
+            noise = image.noise or noise_of_frames(frames, image, patterns)
         yield Progress(steps - 1, steps, "Wiener filter")
         solver_of = wiener_solver(
             image, patterns, noise, parameters.model_dump(), context

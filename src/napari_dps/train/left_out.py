@@ -6,6 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_dps.core import InputError
 
 _EVERY = (2, 5)
@@ -71,3 +74,46 @@ def looked_at(
     """
     each = max(_MOST_LOOKED_AT // max(len(chosen), 1), 1)
     return [(field, n) for n in chosen for field in spread(of_region[n], each)]
+
+
+def mean_of_regions(
+    regions: Sequence[int], losses: Sequence[float]
+) -> NDArray[np.float64]:
+    """Return the mean loss of the fields of each region, as they first occur.
+
+    Examples
+    --------
+    >>> mean_of_regions([0, 2, 0], [1.0, 5.0, 3.0]).tolist()
+    [2.0, 5.0]
+    """
+    found: dict[int, list[float]] = {}
+    for region, loss in zip(regions, losses, strict=True):
+        found.setdefault(region, []).append(loss)
+    return np.array([np.mean(some) for some in found.values()])
+
+
+def corners(shape: tuple[int, int], side_px: int, what: str) -> list[tuple[int, int]]:
+    """Return (y, x) of the patches that an image at canonical sampling is cut into.
+
+    Raises
+    ------
+    InputError
+        If not one fits; ``what`` names the image.
+
+    Examples
+    --------
+    >>> corners((5, 7), 3, "the image")
+    [(0, 0), (0, 3)]
+    """
+    height, width = shape
+    if min(height, width) < side_px:
+        raise InputError(
+            f"size of {what} at canonical sampling",
+            got=f"{height} × {width} px",
+            allowed=f"at least {side_px} px a side",
+        )
+    return [
+        (y, x)
+        for y in range(0, height - side_px + 1, side_px)
+        for x in range(0, width - side_px + 1, side_px)
+    ]

@@ -21,13 +21,12 @@ from napari_dps.core import ImageStack, Optics, Pattern, Progress
 from napari_dps.core.context import Context
 from napari_dps.core.device import available_bytes, resolve_device
 from napari_dps.methods.dps.consistency import contrast_share
+from napari_dps.methods.sim.detection import detection_otf
 from napari_dps.methods.sim.raw import without_stuck_angles
 from napari_dps.physics.deconvolution.richardson_lucy import extrapolation
-from napari_dps.physics.measured_otf import measured_in_focus
 from napari_dps.physics.otf import otf_2d
 from napari_dps.physics.resampling import resample
 from napari_dps.physics.sim.equalise import equalisation
-from napari_dps.physics.sim.otf_fall import otf_shown_by
 from napari_dps.physics.sim.raw_fit import refitted_light
 from napari_dps.physics.sim.raw_model import Light, RawModel, stripes_of
 from napari_dps.physics.sim.shot_noise import ShotNoise, shot_noise
@@ -230,10 +229,7 @@ def _scene(
     bright = torch.from_numpy(1 / factors).to(frames)
     noise = ShotNoise(raw.noise.gain / scale, raw.noise.read_variance / scale**2)
     stripes = stripes_of(raw.patterns, raw.shape, raw.optics.pixel_size_nm)
-    if context.otf is None:
-        otf = otf_shown_by(raw.patterns)
-    else:
-        otf = measured_in_focus(context.otf, raw.optics)
+    otf = detection_otf(raw.patterns, raw.optics, context)
     model = RawModel(raw.shape, stripes, 1 / factors, raw.optics, device, otf=otf)
     flat = frames.flatten(0, 1)
     mean = (frames / bright[..., None, None]).mean(dim=(0, 1))

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from napari_dps.methods.dps.joint import Recording
     from napari_dps.methods.dps.lapse import Lapse
     from napari_dps.methods.dps.network import Sharpener
-    from napari_dps.physics.deconvolution.model import ImagingModel, Transfer
+    from napari_dps.physics.deconvolution.model import ImagingModel
+    from napari_dps.physics.otf import Transfer
 
 SHIPPED_WEIGHTS = ("oriented", "hybrid", "physics", "paper")
 """The first is the default."""

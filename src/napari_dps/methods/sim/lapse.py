@@ -16,6 +16,7 @@ from napari_dps.core import (
     one_of,
 )
 from napari_dps.core.context import Context
+from napari_dps.methods.sim.detection import noise_of_frames
 from napari_dps.methods.sim.patterns import (
     UNCERTAIN_DEG,
     are_fitted,
@@ -25,8 +26,6 @@ from napari_dps.methods.sim.patterns import (
     search_settings,
 )
 from napari_dps.methods.sim.raw import with_hot_pixels_replaced
-from napari_dps.physics.sim.noise import noise_to_signal
-from napari_dps.physics.sim.otf_fall import otf_shown_by
 
 if TYPE_CHECKING:
     import torch
@@ -73,12 +72,10 @@ def with_what_units_share(
     """
     average = with_hot_pixels_replaced(average, context)
     sample = with_hot_pixels_replaced(sample, context)
-    optics = sample.require_optics("finding patterns and noise")
     patterns = average.patterns
     if seek_patterns and not are_fitted(average):
         patterns = yield from shared_patterns(average, sample, parameters, context)
-    frames, otf = raw_frames(sample, context), otf_shown_by(patterns)
-    noise = noise_to_signal(frames, optics, sample.camera, otf)
+    noise = noise_of_frames(raw_frames(sample, context), sample, patterns)
     return average.derive(average.data, patterns=patterns, noise=noise)
 
 

@@ -149,8 +149,7 @@ def wiener_solver(
         From the size (Y, X) of the frames to the solver.
     """
     from napari_dps.core.device import resolve_device
-    from napari_dps.physics.measured_otf import measured_in_focus
-    from napari_dps.physics.sim.otf_fall import otf_shown_by
+    from napari_dps.methods.sim.detection import detection_otf
     from napari_dps.physics.sim.wiener import WienerSettings, WienerSolver
 
     settings = WienerSettings(
@@ -160,10 +159,7 @@ def wiener_solver(
     )
     optics = image.require_optics("reconstruct")
     device = resolve_device(context.device)
-    if context.otf is None:
-        in_focus = otf_shown_by(patterns)
-    else:
-        in_focus = measured_in_focus(context.otf, optics)
+    in_focus = detection_otf(patterns, optics, context)
 
     def solver_of(size: tuple[int, int]) -> WienerSolver:
         key = (size, patterns, optics, settings, device, context.otf)

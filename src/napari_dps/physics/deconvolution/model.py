@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.fft
-from numpy.typing import NDArray
 
 from napari_dps.core import InputError
 from napari_dps.physics.operators import ForwardModel
-from napari_dps.physics.otf import widefield_otf
+from napari_dps.physics.otf import Transfer, widefield_otf
 
 if TYPE_CHECKING:
     import torch
 
-Transfer = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-"""From frequency over the cut-off to the OTF."""
 
 FINER = 2
 """Fine pixels along a pixel of the image."""

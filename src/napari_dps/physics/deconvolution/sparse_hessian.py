@@ -11,8 +11,9 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from napari_dps.core import Progress, within
-from napari_dps.physics.deconvolution.model import FINER, ImagingModel, Transfer
+from napari_dps.physics.deconvolution.model import FINER, ImagingModel
 from napari_dps.physics.deconvolution.richardson_lucy import richardson_lucy_steps
+from napari_dps.physics.otf import Transfer
 from napari_dps.physics.resampling import resample
 
 if TYPE_CHECKING:

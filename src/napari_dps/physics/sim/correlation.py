@@ -11,7 +11,7 @@ from scipy.ndimage import uniform_filter
 
 from napari_dps.physics.sim.pixel_weights import balancing, capping, on_cells
 from napari_dps.physics.sim.search_grid import SearchGrid, outside_search
-from napari_dps.physics.sim.spectrum import FloatArray, plane_waves, squared
+from napari_dps.physics.sim.spectrum import FloatArray, plane_waves, squared, vertex
 
 if TYPE_CHECKING:
     import torch
@@ -236,8 +236,8 @@ class Correlation:
         values: FloatArray = power / self._interpolate(fy, fx).astype(np.float64)
         peak = np.unravel_index(np.argmax(values), values.shape)
         i, j = (int(np.clip(k, 1, 7)) for k in peak)
-        dy = _vertex(values[i - 1 : i + 2, j])
-        dx = _vertex(values[i, j - 1 : j + 2])
+        dy = vertex(values[i - 1 : i + 2, j])
+        dx = vertex(values[i, j - 1 : j + 2])
         centre = (
             float(fy[i] + dy * step / size[0]),
             float(fx[j] + dx * step / size[1]),
@@ -363,11 +363,3 @@ def _thinned(cells: int) -> NDArray[np.intp]:
     """Return every `THIN`-th frequency of a transform, on either side of zero."""
     bins = np.rint(np.fft.fftfreq(cells) * cells).astype(int)
     return np.flatnonzero(bins % THIN == 0)
-
-
-def _vertex(values: FloatArray) -> float:
-    """Offset of the vertex of the parabola through three points, in steps."""
-    curvature = values[0] - 2 * values[1] + values[2]
-    if curvature >= 0:
-        return 0.0
-    return float(np.clip((values[0] - values[2]) / (2 * curvature), -1, 1))

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
 from napari_dps.core import CameraNoise, NoiseToSignal, Optics
-from napari_dps.physics.otf import widefield_otf
+from napari_dps.physics.otf import Transfer, widefield_otf
 from napari_dps.physics.sim.equalise import equalisation
-from napari_dps.physics.sim.otf_fall import Transfer
 from napari_dps.physics.sim.spectrum import (
     FloatArray,
     edge_window,

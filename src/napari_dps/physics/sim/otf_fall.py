@@ -16,7 +16,7 @@ the user chooses (Müller et al. 2016, doi:10.1038/ncomms10980).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -25,16 +25,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_dps.core import Optics, Pattern
-from napari_dps.physics.otf import widefield_otf
+from napari_dps.physics.otf import Transfer, widefield_otf
 from napari_dps.physics.sim.equalise import equalisation
 from napari_dps.physics.sim.separate import orders_by_angle
-from napari_dps.physics.sim.spectrum import FloatArray, edge_window
+from napari_dps.physics.sim.spectrum import (
+    FloatArray,
+    edge_window,
+    plane_waves,
+    vertex,
+)
 
 if TYPE_CHECKING:
     import torch
 
-Transfer = Callable[[FloatArray], FloatArray]
-"""From frequency over cut-off to the value of an OTF."""
 LOWEST, HIGHEST = 0.2, 0.95
 """Fractions of the cut-off that count: light out of focus, which only order 0 shows,
 gathers below."""
@@ -179,9 +182,7 @@ def _lowest(values: FloatArray) -> float:
     place = int(values.argmin())
     if not 0 < place < len(values) - 1:
         return float(place)
-    before, here, after = values[place - 1 : place + 2]
-    bend = before - 2 * here + after
-    return place + (0.5 * (before - after) / bend if bend > 0 else 0.0)
+    return place + vertex(-values[place - 1 : place + 2])
 
 
 def _overlaps(
@@ -288,11 +289,11 @@ def _wave(shape: tuple[int, int], wavevector: tuple[float, float]) -> torch.Tens
     """Return exp(−2πi k·r) on a grid of pixels."""
     import torch
 
-    waves = [
-        torch.from_numpy(np.exp(-2j * np.pi * k * np.arange(side)))
+    waves = (
+        torch.from_numpy(plane_waves(np.array([-k]), side)[0])
         for side, k in zip(shape, wavevector, strict=True)
-    ]
-    return torch.outer(*waves).to(torch.complex64)
+    )
+    return torch.outer(*waves)
 
 
 def _spectrum(image: torch.Tensor) -> NDArray[np.complex64]:

@@ -9,7 +9,7 @@ the camera. So all frames are mixtures of few views, whose transforms are shared
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,13 +19,11 @@ from numpy.typing import NDArray
 
 from napari_dps.core import Optics, Pattern
 from napari_dps.physics.operators import ForwardModel
-from napari_dps.physics.otf import widefield_otf
+from napari_dps.physics.otf import Transfer, widefield_otf
 
 if TYPE_CHECKING:
     import torch
 
-Otf = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-"""From frequency over the cut-off to the OTF."""
 _MARGIN_PERIODS = 3.0
 """Width of the margin in periods of the cut-off: three widths of the PSF."""
 
@@ -148,7 +146,7 @@ class RawModel(ForwardModel["torch.Tensor", "torch.Tensor"]):
         optics: Optics,
         device: torch.device,
         *,
-        otf: Otf | None = None,
+        otf: Transfer | None = None,
     ) -> None:
         import torch
 
@@ -173,7 +171,7 @@ class RawModel(ForwardModel["torch.Tensor", "torch.Tensor"]):
         )
         self.set_light(Light(intensities, tuple(stripes)))
 
-    def _lens(self, cutoff: float, otf: Otf | None) -> NDArray[np.complex64]:
+    def _lens(self, cutoff: float, otf: Transfer | None) -> NDArray[np.complex64]:
         """Return what the lens and the camera's pixels pass of each frequency."""
         f_y, f_x = (
             np.r_[0 : reach + 1, -reach:0] / n

@@ -195,6 +195,30 @@ def plane_waves(frequencies: FloatArray, count: int) -> NDArray[np.complex64]:
     return waves
 
 
+def vertex(values: FloatArray) -> float:
+    """Return where the parabola through three points is highest.
+
+    Parameters
+    ----------
+    values : array (3,)
+        At −1, 0, 1; the middle one is the highest.
+
+    Returns
+    -------
+    float
+        Offset from the middle, −1 to 1; 0 where the points are on a line or a valley.
+
+    Examples
+    --------
+    >>> vertex(np.array([0.0, 3.0, 2.0]))
+    0.25
+    """
+    curvature = values[0] - 2 * values[1] + values[2]
+    if curvature >= 0:
+        return 0.0
+    return float(np.clip((values[0] - values[2]) / (2 * curvature), -1, 1))
+
+
 def squared(values: torch.Tensor) -> torch.Tensor:
     """Return the squared modulus, without the square root that ``abs`` takes."""
     if not values.is_complex():

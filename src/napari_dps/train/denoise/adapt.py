@@ -36,7 +36,9 @@ from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
 from napari_dps.physics.sim.pattern_model import Orders, PatternModel
 from napari_dps.train.left_out import (
     MOST_POINTS,
+    corners,
     looked_at,
+    mean_of_regions,
     split_regions,
     spread,
     too_few_regions,
@@ -174,11 +176,8 @@ class DenoiseAdaptTask:
         """
         if not self.judged:
             raise too_few_regions()
-        found: dict[int, list[float]] = {}
         losses = self._misfits(network.eval(), self.judged)
-        for region, loss in zip(self.judged_regions, losses, strict=True):
-            found.setdefault(region, []).append(loss)
-        return np.array([np.mean(some) for some in found.values()])
+        return mean_of_regions(self.judged_regions, losses)
 
     def describe(self) -> dict[str, Any]:
         """Return what the checkpoint says of itself."""
@@ -293,16 +292,9 @@ def _fields(
     separated = seen.orders.mixing.separate(small)
     gains = yield from _gains(seen, network, context)
     side = recipe.patch_px
-    if min(height, width) < side:
-        raise InputError(
-            "size of the frames at canonical sampling",
-            got=f"{height} × {width} px",
-            allowed=f"at least {side} px a side",
-        )
     return [
-        ((y, x), _field(seen, separated, gains, y, x, side))
-        for y in range(0, height - side + 1, side)
-        for x in range(0, width - side + 1, side)
+        (place, _field(seen, separated, gains, *place, side))
+        for place in corners((height, width), side, "the frames")
     ]
 
 

@@ -44,7 +44,9 @@ from napari_dps.train.dps.losses import ImageFormation, LossWeights, Objective
 from napari_dps.train.dps.task import DpsRecipe, DpsTask, NetworkSettings
 from napari_dps.train.left_out import (
     MOST_POINTS,
+    corners,
     looked_at,
+    mean_of_regions,
     split_regions,
     spread,
     too_few_regions,
@@ -118,14 +120,13 @@ class AdaptTask(DpsTask):
         objective = Objective(likelihood, formation)
         has_noise = self.recipe.network.noise_input
         network.eval()
-        found: dict[int, list[float]] = {}
+        losses = []
         with torch.inference_mode():
-            for number, region in enumerate(self.judged_regions):
+            for number in range(len(self.judged)):
                 batch = as_batch(self.judged, number)
                 output = run_network(network, batch, noise_input=has_noise)
-                loss = float(objective(output, batch)["loss"])
-                found.setdefault(region, []).append(loss)
-        return np.array([np.mean(losses) for losses in found.values()])
+                losses.append(float(objective(output, batch)["loss"]))
+        return mean_of_regions(self.judged_regions, losses)
 
     def describe(self) -> dict[str, Any]:
         """Return what the checkpoint says of itself."""
@@ -241,41 +242,33 @@ def _fields(
     """Prepare an image and its partner, and cut them into fields by place."""
     side = recipe.patch_px
     here, there = (to_canonical(half, optics) for half in (one, other))
-    height, width = here.shape
-    if min(height, width) < side:
-        raise InputError(
-            "size of an image at canonical sampling",
-            got=f"{height} × {width} px",
-            allowed=f"at least {side} px a side",
-        )
+    places = corners((here.shape[0], here.shape[1]), side, "an image")
     level = noise * canonical_zoom(optics)
     cpu = torch.device("cpu")
     steps = network_input_steps(here, recipe.rl_iterations, cpu, level)
     inputs = yield from steps
-    return _cut(inputs, there, side)
+    return _cut(inputs, there, places, side)
 
 
 def _cut(
-    inputs: NetworkInput, other: Plane, side: int
+    inputs: NetworkInput, other: Plane, places: Sequence[tuple[int, int]], side: int
 ) -> dict[tuple[int, int], Prepared]:
     """Cut a prepared image and its partner into fields by place."""
-    height, width = other.shape
     partner = within_cutoff(torch.from_numpy(other)).numpy()
     partner = (partner - inputs.base) / inputs.scale
     fields: dict[tuple[int, int], Prepared] = {}
-    for y in range(0, height - side + 1, side):
-        for x in range(0, width - side + 1, side):
-            fine = np.s_[2 * y : 2 * (y + side), 2 * x : 2 * (x + side)]
-            coarse = np.s_[y : y + side, x : x + side]
-            features = inputs.features[:, fine[0], fine[1]].numpy()
-            fields[y, x] = {
-                "image": inputs.image[coarse].numpy(),
-                "partner": partner[coarse].astype(np.float32),
-                "features": features.astype(np.float16),
-                "target": np.zeros((2 * side, 2 * side), np.float16),
-                "noise": np.float32(inputs.noise),
-                "base": np.float32(inputs.base / inputs.scale),
-            }
+    for y, x in places:
+        fine = np.s_[2 * y : 2 * (y + side), 2 * x : 2 * (x + side)]
+        coarse = np.s_[y : y + side, x : x + side]
+        features = inputs.features[:, fine[0], fine[1]].numpy()
+        fields[y, x] = {
+            "image": inputs.image[coarse].numpy(),
+            "partner": partner[coarse].astype(np.float32),
+            "features": features.astype(np.float16),
+            "target": np.zeros((2 * side, 2 * side), np.float16),
+            "noise": np.float32(inputs.noise),
+            "base": np.float32(inputs.base / inputs.scale),
+        }
     return fields
 
 
