@@ -37,7 +37,7 @@ def test_a_stack_that_grows_is_reconstructed_as_it_grows(napari_dps, simulation)
     recording = threading.Thread(target=record)
     recording.start()
     done = napari_dps("watch", "cell.tif", "--out", "o", *RAW_OPTIONS,
-                      "--until-idle", "8")  # fmt: skip
+                      "--until-idle", "3")  # fmt: skip
     recording.join()
     assert (done.code, done.errors) == (0, [])
     rows = rows_of(Path("o"))

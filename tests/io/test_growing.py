@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import tifffile
@@ -59,6 +61,47 @@ def test_a_page_whose_pixels_are_not_written_yet_does_not_count(tmp_path):
     part.write_bytes(stored)
     assert source.arrived() == 1
     assert levels(source.read(0)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("bigtiff", [False, True])
+@pytest.mark.parametrize("step", [7, 97])
+def test_room_that_is_made_before_it_is_filled_holds_nothing_up(
+    tmp_path, bigtiff, step
+):
+    whole, part = tmp_path / "whole.tif", tmp_path / "part.tif"
+    with tifffile.TiffWriter(whole, bigtiff=bigtiff) as writer:
+        for frame in frames(4):
+            writer.write(frame, contiguous=False)
+    stored = whole.read_bytes()
+    source = io.open_growing(part, 2)
+    arrived = []
+    for end in range(0, len(stored) + step, step):
+        filled = stored[:end]
+        part.write_bytes(filled + bytes(len(stored) - len(filled)))
+        arrived.append(source.arrived())
+    assert arrived == sorted(arrived)
+    assert arrived[0] == 0
+    part.write_bytes(stored)
+    assert source.arrived() == 2
+    assert levels(source.read(1)) == [2, 3]
+
+
+def test_what_is_written_within_a_tick_of_the_clock_is_seen(tmp_path):
+    path = tmp_path / "cell.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for frame in frames(2):
+            writer.write(frame, contiguous=False)
+    stored = path.read_bytes()
+    first = int.from_bytes(stored[4:8], "little")
+    tags = int.from_bytes(stored[first : first + 2], "little")
+    link = first + 2 + 12 * tags
+    path.write_bytes(stored[:link] + bytes(4) + stored[link + 4 :])
+    at = path.stat().st_mtime_ns
+    source = io.open_growing(path, 1)
+    assert source.arrived() == 1
+    path.write_bytes(stored)
+    os.utime(path, ns=(at, at))
+    assert source.arrived() == 2
 
 
 def test_a_circle_of_pages_is_refused(tmp_path):

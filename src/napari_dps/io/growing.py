@@ -108,6 +108,7 @@ class GrowingTiff:
         self._path, self._frames = path, frames
         self._chain = PageChain(path)
         self._state: tuple[int, int] | None = None
+        self._is_settled = False
         self._metadata: Metadata | None = None
         self._sets, self.newest_written = 0, 0.0
 
@@ -118,9 +119,12 @@ class GrowingTiff:
         except FileNotFoundError:
             return 0
         state = found.st_size, found.st_mtime_ns
-        if state == self._state:
+        is_same = state == self._state
+        if is_same and self._is_settled:
             return self._sets
-        self._state = state
+        # Once more: what was written within a tick of the clock leaves no other trace.
+        self._state, self._is_settled = state, is_same
+        self._chain.forget(self._sets * self._frames)
         self._chain.extend()
         offsets = self._chain.offsets
         # Of a set that is whole but for its last page the pixels may come later.

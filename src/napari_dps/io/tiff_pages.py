@@ -75,13 +75,22 @@ class PageChain:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._order, self._next = "", 0
-        self._seen: dict[int, None] = {}
+        self._order, self._begins = "", 0
+        # Of each page, where the link to the next one is.
+        self._seen: dict[int, int] = {}
 
     @property
     def offsets(self) -> list[int]:
         """Position in the file of each page's header that was reached."""
         return list(self._seen)
+
+    def forget(self, count: int) -> None:
+        """Forget all pages but the first ``count``: `extend` follows the others anew.
+
+        What led to them may have been read while it was written.
+        """
+        for offset in self.offsets[count:]:
+            del self._seen[offset]
 
     def extend(self) -> bool:
         """Follow the chain from where it ended before.
@@ -104,30 +113,34 @@ class PageChain:
             word, count, entry = (
                 ("Q", "Q", 20) if self._order[1:] == "big" else ("I", "H", 12)
             )
+            link = next(reversed(self._seen.values()), self._begins)
             while True:
-                offset = self._number(file, self._next, word)
+                offset = self._number(file, link, word)
                 if not offset:  # none, or 0: the end
                     return offset == 0
                 if offset in self._seen:
                     raise InputError(f"{self._path.name} is truncated or damaged")
                 tags = self._number(file, offset, count) if offset < size else None
-                if tags is None:
+                # A writer may make room for a header before it fills it: no page has
+                # no tags.
+                if not tags:
                     return False
                 following = offset + struct.calcsize(f"<{count}") + tags * entry
                 if following >= size:
                     return False
-                self._seen[offset] = None
-                self._next = following
+                self._seen[offset] = link = following
 
     def _begin(self, file: BinaryIO) -> bool:
         """Read byte order and kind, once they are there."""
         file.seek(0)
-        order = "<" if file.read(2) == b"II" else ">"
+        order = {b"II": "<", b"MM": ">"}.get(file.read(2), "")
+        if not order:
+            return False
         self._order = order
         version = self._number(file, 2, "H")
-        self._order = "" if version is None else order + "big" * (version == 43)
-        self._next = 8 if version == 43 else 4
-        return version is not None
+        self._order = order + "big" * (version == 43) if version else ""
+        self._begins = 8 if version == 43 else 4
+        return bool(version)
 
     def _number(self, file: BinaryIO, at: int, kind: str) -> int | None:
         """Read a number; None where the file ends before."""
@@ -160,17 +173,38 @@ def page_offsets(path: Path) -> list[int]:
     return chain.offsets
 
 
+_HALF_A_HEADER = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    OSError,
+    TypeError,
+    ValueError,
+    struct.error,
+    tifffile.TiffFileError,
+)
+"""What tifffile stops with where a header is not written to its end."""
+
+
 def count_whole_pages(path: Path, offsets: Sequence[int]) -> int:
     """Return how many of the pages at the end of a growing file, and before, are whole.
 
-    Pixels may be written after their header; pages before the last are taken for whole.
+    Pixels may be written after their header, and a header in parts; pages before the
+    last are taken for whole.
     """
     if not offsets:
         return 0
-    with silence(), tifffile.TiffFile(path, is_mmstack=False, is_ndtiff=False) as tif:
-        tif.filehandle.seek(offsets[-1])
-        page = tifffile.TiffPage(tif, 0)
-        return len(offsets) - (not _is_whole(page, math.prod(page.chunked)))
+    try:
+        with (
+            silence(),
+            tifffile.TiffFile(path, is_mmstack=False, is_ndtiff=False) as tif,
+        ):
+            tif.filehandle.seek(offsets[-1])
+            page = tifffile.TiffPage(tif, 0)
+            is_whole = _is_whole(page, math.prod(page.chunked))
+    except _HALF_A_HEADER:
+        is_whole = False
+    return len(offsets) - (not is_whole)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
