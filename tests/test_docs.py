@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
 from pathlib import Path
@@ -147,6 +148,35 @@ def test_commands_of_every_page_run(page: str, folder: Path) -> None:
         assert words[0] == "napari-dps", f"{words}: say `<!-- not run: why -->`"
         words = ["image.tif" if word == "*.tif" else word for word in words]
         assert main(words[1:]) == 0, words
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "commands", [["run", "measure"], ["check"], ["simulate"], ["psf"], ["doctor"]]
+)
+def test_examples_that_end_the_help_run(commands: list[str], folder: Path) -> None:
+    """Those of the other commands take minutes, or need beads or a microscope."""
+    for name in commands:
+        module = importlib.import_module(f"napari_dps.cli.{name}")
+        lines = module.EXAMPLES.strip().replace("\\\n", " ").splitlines()
+        for words in map(shlex.split, lines):
+            assert main(words[1:]) == 0, words
+
+
+EXTRA = re.compile(r"pip install [^`\n]*\[")
+ONE_FORM = re.compile(r'pip install "napari-dps\[')
+
+
+def test_extras_are_installed_by_one_form_of_command() -> None:
+    """An editable clone is for those who work on napari-dps."""
+    sources = [*PAGES, *sorted((ROOT / "src").rglob("*.py"))]
+    odd = [
+        (path.name, found[0])
+        for path in sources
+        for found in EXTRA.finditer(path.read_text(encoding="utf-8"))
+        if not ONE_FORM.match(found[0]) and " -e " not in found[0]
+    ]
+    assert odd == []
 
 
 def _numbers(line: str) -> list[float]:

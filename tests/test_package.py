@@ -126,6 +126,36 @@ def test_doctor_names_versions_device_and_what_is_missing(
     assert main(["doctor", "--no-speed-test", "--device", "cpu"]) == 0
     said = capsys.readouterr().out
     assert 'without no-such-thing: no OME-Zarr; pip install "napari-dps[zarr]"' in said
+    assert said.splitlines()[-1] == (
+        "Everything that a run needs is here. For what is missing above: "
+        'pip install "napari-dps[zarr]"'
+    )
+
+
+def test_doctor_says_last_that_all_is_here(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor.importlib.metadata, "requires", lambda _: ["numpy>=2"])
+    assert main(["doctor", "--no-speed-test", "--device", "cpu"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "Everything is here."
+
+
+def test_doctor_names_a_package_without_which_nothing_runs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = ["numpy>=2", "no-such-thing>=1", "mrc; extra == 'dv'"]
+    monkeypatch.setattr(doctor.importlib.metadata, "requires", lambda _: needed)
+    assert main(["doctor", "--no-speed-test", "--device", "cpu"]) == 2
+    said = capsys.readouterr().err
+    assert "needs no-such-thing: pip install napari-dps" in said
+
+
+def test_doctor_offers_one_binding_of_qt() -> None:
+    missing = {name: [name] for name in ("dv", "gui", "pyqt6", "pyside6")}
+    said = doctor.verdict(missing, is_right=True)
+    assert said.endswith('pip install "napari-dps[dv,pyqt6]"')
+    assert doctor.verdict({"gui": ["superqt"]}, is_right=True).endswith('[gui]"')
+    assert "report" in doctor.verdict({}, is_right=False)
 
 
 @pytest.mark.slow

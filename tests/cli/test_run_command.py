@@ -159,6 +159,38 @@ def test_a_time_lapse_keeps_its_axes_and_its_intensities(napari_dps, files, tmp_
     np.testing.assert_allclose(first, third)
 
 
+def test_a_time_lapse_that_is_averaged_says_so_once(napari_dps, files, tmp_path):
+    frames = tifffile.imread(files / "times.tif")[..., :64, :64]
+    for name in ("a.tif", "b.tif"):
+        tifffile.imwrite(tmp_path / name, frames)
+    options = ["--out", "o", "--order", "tapyx", *RAW_OPTIONS, "--stages", "temporal"]
+    done = napari_dps("run", "a.tif", "b.tif", *options, "--temporal.window", "2")
+    assert done.code == 0
+    said = [line for line in done.out.splitlines() if line.startswith("temporal: ")]
+    assert len(said) == 1
+    assert "up to 2 before and 2 after it" in said[0]
+    assert "--temporal.window 0 leaves that out" in said[0]
+    report = _strict(tmp_path / "o" / "a.report.json")
+    assert "temporal.window 0" in report["stages"][0]["note"]
+    alone = napari_dps("run", "a.tif", *options, "--temporal.window", "0")
+    assert "temporal: " not in alone.out
+
+
+@pytest.mark.slow
+def test_self_check_is_told_and_reported(napari_dps, files, tmp_path):
+    done = napari_dps("run", files / "image.tif", "--out", "o", *OPTICS, "--stages",
+                      "dps", "--dps.method", "rl", "--camera-offset", "100",
+                      "--self-check")  # fmt: skip
+    assert done.code == 0
+    checked = _strict(tmp_path / "o" / "image.report.json")["self_check"]
+    found = [
+        f"{kind} {pairs['result_nm']:.0f} nm (before: {pairs['input_nm']:.0f} nm)"
+        for kind, pairs in checked.items()
+    ]
+    expected = f"self-check, least separation told apart: {', '.join(found)}"
+    assert done.out.splitlines()[-1] == expected
+
+
 @pytest.mark.slow
 def test_own_files_need_no_options(napari_dps, files, tmp_path):
     done = napari_dps("run", files / "own.ome.tif", "--out", "o", "--stages",

@@ -284,7 +284,7 @@ def _client(scheduler: str) -> distributed.Client:
         from distributed import Client
     except ImportError as error:
         raise InputError(
-            "a cluster needs dask.distributed", allowed="pip install distributed"
+            'a cluster needs dask.distributed: pip install "napari-dps[distributed]"'
         ) from error
     try:
         # Not the process's default client: the lazy layers of a viewer in this process

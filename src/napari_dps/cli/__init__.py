@@ -31,7 +31,8 @@ COMMANDS = {
     "train": "train the network of a stage from a recipe",
     "export": "write a network as a package of bioimage.io",
 }
-"""Each command is a module here with ``configure(parser)`` and ``execute(options)``."""
+"""Each command is a module here with ``configure(parser)``, ``execute(options)`` and
+``EXAMPLES``, which end its help."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -100,6 +101,7 @@ def _run_command(words: Sequence[str]) -> int:
             name,
             help=purpose,
             description=purpose[0].upper() + purpose[1:] + ".",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
         command.add_argument(
@@ -109,6 +111,7 @@ def _run_command(words: Sequence[str]) -> int:
         if name == called:
             module = importlib.import_module(f"napari_dps.cli.{name}")
             module.configure(command)
+            command.epilog = f"for example:{module.EXAMPLES}"
     options, unknown = parser.parse_known_args(words)
     if unknown:
         commands[options.command].refuse(unknown)

@@ -13,6 +13,11 @@ from napari_dps.methods.dps.self_check import DIP, Resolved, resolved_json
 from napari_dps.pipeline import Settings, first_plane, open_input
 from napari_dps.stages.dps import STAGE, DpsParameters, self_check
 
+EXAMPLES = r"""
+  napari-dps check image.tif --na 1.4 --emission-nm 525 --pixel-size-nm 65 \
+      --camera-offset 100
+"""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""

@@ -29,6 +29,11 @@ IDEAL_SIM = 1.9
 IDEAL_DPS = 2 * IDEAL_SIM
 """The same for the stage dps, which halves the PSF."""
 
+EXAMPLES = """
+  napari-dps demo
+  napari-dps demo --out demo --device cpu
+"""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""

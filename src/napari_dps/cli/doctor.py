@@ -9,10 +9,12 @@ import platform
 import re
 import sys
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from napari_dps import __version__
 from napari_dps.cli import console
+from napari_dps.core import InputError
 from napari_dps.core.context import Context
 from napari_dps.core.device import DEVICES, available_bytes, resolve_device
 from napari_dps.physics.simulate import SimulationSettings, simulate
@@ -29,6 +31,11 @@ REFERENCES = (
 )
 """Time of the second of two runs of `STAGES` on 9 frames of 256², as measured."""
 
+EXAMPLES = """
+  napari-dps doctor
+  napari-dps doctor --no-speed-test --json
+"""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
@@ -43,6 +50,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Look, try, and print what was found."""
+    if lacking := missing_base():
+        raise InputError(
+            f"napari-dps needs {', '.join(lacking)}: pip install napari-dps"
+        )
     found: dict[str, Any] = {
         "napari-dps": __version__,
         "python": platform.python_version(),
@@ -53,11 +64,62 @@ def execute(options: argparse.Namespace) -> int:
     }
     if not options.no_speed_test:
         found["trial"] = trial(options.device)
+    is_right = found.get("trial", {}).get("is_right", True)
+    found["verdict"] = verdict(found["missing"], is_right=is_right)
     if options.json:
         console.show_json(found)
     else:
         _show(found)
-    return 0 if found.get("trial", {}).get("is_right", True) else console.OUR_FAULT
+    return 0 if is_right else console.OUR_FAULT
+
+
+def verdict(missing: Mapping[str, Sequence[str]], *, is_right: bool) -> str:
+    """Say in a line whether all is well, and the one command that adds what is not.
+
+    Parameters
+    ----------
+    missing : mapping of str to sequence of str
+        As `missing_by_extra` returns it.
+    is_right : bool
+        Whether the trial run was, where there was one.
+
+    Examples
+    --------
+    >>> verdict({}, is_right=True)
+    'Everything is here.'
+    >>> verdict({"dv": ["mrc"], "zarr": ["zarr"]}, is_right=True).partition(". ")[2]
+    'For what is missing above: pip install "napari-dps[dv,zarr]"'
+    """
+    if not is_right:
+        return "The trial run went wrong on this device: please report these lines."
+    if not missing:
+        return "Everything is here."
+    return (
+        "Everything that a run needs is here. For what is missing above: "
+        f"{install(_chosen(missing))}"
+    )
+
+
+def install(extras: Iterable[str]) -> str:
+    """Return the command that adds extras to an installation, wherever it came from."""
+    return f'pip install "napari-dps[{",".join(extras)}]"'
+
+
+def _chosen(missing: Iterable[str]) -> list[str]:
+    """Return the extras to add: of those that bring napari one, with a binding."""
+    windows = ("gui", "pyqt6", "pyside6")
+    wanted = [extra for extra in missing if extra not in windows]
+    needs_binding = {"pyqt6", "pyside6"} & {*missing}
+    if needs_binding:
+        return [*wanted, "pyqt6"]
+    return [*wanted, "gui"] if "gui" in missing else wanted
+
+
+def missing_base() -> list[str]:
+    """Return the packages without which nothing runs and that are not installed."""
+    lines = importlib.metadata.requires("napari-dps") or ()
+    names = [re.split(r"[^\w.-]", line)[0] for line in lines if "extra ==" not in line]
+    return [name for name in names if _version(name) is None]
 
 
 def missing_by_extra() -> dict[str, list[str]]:
@@ -156,7 +218,7 @@ def _show(found: dict[str, Any]) -> None:
     for extra, names in found["missing"].items():
         console.say(
             f"without {', '.join(names)}: no {_PURPOSES.get(extra, extra)}; "
-            f'pip install "napari-dps[{extra}]"'
+            f"{install([extra])}"
         )
     if "trial" in found:
         _show_trial(found["trial"], device["kind"])
@@ -164,6 +226,7 @@ def _show(found: dict[str, Any]) -> None:
         "A report of a fault needs: these lines, the command or the clicks, the "
         "message (with --debug), and report.json of the run or frames of the stack."
     )
+    console.say(found["verdict"])
 
 
 _PURPOSES = {

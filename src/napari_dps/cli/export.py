@@ -9,6 +9,10 @@ from napari_dps import io
 from napari_dps.cli import console
 from napari_dps.core import InputError
 
+EXAMPLES = """
+  napari-dps export dps-oriented --out dps-oriented.zip
+"""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""

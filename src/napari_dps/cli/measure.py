@@ -12,6 +12,12 @@ from napari_dps.core import ImageStack
 from napari_dps.metrics.measure import measure
 from napari_dps.pipeline import first_plane, first_volume
 
+EXAMPLES = r"""
+  napari-dps measure image.tif --pixel-size-nm 65
+  napari-dps measure results/cell.dps.ome.tif \
+      --reference results/cell.reconstruct.ome.tif
+"""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""

@@ -21,6 +21,11 @@ from napari_dps.pipeline.plan import Plan
 DOUBTED = 0.9
 """Likeness with an ideal objective below which a measurement is doubted."""
 
+EXAMPLES = r"""
+  napari-dps otf beads.tif --angles 3 --phases 5 --na 1.4 --emission-nm 525 \
+      --pixel-size-nm 80 --z-step-nm 125 --camera-offset 100 --out otf.ome.tif
+"""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""

@@ -14,6 +14,10 @@ from napari_dps.physics.psf import first_zero_nm, fwhm_nm, sr_psf, whole_psf_px
 
 LARGEST_PX = 4096
 
+EXAMPLES = """
+  napari-dps psf --na 1.4 --emission-nm 525 --out psf.tif
+"""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""

@@ -28,6 +28,12 @@ _PATTERN_HEADINGS = [
     "status",
 ]
 
+EXAMPLES = r"""
+  napari-dps run cell.tif --out results --na 1.3 --emission-nm 660 \
+      --pixel-size-nm 65 --angles 3 --phases 3 --camera-offset 100
+  napari-dps run 'data/**/*.tif' --out results --config pipeline.toml --resume
+"""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
@@ -125,10 +131,11 @@ def _run(
     """Run the batch; when interrupted, say what is done and how to go on."""
     files = {str(source.path): source.files for source in sources}
     rows: list[Row] = []
+    noted: set[str] = set()
 
     def tell(row: Row) -> None:
         rows.append(row)
-        _tell(row, files[row["file"]], is_batch=is_batch)
+        _tell(row, files[row["file"]], noted, is_batch=is_batch)
 
     running = batch.run_batch(
         replace(job, refuse_wrong_order=is_batch),
@@ -156,8 +163,8 @@ def _run(
         ) from None
 
 
-def _tell(row: Row, files: ResultFiles, *, is_batch: bool) -> None:
-    """Say what became of an input."""
+def _tell(row: Row, files: ResultFiles, noted: set[str], *, is_batch: bool) -> None:
+    """Say what became of an input; notes of stages that were not said before."""
     name = row["file"]
     if "failure" in row:
         about = f"{name}: " if is_batch else ""
@@ -168,10 +175,35 @@ def _tell(row: Row, files: ResultFiles, *, is_batch: bool) -> None:
         console.warning(f"{Path(name).name}: {warning}")
     if is_batch:
         console.say(f"{name}: {row['status']} ({row['seconds']:.2f} s)")
-        return
-    _tell_patterns(report)
-    for line in _written(report, files):
-        console.say(line)
+    else:
+        _tell_patterns(report)
+        for line in _written(report, files):
+            console.say(line)
+    _tell_notes(report, noted)
+    if report["self_check"] is not None:
+        console.say(_resolved(report["self_check"]))
+
+
+def _tell_notes(report: Json, noted: set[str]) -> None:
+    """Say what stages did that nobody may have asked for, once in a batch."""
+    for stage in report["stages"]:
+        line = f"{stage['id']}: {stage['note']}" if "note" in stage else ""
+        if line and line not in noted:
+            noted.add(line)
+            console.say(arguments.in_words_of_options(line))
+
+
+def _resolved(checked: Json) -> str:
+    """Return what a self-check has found, in a line."""
+    found = [
+        f"{kind} {_nm(pairs['result_nm'])} (before: {_nm(pairs['input_nm'])})"
+        for kind, pairs in checked.items()
+    ]
+    return f"self-check, least separation told apart: {', '.join(found)}"
+
+
+def _nm(separation_nm: float | None) -> str:
+    return "none" if separation_nm is None else f"{separation_nm:.0f} nm"
 
 
 def _tell_patterns(report: Json) -> None:

@@ -23,6 +23,10 @@ _THREE_BEAM = {
 }
 """What ``--three-beam`` stands for; any other option goes before it."""
 
+EXAMPLES = """
+  napari-dps simulate --structure er --photons 100 --out simulated.ome.tif
+"""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""

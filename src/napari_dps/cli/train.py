@@ -23,6 +23,12 @@ _NUMBERS = (
 )
 """Options with their default, which is the least that they allow."""
 
+EXAMPLES = r"""
+  napari-dps train dps --recipe oriented --out runs/oriented
+  napari-dps train dps --images image.tif --na 1.4 --emission-nm 525 \
+      --pixel-size-nm 65 --camera-offset 100 --out runs/own
+"""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""

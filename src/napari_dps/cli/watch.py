@@ -24,6 +24,11 @@ _HEADINGS = [
 ]  # fmt: skip
 _SUFFIXES = {"tiff": ".ome.tif", "zarr": ".ome.zarr"}
 
+EXAMPLES = r"""
+  napari-dps watch recording --out live --angles 3 --phases 3 \
+      --na 1.3 --emission-nm 660 --pixel-size-nm 65 --camera-offset 100
+"""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""

@@ -97,6 +97,8 @@ def _stage(
         "pixel_size_nm": output.first.pixel_size_nm,
         "origin_nm": list(output.first.origin_nm),
     }
+    if stage.note is not None and (note := stage.note(output.step.parameters)):
+        entry["note"] = note
     if stage.id in errors:
         entry["error_map"] = errors[stage.id]
     return entry if stage.report is None else entry | stage.report(output.first)

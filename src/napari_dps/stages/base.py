@@ -38,6 +38,7 @@ TakesVolumes = Callable[[ImageStack, P], bool]
 FinerZ = Callable[[ImageStack, P], int]
 Window = Callable[[P], tuple[int, int]]
 Report = Callable[[ImageStack], dict[str, Any]]
+Note = Callable[[P], str]
 SelfCheck = Callable[
     [ImageStack, P, Context], Generator[Progress, None, dict[str, Any]]
 ]
@@ -83,6 +84,9 @@ class Stage(Generic[P]):
     report : callable, optional
         ``report(result)`` returns what a report says of the stage's result beside the
         image, JSON-able and by name: what the stage has found, for example patterns.
+    note : callable, optional
+        ``note(parameters)`` says in a sentence what it does that a person who has not
+        asked for it must know, and which parameter leaves it out; empty: nothing.
     self_check : callable, optional
         Generator like ``function`` that tries on an image what the stage can do with
         it, and returns what it found, JSON-able.
@@ -122,6 +126,7 @@ class Stage(Generic[P]):
     window: Window[P] | None = None
     inspect: Run[P] | None = None
     report: Report | None = None
+    note: Note[P] | None = None
     self_check: SelfCheck[P] | None = None
     resolves_more: bool = False
     uses_raw_frames: bool = False

@@ -62,6 +62,18 @@ def window(parameters: TemporalParameters) -> tuple[int, int]:
     return parameters.window, after
 
 
+def note(parameters: TemporalParameters) -> str:
+    """Say that time points are not by themselves any more."""
+    before, after = window(parameters)
+    if not before:
+        return ""
+    around = f"{before} before and {after} after it" if after else f"{before} before it"
+    return (
+        f"each time point is averaged with up to {around}, where they show the same; "
+        "temporal.window 0 leaves that out"
+    )
+
+
 def prepare(
     average: ImageStack,
     sample: ImageStack,
@@ -140,6 +152,7 @@ STAGE = Stage(
     prepare=prepare,
     window=window,
     report=report_patterns,
+    note=note,
     needs_optics=True,
     by_default=False,
     by_default_of_lapses=True,

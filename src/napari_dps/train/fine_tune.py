@@ -77,7 +77,7 @@ def require_packages() -> None:
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise InputError(
-            f"training needs {', '.join(missing)}: pip install 'napari-dps[train]'"
+            f'training needs {", ".join(missing)}: pip install "napari-dps[train]"'
         )
 
 
