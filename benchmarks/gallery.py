@@ -19,6 +19,7 @@ from PIL import Image
 import napari_dps
 from napari_dps.core import ImageStack
 from napari_dps.figures import Panel, save_figure, side_by_side
+from napari_dps.metrics.error_map import error_map
 from napari_dps.physics.simulate import blur_truth
 
 DATA = Path(os.environ.get("NAPARI_DPS_DATA", "../shared/data"))
@@ -110,10 +111,34 @@ def real_confocal() -> list[Panel]:
     return panels
 
 
+def wrong_place() -> list[Panel]:
+    """Error maps of a result of dps, and of one with an invented filament."""
+    made = napari_dps.simulate(structure="microtubules", photons=300, seed=14, **SIZE)
+    given, right = napari_dps.run(
+        made.raw, ["reconstruct", "dps"], camera_offset=100
+    ).images
+    wrong = np.array(right.data)
+    edge = len(wrong)
+    y, x = np.mgrid[:edge, :edge]
+    across = (y - 0.28 * edge) - 0.35 * (x - 0.3 * edge)
+    along = np.abs(x - 0.3 * edge) < 0.1 * edge
+    wrong += 0.4 * wrong.max() * np.exp(-((across / 3) ** 2) / 2) * along
+    lost = np.hypot(y - 0.7 * edge, x - 0.65 * edge) < 0.06 * edge
+    wrong[lost] = 0
+    faulty = right.derive(wrong)
+    return [
+        Panel("What dps was given", given),
+        Panel("Its result, spoilt by hand", faulty, "a filament added, a disc emptied"),
+        Panel("Error map", error_map(faulty, given).error, "of the spoilt result"),
+        Panel("Error map", error_map(right, given).error, "of the result as it was"),
+    ]
+
+
 PICTURES: dict[str, tuple[Callable[[], list[Panel]], str]] = {
     "every_stage": (every_stage, ""),
     "low_light": (low_light, ""),
     "hexagonal": (hexagonal, ""),
+    "wrong_place": (wrong_place, ""),
     "real_mitochondria": (real_mitochondria, "sim9_hela_mito"),
     "real_confocal": (real_confocal, "confocal_microtubules"),
 }
@@ -139,9 +164,9 @@ def main() -> None:
         if folder and not (DATA / folder).is_dir():
             print(f"{name}: no {DATA / folder}")
             continue
-        save_figure(
-            side_by_side(make(), heading=make.__doc__), options.out / f"{name}.png"
-        )
+        file = options.out / f"{name}.png"
+        save_figure(side_by_side(make(), heading=make.__doc__), file)
+        _make_small(file)
         print(name)
 
 

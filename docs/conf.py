@@ -15,7 +15,6 @@ version = release = napari_dps.__version__
 
 extensions = [
     "mathml",
-    "instrument_table",
     "metric_tables",
     "myst_parser",
     "numpydoc",

@@ -14,8 +14,10 @@ import tifffile
 
 from napari_dps.cli import main
 from napari_dps.core import ImageStack, InputError, finish
-from napari_dps.io import save
+from napari_dps.io import INSTRUMENTS, save
+from napari_dps.metrics.catalogue import METRICS
 from napari_dps.physics.simulate import SimulationSettings, simulate
+from napari_dps.stages import STAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -124,8 +126,6 @@ def test_python_of_every_page_runs(page: str, folder: Path) -> None:
 
 
 def test_api_page_writes_every_result(folder: Path) -> None:
-    from napari_dps.stages import STAGES
-
     _run_example("api.md")
     expected = {f"cell.{stage.id}.ome.tif" for stage in STAGES if stage.by_default}
     assert expected < {path.name for path in folder.iterdir()}
@@ -161,6 +161,67 @@ def test_examples_that_end_the_help_run(commands: list[str], folder: Path) -> No
         lines = module.EXAMPLES.strip().replace("\\\n", " ").splitlines()
         for words in map(shlex.split, lines):
             assert main(words[1:]) == 0, words
+
+
+def test_examples_on_frames_of_a_camera_say_its_offset() -> None:
+    """A reader copies them; where it is forgotten nothing is sure to warn."""
+    forgotten = [
+        " ".join(words)
+        for page in PAGES
+        for m in BLOCK.finditer(page.read_text(encoding="utf-8"))
+        if m["kind"] == "console"
+        for words in _commands(m["text"])
+        if _reads_frames(words) and not {"--camera-offset", "--config"} & {*words}
+    ]
+    assert forgotten == []
+
+
+def _reads_frames(words: list[str]) -> bool:
+    if words[:2] == ["napari-dps", "train"]:
+        return "--images" in words
+    commands = (["napari-dps", name] for name in ("run", "watch", "check"))
+    return words[:2] in commands and len(words) > 2
+
+
+TABLE = re.compile(r"```\{(?:stage-parameters|metrics|weights)\}.*\n((?:.*\n)*?)```")
+
+
+def test_tables_of_built_pages_tell_readers_of_plain_ones_where_to_look(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = {
+        body
+        for page in PAGES
+        for body in TABLE.findall(page.read_text(encoding="utf-8"))
+    }
+    assert len(told) >= 9
+    shown = {}
+    for body in told:
+        if "weights" in body:
+            folder = re.search(r"src/\S+/", body)
+            assert folder is not None
+            assert list((ROOT / folder[0]).glob("*.json"))
+            continue
+        command = re.search(r"`napari-dps ([^`]+)`", body)
+        assert command is not None, body
+        assert main(command[1].split()) == 0
+        shown[command[1]] = capsys.readouterr().out
+    groups = {g for body in told for g in re.findall(r'"(stage \w+)"', body)}
+    assert groups == {f"stage {stage.id}" for stage in STAGES}
+    assert all(f"{group}:" in shown["run --help"] for group in groups)
+    assert all(metric.key in shown["measure --names"] for metric in METRICS)
+
+
+def test_table_of_instruments_is_that_of_the_program() -> None:
+    rows = [
+        f"| `{item.key}` | {item.title} | {item.angles or '–'} × {item.phases or '–'} "
+        f"| {f'`{item.order}`' if item.order else '–'} | {item.note} "
+        f"| {item.source or '–'} |"
+        for item in INSTRUMENTS
+    ]
+    page = (DOCS / "instruments.md").read_text(encoding="utf-8")
+    shown = [line for line in page.splitlines() if line.startswith("| `")]
+    assert shown == rows
 
 
 EXTRA = re.compile(r"pip install [^`\n]*\[")

@@ -43,7 +43,9 @@ def test_nine_frames_with_stripes_are_asked_about(tmp_path, raw):
     path = _write(tmp_path / "raw.tif", raw)
     plan = open_input(path, _asked("background"))
     assert plan.stack.axes == "TYX"
-    assert any("angles 3, phases 3" in warning for warning in plan.warnings)
+    assert any(
+        "add input.angles 3 input.phases 3;" in warning for warning in plan.warnings
+    )
     with pytest.raises(InputError, match="9 frames with stripes: raw SIM"):
         open_input(path, _asked("background"), refuse_wrong_order=True)
     # An order without angles and phases says that they are images.
@@ -56,7 +58,9 @@ def test_nine_frames_with_stripes_are_asked_about(tmp_path, raw):
 def test_question_names_the_order_of_the_frames(tmp_path, raw):
     swapped = raw.reshape(3, 3, 128, 115).swapaxes(0, 1).reshape(9, 128, 115)
     plan = open_input(_write(tmp_path / "raw.tif", swapped), _asked("background"))
-    assert any("order payx" in warning for warning in plan.warnings)
+    assert any(
+        "input.phases 3 input.order payx;" in warning for warning in plan.warnings
+    )
 
 
 def test_frames_without_stripes_are_images(tmp_path):
@@ -92,7 +96,7 @@ def test_sets_of_frames_are_recognised(counts, phases):
     )
     assert found is not None
     assert found.is_plain_to_see
-    assert f"angles {angles}, phases {phases}" in found.message
+    assert f"input.angles {angles} input.phases {phases}" in found.message
 
 
 def _square(edge: int) -> np.ndarray:

@@ -22,6 +22,9 @@ GROUPS = ("image", "reference", "raw frames")
 class Metrics(Directive):
     """Insert the metrics that need something as a table."""
 
+    has_content = True
+    """Says where readers of the plain page find the same; left out here."""
+
     required_arguments = 1
     final_argument_whitespace = True
 

@@ -22,6 +22,9 @@ HEADER = ("Parameter", "Default", "Allowed", "Meaning")
 class StageParameters(Directive):
     """Insert the parameters of a stage as a table."""
 
+    has_content = True
+    """Says where readers of the plain page find the same; left out here."""
+
     optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:

@@ -57,5 +57,5 @@ def test_an_error_passes_through_the_bar(monkeypatch):
 
 
 def test_numbers_that_are_missing_are_dashes():
-    assert console.number(None) == "-"
+    assert console.number(None) == "–"
     assert console.number(0.123456) == "0.1235"

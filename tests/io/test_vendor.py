@@ -281,7 +281,7 @@ def test_instrument_is_recognised_where_the_file_mentions_it(
     assert (found and found.key) == key
     asked = suspect_raw(raw)
     if key is not None:
-        assert f"say instrument {key}" in asked.message
+        assert f"add input.instrument {key}" in asked.message
     else:
         assert asked is None or "instrument" not in asked.message
 

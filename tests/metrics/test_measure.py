@@ -131,7 +131,22 @@ def test_processed_image_has_no_single_image_ring_correlation():
     entry = HistoryEntry(stage="background", parameters={}, version="1", seconds=0.1)
     values = measure(ImageStack(data, "YX", history=(entry,)))
     assert values["resolution_frc_px"] is None
-    assert "upper bound" in values["notes"]["snr_db"]
+
+
+def test_noise_is_measured_where_it_is_white_alone():
+    """What is set to zero around filaments leaves no noise: 60 dB mean nothing."""
+    truth = filaments((200, 200), 3, 0.2, 300)
+    noisy = RNG.poisson(truth).astype(np.float32)
+    clean = np.where(gaussian_filter(noisy, 2) > 30, gaussian_filter(noisy, 1.5), 0)
+    names = ("noise_std", "peak_to_noise", "snr_db")
+    measured = measure(ImageStack(noisy, "YX"))
+    assert all(measured[name] > 0 for name in names)
+    values = measure(ImageStack(clean, "YX"))
+    for name in names:
+        assert values[name] is None
+        assert "noise shared between pixels" in values["notes"][name]
+    # What needs any signal at all is there as before.
+    assert values["resolution_decorrelation_px"] is not None
 
 
 def test_registering_undoes_a_shift():

@@ -143,14 +143,18 @@ def in_options(failure: Failure) -> str:
     'optics.na (--na): got -1'
     >>> in_options(explain(InputError(field="device", got="tpu")))
     '--device: got tpu'
+    >>> in_options(explain(InputError("raw SIM? Then add input.angles 3")))
+    'raw SIM? Then add --angles 3'
     """
     options = [option for field in failure.fields if (option := option_of(field))]
+    if not options:
+        return in_words_of_options(failure.text)
     what, names = failure.what, ", ".join(options)
     if options and what in failure.fields and "." not in what:
         return names + failure.detail
     if not failure.detail.startswith(": got"):
         names = _example(failure.fields) or names
-    return f"{what} ({names}){failure.detail}" if options else failure.text
+    return f"{what} ({names}){failure.detail}"
 
 
 def in_words_of_options(text: str) -> str:
@@ -160,10 +164,14 @@ def in_words_of_options(text: str) -> str:
     --------
     >>> in_words_of_options("dps.psf measured takes the image's; cell.tif")
     "--dps.psf measured takes the image's; cell.tif"
+    >>> in_words_of_options("add input.angles 3 input.phases 3; input.tif")
+    'add --angles 3 --phases 3; input.tif'
     """
+    from napari_dps.pipeline import InputSettings
     from napari_dps.stages import STAGES
 
     names = {stage.id: stage.parameters.model_fields for stage in STAGES}
+    names["input"] = InputSettings.model_fields
     return re.sub(
         r"(?<![\w./-])(\w+)\.(\w+)(?![\w./-])",
         lambda m: option_of(m[0]) if m[2] in names.get(m[1], ()) else m[0],

@@ -214,7 +214,7 @@ def _follow(steps: Generator[Progress, None, T], label: str, bar: Any) -> T:
 
 def number(value: float | None, form: str = ".4g") -> str:
     """Return a number as text; a dash when there is none."""
-    return "-" if value is None else f"{value:{form}}"
+    return "–" if value is None else f"{value:{form}}"
 
 
 def table(rows: list[list[str]]) -> str:

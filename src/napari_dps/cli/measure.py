@@ -9,6 +9,7 @@ from typing import Any
 from napari_dps import io
 from napari_dps.cli import console
 from napari_dps.core import ImageStack
+from napari_dps.metrics.catalogue import METRICS
 from napari_dps.metrics.measure import measure
 from napari_dps.pipeline import first_plane, first_volume
 
@@ -17,6 +18,20 @@ EXAMPLES = r"""
   napari-dps measure results/cell.dps.ome.tif \
       --reference results/cell.reconstruct.ome.tif
 """
+
+
+class _Names(argparse.Action):
+    """Prints what each metric is, and ends."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, *_unused: object, **_also: object
+    ) -> None:
+        """Print a line a metric."""
+        width = max(len(metric.key) for metric in METRICS)
+        for metric in METRICS:
+            unit = f" ({metric.unit})" if metric.unit else ""
+            console.say(f"{metric.key:<{width}}  {metric.title}{unit}: {metric.tip}")
+        parser.exit()
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +47,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="of the image (default: as its metadata say)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--names", action=_Names, nargs=0, help="print what each metric is, and end"
+    )
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -47,8 +65,9 @@ def execute(options: argparse.Namespace) -> int:
     notes = values.pop("notes", {})
     rows = [[name, _in_words(value)] for name, value in values.items()]
     console.show(console.table(rows))
-    for name, note in notes.items():
-        console.say(f"{name}: {note}")
+    for note in dict.fromkeys(notes.values()):
+        names = ", ".join(name for name, same in notes.items() if same == note)
+        console.say(f"{names}: {note}")
     return 0
 
 

@@ -33,7 +33,8 @@ class Suspicion:
     Attributes
     ----------
     message : str
-        A question to the user, with the counts to say.
+        A question to the user, with the settings to add by their paths in a file of
+        settings, which front ends put into their words.
     is_plain_to_see : bool
         Whether stripes are seen; else the number of frames alone gives reason to ask.
     """
@@ -72,24 +73,25 @@ def suspect_raw(raw: RawImage) -> Suspicion | None:
         angles, phases = (int(n) for n in counts.split("×"))
         if claim in _repeated(total):
             angles, phases = 1, claim.size("p")
-        order = f", order {letters}" if letters.startswith("p") else ""
+        order = f" input.order {letters}" if letters.startswith("p") else ""
         return Suspicion(
-            f"{total} frames with stripes: raw SIM? Then say angles {angles}, phases "
-            f"{phases}{order}; an order without a and p says that they are images",
+            f"{total} frames with stripes: raw SIM? Then add input.angles {angles} "
+            f"input.phases {phases}{order}; input.order without a and p says that they "
+            "are images",
             is_plain_to_see=True,
         )
     named = recognised(raw)
     if named is not None:
         return Suspicion(
-            f"the file is of a {named.title}: if it holds raw SIM frames, say "
-            f"instrument {named.key}",
+            f"the file is of a {named.title}: if it holds raw SIM frames, add "
+            f"input.instrument {named.key}",
             is_plain_to_see=False,
         )
     if total in _ASKED and all(letter == "q" for letter, _ in dims):
         angles, phases = _ASKED[total]
         return Suspicion(
             f"{total} frames are taken for {total} images; if they are raw SIM frames, "
-            f"say angles {angles}, phases {phases}",
+            f"add input.angles {angles} input.phases {phases}",
             is_plain_to_see=False,
         )
     return None

@@ -12,9 +12,9 @@ from napari_dps.metrics import reference as likeness
 from napari_dps.metrics.metric import Metric, Source, Table
 from napari_dps.metrics.quantities import (
     axial_resolution_nm,
-    bounded,
     decorrelation_px,
     length_metrics,
+    of_white_noise,
     psnr_radial_gain_db,
     raw_check,
     rsf_sigma_nm,
@@ -123,7 +123,7 @@ _ALONE = (
         "noise_std",
         "Noise",
         "standard deviation of the noise; beyond the OTF when the optics are known",
-        bounded(lambda subject: subject.noise, "a lower"),
+        of_white_noise(lambda subject: subject.noise),
         unit="counts",
         digits=2,
         sources=(Source("Immerkær 1996", "10.1006/cviu.1996.0060"),),
@@ -132,16 +132,14 @@ _ALONE = (
         "peak_to_noise",
         "Peak to noise",
         "(99.9th percentile − median)/σ_noise",
-        bounded(
-            lambda subject: peak_to_noise(subject.pixels, subject.noise), "an upper"
-        ),
+        of_white_noise(lambda subject: peak_to_noise(subject.pixels, subject.noise)),
         digits=1,
     ),
     Metric(
         "snr_db",
         "SNR",
         "signal over noise of the image alone: 20·log₁₀ √(σ²_image − σ²_noise)/σ_noise",
-        bounded(lambda subject: subject.snr_db, "an upper"),
+        of_white_noise(lambda subject: subject.snr_db),
         unit="dB",
         digits=2,
         tables=("batch", "compare"),

@@ -140,7 +140,7 @@ class Subject:
     @cached_property
     def has_white_noise(self) -> bool:
         """Whether the noise looks like that of a raw camera frame."""
-        if is_flat(self.pixels) or self.image.is_processed:
+        if is_flat(self.pixels) or self.image.is_processed or _is_cut(self.pixels):
             return False
         return noise_is_white(self.pixels)
 
@@ -258,6 +258,15 @@ class Subject:
     @_Once
     def _registered(self) -> tuple[Plane, Plane]:
         return shift_onto(*self._planes, self._found_shift)
+
+
+def _is_cut(pixels: Plane) -> bool:
+    """Whether the dark was set to one value, as no camera does.
+
+    Counts of few photons, which are whole numbers, have such a value by themselves.
+    """
+    share = float(np.mean(pixels == np.median(pixels)))
+    return share > 0.5 and not np.array_equal(pixels, np.rint(pixels))
 
 
 def _squeezed(stack: ImageStack) -> ImageStack:

@@ -18,6 +18,7 @@ from napari_dps.core import (
 )
 from napari_dps.core.context import Context, Neighbours, TimePoint
 from napari_dps.core.progress import PART_TICKS
+from napari_dps.pipeline.psf_check import check_psf
 from napari_dps.pipeline.shared import Shared, in_ticks
 from napari_dps.pipeline.steps import Step
 from napari_dps.pipeline.units import (
@@ -214,8 +215,10 @@ class _Work:
             if unit.where:
                 raise error.at(unit.where) from error
             raise
-        warnings = run.context.take_over(part, run.channel.label)
-        tally = Tally(time.perf_counter() - started, warnings)
+        seconds = time.perf_counter() - started
+        if unit == run.channel.first and part.examines:
+            check_psf(run.steps, number, here.image, image, part)
+        tally = Tally(seconds, run.context.take_over(part, run.channel.label))
         self._finish(number, unit, image, tally)
         return image
 

@@ -247,9 +247,7 @@ def _ask_if_raw(raw: RawImage, refuse: bool, notes: Context) -> None:
     """Ask about a plain stack that looks like raw frames; refuse one that shows it."""
     found = io.suspect_raw(raw)
     if found is not None and refuse and found.is_plain_to_see:
-        raise InputError(
-            found.message, field=("input.angles", "input.phases", "input.order")
-        )
+        raise InputError(found.message)
     if found is not None:
         notes.warn(found.message)
 

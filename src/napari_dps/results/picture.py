@@ -27,6 +27,7 @@ def picture(
     metrics: Mapping[str, Json],
     name: str,
     truth: ImageStack | None = None,
+    finer_truth: ImageStack | None = None,
 ) -> Figure:
     """Draw the images of a run side by side, with their resolution and a warning.
 
@@ -40,13 +41,19 @@ def picture(
         Of the input, for the heading.
     truth : ImageStack, optional
         Known truth (YX), drawn last.
+    finer_truth : ImageStack, optional
+        Drawn in its place where the last image resolves more than SIM can, as it is
+        what that image is scored against.
 
     Returns
     -------
     Figure
     """
     panels = _panels(result, metrics)
-    if truth is not None:
+    stages = [output.step.stage for output in result.outputs]
+    if finer_truth is not None and stages and stages[-1].resolves_more:
+        panels.append(Panel("Truth", finer_truth, "through half the PSF of ideal SIM"))
+    elif truth is not None:
         panels.append(Panel("Truth", truth, "at the resolution of ideal SIM"))
     return side_by_side(panels, _heading(result, name), _footing(result.warnings))
 

@@ -72,7 +72,7 @@ def write_report(
     truth : ImageStack, optional
         Known truth (YX): results are scored against it and it is drawn beside them.
     finer_truth : ImageStack, optional
-        What results that resolve more than SIM can are scored against.
+        What results that resolve more than SIM can are scored against and drawn beside.
     self_check : dict, optional
         For the report.
     vouch : callable
@@ -86,7 +86,8 @@ def write_report(
     with ThreadPoolExecutor(1) as pool:
         errors = pool.submit(_write_error_maps, result, files)
         metrics = measure_result(result, truth, finer_truth)
-        save_figure(picture(result, metrics, files.name, truth), files.picture)
+        figure = picture(result, metrics, files.name, truth, finer_truth)
+        save_figure(figure, files.picture)
     report = build_report(
         result,
         path=source,

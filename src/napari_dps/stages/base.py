@@ -81,6 +81,10 @@ class Stage(Generic[P]):
     inspect : callable, optional
         Generator like ``function`` that looks at the first image that the stage gets
         and returns it with the optics that all of them are to have.
+    measures_psf : callable, optional
+        ``measures_psf(parameters)`` says whether it measures the PSF of the image that
+        it gets, and tells itself where that contradicts the optics; without the hook it
+        knows none.
     report : callable, optional
         ``report(result)`` returns what a report says of the stage's result beside the
         image, JSON-able and by name: what the stage has found, for example patterns.
@@ -125,6 +129,7 @@ class Stage(Generic[P]):
     also_takes: str = ""
     window: Window[P] | None = None
     inspect: Run[P] | None = None
+    measures_psf: Callable[[P], bool] | None = None
     report: Report | None = None
     note: Note[P] | None = None
     self_check: SelfCheck[P] | None = None

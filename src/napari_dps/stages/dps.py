@@ -27,7 +27,11 @@ from napari_dps.methods.dps.methods import (
     signal_to_noise,
 )
 from napari_dps.methods.dps.noise import cleaned
-from napari_dps.methods.dps.optics import assumed_optics, effective_optics
+from napari_dps.methods.dps.optics import (
+    contradiction,
+    effective_optics,
+    measured_optics,
+)
 from napari_dps.methods.dps.uncertainty import (
     NOISE_DRAWS,
     spread_steps,
@@ -171,7 +175,7 @@ def window(parameters: DpsParameters) -> tuple[int, int]:
 def inspect(
     image: ImageStack, parameters: DpsParameters, context: Context
 ) -> Generator[Progress, None, ImageStack]:
-    """Compare the PSF of an image with its optics.
+    """Measure the PSF of an image, if it is to be used.
 
     Parameters
     ----------
@@ -192,15 +196,18 @@ def inspect(
         The image, with the modulation factor that was measured if it is to be used.
     """
     yield Progress(0, 1, "Measuring the PSF")
-    if image.axes == "ZYX":
-        # The PSF of a volume is stated: there is no measure of its depth.
-        yield Progress(1, 1)
-        return image
-    measure = parameters.psf == "measured"
-    optics = assumed_optics(image, context, measure=measure)
+    # The PSF of a volume is stated: there is no measure of its depth.
+    if image.axes != "ZYX" and measures_psf(parameters):
+        # What patterns say is no property of the microscope: it is not written into it.
+        optics = measured_optics(image, context)
+        image = image.derive(image.data, optics=optics)
     yield Progress(1, 1)
-    # What patterns say is no property of the microscope: it is not written into it.
-    return image.derive(image.data, optics=optics) if measure else image
+    return image
+
+
+def measures_psf(parameters: DpsParameters) -> bool:
+    """Return whether the PSF is that of the image, not that of the optics."""
+    return parameters.psf == "measured"
 
 
 def run(
@@ -346,6 +353,8 @@ def self_check(
     """
     from napari_dps.methods.dps.self_check import resolved_pairs
 
+    if not measures_psf(parameters) and (warning := contradiction(image)):
+        context.warn(f"{warning}; dps.psf measured takes the image's")
     prepared = yield from relay(
         inspect(image, parameters, context), lambda r: Progress(0, 1, r.message)
     )
@@ -378,6 +387,7 @@ STAGE = Stage(
     takes_volumes=takes_volumes,
     window=window,
     inspect=inspect,
+    measures_psf=measures_psf,
     self_check=_self_check_json,
     resolves_more=True,
     uses_raw_frames=True,

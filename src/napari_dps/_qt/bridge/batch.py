@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_dps._qt.bridge.wording import in_docks
+from napari_dps._qt.bridge.wording import in_docks, in_words_of_docks
 from napari_dps.batch import (
     FAILED,
     FAULT,
@@ -127,7 +127,9 @@ def plan_batch(form: BatchForm, settings: Settings, device: str) -> Batch:
 def notes_of(row: Row) -> str:
     """Say what there is to know of an input: why it failed, or its warnings."""
     failure = row.get("failure")
-    return in_docks(failure) if failure else str(row.get("warnings", ""))
+    if failure:
+        return in_docks(failure)
+    return in_words_of_docks(str(row.get("warnings", "")))
 
 
 def summary(rows: Sequence[Row]) -> tuple[str, tuple[str, ...]]:

@@ -1,5 +1,7 @@
 """What went wrong, with the parameters named by their place in the docks."""
 
+import re
+
 from pydantic import BaseModel
 
 from napari_dps.core import Optics
@@ -8,6 +10,8 @@ from napari_dps.core.params import describe
 from napari_dps.pipeline import InputSettings
 from napari_dps.stages import STAGES
 
+_COUNTS = re.compile(r"input\.angles (\d+) input\.phases (\d+)")
+_PATH = re.compile(r"(?<![\w./-])\w+\.\w+(?![\w./-])")
 _PLACES = {
     "input.angles": "Angles × phases",
     "input.phases": "Angles × phases",
@@ -46,6 +50,19 @@ def place_of(field: str) -> str:
     return f"{titles[name]} in {section}" if name in titles else ""
 
 
+def in_words_of_docks(text: str) -> str:
+    """Return a warning with places in the docks for the parameters that it names.
+
+    Examples
+    --------
+    >>> in_words_of_docks("add input.angles 3 input.phases 5 input.order payx; a.tif")
+    'add Angles × phases 3 × 5, Frame order payx; a.tif'
+    """
+    text = _COUNTS.sub(r"Angles × phases \1 × \2", text)
+    text = re.sub(r"(\d) input\.order ", r"\1, input.order ", text)
+    return _PATH.sub(lambda match: place_of(match[0]) or match[0], text)
+
+
 def in_docks(problem: Failure | BaseException) -> str:
     """Say what went wrong, with the place in the docks that mends it.
 
@@ -60,7 +77,7 @@ def in_docks(problem: Failure | BaseException) -> str:
     failure = problem if isinstance(problem, Failure) else explain(problem)
     places = dict.fromkeys(filter(None, map(place_of, failure.fields)))
     if not places:
-        return failure.text
+        return in_words_of_docks(failure.text)
     names = ", ".join(places)
     is_path = failure.what in failure.fields
     return (names if is_path else f"{failure.what} ({names})") + failure.detail

@@ -209,6 +209,8 @@ class RunPanel(QWidget):
         self.copy_as.offer(self._ran, str(outcome.record.source))
         self.bar.done(f"done in {outcome.seconds:.1f} s", outcome.warnings)
         for mend in filter(None, map(mend_of, outcome.warnings)):
+            if not {*mend.parameters} <= {*outcome.stages}:
+                continue  # of a stage that another dock runs
             self.bar.messages.offer(mend.text, partial(self._mend, mend))
 
     def _mend(self, mend: Mend) -> None:

@@ -7,6 +7,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QVBoxLayout
 
 from napari_dps._qt.bridge.meanings import meaning_of
+from napari_dps._qt.bridge.wording import in_words_of_docks
 from napari_dps._qt.widgets.layout import push_button
 
 _COLOURS = {"warning": "#e0a92e", "error": "#e5534b", "info": "#4c9be8"}
@@ -76,7 +77,8 @@ class Messages(QFrame):
             return
         self._remove_buttons()
         self._texts, self._kind = new, kind
-        lines = [html.escape(text[:1].upper() + text[1:]) for text in self._texts]
+        shown = map(in_words_of_docks, self._texts)
+        lines = [html.escape(text[:1].upper() + text[1:]) for text in shown]
         self._label.setText("<br>".join(lines))
         meanings = dict.fromkeys(filter(None, map(meaning_of, self._texts)))
         self._label.setToolTip("".join(f"<p>{one}</p>" for one in meanings))

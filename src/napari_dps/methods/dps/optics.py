@@ -82,8 +82,22 @@ def factor_of_spectrum(image: NDArray[Any], optics: Optics) -> float | None:
     return RECONSTRUCTION_WIDTH * edge / optics.cutoff_per_pixel
 
 
-def assumed_optics(image: ImageStack, context: Context, *, measure: bool) -> Optics:
-    """Return the optics that the stage works with, as stated or as measured.
+def contradiction(image: ImageStack) -> str:
+    """Say where the PSF of an image contradicts its optics; empty where it does not.
+
+    Parameters
+    ----------
+    image : ImageStack
+        As for `effective_optics`; as little processed as there is.
+    """
+    from napari_dps.methods.effective_psf.estimate import modulation_factor_auto
+
+    optics = effective_optics(image)
+    return modulation_factor_auto(np.asarray(image.data), optics).contradiction
+
+
+def measured_optics(image: ImageStack, context: Context) -> Optics:
+    """Return the optics with the modulation factor that the image shows.
 
     Parameters
     ----------
@@ -91,13 +105,11 @@ def assumed_optics(image: ImageStack, context: Context, *, measure: bool) -> Opt
         As for `effective_optics`.
     context : Context
         Told where the image contradicts the optics, or cannot tell.
-    measure : bool
-        Whether what the image shows counts, in place of what is stated.
 
     Returns
     -------
     Optics
-        The modulation factor measured may be below 1.
+        The modulation factor may be below 1; as stated where the image cannot tell.
 
     Raises
     ------
@@ -110,8 +122,6 @@ def assumed_optics(image: ImageStack, context: Context, *, measure: bool) -> Opt
     data = np.asarray(image.data)
     found = modulation_factor_auto(data, optics)
     if found.modulation_factor is None:
-        if not measure:
-            return optics
         factor = None if is_raw(data) else factor_of_spectrum(data, optics)
         if factor is None:
             context.warn(found.warning)
@@ -122,10 +132,6 @@ def assumed_optics(image: ImageStack, context: Context, *, measure: bool) -> Opt
             f"of modulation factor {factor:.2f}, which is used"
         )
         return optics.model_copy(update={"modulation_factor": factor})
-    if not measure:
-        if found.warning:
-            context.warn(f"{found.warning}; dps.psf measured takes the image's")
-        return optics
     if found.warning:
         context.warn(found.warning)
     return optics.model_copy(update={"modulation_factor": found.modulation_factor})

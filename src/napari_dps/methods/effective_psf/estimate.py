@@ -105,6 +105,11 @@ class AutoModulationFactor:
     psf: EffectivePsf
     warning: str = ""
 
+    @property
+    def contradiction(self) -> str:
+        """The warning, unless it is that the image cannot tell."""
+        return "" if self.modulation_factor is None else self.warning
+
 
 def effective_psf(
     image: NDArray[Any], pixel_size_nm: float | None = None
