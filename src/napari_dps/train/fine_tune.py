@@ -55,7 +55,7 @@ class FineTuned:
     weights : Path or None
         The file; None where they are no better, and nothing is kept.
     judgement : Judgement
-        By regions that have neither trained nor chosen.
+        By blocks that have neither trained nor chosen.
     steps, seconds : int, float
         Done, and taken.
     """

@@ -20,8 +20,8 @@ class Judgement:
     before, after : float
         Mean −2 log likelihood per pixel, but for a constant, of what is left out.
     error : float
-        Standard error of their difference, from region to region.
-    regions : int
+        Standard error of their difference, from block to block.
+    blocks : int
         How many were left out.
     is_better : bool
         Whether the gain is more than chance makes in one of forty trainings.
@@ -30,12 +30,12 @@ class Judgement:
     before: float
     after: float
     error: float
-    regions: int
+    blocks: int
     is_better: bool
 
 
 def judge(before: NDArray[np.float64], after: NDArray[np.float64]) -> Judgement:
-    """Compare the misfits of the same regions, by Student's t test of their pairs.
+    """Compare the misfits of the same blocks, by Student's t test of their pairs.
 
     Examples
     --------

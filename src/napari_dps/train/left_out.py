@@ -1,10 +1,16 @@
-"""Which regions of a user's images train, which choose, and which judge."""
+"""Which blocks of a user's images train, which choose, and which judge.
+
+Images are cut into small blocks with gaps between them. A network sees patches of many
+blocks, but what it has to explain in training are the blocks that train: small images
+have enough blocks to judge by.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,43 +18,145 @@ from numpy.typing import NDArray
 from napari_dps.core import InputError
 
 _EVERY = (2, 5)
-"""One region in so many is left out; in few images more of them."""
-_LEAST_LEFT_OUT, _MOST_LEFT_OUT = 6, 48
-"""Regions that are left out where there are enough: looking at them takes time."""
+"""One block in so many is left out; in small images more of them."""
+_LEFT_OUT = 40
+"""Blocks that are left out where there are enough."""
+_LEAST_BLOCKS = 12
+_BLOCKS = 96
+"""Blocks that a small image is cut into."""
+_BLOCK_PX, _GAP_PX = (8, 16), 2
+"""Edge of a block, and its share that is looked at by none: noise that was resampled,
+or filtered at the cut-off, is alike in neighbours."""
 MOST_POINTS = 16
 """Time points and planes of an image that are used, evenly spread over it."""
 _MOST_LOOKED_AT = 96
-"""Fields that choose, and that judge: so many are looked at in some seconds."""
+"""Patches that choose, and that judge: so many are looked at in some seconds."""
+_OVERLAP_PX, _FEW = 16, 16
+"""Patches of images that hold fewer along an edge overlap by this, their two rims."""
+_RNG_SEED = 3
+NOWHERE = -1
+"""Number of pixels in no block."""
+
+Numbers = NDArray[np.int32]
 
 T = TypeVar("T")
 
 
-def split_regions(count: int) -> tuple[list[int], list[int], list[int]]:
-    """Return the regions to train on, to choose the step by, and to judge by.
+class Split(NamedTuple):
+    """Numbers of the blocks that train, choose the step that is kept, and judge."""
+
+    training: Numbers
+    choosing: Numbers
+    judging: Numbers
+
+
+def split_blocks(count: int) -> Split:
+    """Deal out the blocks of all images, at random but always alike.
+
+    Raises
+    ------
+    InputError
+        If there are too few to leave some out.
 
     Examples
     --------
-    >>> split_regions(9)
-    ([1, 3, 5, 7], [2, 6], [0, 4, 8])
-    >>> split_regions(1)
-    ([0], [0], [])
+    >>> [len(numbers) for numbers in split_blocks(48)]
+    [24, 12, 12]
     """
-    if count < 2 * _EVERY[0]:
-        return list(range(1, count)) or [0], [0], []
-    every = min(max(count // _LEAST_LEFT_OUT, _EVERY[0]), _EVERY[1])
-    every = max(every, math.ceil(count / _MOST_LEFT_OUT))
-    left_out = list(range(0, count, every))
-    training = [n for n in range(count) if n % every]
-    return training, left_out[1::2], left_out[::2]
+    if count < _LEAST_BLOCKS:
+        raise InputError(
+            "blocks of the images",
+            got=count,
+            allowed=f"{_LEAST_BLOCKS} or more, so that some can be left out: larger "
+            "images",
+        )
+    every = min(max(count // _LEFT_OUT, _EVERY[0]), _EVERY[1])
+    order = np.random.default_rng(_RNG_SEED).permutation(count).astype(np.int32)
+    kinds = np.arange(count) % every
+    left_out = np.sort(order[kinds == 0])
+    return Split(np.sort(order[kinds > 0]), left_out[1::2], left_out[::2])
 
 
-def too_few_regions() -> InputError:
-    """Return the error for images of which nothing can be left out."""
-    return InputError(
-        "regions of the images",
-        got="fewer than 4",
-        allowed="4 or more, so that some can be left out: larger images",
-    )
+def number_blocks(shape: tuple[int, int], margin_px: int, first: int = 0) -> Numbers:
+    """Return the number of the block of each pixel of an image; see `NOWHERE`.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        (Y, X) at canonical sampling.
+    margin_px : int
+        Rim of the image that is not looked at.
+    first : int
+        Number of the first block.
+
+    Examples
+    --------
+    >>> number_blocks((12, 20), 1, first=5)[1:4, :12].tolist()[0]
+    [-1, 5, 5, 5, 5, 5, 5, -1, -1, 6, 6, 6]
+    """
+    inner = [max(n - 2 * margin_px, 0) for n in shape]
+    least, most = _BLOCK_PX
+    side = min(max(math.isqrt(inner[0] * inner[1] // _BLOCKS), least), most)
+    rows, columns = (n // side for n in inner)
+    numbers = first + np.arange(rows * columns, dtype=np.int32).reshape(rows, columns)
+    blocks = np.kron(numbers, np.ones((side, side), np.int32))
+    for axis in (0, 1):
+        at = np.arange(blocks.shape[axis]) % side >= side - _GAP_PX
+        blocks[(slice(None),) * axis + (at,)] = NOWHERE
+    found = np.full(shape, NOWHERE, np.int32)
+    height, width = blocks.shape
+    found[margin_px : margin_px + height, margin_px : margin_px + width] = blocks
+    return found
+
+
+def patch_of(
+    blocks: Numbers, corner: tuple[int, int], side_px: int, margin_px: int
+) -> Numbers:
+    """Return the numbers of a patch of an image, `NOWHERE` in the rim of the patch."""
+    y, x = corner
+    found = np.full((side_px, side_px), NOWHERE, np.int32)
+    inner = np.s_[margin_px : side_px - margin_px]
+    found[inner, inner] = blocks[y : y + side_px, x : x + side_px][inner, inner]
+    return found
+
+
+def only(blocks: Numbers, chosen: Numbers) -> Numbers:
+    """Return the numbers with `NOWHERE` in place of those that are not chosen."""
+    return np.where(np.isin(blocks, chosen), blocks, np.int32(NOWHERE))
+
+
+@dataclass(frozen=True, slots=True)
+class BlockMeans:
+    """Means of a quantity over blocks, of patch after patch.
+
+    Parameters
+    ----------
+    sums, counts : dict of int to float, int
+        By the block's number.
+    """
+
+    sums: dict[int, float]
+    counts: dict[int, int]
+
+    def add(self, values: NDArray[np.floating], blocks: Numbers) -> None:
+        """Take in the values of a patch, (Y, X), in the blocks that it shows."""
+        for number in np.unique(blocks[blocks != NOWHERE]).tolist():
+            inside = values[blocks == number]
+            self.sums[number] = self.sums.get(number, 0.0) + float(inside.sum())
+            self.counts[number] = self.counts.get(number, 0) + inside.size
+
+    def value(self) -> NDArray[np.float64]:
+        """Return the means, by the numbers of the blocks.
+
+        Examples
+        --------
+        >>> means = BlockMeans({}, {})
+        >>> means.add(np.array([[1.0, 3.0, 9.0]]), np.array([[4, 4, -1]], np.int32))
+        >>> means.add(np.array([[5.0, 6.0, 9.0]]), np.array([[4, 2, -1]], np.int32))
+        >>> means.value().tolist()
+        [6.0, 3.0]
+        """
+        return np.array([self.sums[n] / self.counts[n] for n in sorted(self.sums)])
 
 
 def spread(items: Sequence[T], most: int) -> list[T]:
@@ -65,35 +173,24 @@ def spread(items: Sequence[T], most: int) -> list[T]:
     return [items[round(n * last / max(most - 1, 1))] for n in range(most)]
 
 
-def looked_at(
-    of_region: Sequence[Sequence[T]], chosen: Sequence[int]
-) -> list[tuple[T, int]]:
-    """Return fields of some regions with the number of their region.
+def looked_at(blocks: Sequence[Numbers], chosen: Numbers) -> list[int]:
+    """Return the patches that show chosen blocks, no more than can be looked at.
 
-    Of every region as many, and of all no more than can be looked at in a while.
+    Parameters
+    ----------
+    blocks : sequence of array (Y, X)
+        Of each patch, inside its rim.
+    chosen : array
+        Numbers of blocks.
     """
-    each = max(_MOST_LOOKED_AT // max(len(chosen), 1), 1)
-    return [(field, n) for n in chosen for field in spread(of_region[n], each)]
-
-
-def mean_of_regions(
-    regions: Sequence[int], losses: Sequence[float]
-) -> NDArray[np.float64]:
-    """Return the mean loss of the fields of each region, as they first occur.
-
-    Examples
-    --------
-    >>> mean_of_regions([0, 2, 0], [1.0, 5.0, 3.0]).tolist()
-    [2.0, 5.0]
-    """
-    found: dict[int, list[float]] = {}
-    for region, loss in zip(regions, losses, strict=True):
-        found.setdefault(region, []).append(loss)
-    return np.array([np.mean(some) for some in found.values()])
+    showing = [n for n, one in enumerate(blocks) if np.isin(one, chosen).any()]
+    return spread(showing, _MOST_LOOKED_AT)
 
 
 def corners(shape: tuple[int, int], side_px: int, what: str) -> list[tuple[int, int]]:
-    """Return (y, x) of the patches that an image at canonical sampling is cut into.
+    """Return (y, x) of patches that cover an image at canonical sampling.
+
+    In small images they overlap, so that the rims of some are seen inside others.
 
     Raises
     ------
@@ -102,8 +199,8 @@ def corners(shape: tuple[int, int], side_px: int, what: str) -> list[tuple[int, 
 
     Examples
     --------
-    >>> corners((5, 7), 3, "the image")
-    [(0, 0), (0, 3)]
+    >>> corners((64, 100), 64, "the image")
+    [(0, 0), (0, 36)]
     """
     height, width = shape
     if min(height, width) < side_px:
@@ -112,8 +209,10 @@ def corners(shape: tuple[int, int], side_px: int, what: str) -> list[tuple[int, 
             got=f"{height} × {width} px",
             allowed=f"at least {side_px} px a side",
         )
-    return [
-        (y, x)
-        for y in range(0, height - side_px + 1, side_px)
-        for x in range(0, width - side_px + 1, side_px)
-    ]
+    return [(y, x) for y in _starts(height, side_px) for x in _starts(width, side_px)]
+
+
+def _starts(length: int, side: int) -> list[int]:
+    step = max(side - _OVERLAP_PX, 1) if length < _FEW * side else side
+    count = 1 + math.ceil((length - side) / step)
+    return np.linspace(0, length - side, count).round().astype(int).tolist()

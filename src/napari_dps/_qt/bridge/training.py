@@ -137,13 +137,13 @@ def in_words(found: "FineTuned") -> str:
     >>> from napari_dps.train.fine_tune import FineTuned
     >>> from napari_dps.train.judgement import Judgement
     >>> judgement = Judgement(1.0, 0.98, 0.001, 8, True)
-    >>> in_words(FineTuned(Path("a.safetensors"), judgement, 200, 61.0))[:47]
-    'better: what was left out (8 regions) is explai'
+    >>> in_words(FineTuned(Path("a.safetensors"), judgement, 200, 61.0))[:46]
+    'better: what was left out (8 blocks) is explai'
     """
     one = found.judgement
     change = 100 * (one.after / one.before - 1)
     what = (
-        f"what was left out ({one.regions} regions) is explained with a misfit of "
+        f"what was left out ({one.blocks} blocks) is explained with a misfit of "
         f"{one.after:.4g} in place of {one.before:.4g} ({change:+.1f} %, error "
         f"{100 * one.error / one.before:.1f} %)"
     )

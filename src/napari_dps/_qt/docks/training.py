@@ -54,7 +54,7 @@ _NETWORKS = {"dps": "DPS super-resolution", "denoise": "Denoise, of raw frames"}
 _WHAT = {
     "dps": "Trains the network of DPS on, on your images and without any truth: the "
     "photons of camera images, or of raw frames, are dealt out to two halves, and what "
-    "the network finds in one has to explain the other. Regions are left out to judge "
+    "the network finds in one has to explain the other. Blocks are left out to judge "
     "by; what is no better there is not kept.",
     "denoise": "Trains the network of Denoise on, on your raw frames and without any "
     "truth: their photons are dealt out to two halves, and what the network finds in "
@@ -100,7 +100,7 @@ class TrainingWidget(QWidget):
         self.target.setValue(str(MODELS_FOLDER))
         self.bar = RunBar("Training", "Train", "Cancel", lane="training")
         self._make_buttons()
-        self.plot = Plot("step", "held-out loss")
+        self.plot = Plot("step", "held-out misfit", from_zero=False)
         self.training: Training | None = None
         self.weights: Path | None = None
         self.layer_events = LayerEvents(napari_viewer, self)
@@ -261,7 +261,7 @@ class TrainingWidget(QWidget):
         files = row_of(self.import_button, self.export_button)
         for widget in (self.plot, after, files, self.bar):
             whole.addWidget(widget)
-        self.layers.setMaximumHeight(_LAYERS_PX)
+        self.layers.most_px = _LAYERS_PX
         self.plot.setMaximumHeight(_PLOT_PX)
         self.microscope.show_basic(True)
         self.stop_button.setEnabled(False)

@@ -36,12 +36,16 @@ from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
 from napari_dps.physics.sim.pattern_model import Orders, PatternModel
 from napari_dps.train.left_out import (
     MOST_POINTS,
+    NOWHERE,
+    BlockMeans,
+    Numbers,
     corners,
     looked_at,
-    mean_of_regions,
-    split_regions,
+    number_blocks,
+    only,
+    patch_of,
+    split_blocks,
     spread,
-    too_few_regions,
 )
 from napari_dps.train.recipe import PatchRecipe, load_recipe
 from napari_dps.train.task import Sources
@@ -77,6 +81,8 @@ class HalfField:
         Pixel of the patch from whose centre phases are counted.
     partner : Orders
         Of the other half, (1, Y, X) and (1, W, Y, X), on the network's scale.
+    blocks : array (Y, X)
+        Numbers of the blocks that have to be explained; see `left_out`.
     """
 
     features: Tensor
@@ -86,12 +92,13 @@ class HalfField:
     weights: Tensor
     origin_px: tuple[float, float]
     partner: Orders
+    blocks: Numbers
 
-    def misfit(self, fine: Tensor, haze: Tensor, margin_px: int) -> Tensor:
+    def misfit(self, fine: Tensor, haze: Tensor) -> Tensor:
         """Return −2 log likelihood of the other half, per number, but for a constant.
 
         Of white noise, by the level of the image; ``fine`` and ``haze`` are what the
-        network returns of this patch.
+        network returns of this patch. (Y, X).
         """
         device = fine.device
         zero, others = (part.to(device) for part in self.partner)
@@ -107,10 +114,17 @@ class HalfField:
         error = (seen.zero + haze - zero).square()
         rest = (seen.others - others).abs().square() * weights[..., None, None]
         error = error + rest.sum(dim=1)
-        inner = [slice(margin_px, n - margin_px) for n in zero.shape[-2:]]
-        inside = error[..., inner[0], inner[1]]
         numbers = 1 + 2 * weights.shape[1]
-        return inside.mean() / (numbers * 10 ** (2 * self.levels[0].to(device)))
+        return error[0] / (numbers * 10 ** (2 * self.levels[0].to(device)))
+
+    def loss(self, fine: Tensor, haze: Tensor) -> Tensor:
+        """Return the mean misfit of the blocks that have to be explained."""
+        inside = torch.from_numpy(self.blocks != NOWHERE).to(fine.device)
+        return self.misfit(fine, haze)[inside].mean()
+
+    def explaining(self, chosen: Numbers) -> HalfField:
+        """Return the patch with fewer blocks that have to be explained."""
+        return replace(self, blocks=only(self.blocks, chosen))
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,9 +136,8 @@ class DenoiseAdaptTask:
     recipe : DenoiseAdaptRecipe
         How to train.
     training, choosing, judged : sequence of HalfField
-        Fields that train, that choose the step that is kept, and that do neither.
-    judged_regions : tuple of int
-        The region that each of the last shows; empty where there are too few.
+        Patches with the blocks that train, that choose the step that is kept, and that
+        do neither.
     start : Checkpoint
         Weights to begin with.
     """
@@ -133,7 +146,6 @@ class DenoiseAdaptTask:
     training: Sequence[HalfField]
     choosing: Sequence[HalfField]
     judged: Sequence[HalfField]
-    judged_regions: tuple[int, ...]
     start: Checkpoint
     curves: ClassVar[tuple[str, ...]] = ("held_out_loss",)
 
@@ -157,27 +169,17 @@ class DenoiseAdaptTask:
         features = torch.stack([field.features for field in batch]).to(device)
         levels = torch.stack([field.levels for field in batch]).to(device)
         found = zip(*network(features.float(), levels), batch, strict=True)
-        margin = self.recipe.margin_px
-        losses = [field.misfit(fine, haze, margin) for fine, haze, field in found]
+        losses = [field.loss(fine, haze) for fine, haze, field in found]
         return {"loss": torch.stack(losses).mean()}
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Return the misfit of the fields that choose, and its negative."""
-        loss = float(np.mean(self._misfits(network, self.choosing)))
+        """Return the misfit of the blocks that choose, and its negative."""
+        loss = float(self._misfits(network, self.choosing).mean())
         return {"held_out_loss": loss, "score": -loss}
 
     def misfit(self, network: nn.Module) -> NDArray[np.float64]:
-        """Return −2 log likelihood per number of each region judged; see `HalfField`.
-
-        Raises
-        ------
-        InputError
-            If there are too few regions to judge by.
-        """
-        if not self.judged:
-            raise too_few_regions()
-        losses = self._misfits(network.eval(), self.judged)
-        return mean_of_regions(self.judged_regions, losses)
+        """Return −2 log likelihood per number of each block judged; see `HalfField`."""
+        return self._misfits(network.eval(), self.judged)
 
     def describe(self) -> dict[str, Any]:
         """Return what the checkpoint says of itself."""
@@ -190,9 +192,19 @@ class DenoiseAdaptTask:
             "metrics": {"started_from_sha256": self.start.metadata.sha256},
         }
 
-    def _misfits(self, network: nn.Module, fields: Sequence[HalfField]) -> list[float]:
-        with torch.inference_mode():
-            return [float(self.objective(network, [one])["loss"]) for one in fields]
+    def _misfits(
+        self, network: nn.Module, fields: Sequence[HalfField]
+    ) -> NDArray[np.float64]:
+        """Return the mean misfit of each block of some patches."""
+        device = next(network.parameters()).device
+        means = BlockMeans({}, {})
+        for field in fields:
+            features = field.features[None].to(device).float()
+            with torch.inference_mode():
+                fine, haze = network(features, field.levels[None].to(device))
+                misfit = field.misfit(fine[0], haze[0])
+            means.add(misfit.cpu().numpy(), field.blocks)
+        return means.value()
 
 
 def prepare_adaptation(
@@ -226,34 +238,36 @@ def prepare_adaptation(
     start = _start(sources.init)
     if len(sources.partners) != len(sources.images):
         raise InputError("the denoiser trains on halves of raw frames")
-    regions: dict[tuple[int, int, int], list[HalfField]] = {}
-    total = len(sources.images)
+    fields: list[HalfField] = []
+    count, total = 0, len(sources.images)
     for number, halves in enumerate(zip(sources.images, sources.partners, strict=True)):
         report = Progress(number, total)
-        found = yield from messages_at(_regions(halves, recipe, start), report)
-        for place, fields in found.items():
-            regions.setdefault((number, *place), []).extend(fields)
-    training, choosing, judging = split_regions(len(regions))
-    of_region = list(regions.values())
-    judged = looked_at(of_region, judging)
+        cut = yield from messages_at(_patches(halves, recipe, start, count), report)
+        fields += cut
+        count = max(count, *(int(field.blocks.max()) + 1 for field in cut))
+    split = split_blocks(count)
+    blocks = [field.blocks for field in fields]
+    whole = [field.explaining(split.training) for field in fields]
     return DenoiseAdaptTask(
         recipe,
-        [field for n in training for field in of_region[n]],
-        [field for field, _ in looked_at(of_region, choosing)],
-        [field for field, _ in judged],
-        tuple(n for _, n in judged),
-        start,
+        [field for field in whole if (field.blocks != NOWHERE).any()],
+        *(
+            [fields[n].explaining(chosen) for n in looked_at(blocks, chosen)]
+            for chosen in (split.choosing, split.judging)
+        ),
+        start=start,
     )
 
 
-def _regions(
+def _patches(
     halves: tuple[ImageStack, ImageStack],
     recipe: DenoiseAdaptRecipe,
     start: Checkpoint,
-) -> Generator[Progress, None, dict[tuple[int, int], list[HalfField]]]:
-    """Return the fields of two halves by place; each explains the other.
+    first: int,
+) -> Generator[Progress, None, list[HalfField]]:
+    """Return the patches of two halves; each explains the other.
 
-    Time points and planes show the same structures: they count as one place.
+    Time points and planes show the same structures: their blocks count as the same.
     """
     one = halves[0]
     if not one.is_raw:
@@ -261,7 +275,7 @@ def _regions(
     units = [np.reshape(half.data, (-1, *half.shape[-4:])) for half in halves]
     network = start.network(torch.device("cpu"))
     context = Context(device="cpu")
-    found: dict[tuple[int, int], list[HalfField]] = {}
+    found: list[HalfField] = []
     for point in spread(range(len(units[0])), MOST_POINTS):
         pair = [
             with_hot_pixels_replaced(
@@ -269,10 +283,8 @@ def _regions(
             )
             for unit in units
         ]
-        for first, second in (pair, pair[::-1]):
-            cut = yield from _fields(first, second, network, recipe, context)
-            for place, field in cut:
-                found.setdefault(place, []).append(field)
+        for half, other in (pair, pair[::-1]):
+            found += yield from _fields(half, other, network, recipe, context, first)
     return found
 
 
@@ -282,8 +294,9 @@ def _fields(
     network: Any,
     recipe: DenoiseAdaptRecipe,
     context: Context,
-) -> Generator[Progress, None, list[tuple[tuple[int, int], HalfField]]]:
-    """Cut a half of a stack, and the other, into fields by place."""
+    first: int,
+) -> Generator[Progress, None, list[HalfField]]:
+    """Cut a half of a stack, and the other, into patches."""
     frames, others = raw_frames(one, context), raw_frames(other, context)
     total = 2 * frames.shape[0] * frames.shape[1] + 10
     seen = yield from see_orders(frames, one, one.patterns, context, total)
@@ -291,9 +304,10 @@ def _fields(
     small = yield from resampled_steps(others * seen.factors, (height, width), 0, total)
     separated = seen.orders.mixing.separate(small)
     gains = yield from _gains(seen, network, context)
-    side = recipe.patch_px
+    side, margin = recipe.patch_px, recipe.margin_px
+    blocks = number_blocks((height, width), margin, first)
     return [
-        (place, _field(seen, separated, gains, *place, side))
+        _field(seen, separated, gains, place, patch_of(blocks, place, side, margin))
         for place in corners((height, width), side, "the frames")
     ]
 
@@ -309,9 +323,14 @@ def _gains(
 
 
 def _field(
-    seen: SeenOrders, partner: Orders, gains: Tensor, y: int, x: int, side: int
+    seen: SeenOrders,
+    partner: Orders,
+    gains: Tensor,
+    corner: tuple[int, int],
+    blocks: Numbers,
 ) -> HalfField:
-    """Cut out one field."""
+    """Cut out one patch."""
+    (y, x), side = corner, len(blocks)
     inputs, orders = seen.inputs, seen.orders
     fine = np.s_[2 * y : 2 * (y + side), 2 * x : 2 * (x + side)]
     coarse = np.s_[..., y : y + side, x : x + side]
@@ -327,6 +346,7 @@ def _field(
             (partner.zero[coarse] - base) / scale,
             partner.others[coarse] / scale[:, None],
         ),
+        blocks=blocks,
     )
 
 

@@ -6,13 +6,13 @@ splitter would do (Lehtinen et al. 2018, arXiv:1803.04189). Of a reconstruction 
 halves of the raw frames have to be reconstructed; its pixels alone are compared with
 themselves.
 
-Regions of the images are left out: some choose the step that is kept, others judge
+Blocks of the images are left out: some choose the step that is kept, others judge
 whether it is better than the weights that were begun with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -40,16 +40,19 @@ from napari_dps.physics.camera import deal_photons
 from napari_dps.physics.canonical import canonical_zoom, to_canonical
 from napari_dps.train.dps.data import Fields, as_batch, stack_fields
 from napari_dps.train.dps.evaluate import run_network
-from napari_dps.train.dps.losses import ImageFormation, LossWeights, Objective
+from napari_dps.train.dps.losses import ImageFormation, poisson_misfit
 from napari_dps.train.dps.task import DpsRecipe, DpsTask, NetworkSettings
 from napari_dps.train.left_out import (
     MOST_POINTS,
+    BlockMeans,
+    Numbers,
     corners,
     looked_at,
-    mean_of_regions,
-    split_regions,
+    number_blocks,
+    only,
+    patch_of,
+    split_blocks,
     spread,
-    too_few_regions,
 )
 from napari_dps.train.recipe import load_recipe
 from napari_dps.train.task import Sources
@@ -72,15 +75,15 @@ class AdaptTask(DpsTask):
     ----------
     start : Checkpoint
         Weights to begin with.
-    judged : Fields or None
-        Of regions that neither train nor choose; None where there are too few.
-    judged_regions : tuple of int
-        The region that each of these fields shows.
+    judged : Fields
+        Patches that show blocks which neither train nor choose.
+    judged_blocks : array (N, Y, X)
+        Numbers of these blocks; elsewhere `NOWHERE`.
     """
 
     start: Checkpoint
-    judged: Fields | None
-    judged_regions: tuple[int, ...]
+    judged: Fields
+    judged_blocks: Numbers
     curves: ClassVar[tuple[str, ...]] = ("held_out_loss",)
 
     def build_network(self) -> nn.Module:
@@ -90,43 +93,33 @@ class AdaptTask(DpsTask):
         return network
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Return the loss on the fields that are left out, and its negative."""
-        with torch.inference_mode():
-            losses = [
-                float(self.objective(network, as_batch(self.validation, n))["loss"])
-                for n in range(len(self.validation))
-            ]
-        loss = float(np.mean(losses))
+        """Return the misfit of the blocks that choose, and its negative."""
+        maps = [values for _, values in self._misfits(network, self.validation)]
+        loss = float(np.nanmean(np.stack(maps)))
         return {"held_out_loss": loss, "score": -loss}
 
     def misfit(self, network: nn.Module) -> NDArray[np.float64]:
-        """Return −2 log likelihood per pixel of each region judged, but for a constant.
+        """Return −2 log likelihood per pixel of each block judged, but for a constant.
 
-        Of the partners of the fields, whose noise the network has never seen.
-
-        Raises
-        ------
-        InputError
-            If there are too few regions to judge by.
+        Of the partners of the patches, whose noise the network has never seen.
         """
-        if self.judged is None:
-            raise too_few_regions()
+        means = BlockMeans({}, {})
+        for number, values in self._misfits(network.eval(), self.judged):
+            means.add(values, self.judged_blocks[number])
+        return means.value()
+
+    def _misfits(
+        self, network: nn.Module, fields: Fields
+    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Yield the number of each field, and the misfit of its pixels."""
         formation = ImageFormation(self.recipe.output_width)
-        likelihood = LossWeights(
-            poisson=1.0,
-            noise2noise=True,
-            margin_px=self.recipe.loss.margin_px,
-        )
-        objective = Objective(likelihood, formation)
         has_noise = self.recipe.network.noise_input
-        network.eval()
-        losses = []
-        with torch.inference_mode():
-            for number in range(len(self.judged)):
-                batch = as_batch(self.judged, number)
+        for number in range(len(fields)):
+            batch = as_batch(fields, number)
+            with torch.inference_mode():
                 output = run_network(network, batch, noise_input=has_noise)
-                losses.append(float(objective(output, batch)["loss"]))
-        return mean_of_regions(self.judged_regions, losses)
+                seen = poisson_misfit(formation(output), batch.partner, batch.base)
+            yield number, seen[0, 0].numpy()
 
     def describe(self) -> dict[str, Any]:
         """Return what the checkpoint says of itself."""
@@ -171,33 +164,52 @@ def prepare_adaptation(
         )
     start, network = _start(sources.init, recipe)
     recipe = recipe.model_copy(update={"network": network})
-    regions: dict[tuple[int, int, int], list[Prepared]] = {}
-    total = len(sources.images)
+    fields: list[Prepared] = []
+    blocks: list[Numbers] = []
+    count, total = 0, len(sources.images)
     for number, image in enumerate(sources.images):
         yield Progress(number, total, "Preparing images")
         partner = sources.partners[number] if sources.partners else None
-        for place, fields in (yield from _regions(image, partner, recipe)).items():
-            regions.setdefault((number, *place), []).extend(fields)
-    training, choosing, judging = split_regions(len(regions))
-    of_region = list(regions.values())
-    judged = looked_at(of_region, judging)
+        cut = yield from _patches(image, partner, recipe, count)
+        fields += [field for field, _ in cut]
+        blocks += [numbers for _, numbers in cut]
+        count = max(count, *(int(numbers.max()) + 1 for _, numbers in cut))
+    split = split_blocks(count)
+    judged = looked_at(blocks, split.judging)
     return AdaptTask(
         recipe,
-        stack_fields([field for n in training for field in of_region[n]]),
-        stack_fields([field for field, _ in looked_at(of_region, choosing)]),
+        _explaining(fields, blocks, range(len(fields)), split.training),
+        _explaining(fields, blocks, looked_at(blocks, split.choosing), split.choosing),
         start,
-        stack_fields([field for field, _ in judged]) if judged else None,
-        tuple(n for _, n in judged),
+        stack_fields([fields[n] for n in judged]),
+        np.stack([only(blocks[n], split.judging) for n in judged]),
     )
 
 
-def _regions(
-    image: ImageStack, partner: ImageStack | None, recipe: DpsRecipe
-) -> Generator[Progress, None, dict[tuple[int, int], list[Prepared]]]:
-    """Return the prepared fields of an image by place; all planes count as one field.
+def _explaining(
+    fields: Sequence[Prepared],
+    blocks: Sequence[Numbers],
+    numbers: Iterable[int],
+    chosen: Numbers,
+) -> Fields:
+    """Return patches whose partners are known in chosen blocks alone."""
+    found = []
+    for number in numbers:
+        is_known = np.isin(blocks[number], chosen)
+        if is_known.any():
+            field = fields[number]
+            partner = np.where(is_known, field["partner"], np.float32(np.nan))
+            found.append({**field, "partner": partner})
+    return stack_fields(found)
 
-    Time points and planes show the same structures: one must not train what another
-    judges.
+
+def _patches(
+    image: ImageStack, partner: ImageStack | None, recipe: DpsRecipe, first: int
+) -> Generator[Progress, None, list[tuple[Prepared, Numbers]]]:
+    """Return the prepared patches of an image, with the numbers of their blocks.
+
+    Time points and planes show the same structures: their blocks count as the same,
+    since one must not train what another judges.
     """
     optics = effective_optics(image)
     reconstructed = any(entry.stage == "reconstruct" for entry in image.history)
@@ -205,15 +217,13 @@ def _regions(
     others: Sequence[Plane | None] = [None] * len(planes)
     if partner is not None:
         others = list(np.asarray(partner.data, np.float32).reshape(planes.shape))
-    found: dict[tuple[int, int], list[Prepared]] = {}
+    found: list[tuple[Prepared, Numbers]] = []
     pairs = spread(list(zip(planes, others, strict=True)), MOST_POINTS)
     deals = _DEALS_PX // (len(pairs) * planes[0].size)
     for plane, other in pairs:
         most = min(max(deals, 1), _DEALS)
         for one, half, noise in _pairs(plane, other, optics, reconstructed, most):
-            cut = yield from _fields(one, half, noise, optics, recipe)
-            for place, field in cut.items():
-                found.setdefault(place, []).append(field)
+            found += yield from _fields(one, half, noise, optics, recipe, first)
     return found
 
 
@@ -237,39 +247,45 @@ def _pairs(
 
 
 def _fields(
-    one: Plane, other: Plane, noise: float, optics: Optics, recipe: DpsRecipe
-) -> Generator[Progress, None, dict[tuple[int, int], Prepared]]:
-    """Prepare an image and its partner, and cut them into fields by place."""
-    side = recipe.patch_px
+    one: Plane,
+    other: Plane,
+    noise: float,
+    optics: Optics,
+    recipe: DpsRecipe,
+    first: int,
+) -> Generator[Progress, None, list[tuple[Prepared, Numbers]]]:
+    """Prepare an image and its partner, and cut them into patches."""
     here, there = (to_canonical(half, optics) for half in (one, other))
-    places = corners((here.shape[0], here.shape[1]), side, "an image")
+    shape = (here.shape[0], here.shape[1])
+    places = corners(shape, recipe.patch_px, "an image")
+    margin = recipe.loss.margin_px
+    blocks = number_blocks(shape, margin, first)
     level = noise * canonical_zoom(optics)
     cpu = torch.device("cpu")
     steps = network_input_steps(here, recipe.rl_iterations, cpu, level)
     inputs = yield from steps
-    return _cut(inputs, there, places, side)
-
-
-def _cut(
-    inputs: NetworkInput, other: Plane, places: Sequence[tuple[int, int]], side: int
-) -> dict[tuple[int, int], Prepared]:
-    """Cut a prepared image and its partner into fields by place."""
-    partner = within_cutoff(torch.from_numpy(other)).numpy()
+    partner = within_cutoff(torch.from_numpy(there)).numpy()
     partner = (partner - inputs.base) / inputs.scale
-    fields: dict[tuple[int, int], Prepared] = {}
-    for y, x in places:
-        fine = np.s_[2 * y : 2 * (y + side), 2 * x : 2 * (x + side)]
-        coarse = np.s_[y : y + side, x : x + side]
-        features = inputs.features[:, fine[0], fine[1]].numpy()
-        fields[y, x] = {
-            "image": inputs.image[coarse].numpy(),
-            "partner": partner[coarse].astype(np.float32),
-            "features": features.astype(np.float16),
-            "target": np.zeros((2 * side, 2 * side), np.float16),
-            "noise": np.float32(inputs.noise),
-            "base": np.float32(inputs.base / inputs.scale),
-        }
-    return fields
+    side = recipe.patch_px
+    return [
+        (_cut(inputs, partner, *place, side), patch_of(blocks, place, side, margin))
+        for place in places
+    ]
+
+
+def _cut(inputs: NetworkInput, partner: Plane, y: int, x: int, side: int) -> Prepared:
+    """Cut a patch out of a prepared image and its partner."""
+    fine = np.s_[2 * y : 2 * (y + side), 2 * x : 2 * (x + side)]
+    coarse = np.s_[y : y + side, x : x + side]
+    features = inputs.features[:, fine[0], fine[1]].numpy()
+    return {
+        "image": inputs.image[coarse].numpy(),
+        "partner": partner[coarse].astype(np.float32),
+        "features": features.astype(np.float16),
+        "target": np.zeros((2 * side, 2 * side), np.float16),
+        "noise": np.float32(inputs.noise),
+        "base": np.float32(inputs.base / inputs.scale),
+    }
 
 
 def _start(init: str | None, recipe: DpsRecipe) -> tuple[Checkpoint, NetworkSettings]:

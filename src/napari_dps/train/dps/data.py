@@ -57,7 +57,8 @@ class Fields:
     Attributes
     ----------
     image, partner : array (N, Y, X), float32
-        The network's input and a second recording of the same object.
+        The network's input and a second recording of the same object, NaN where
+        nothing has to be explained.
     features : array (N, F, 2Y, 2X), float16
         Richardson–Lucy features.
     target : array (N, 2Y, 2X), float16

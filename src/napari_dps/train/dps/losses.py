@@ -131,8 +131,8 @@ def hessian_loss(x: Tensor, sigma: float = 0.0) -> Tensor:
     return total
 
 
-def poisson_loss(expected: Tensor, recorded: Tensor, base: Tensor) -> Tensor:
-    """Return the mean of (y − ŷ)²/(ŷ + b): the Poisson likelihood to second order.
+def poisson_misfit(expected: Tensor, recorded: Tensor, base: Tensor) -> Tensor:
+    """Return (y − ŷ)²/(ŷ + b): the Poisson likelihood to second order.
 
     Parameters
     ----------
@@ -145,11 +145,11 @@ def poisson_loss(expected: Tensor, recorded: Tensor, base: Tensor) -> Tensor:
 
     Returns
     -------
-    tensor, scalar
+    tensor (N, 1, Y, X)
     """
     light = expected.detach() + base.view(-1, 1, 1, 1)
     variance = light.clamp(min=_POISSON_FLOOR)
-    return ((recorded - expected) ** 2 / variance).mean()
+    return (recorded - expected) ** 2 / variance
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -188,11 +188,14 @@ class Objective:
             data = batch.partner if w.noise2noise else batch.image
             data = _rim(data, w.margin_px)
             expected = _rim(self.formation(output), w.margin_px)
+            known = ~_rim(batch.partner, w.margin_px).isnan()
+            data = data.where(known, expected.detach())
             if w.ssim:
                 loss = ssim_loss(expected, data, k1=w.ssim_k1, k2=w.ssim_k2)
                 terms["ssim"] = w.ssim * loss
             if w.poisson:
-                terms["poisson"] = w.poisson * poisson_loss(expected, data, batch.base)
+                misfit = poisson_misfit(expected, data, batch.base).sum()
+                terms["poisson"] = w.poisson * misfit / known.sum().clamp(min=1)
         if w.hessian:
             lapses = inside.view(-1, self.time_points, *inside.shape[-2:])
             terms["hessian"] = w.hessian * hessian_loss(lapses, w.hessian_time)
