@@ -12,6 +12,7 @@ import tifffile
 from napari_dps import io
 from napari_dps.cli import main
 from napari_dps.physics.simulate import SimulationSettings, simulate
+from napari_dps.stages import STAGES
 
 
 @dataclass
@@ -26,6 +27,12 @@ class Outcome:
     def errors(self) -> list[str]:
         lines = self.err.splitlines()
         return [line for line in lines if line.startswith("napari-dps: error: ")]
+
+    @property
+    def told(self) -> list[str]:
+        """Lines of stderr but for those that name the stage at work."""
+        titles = tuple(stage.title for stage in STAGES)
+        return [line for line in self.err.splitlines() if not line.endswith(titles)]
 
     @property
     def warnings(self) -> list[str]:

@@ -202,7 +202,7 @@ def test_an_unexpected_error_is_one_line_and_code_3(
     command = ["run", files / "raw.tif", "--out", "out", *RAW_OPTIONS]
     done = napari_dps(*command)
     assert done.code == 3
-    assert len(done.err.splitlines()) == 1
+    assert len(done.told) == 1
     assert "shapes do not match" in done.errors[0]
     assert "report it" in done.errors[0]
     assert not (tmp_path / "out").exists()
@@ -232,7 +232,7 @@ def test_an_interruption_is_one_line_and_code_130(
     _break(monkeypatch, KeyboardInterrupt())
     done = napari_dps("run", files / "raw.tif", "--out", "out", *RAW_OPTIONS)
     assert done.code == 130
-    assert len(done.err.splitlines()) == 1
+    assert len(done.told) == 1
     assert not (tmp_path / "out").exists()
 
 

@@ -41,6 +41,22 @@ def test_a_bar_stays_in_its_row_beside_one_that_was_left_open(monkeypatch):
     left.close()
 
 
+def test_a_pipe_gets_one_line_a_stage_and_input(capsys):
+    def steps():
+        for part in ("1 of 2, a", "2 of 2, b\n"):
+            yield Progress(0, 4, f"{part}: Denoising, t 0: tile 1 of 2")
+            yield Progress(1, 4, f"{part}: Denoising, t 1: tile 2 of 2")
+            yield Progress(2, 4, f"{part}: SIM reconstruction")
+
+    console.track(steps(), "")
+    assert capsys.readouterr().err.splitlines() == [
+        "1 of 2, a: Denoising",
+        "1 of 2, a: SIM reconstruction",
+        "2 of 2, b : Denoising",
+        "2 of 2, b : SIM reconstruction",
+    ]
+
+
 def test_a_pipe_gets_no_bar(capsys):
     assert console.track(_steps(), "cell") == "result"
     assert capsys.readouterr().err == ""

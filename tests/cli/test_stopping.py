@@ -64,7 +64,7 @@ def test_a_full_disk_leaves_none_of_the_files(napari_dps, monkeypatch, command, 
     monkeypatch.setattr(os, "replace", full)
     done = napari_dps(*COMMANDS[command])
     assert done.code == 2
-    assert len(done.err.splitlines()) == 1
+    assert len(done.told) == 1
     assert "the disk is full" in done.errors[0]
     assert ".part" not in done.errors[0]
     assert not Path("o").exists()

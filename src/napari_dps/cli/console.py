@@ -163,6 +163,8 @@ def tracebacks(*, wanted: bool) -> Iterator[None]:
 def track(steps: Generator[Progress, None, T], label: str) -> T:
     """Run a generator of `Progress` to its end, with a bar when someone watches.
 
+    A pipe or a file gets one line for each stage of each input.
+
     Parameters
     ----------
     steps : generator
@@ -175,11 +177,25 @@ def track(steps: Generator[Progress, None, T], label: str) -> T:
     object
         What the generator returned.
     """
-    if not sys.stderr.isatty():
-        from napari_dps.core import finish
+    return _with_bar(steps, label) if sys.stderr.isatty() else _with_lines(steps, label)
 
-        return finish(steps)
-    return _with_bar(steps, label)
+
+def _with_lines(steps: Generator[Progress, None, T], label: str) -> T:
+    from napari_dps.core import finish, relay
+    from napari_dps.stages import STAGES
+
+    told: set[str] = set()
+
+    def tell(report: Progress) -> Progress:
+        for stage in STAGES:
+            head, title, _ = report.message.partition(stage.title)
+            line = f"{label}: {head}{title}" if label else head + title
+            if title and line not in told:
+                told.add(line)
+                _write(sys.stderr, f"{one_line(line)}\n")
+        return report
+
+    return finish(relay(steps, tell))
 
 
 def _with_bar(steps: Generator[Progress, None, T], label: str) -> T:
