@@ -18,8 +18,8 @@ from napari_dps.core import Progress
 from napari_dps.physics.simulate import SimulationSettings, simulate
 from napari_dps.stages.base import Stage
 
-collect_ignore = ["story.py", "workbench_story.py"]
-"""Programs that `test_story` and `test_workbench_story` run, no tests."""
+collect_ignore = ["clipping.py", "docks_story.py", "story.py", "workbench_story.py"]
+"""What is run by the tests of the stories, no tests."""
 
 
 @pytest.fixture

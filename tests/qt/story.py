@@ -19,10 +19,11 @@ from typing import Any
 
 import napari
 import numpy as np
+from clipping import clipped
 from napari.utils.notifications import notification_manager
 from npe2 import PluginManager, PluginManifest
 from qtpy.QtCore import QEventLoop, QSettings, QTimer
-from qtpy.QtWidgets import QApplication, QScrollArea, QWidget
+from qtpy.QtWidgets import QApplication, QScrollArea
 
 import napari_dps
 
@@ -64,21 +65,6 @@ def click_run(dock: Any) -> None:
     assert dock.panel.bar.status.text().startswith("done"), (
         dock.panel.bar.messages.texts
     )
-
-
-def clipped(dock: QWidget) -> list[str]:
-    """Return what does not fit into the width of a dock."""
-    problems = [
-        f"{area.widget().minimumSizeHint().width()} > {area.viewport().width()}"
-        for area in dock.findChildren(QScrollArea)
-        if area.widget().minimumSizeHint().width() > area.viewport().width()
-    ]
-    width = dock.width()
-    for child in dock.findChildren(QWidget):
-        right = child.mapTo(dock, child.rect().topRight()).x()
-        if child.isVisibleTo(dock) and right > width and child.parent() is not None:
-            problems.append(f"{type(child).__name__} {right} > {width}")
-    return problems
 
 
 class Story:

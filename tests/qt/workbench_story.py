@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import napari
+from clipping import clipped
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QEventLoop, QPoint, QSettings, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QWidget
-from story import clipped, register, spin
+from story import register, spin
 
 DATA, OUT = Path(sys.argv[1]), Path(sys.argv[2]).absolute()
 CASES: dict[str, tuple[str, dict[str, str]]] = {

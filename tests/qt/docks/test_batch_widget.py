@@ -102,7 +102,10 @@ def test_cancel_keeps_what_is_done(
     batch.inputs.setValue(str(folder))
     batch.results.setValue(str(tmp_path / "out"))
 
+    seen: list[list[str]] = []
+
     def stop(report: Any) -> None:
+        seen.append([row[1] for row in _rows(batch)])
         if report.message.startswith("2 of 2"):
             batch.bar.cancel()
 
@@ -111,6 +114,8 @@ def test_cancel_keeps_what_is_done(
         batch.run()
     assert (tmp_path / "out" / "a.report.json").is_file()
     assert not (tmp_path / "out" / "b.report.json").exists()
+    assert seen[0] == ["running", "waiting", "waiting"]
+    assert "running" not in [row[1] for row in _rows(batch)]
     assert _rows(batch)[0][1] == "done"
     assert batch.bar.run_button.isEnabled()
 

@@ -448,3 +448,34 @@ def test_live_preview_follows_the_strength_and_says_when_it_cannot(
     dock.form.editors["radius_px"].setValue(40)
     qtbot.waitUntil(lambda: "600 × 600 px" in dock.live_note.text())
     assert len(viewer.layers) == 3
+
+
+def test_run_stays_in_its_place_whatever_a_run_says(
+    qtbot: Any,
+    make: Make,
+    viewer: ViewerModel,
+    plain_layer: Image,
+    stage_function: Callable[..., None],
+) -> None:
+    def steps(
+        image: ImageStack, parameters: Any, context: Any
+    ) -> Generator[Progress, None, ImageStack]:
+        context.warn("every pixel holds about 40 counts without the noise of light")
+        context.warn("a long warning " * 12)
+        yield Progress(0, 1, "Rolling the ball, and saying at length what is done")
+        return image
+
+    stage_function(steps)
+    viewer.add_layer(plain_layer)
+    dock = make(dock_widgets.BackgroundWidget)
+    dock.resize(420, 760)
+    button = dock.panel.bar.run_button
+    places = {button.mapTo(dock, button.rect().topLeft()).y()}
+    note = dock.panel.bar.runner.progressed.connect
+    note(lambda _: places.add(button.mapTo(dock, button.rect().topLeft()).y()))
+    _run(qtbot, dock)
+    qtbot.wait(50)
+    places.add(button.mapTo(dock, button.rect().topLeft()).y())
+    assert len(dock.panel.bar.messages.texts) == 2
+    assert dock.panel.bar.messages.buttons
+    assert len(places) == 1

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
-from qtpy.QtCore import QCoreApplication, QEvent
+from qtpy.QtCore import QCoreApplication, QEvent, Qt
+from qtpy.QtWidgets import QDockWidget, QMainWindow
 
 from napari_dps._qt.bridge.layers import METADATA
 from napari_dps._qt.bridge.live import LiveFeed
@@ -112,6 +113,32 @@ def test_closing_the_dock_stops_it_and_leaves_no_callback(
     with qtbot.waitSignal(dock.panel.bar.runner.finished, timeout=WAIT_MS):
         dock.close()
     assert len(raw_layer.events.data.callbacks) == before
+    assert dock.feed is None
+
+
+def test_taking_the_dock_out_of_the_window_does_not_stop_it(
+    qtbot: Any, viewer: ViewerModel, microscope: Microscope, raw_layer: Image
+) -> None:
+    microscope.set_camera_offset(100)
+    viewer.add_layer(raw_layer)
+    window, holder = QMainWindow(), QDockWidget("Live")
+    qtbot.addWidget(window)
+    dock = LiveWidget(viewer, microscope=microscope)
+    holder.setWidget(dock)
+    window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, holder)
+    window.show()
+    start(qtbot, dock)
+    for is_out in (True, False):
+        holder.setFloating(is_out)
+        qtbot.wait(100)
+        assert dock.feed is not None
+    raw_layer.scale = [2 * step for step in raw_layer.scale]
+    raw_layer.data = np.asarray(raw_layer.data)[..., ::-1, :].copy()
+    qtbot.waitUntil(lambda: shown(dock) == 2, timeout=WAIT_MS)
+    assert dock.result is not None
+    assert np.allclose(2 * dock.result.scale, raw_layer.scale[-2:])
+    with qtbot.waitSignal(dock.panel.bar.runner.finished, timeout=WAIT_MS):
+        holder.close()
     assert dock.feed is None
 
 

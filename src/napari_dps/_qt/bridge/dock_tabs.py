@@ -34,6 +34,8 @@ class DockTabs(QObject):
         widget = self._widget()
         dock = None if widget is None else _dock_of(widget)
         window = None if dock is None else dock.parent()
+        if dock is not None:  # tabs have no room for the plugin's name
+            dock.setWindowTitle(dock.windowTitle().removesuffix(" (napari-dps)"))
         if dock is None or not isinstance(window, QMainWindow) or dock.isFloating():
             return
         area = window.dockWidgetArea(dock)

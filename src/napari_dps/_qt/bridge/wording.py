@@ -11,6 +11,7 @@ from napari_dps.pipeline import InputSettings
 from napari_dps.stages import STAGES
 
 _COUNTS = re.compile(r"input\.angles (\d+) input\.phases (\d+)")
+_CHOICE = re.compile(r"(?<![\w./-])(\w+\.\w+) (\w+)")
 _PATH = re.compile(r"(?<![\w./-])\w+\.\w+(?![\w./-])")
 _PLACES = {
     "input.angles": "Angles × phases",
@@ -57,10 +58,25 @@ def in_words_of_docks(text: str) -> str:
     --------
     >>> in_words_of_docks("add input.angles 3 input.phases 5 input.order payx; a.tif")
     'add Angles × phases 3 × 5, Frame order payx; a.tif'
+    >>> in_words_of_docks("dps.psf measured takes the image's")
+    "PSF measured in Super-resolution (DPS) takes the image's"
     """
     text = _COUNTS.sub(r"Angles × phases \1 × \2", text)
     text = re.sub(r"(\d) input\.order ", r"\1, input.order ", text)
+    text = _CHOICE.sub(lambda match: _chosen(*match.groups()) or match[0], text)
     return _PATH.sub(lambda match: place_of(match[0]) or match[0], text)
+
+
+def _chosen(field: str, word: str) -> str:
+    """Return the place of a parameter and its choice; empty if it is none."""
+    table, _, name = field.rpartition(".")
+    if table not in _SECTIONS or not place_of(field):
+        return ""
+    model, section = _SECTIONS[table]
+    infos = {info.name: info for info in describe(model)}
+    if name not in infos or word not in infos[name].choices:
+        return ""
+    return f"{infos[name].title} {word} in {section}"
 
 
 def in_docks(problem: Failure | BaseException) -> str:

@@ -44,10 +44,14 @@ class BatchWidget(QWidget):
         # Filled in the worker's thread, emptied in that of the window.
         self._rows: queue.SimpleQueue[Row] = queue.SimpleQueue()
         self.inputs = FolderEdit(
-            "a folder, or a pattern such as data/**/*.tif", "Folder of inputs"
+            "folder, or pattern",
+            "Folder of inputs",
+            tip="A folder, or a pattern such as data/**/*.tif",
         )
         self.results = FolderEdit(
-            "a folder; it is made if it is not there", "Folder of results"
+            "folder, new or old",
+            "Folder of results",
+            tip="A folder; it is made if it is not there.",
         )
         self.frames = FramesWidget(is_optional=True, is_of_files=True)
         self.options = InputOptions(is_of_files=True)
@@ -93,7 +97,8 @@ class BatchWidget(QWidget):
         except InputError as error:
             self.bar.messages.show_texts([in_docks(error)], "error")
             return
-        self.table.show_inputs(source.path for source in batch.sources)
+        paths = (source.path for source in batch.sources)
+        self.table.show_inputs(paths, self.jobs.value())
         self.bar.start(partial(batch.steps, self._rows.put))
 
     def _connect(self) -> None:
@@ -102,6 +107,7 @@ class BatchWidget(QWidget):
         runner.progressed.connect(self._on_progress)
         runner.returned.connect(self._on_returned)
         runner.cancelled.connect(self._on_cancelled)
+        runner.finished.connect(self.table.end)
         self.table.cellDoubleClicked.connect(self._open_folder)
 
     def _lay_out(self) -> None:

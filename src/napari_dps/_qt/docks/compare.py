@@ -86,6 +86,8 @@ class CompareWidget(QWidget):
         DockTabs(self)
         self._connect()
         self._show_profiles([])
+        self._tell("")
+        self.table.hide()
 
     def comparison(self) -> Comparison:
         """Return what is to be compared."""
@@ -109,7 +111,7 @@ class CompareWidget(QWidget):
         comparison = self.comparison()
         items = comparison.competitors(self.viewer)
         if not items:
-            self.status.setText("Tick layers to compare, other than the reference.")
+            self._tell("Tick layers to compare, other than the reference.")
             return
         reference = comparison.reference
         truth = None if reference is None else comparison.item(self.viewer, reference)
@@ -169,6 +171,7 @@ class CompareWidget(QWidget):
         """Show measures in the table."""
         self.rows = rows
         self.table.show_rows(rows)
+        self.table.setVisible(bool(rows))
         problems = [f"{r['layer']}: {r['error']}" for r in rows if "error" in r]
         doubt = doubt_reference(rows, self.comparison().reference)
         texts = [*problems, *([doubt] if doubt else [])]
@@ -249,10 +252,15 @@ class CompareWidget(QWidget):
             self._measure_later.throttle()
 
     def _on_progress(self, report: Progress) -> None:
-        self.status.setText(f"measuring {report.message} …" if report.message else "")
+        self._tell(f"measuring {report.message} …" if report.message else "")
 
     def _on_finished(self) -> None:
-        self.status.setText("")
+        self._tell("")
+
+    def _tell(self, text: str) -> None:
+        """Show how it goes; without a text there is no empty line."""
+        self.status.setText(text)
+        self.status.setVisible(bool(text))
 
     def _on_failed(self, failure: Failure) -> None:
         text = in_docks(failure)

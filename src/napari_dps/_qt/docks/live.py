@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import napari.viewer
 from napari.layers import Image
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
 from napari_dps._qt.bridge.dock_tabs import DockTabs
@@ -56,13 +57,16 @@ class LiveWidget(QWidget):
         DockTabs(self)
         self.feed: LiveFeed | None = None
         self.result: Image | None = None
+        self._closing = QTimer(self)  # a dock that is taken out hides for a moment
+        self._closing.setSingleShot(True)
         self._connect()
 
     def _connect(self) -> None:
         runner = self.panel.bar.runner
         self.stages.valueChanged.connect(self.panel.check)
         self.panel.layer_events.changed.connect(self._on_layers)
-        self.panel.layer_events.hidden.connect(self.stop)
+        self.panel.layer_events.hidden.connect(self._on_hidden)
+        self._closing.timeout.connect(self._stop_if_closed)
         runner.progressed.connect(self._show_newest)
         runner.finished.connect(self._on_finished)
 
@@ -71,6 +75,13 @@ class LiveWidget(QWidget):
         if self.feed is not None:
             self.feed.stop()
             self.panel.bar.cancel()
+
+    def _on_hidden(self) -> None:
+        self._closing.start(0)
+
+    def _stop_if_closed(self) -> None:
+        if not self.isVisible():
+            self.stop()
 
     def _chosen(self, layer: Image | None, is_raw: bool) -> Chosen:
         ticked, parameters = self.stages.ticked(), self.stages.parameters
@@ -81,6 +92,7 @@ class LiveWidget(QWidget):
         self, layer: Image, settings: Settings, context: Context
     ) -> Callable[[], Steps]:
         feed = self.feed = LiveFeed(layer, frames_of_a_set(layer, settings))
+        self.destroyed.connect(feed.stop)
         self.result = None
         self.panel.combo.setEnabled(False)
         return lambda: feed.steps(settings, context)
@@ -102,6 +114,7 @@ class LiveWidget(QWidget):
             self.panel.viewer.add_layer(self.result)
             return
         self.result.data = data
+        self.result.scale, self.result.translate = kwargs["scale"], kwargs["translate"]
         self.result.metadata = kwargs["metadata"]
 
     def _on_layers(self) -> None:
@@ -115,6 +128,7 @@ class LiveWidget(QWidget):
 
     def _on_finished(self) -> None:
         if self.feed is not None:
+            self.destroyed.disconnect(self.feed.stop)
             self.feed.stop()
         self.feed = None
         self.panel.combo.setEnabled(True)

@@ -285,7 +285,7 @@ class RunPanel(QWidget):
         foot.setSpacing(4)
         self.device_row = row_of(QLabel("Device"), self.device)
         after = row_of(self.save, self.copy_as)
-        for widget in (self.device_row, self.frame_only, self.bar, after):
+        for widget in (self.device_row, self.frame_only, after, self.bar):
             foot.addWidget(widget)
         whole.addLayout(foot)
 

@@ -66,6 +66,8 @@ class StageWidget(QWidget):
         self.stage = find_stage(self.stage_id)
         self.form = ModelForm(self.stage.parameters)
         self._fitted, self._preview_px = fitted, preview_px
+        self.parameters = parameter_section("Parameters", self.form)
+        self._is_bare = False  # whether no parameter is shown, and no heading
         self.panel = RunPanel(
             napari_viewer,
             self.shared,
@@ -76,7 +78,7 @@ class StageWidget(QWidget):
             choose=self._chosen,
             body=[
                 *above,
-                parameter_section("Parameters", self.form),
+                self.parameters,
                 *below,
                 self._live_row(),
                 self._trust_row(),
@@ -102,6 +104,9 @@ class StageWidget(QWidget):
     def show_basic(self, is_basic: bool) -> None:
         """Show what matters first alone, or all there is."""
         self.form.show_basic(is_basic)
+        if self.form.has_rows() == self._is_bare:
+            self._is_bare = not self._is_bare
+            self.parameters.setHidden(self._is_bare)
         self.panel.show_basic(is_basic)
 
     def check_resolution(self) -> None:

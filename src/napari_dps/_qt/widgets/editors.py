@@ -106,6 +106,7 @@ class TextEdit(QLineEdit):
         """Show a text."""
         if value != self.text():
             self.setText(value)
+            self.setCursorPosition(0)  # a long text shows its beginning
             self.valueChanged.emit()
 
 

@@ -125,6 +125,10 @@ class ModelForm(QWidget):
         self._is_basic = is_basic
         self._show_rows()
 
+    def has_rows(self) -> bool:
+        """Whether any parameter is shown."""
+        return any(self._rows.isRowVisible(row) for row in self.editors.values())
+
     def reset(self) -> None:
         """Go back to the defaults."""
         self.setValue({name: info.default for name, info in self._infos.items()})

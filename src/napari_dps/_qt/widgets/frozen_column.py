@@ -1,7 +1,34 @@
 """The first column of a table, which stays while the others are scrolled."""
 
+from typing import Any
+
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
-from qtpy.QtWidgets import QAbstractItemView, QFrame, QTableView, QTableWidget
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QFrame,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTableView,
+    QTableWidget,
+)
+
+_PAD_PX = 8
+"""Room on both sides of a text."""
+
+
+class _NameDelegate(QStyledItemDelegate):
+    """Shortens long names at their head, since what stands last tells them apart."""
+
+    def initStyleOption(self, option: QStyleOptionViewItem, index: Any) -> None:
+        """Cut "cell 03 of dish 2 · SIM" to "cell 03 … · SIM"."""
+        super().initStyleOption(option, index)
+        head, dot, tail = option.text.rpartition(" · ")
+        if dot:
+            metrics = option.fontMetrics
+            room = option.rect.width() - _PAD_PX
+            room -= metrics.horizontalAdvance(dot + tail)
+            short = metrics.elidedText(head, Qt.TextElideMode.ElideRight, room)
+            option.text = short + dot + tail
 
 
 class FrozenColumn(QTableView):
@@ -24,6 +51,7 @@ class FrozenColumn(QTableView):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setTextElideMode(table.textElideMode())
         self.setWordWrap(False)
+        self.setItemDelegate(_NameDelegate(self))
         self.verticalHeader().hide()
         off = Qt.ScrollBarPolicy.ScrollBarAlwaysOff
         self.setHorizontalScrollBarPolicy(off)

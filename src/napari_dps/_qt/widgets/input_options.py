@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QWidget
 from napari_dps._qt.bridge.microscope import OF_CAMERA
 from napari_dps._qt.widgets.form import make_editor
 from napari_dps._qt.widgets.layout import compact_rows, row_label
+from napari_dps._qt.widgets.path_edits import FileEdit
 from napari_dps.core.params import describe, parse
 from napari_dps.pipeline import InputSettings
 
@@ -22,6 +23,19 @@ _OF_ANY = (
     "variance_map",
     "otf",
 )
+_WHILE_EMPTY = {
+    "frames": "all",
+    "channel": "all",
+    "offset_map": "none",
+    "gain_map": "none",
+    "flat_field": "none",
+    "camera_gain": "not known",
+    "read_noise": "of the map, or 0",
+    "variance_map": "none",
+    "otf": "ideal",
+    "series": "the first",
+}
+"""What stands in a field that nothing is set in."""
 _OF_FILES = ("series", "join", "allow_missing")
 
 
@@ -44,6 +58,9 @@ class InputOptions(QWidget):
         rows = compact_rows(self)
         for name in self._names:
             editor = self.editors[name] = make_editor(infos[name])
+            line = editor.combo.lineEdit() if isinstance(editor, FileEdit) else editor
+            if name in _WHILE_EMPTY:
+                line.setPlaceholderText(_WHILE_EMPTY[name])
             rows.addRow(row_label(infos[name].title, editor), editor)
             editor.valueChanged.connect(self._on_edit)
 

@@ -10,7 +10,8 @@ from qtpy.QtWidgets import QListWidget, QListWidgetItem
 from napari_dps._qt.bridge.layer_choice import Reason, tick_layers
 from napari_dps._qt.bridge.layers import TRUTH, describe_layer, role_of
 
-_HEIGHT_PX = 120
+_MOST_PX, _LEAST_ROWS, _RIM_PX = 120, 3, 8
+"""Height of the list: that of its rows, within limits."""
 
 
 class LayerChecklist(QListWidget):
@@ -28,7 +29,8 @@ class LayerChecklist(QListWidget):
         super().__init__()
         self._reason = reason
         self._layers: list[Layer] = []
-        self.setMaximumHeight(_HEIGHT_PX)
+        self.most_px = _MOST_PX
+        self._fit()
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.itemChanged.connect(self.valueChanged)
@@ -66,7 +68,17 @@ class LayerChecklist(QListWidget):
                 item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
                 self._tick(item, is_on)
                 self.addItem(item)
+        self._fit()
         self.valueChanged.emit()
+
+    def _fit(self) -> None:
+        row_px = self.sizeHintForRow(0) if self.count() else self._line_px()
+        rows = max(self.count(), _LEAST_ROWS)
+        rim_px = 2 * self.frameWidth() + _RIM_PX
+        self.setFixedHeight(min(rows * row_px + rim_px, self.most_px))
+
+    def _line_px(self) -> int:
+        return int(self.fontMetrics().lineSpacing())
 
     def _tick(self, item: QListWidgetItem, is_on: bool) -> None:
         item.setCheckState(Qt.CheckState.Checked if is_on else Qt.CheckState.Unchecked)

@@ -71,17 +71,19 @@ class FolderEdit(QWidget):
         What shows while nothing is named.
     title : str
         Title of the dialog that looks for a folder.
+    tip : str
+        What it tells when pointed at; without one, the hint.
     """
 
     valueChanged = Signal()
 
-    def __init__(self, hint: str, title: str) -> None:
+    def __init__(self, hint: str, title: str, *, tip: str = "") -> None:
         super().__init__()
         self._title = title
         self.line = TextEdit()
         self.line.setPlaceholderText(hint)
-        self.line.setToolTip(hint)
-        self.setToolTip(hint)
+        self.line.setToolTip(tip or hint)
+        self.setToolTip(tip or hint)
         self.button = push_button("Browse …", slot=self._ask)
         row_of(self.line, self.button, inside=self)
         self.line.valueChanged.connect(self.valueChanged)

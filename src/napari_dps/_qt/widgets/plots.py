@@ -16,6 +16,8 @@ from napari_dps.figures.panels import nice_length
 AXIS_COLOUR = "#8a9099"
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 20, 8, 36
 _LINE_PX = 15
+_LEAST_PX, _EMPTY_PX = 150, 36
+"""Least height of a plot, and of its message where there is nothing to plot."""
 
 
 class Plot(QWidget):
@@ -25,21 +27,24 @@ class Plot(QWidget):
     ----------
     xlabel, ylabel : str
         With units.
+    from_zero : bool
+        Whether the vertical axis begins at 0.
     """
 
-    def __init__(self, xlabel: str, ylabel: str) -> None:
+    def __init__(self, xlabel: str, ylabel: str, *, from_zero: bool = True) -> None:
         super().__init__()
+        self._low = 0.0 if from_zero else None
         self._xlabel, self._ylabel = xlabel, ylabel
         self._curves: Sequence[Curve] = ()
         self._marks: Sequence[Mark] = ()
         self._x = self._y = (0.0, 1.0)
         self._message = ""
-        self.setMinimumHeight(150)
+        self.setMinimumHeight(_EMPTY_PX)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
     def sizeHint(self) -> QSize:
-        """Return a size that shows curves and labels."""
-        return QSize(320, 190)
+        """Return a size that shows curves and labels, or the message."""
+        return QSize(320, 190 if self._curves else _EMPTY_PX)
 
     @property
     def curves(self) -> Sequence[Curve]:
@@ -58,7 +63,9 @@ class Plot(QWidget):
         self._curves, self._marks, self._message = curves, marks, message
         if curves:
             self._x = _range([curve.x for curve in curves])
-            self._y = _range([curve.y for curve in curves], low=0.0)
+            self._y = _range([curve.y for curve in curves], low=self._low)
+        self.setMinimumHeight(_LEAST_PX if curves else _EMPTY_PX)
+        self.updateGeometry()
         self.update()
 
     def paintEvent(self, event: Any) -> None:

@@ -96,7 +96,9 @@ class RunBar(QWidget):
         buttons = QHBoxLayout()
         buttons.addWidget(self.run_button, 2)
         buttons.addWidget(self.cancel_button, 1)
-        column_of(buttons, self.bar, self.status, self.messages, inside=self)
+        # What a run says stands above: Run stays where it is, under the mouse.
+        column_of(self.messages, buttons, self.bar, self.status, inside=self)
+        self.status.setMinimumHeight(2 * self.status.fontMetrics().lineSpacing())
         self.status.setAlignment(Qt.AlignmentFlag.AlignTop)
 
     def _connect_runner(self) -> None:

@@ -232,7 +232,7 @@ def _contradiction(factor: float, psf: EffectivePsf, optics: Optics) -> str:
     return (
         f"the PSF of the image is {100 * (ratio - 1):.0f} % "
         f"{side} than NA {optics.na:g}, "
-        f"{optics.emission_nm:g} nm and modulation factor {stated:g} say: "
+        f"{optics.emission_nm:g} nm and modulation factor {stated:.3g} say: "
         f"FWHM {psf.fwhm_nm:.0f} nm (± {100 * (psf.relative_sd or 0):.0f} %), "
         f"not {stated_nm:.0f} nm ({cause})"
     )
