@@ -215,4 +215,4 @@ def corners(shape: tuple[int, int], side_px: int, what: str) -> list[tuple[int, 
 def _starts(length: int, side: int) -> list[int]:
     step = max(side - _OVERLAP_PX, 1) if length < _FEW * side else side
     count = 1 + math.ceil((length - side) / step)
-    return np.linspace(0, length - side, count).round().astype(int).tolist()
+    return [int(start) for start in np.linspace(0, length - side, count).round()]

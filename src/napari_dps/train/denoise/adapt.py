@@ -246,17 +246,20 @@ def prepare_adaptation(
         fields += cut
         count = max(count, *(int(field.blocks.max()) + 1 for field in cut))
     split = split_blocks(count)
-    blocks = [field.blocks for field in fields]
     whole = [field.explaining(split.training) for field in fields]
     return DenoiseAdaptTask(
         recipe,
         [field for field in whole if (field.blocks != NOWHERE).any()],
-        *(
-            [fields[n].explaining(chosen) for n in looked_at(blocks, chosen)]
-            for chosen in (split.choosing, split.judging)
-        ),
-        start=start,
+        _showing(fields, split.choosing),
+        _showing(fields, split.judging),
+        start,
     )
+
+
+def _showing(fields: Sequence[HalfField], chosen: Numbers) -> list[HalfField]:
+    """Return patches that show chosen blocks, which they have to explain."""
+    blocks = [field.blocks for field in fields]
+    return [fields[n].explaining(chosen) for n in looked_at(blocks, chosen)]
 
 
 def _patches(

@@ -265,7 +265,7 @@ def _fields(
     steps = network_input_steps(here, recipe.rl_iterations, cpu, level)
     inputs = yield from steps
     partner = within_cutoff(torch.from_numpy(there)).numpy()
-    partner = (partner - inputs.base) / inputs.scale
+    partner = ((partner - inputs.base) / inputs.scale).astype(np.float32)
     side = recipe.patch_px
     return [
         (_cut(inputs, partner, *place, side), patch_of(blocks, place, side, margin))
@@ -280,7 +280,7 @@ def _cut(inputs: NetworkInput, partner: Plane, y: int, x: int, side: int) -> Pre
     features = inputs.features[:, fine[0], fine[1]].numpy()
     return {
         "image": inputs.image[coarse].numpy(),
-        "partner": partner[coarse].astype(np.float32),
+        "partner": partner[coarse],
         "features": features.astype(np.float16),
         "target": np.zeros((2 * side, 2 * side), np.float16),
         "noise": np.float32(inputs.noise),
