@@ -7,11 +7,14 @@ import json
 import numpy as np
 import pytest
 
-from napari_dps.core import ImageStack, Pattern
+from napari_dps.core import ImageStack, Optics, Pattern
 from napari_dps.io import load_patterns, patterns_json, strict_json, write_json
-from napari_dps.pipeline import PipelineResult
+from napari_dps.pipeline import PipelineResult, choose_steps
+from napari_dps.pipeline.result import StageOutput
 from napari_dps.results.picture import picture
 from napari_dps.results.report import peak_memory_mb
+
+OPTICS = Optics(na=1.4, emission_nm=525.0, pixel_size_nm=65.0)
 
 
 def test_json_is_strict():
@@ -66,6 +69,21 @@ def test_picture_tells_how_many_warnings_there_are_and_the_first(warnings, footi
     result = PipelineResult(input=image, first=image, outputs=(), warnings=warnings)
     texts = [text.get_text() for text in picture(result, {"input": {}}, "a").texts]
     assert texts[1:] == footing
+
+
+def test_picture_shows_denoised_frames_as_their_mean():
+    frames = np.ones((3, 3, 32, 32), np.float32)
+    raw = ImageStack(frames, "APYX", pixel_size_nm=65.0, optics=OPTICS)
+    step = next(step for step in choose_steps(raw) if step.stage.id == "denoise")
+    denoised = StageOutput(step, raw, "APYX", raw.shape, None, 0.0, (), {})
+    result = PipelineResult(input=raw, first=raw, outputs=(denoised,), warnings=())
+    metrics = {"input": {}, "denoise": {"resolution_decorrelation_nm": 222.0}}
+    figure = picture(result, metrics, "a")
+    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+    texts += [axes.get_title() for axes in figure.axes]
+    assert any("Denoising" in text for text in texts)
+    told = "mean of the frames, resolution 222 nm (decorrelation)"
+    assert any(told in text for text in texts)
 
 
 def test_peak_memory_counts_what_was_held():

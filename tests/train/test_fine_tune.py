@@ -343,3 +343,22 @@ def test_halves_of_raw_frames_differ_in_their_noise_alone() -> None:
     errors = [half.data - (one.data + other.data) / 2 for half in (one, other)]
     assert np.allclose(errors[0], -errors[1], atol=1e-2)
     assert abs(float(one.data.mean() / other.data.mean()) - 1) < 0.02
+
+
+@pytest.mark.parametrize("axes", ["APYX", "TAPYX"])
+def test_few_raw_frames_are_dealt_out_anew_as_further_time_points(axes: str) -> None:
+    raw = simulate(SimulationSettings(height_px=64, width_px=64, photons=300)).raw
+    points = 2 if axes.startswith("T") else 1
+    data = np.concatenate([raw.data[None]] * points)
+    stack = replace(raw, data=data if points > 1 else raw.data, axes=axes)
+    settings = Settings(("denoise",), input=InputSettings(camera_offset=100))
+    plan = open_input(stack, settings)
+    one, other = finish(raw_halves(plan, Context(), most_deals=3))
+    assert one.axes == other.axes == "TAPYX"
+    assert one.shape == (3 * points, 3, 3, 64, 64)
+    assert one.patterns
+    whole = np.asarray(stack.data, np.float32).reshape(points, 3, 3, 64, 64) - 100
+    for deal in range(3):
+        at = slice(deal * points, (deal + 1) * points)
+        assert np.allclose((one.data[at] + other.data[at]) / 2, whole, atol=1e-2)
+    assert np.abs(one.data[0] - one.data[points]).mean() > 1

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_dps.core import ImageStack, InputError, Progress, relay
 from napari_dps.core.context import Context
@@ -14,6 +15,8 @@ from napari_dps.pipeline.plan import Plan
 from napari_dps.pipeline.run import run_plan
 
 _RNG_SEED = 11
+_DEALS_PX = 16 * 9 * 256**2
+"""Pixels of raw frames up to which they are dealt out more than once."""
 
 
 def reconstructed_halves(
@@ -54,7 +57,7 @@ def reconstructed_halves(
 
 
 def raw_halves(
-    plan: Plan, context: Context
+    plan: Plan, context: Context, *, most_deals: int = 1
 ) -> Generator[Progress, None, tuple[ImageStack, ImageStack]]:
     """Deal the photons of raw frames out to two halves, which carry the patterns.
 
@@ -65,6 +68,9 @@ def raw_halves(
         patterns.
     context : Context
         Shared with the stages.
+    most_deals : int
+        Small stacks are dealt out so often, each time anew, as further time points:
+        what is learned from one deal alone is learned of its noise.
 
     Yields
     ------
@@ -91,7 +97,8 @@ def raw_halves(
     stack = plan.corrected()
     optics = stack.require_optics("training")
     rng = np.random.default_rng(_RNG_SEED)
-    halves = np.empty((2, *stack.shape), np.float32)
+    deals = min(max(_DEALS_PX // stack.data.size, 1), most_deals)
+    halves = np.empty((2, deals, *stack.shape), np.float32)
     for place in np.ndindex(stack.shape[:-2]):
         frame = stack.data[place]
         if not is_raw(frame):
@@ -101,12 +108,23 @@ def raw_halves(
                 allowed="frames as they were recorded",
             )
         noise = measured_noise(frame, optics.cutoff_per_pixel, white=True)
-        halves[:, *place] = deal_photons(frame, noise, rng)
-    one, other = (
-        replace(stack, data=half, patterns=whole.patterns, camera=None)
+        for deal in range(deals):
+            halves[:, deal, *place] = deal_photons(frame, noise, rng)
+    axes = stack.axes if "T" in stack.axes or deals == 1 else f"T{stack.axes}"
+    in_time = [
+        half if len(axes) > stack.data.ndim else _in_a_row(half, axes.find("T"))
         for half in halves
+    ]
+    one, other = (
+        replace(stack, data=data, axes=axes, patterns=whole.patterns, camera=None)
+        for data in in_time
     )
     return one, other
+
+
+def _in_a_row(deals: NDArray[np.float32], time_axis: int) -> NDArray[np.float32]:
+    """Put deals behind one another in time; without time there is one deal."""
+    return np.concatenate(list(deals), axis=max(time_axis, 0))
 
 
 def _named(what: str, report: Progress) -> Progress:

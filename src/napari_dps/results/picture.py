@@ -64,12 +64,14 @@ def _panels(result: PipelineResult, metrics: Mapping[str, Json]) -> list[Panel]:
     titles = [(name, "input", result.first, result.input)] + [
         (output.step.stage.title, output.step.stage.id, output.first, output.image)
         for output in result.outputs
-        if not output.first.is_raw
     ]
     place = _place(titles[-1][3])
     return [
         Panel(
-            title, first_plane(image), _caption(metrics[key]), _sections(whole, place)
+            title,
+            first_plane(image),
+            _caption(metrics.get(key, {}), is_mean=image.is_raw and key != "input"),
+            _sections(whole, place),
         )
         for title, key, image, whole in titles
     ]
@@ -124,10 +126,12 @@ def _first(volume: ImageStack, part: tuple[slice, ...]) -> NDArray[np.float64]:
     return np.asarray(found.mean(axis=tuple(kept.index(a) for a in kept if a in "AP")))
 
 
-def _caption(metrics: Json) -> str:
-    """Say the resolution, where one was measured."""
+def _caption(metrics: Json, *, is_mean: bool) -> str:
+    """Say the resolution, where one was measured, and whether frames were averaged."""
     resolution = metrics.get("resolution_decorrelation_nm")
-    return f"resolution {resolution:.0f} nm (decorrelation)" if resolution else ""
+    texts = ["mean of the frames"] if is_mean else []
+    texts += [f"resolution {resolution:.0f} nm (decorrelation)"] if resolution else []
+    return ", ".join(texts)
 
 
 def _heading(result: PipelineResult, name: str) -> str:

@@ -167,6 +167,7 @@ def test_a_set_that_cannot_be_computed_is_told_and_the_next_is_shown(
     assert "no signal" in dock.panel.bar.messages.texts[-1]
     raw_layer.data = data[..., ::-1].copy()
     qtbot.waitUntil(lambda: clock.done == 2, timeout=WAIT_MS)
+    assert not any("no signal" in text for text in dock.panel.bar.messages.texts)
     stop(qtbot, dock)
 
 

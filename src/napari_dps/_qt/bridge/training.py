@@ -17,6 +17,8 @@ from napari_dps.pipeline.halves import raw_halves, reconstructed_halves
 if TYPE_CHECKING:
     from napari_dps.train.fine_tune import FineTuned, Look
 
+_DEALS = 4
+"""How often the photons of few raw frames are dealt out."""
 MODELS_FOLDER = Path.home() / "napari-dps" / "weights"
 """Where weights go unless somebody says otherwise."""
 
@@ -95,7 +97,8 @@ class Training:
             yield Progress(0, 1, "Reading images")
             plan = open_input(source, self.settings(raw), refuse_wrong_order=True)
             if self._takes_raw:
-                found.append((yield from raw_halves(plan, context)))
+                dealing = raw_halves(plan, context, most_deals=_DEALS)
+                found.append((yield from dealing))
             elif plan.stack.is_raw:
                 found.append((yield from reconstructed_halves(plan, context)))
             else:

@@ -104,8 +104,7 @@ class LiveWidget(QWidget):
 
     def _show(self, result: LiveResult) -> None:
         """Put a result into its layer; the first makes it."""
-        if result.warnings:
-            self.panel.bar.messages.show_texts(result.warnings)
+        self.panel.bar.messages.show_texts(result.warnings)
         if result.layer is None:
             return
         data, kwargs, _ = result.layer
