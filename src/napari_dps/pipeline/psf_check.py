@@ -45,7 +45,7 @@ def check_psf(
         if (measures := step.stage.measures_psf) is not None:
             if measures(step.parameters):
                 return
-            advice = f"; {step.stage.id}.psf measured takes the image's"
+            advice = f"; to take the image's: {step.stage.id}.psf measured"
     image = _first_image(steps, number, given, result)
     if image is None or image.optics is None:
         return

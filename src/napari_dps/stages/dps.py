@@ -354,7 +354,7 @@ def self_check(
     from napari_dps.methods.dps.self_check import resolved_pairs
 
     if not measures_psf(parameters) and (warning := contradiction(image)):
-        context.warn(f"{warning}; dps.psf measured takes the image's")
+        context.warn(f"{warning}; to take the image's: dps.psf measured")
     prepared = yield from relay(
         inspect(image, parameters, context), lambda r: Progress(0, 1, r.message)
     )

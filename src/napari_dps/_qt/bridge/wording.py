@@ -10,7 +10,15 @@ from napari_dps.core.params import describe
 from napari_dps.pipeline import InputSettings
 from napari_dps.stages import STAGES
 
-_COUNTS = re.compile(r"input\.angles (\d+) input\.phases (\d+)")
+_TO_SET = (
+    (
+        re.compile(r"add input\.angles (\d+) input\.phases (\d+)"),
+        r"set Angles × phases to \1 × \2",
+    ),
+    (re.compile(r"(\d) input\.order (\w+)"), r"\1, input.order to \2"),
+    (re.compile(r"add input\.instrument "), "set input.instrument to "),
+)
+"""What the command line adds is set in the docks."""
 _CHOICE = re.compile(r"(?<![\w./-])(\w+\.\w+) (\w+)")
 _PATH = re.compile(r"(?<![\w./-])\w+\.\w+(?![\w./-])")
 _PLACES = {
@@ -57,12 +65,14 @@ def in_words_of_docks(text: str) -> str:
     Examples
     --------
     >>> in_words_of_docks("add input.angles 3 input.phases 5 input.order payx; a.tif")
-    'add Angles × phases 3 × 5, Frame order payx; a.tif'
-    >>> in_words_of_docks("dps.psf measured takes the image's")
-    "PSF measured in Super-resolution (DPS) takes the image's"
+    'set Angles × phases to 3 × 5, Frame order to payx; a.tif'
+    >>> in_words_of_docks("if it holds raw SIM frames, add input.instrument n-sim")
+    'if it holds raw SIM frames, set Instrument to n-sim'
+    >>> in_words_of_docks("to take the image's: dps.psf measured")
+    "to take the image's: PSF measured in Super-resolution (DPS)"
     """
-    text = _COUNTS.sub(r"Angles × phases \1 × \2", text)
-    text = re.sub(r"(\d) input\.order ", r"\1, input.order ", text)
+    for pattern, words in _TO_SET:
+        text = pattern.sub(words, text)
     text = _CHOICE.sub(lambda match: _chosen(*match.groups()) or match[0], text)
     return _PATH.sub(lambda match: place_of(match[0]) or match[0], text)
 
