@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -133,6 +135,9 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "quick.toml").write_text(tomli_w.dumps(values))
     entry = MODELS["denoise"]._replace(recipe_for_images=str(tmp_path / "quick.toml"))
     monkeypatch.setattr(fine_tune, "MODELS", {"denoise": entry})
+    # As many steps in the time that is set, however busy the machine is.
+    clock = SimpleNamespace(monotonic=time.process_time)
+    monkeypatch.setattr(fine_tune, "time", clock)
     # So many steps, however busy the machine is.
     of_steps = partial(fine_tune.fine_tune, steps=40)
     monkeypatch.setattr(fine_tune, "fine_tune", of_steps)
