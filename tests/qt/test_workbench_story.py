@@ -79,6 +79,7 @@ def test_plain_file_is_compared_in_eight_clicks_and_four_values(
 def test_nothing_is_clipped_and_docks_are_tabs(seen: dict[str, Any]) -> None:
     assert seen["tabs"] == 3
     assert all(seen[name]["clipped"] == {} for name in PERIODS_NM)
+    assert all(seen[name]["rows_hidden_px"] == 0 for name in PERIODS_NM)
 
 
 def test_training_comes_to_a_verdict(seen: dict[str, Any]) -> None:

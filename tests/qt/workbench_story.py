@@ -145,6 +145,7 @@ def tell(name: str, seen: dict[str, Any]) -> None:
         if compare.rows and not compare.runner.is_running:
             break
     shoot("compared")
+    hidden_px = compare.table.verticalScrollBar().maximum()
     compare.buttons["Error maps"].click()
     wait_for(compare.runner)
     shoot("errors")
@@ -162,6 +163,7 @@ def tell(name: str, seen: dict[str, Any]) -> None:
         "resolution_nm": {
             row["layer"]: row.get("resolution_decorrelation_nm") for row in compare.rows
         },
+        "rows_hidden_px": hidden_px,
         "clipped": clips,
     }
     viewer.close()

@@ -245,11 +245,22 @@ def _shape(layer: Image) -> tuple[int, ...]:
     return tuple(int(n) for n in data.shape)
 
 
+_AXES_IN_WORDS = {
+    "T": "time points",
+    "C": "channels",
+    "Z": "planes",
+    "Q": "frames",
+    "A": "angles",
+    "P": "phases",
+    "Y": "",
+    "X": "",
+}
+
+
 def describe_layer(layer: Image) -> str:
     """Say in a line what a layer holds: sizes by axis, and the pixel size."""
-    names = {"Q": "frames", "A": "angles", "P": "phases", "Y": "", "X": ""}
     sizes = [
-        f"{size} {names.get(axis, axis)}".strip()
+        f"{size} {_AXES_IN_WORDS.get(axis, axis)}".strip()
         for axis, size in zip(axes_of(layer), _shape(layer), strict=True)
     ]
     text = " × ".join(sizes) + " px"

@@ -42,7 +42,7 @@ class RawWidget(QWidget):
         self.strip = RawStrip()
         self.boxes = StageBoxes()
         self.undo_button = push_button(
-            "Undo", "Bring the layer back as it was opened.", self.undo
+            "Undo Apply", "Bring the layer back as it was opened.", self.undo
         )
         self.undo_button.hide()
         title = QLabel("Run all: the steps that are ticked")

@@ -42,7 +42,7 @@ class _NumberItem(QTableWidgetItem):
 
 
 _NAME_PX = 150
-_LEAST_PX = 130
+_LEAST_PX, _WHOLE_PX = 130, 300
 _MARGIN_PX = 16
 
 
@@ -91,7 +91,10 @@ class MeasureTable(QTableWidget):
         rows_px = sum(self.rowHeight(number) for number in range(self.rowCount()))
         bars_px = header.height() + self.horizontalScrollBar().sizeHint().height()
         self._names.fit()
-        self.setMaximumHeight(max(rows_px + bars_px + 8, _LEAST_PX))
+        needed_px = rows_px + bars_px + 8
+        # Short tables are seen whole: the dock scrolls, not the table inside it.
+        self.setMinimumHeight(max(min(needed_px, _WHOLE_PX), _LEAST_PX))
+        self.setMaximumHeight(max(needed_px, _LEAST_PX))
 
     def _fit_columns(self, count: int) -> None:
         """Make columns as wide as their numbers and the longest word of their heads.

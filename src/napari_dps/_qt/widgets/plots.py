@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt
-from qtpy.QtGui import QColor, QFont, QImage, QPainter, QPen, QPolygonF
+from qtpy.QtGui import QColor, QFont, QFontMetrics, QImage, QPainter, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_dps._qt.bridge.curves import Curve, Mark
@@ -15,7 +15,7 @@ from napari_dps.figures.panels import nice_length
 
 AXIS_COLOUR = "#8a9099"
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 20, 8, 36
-_LINE_PX = 15
+_LINE_PX, _LABEL_PX = 15, 14
 _LEAST_PX, _EMPTY_PX = 150, 36
 """Least height of a plot, and of its message where there is nothing to plot."""
 
@@ -82,7 +82,9 @@ class Plot(QWidget):
             return
         entries = self._entries()
         top = _TOP + _LINE_PX * len(entries)
-        field = QRectF(self.rect()).adjusted(_LEFT, top, -_RIGHT, -_BOTTOM)
+        height = self.height() - top - _BOTTOM
+        left = self._left(painter.fontMetrics(), height)
+        field = QRectF(self.rect()).adjusted(left, top, -_RIGHT, -_BOTTOM)
         self._paint_legend(painter, field, entries)
         self._paint_axes(painter, field)
         painter.setClipRect(field.adjusted(-1, -2, 1, 1))
@@ -110,7 +112,8 @@ class Plot(QWidget):
         for value, text in _ticks(self._y, field.height() / 40):
             y = field.bottom() - field.height() * float(_share(value, self._y))
             painter.drawLine(QPointF(field.left() - 3, y), QPointF(field.left(), y))
-            painter.drawText(QRectF(14, y - 8, _LEFT - 19, 16), right, text)
+            numbers = QRectF(_LABEL_PX, y - 8, field.left() - _LABEL_PX - 5, 16)
+            painter.drawText(numbers, right, text)
         below = QRectF(field.left(), field.bottom() + 17, field.width(), 16)
         painter.drawText(below, centre, self._xlabel)
         painter.save()
@@ -118,6 +121,12 @@ class Plot(QWidget):
         painter.rotate(-90)
         painter.drawText(QRectF(0, 0, field.height(), 14), centre, self._ylabel)
         painter.restore()
+
+    def _left(self, metrics: QFontMetrics, height: float) -> int:
+        """Return the room that the label and the numbers of the vertical axis need."""
+        texts = [text for _, text in _ticks(self._y, height / 40)]
+        widest = max(map(metrics.horizontalAdvance, texts), default=0)
+        return max(_LEFT, widest + _LABEL_PX + 6)
 
     def _paint_marks(self, painter: QPainter, field: QRectF) -> None:
         for mark in self._marks:
