@@ -134,8 +134,8 @@ def _cut_header(table: QTableView) -> Iterator[str]:
         if header.isSectionHidden(column):
             continue
         text = model.headerData(column, Qt.Orientation.Horizontal)
-        for line in str(text or "").splitlines():
-            yield from _longer(table, line, header.sectionSize(column))
+        for word in str(text or "").split():  # headings wrap
+            yield from _longer(table, word, header.sectionSize(column))
 
 
 def _longer(child: QWidget, text: str, room: int) -> Iterator[str]:

@@ -79,7 +79,8 @@ class Messages(QFrame):
         self._texts, self._kind = new, kind
         shown = map(in_words_of_docks, self._texts)
         lines = [html.escape(text[:1].upper() + text[1:]) for text in shown]
-        self._label.setText("<br>".join(lines))
+        mark = "• " if len(lines) > 1 else ""
+        self._label.setText("<br>".join(mark + line for line in lines))
         meanings = dict.fromkeys(filter(None, map(meaning_of, self._texts)))
         self._label.setToolTip("".join(f"<p>{one}</p>" for one in meanings))
         self.setStyleSheet(
