@@ -366,5 +366,5 @@ def test_sure_stripes_of_one_angle_alone_are_doubted(confidence, others, is_doub
 def test_angle_that_no_other_supports_is_doubted_where_the_object_repeats_itself():
     third = (0.2 * math.sin(math.pi / 3), 0.2 * math.cos(math.pi / 3), 50.0)
     bands = bands_of((0.0, 0.2, 60.0), third, (0.1, -0.02, 70.0))
-    doubt_lonely(bands, list(bands))
+    doubt_lonely(bands, list(bands), plain_only=False)
     assert [band.doubt for band in bands.values()] == ["", "", "repeats"]

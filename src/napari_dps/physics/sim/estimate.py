@@ -213,8 +213,8 @@ class PatternEstimator:
         support_angles(self._bands, self._correlations, first)
         if not is_lattice:
             doubt_orders(self._bands, self._shape)
-        if self._is_periodic and len(first) > 1:
-            doubt_lonely(self._bands, first)
+        if len(first) > 1:
+            doubt_lonely(self._bands, first, plain_only=not self._is_periodic)
         if self.angles > 1:
             doubt_stuck(self._bands, first, self._difference, self._template)
         doubt_only_one(self._bands, first)

@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from napari_dps.core.patterns import Status
+from napari_dps.core.patterns import Doubt, Status
 from napari_dps.physics.sim.bands import Band
 from napari_dps.physics.sim.correlation import Correlation
 from napari_dps.physics.sim.joint import joint_search, near, turn
@@ -34,6 +34,8 @@ LEAST_TURN_RAD = math.radians(10)
 OUTSIDE = 0.3
 """Nor is one believed that is less sure than this share of the confidence with which
 another angle has stripes outside the range of the search."""
+MULTIPLE = 0.03
+"""Within this share a wave vector is two or three times one outside the range."""
 SURE_ALONE = 20.0
 """Above this confidence of one angle, others of a microscope show stripes too."""
 ORDER_BINS, ORDER_SHARE = 3.0, 0.02
@@ -110,6 +112,7 @@ def doubt_contradictions(bands: Bands, keys: Sequence[Key]) -> None:
             outside, default=0.0
         ):
             bands[key] = replace(band, status="doubtful", doubt="contradicts")
+    _doubt_multiples(bands, keys)
     _doubt_equals(bands, keys)
     found = [key for key in keys if bands[key].status == "found"]
     agreeing: dict[Key, int] = dict.fromkeys(found, 0)
@@ -129,8 +132,25 @@ def doubt_contradictions(bands: Bands, keys: Sequence[Key]) -> None:
             bands[key] = replace(bands[key], status="doubtful", doubt="contradicts")
 
 
-def doubt_lonely(bands: Bands, keys: Sequence[Key]) -> None:
-    """Doubt the angles that no other supports: an object that repeats itself misleads.
+def _doubt_multiples(bands: Bands, keys: Sequence[Key]) -> None:
+    """Doubt stripes twice or thrice as fine as those of another, outside the range.
+
+    They are harmonics of stripes that the search does not reach.
+    """
+    coarse = [bands[key].length for key in keys if bands[key].doubt == "outside"]
+    for key in keys:
+        band = bands[key]
+        times = [band.length / max(length, 1e-12) for length in coarse]
+        is_multiple = any(abs(t / n - 1) < MULTIPLE for t in times for n in (2, 3))
+        if band.status == "found" and is_multiple:
+            bands[key] = replace(band, status="doubtful", doubt="outside")
+
+
+def doubt_lonely(bands: Bands, keys: Sequence[Key], *, plain_only: bool) -> None:
+    """Doubt the angles that no other supports.
+
+    An object that repeats itself misleads. So does the highest of all peaks of a band's
+    spectrum, unless it is that of an even film, whose stripes every angle shows.
 
     Parameters
     ----------
@@ -138,13 +158,20 @@ def doubt_lonely(bands: Bands, keys: Sequence[Key]) -> None:
         Changed in place.
     keys : sequence of Key
         The first order of each direction, two or more.
+    plain_only : bool
+        Whether just peaks of a band's spectrum are looked at: no object repeats itself.
     """
     usable = {key: bands[key] for key in keys if bands[key].is_usable}
+    doubt: Doubt
     for key, band in usable.items():
-        others = [other for k, other in usable.items() if k != key]
-        is_alone = not any(agree(band, other, len(keys)) for other in others)
-        if is_alone and band.status != "given":
-            bands[key] = replace(band, status="doubtful", doubt="repeats")
+        agreeing = [agree(band, o, len(keys)) for k, o in usable.items() if k != key]
+        if band.is_plain:
+            is_film = all(agreeing) and len(usable) == len(keys)
+            misleads, doubt = not is_film, "contradicts"
+        else:
+            misleads, doubt = not (plain_only or any(agreeing)), "repeats"
+        if misleads and band.status != "given":
+            bands[key] = replace(band, status="doubtful", doubt=doubt)
 
 
 def doubt_only_one(bands: Bands, keys: Sequence[Key]) -> None:
