@@ -1,8 +1,9 @@
-"""Turned raw frames give turned results, if the network turns with its input."""
+"""Turned raw frames give turned results, if the network turns or turns are averaged."""
 
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -42,11 +43,17 @@ def turned_pattern(pattern, turn, shape, pixel_size_nm):
 
 @pytest.mark.parametrize("shape", [(40, 40), (37, 45)])
 @pytest.mark.parametrize(
-    ("kind", "steps"), [(SimDenoiser, denoise_steps), (SimImager, image_steps)]
+    ("kind", "oriented", "steps"),
+    [
+        (SimDenoiser, True, denoise_steps),
+        (SimImager, True, partial(image_steps, average_turns=False)),
+        (SimImager, False, partial(image_steps, average_turns=True)),
+    ],
 )
-def test_turned_frames_give_turned_results(shape, kind, steps):
+def test_turned_frames_give_turned_results(shape, kind, oriented, steps):
     torch.manual_seed(0)
-    network = kind(channels=8, blocks=1, oriented=True).eval().requires_grad_(False)
+    network = kind(channels=8, blocks=1, oriented=oriented).eval()
+    network.requires_grad_(False)
     for values in network.trunk.leave.parameters():
         values.normal_(0, 0.05)
     height_px, width_px = shape

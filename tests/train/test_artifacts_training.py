@@ -59,7 +59,7 @@ def validation() -> PairBank:
 
 
 def recipe(**changes: object) -> ArtifactsRecipe:
-    values = load_recipe(ArtifactsRecipe, "artifacts").model_dump()
+    values = load_recipe(ArtifactsRecipe, "oriented").model_dump()
     network = {"channels": 4, "blocks": 1}
     return ArtifactsRecipe.model_validate(
         {**values, **SHORT, "network": network, **changes}

@@ -53,7 +53,9 @@ def canonical_zoom(optics: Optics) -> float:
     return cutoff / CANONICAL_CUTOFF_PER_PIXEL
 
 
-def to_canonical(image: NDArray[Any], optics: Optics) -> NDArray[np.float32]:
+def to_canonical(
+    image: NDArray[Any], optics: Optics, *, multiple: int = 1
+) -> NDArray[np.float32]:
     """Resample an image to canonical sampling.
 
     Parameters
@@ -62,15 +64,19 @@ def to_canonical(image: NDArray[Any], optics: Optics) -> NDArray[np.float32]:
         Finite, any unit.
     optics : Optics
         Optics with the image's pixel size and modulation factor.
+    multiple : int
+        Pixels that sides are rounded to multiples of. Those of the cells of a network
+        leave it nothing to fill up at one border alone, so that it can give the same
+        however the image is turned.
 
     Returns
     -------
     array (Y', X'), float32
-        Same area and brightness. Sides are rounded to whole pixels, so the zoom is
-        exact to half a pixel over the field.
+        Same area and brightness. The zoom is exact to half of ``multiple`` pixels over
+        the field.
     """
-    zoom = canonical_zoom(optics)
-    height, width = (max(round(side * zoom), 1) for side in image.shape)
+    zoom = canonical_zoom(optics) / multiple
+    height, width = (multiple * max(round(side * zoom), 1) for side in image.shape)
     return resample(image, (height, width))
 
 

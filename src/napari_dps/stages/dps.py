@@ -46,7 +46,7 @@ from napari_dps.methods.networks import WEIGHTS_SUFFIX
 from napari_dps.stages.base import Stage
 
 if TYPE_CHECKING:
-    from napari_dps.methods.dps.joint import Recording
+    from napari_dps.methods.dps.recording import Recording
     from napari_dps.methods.dps.self_check import Resolved
 
 
@@ -308,7 +308,7 @@ def _planes(
 
 def raw_frames_of(image: ImageStack, parameters: DpsParameters) -> Recording | None:
     """Return the raw frames behind an image, if they are at hand and to be used."""
-    from napari_dps.methods.dps.joint import recording_behind
+    from napari_dps.methods.dps.recording import recording_behind
 
     if parameters.method == "joint" or (
         parameters.method == "network" and parameters.raw_frames

@@ -144,6 +144,12 @@ class ReconstructParameters(StageParameters):
         description="Volumes: planes at half the z step as well, interpolated by the "
         "filter; a result of twice the size.",
     )
+    average_turns: bool = Field(
+        default=True,
+        title="Average over turns",
+        description="Method network: average over the frames flipped and turned by "
+        "quarters, so that the image turns with them; eight times as long.",
+    )
     patterns_every: PatternsEvery = 0
     rolling: bool = Field(
         default=False,
@@ -303,7 +309,8 @@ def reconstruct(
     yield Progress(steps - 1, steps, "Image")
     used = without_stuck_angles(frames, patterns)
     if parameters.method == "network" and any(p.is_usable for p in patterns):
-        found = _by_network(used, image, patterns, context)
+        average = parameters.average_turns
+        found = _by_network(used, image, patterns, context, average)
         data = yield from relay(found, lambda r: Progress(steps - 1, steps, r.message))
     elif any(pattern.is_usable for pattern in patterns):
         noise = NoiseToSignal(0.0, 1.0)
@@ -352,13 +359,17 @@ def _by_network(
     image: ImageStack,
     patterns: tuple[Pattern, ...],
     context: Context,
+    average: bool,
 ) -> Generator[Progress, None, NDArray[np.float32]]:
-    """Return the SIM image that the shipped network finds."""
+    """Return the SIM image that the shipped network finds; or an average of turns."""
     from napari_dps.methods.sim.image import image_steps
     from napari_dps.methods.sim.network import shipped_imager
 
     network = shipped_imager(context, frames.device)
-    return (yield from image_steps(frames, image, patterns, network, context))
+    found = image_steps(
+        frames, image, patterns, network, context, average_turns=average
+    )
+    return (yield from found)
 
 
 STAGE = Stage(

@@ -37,13 +37,13 @@ MODELS = {
     **{
         name: Model(f"napari_dps.train.{name}", name) for name in _models_with_recipes()
     },
-    "artifacts": Model("napari_dps.train.artifacts.task", "artifacts"),
+    "artifacts": Model("napari_dps.train.artifacts.task", "oriented"),
     "artifacts-low-light": Model(
         "napari_dps.train.artifacts.low_light", "artifacts-low-light"
     ),
     "denoise": Model(
         "napari_dps.train.denoise.prepare",
-        "denoise",
+        "oriented",
         recipe_for_images="adapt",
         learns_from="denoise",
     ),

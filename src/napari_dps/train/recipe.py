@@ -26,6 +26,9 @@ class Recipe(FrozenModel):
         Steps, and what is drawn for each: patches, images, stacks.
     learning_rate, weight_decay, warmup : float, float, int
         AdamW; the rate rises over ``warmup`` steps and falls as a cosine to 1 %.
+    restart : int
+        Step at which the rate rises again, to half its height, and falls as a cosine to
+        the end (Loshchilov and Hutter 2017, arXiv:1608.03983); 0: never.
     ema : float
         Decay of the moving average of the weights, which is what is kept.
     validate_every : int
@@ -43,6 +46,7 @@ class Recipe(FrozenModel):
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     warmup: int = Field(ge=0)
+    restart: int = Field(default=0, ge=0)
     ema: float = Field(ge=0, lt=1)
     validate_every: int = Field(ge=1)
 

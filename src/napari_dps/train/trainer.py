@@ -24,6 +24,8 @@ from napari_dps.train.task import Task
 
 _LAST_RATE = 0.01
 """Learning rate at the end, of that of the recipe."""
+_RESTART = 0.5
+"""Learning rate where it rises again, of that of the recipe."""
 _LOG_EVERY = 25
 
 
@@ -104,7 +106,7 @@ def train_steps(
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """Return the learning rate of a step: linear warm-up, then half a cosine.
+    """Return the learning rate of a step: linear warm-up, then half a cosine, or two.
 
     Examples
     --------
@@ -114,12 +116,18 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     >>> rates = [learning_rate(recipe, step) for step in (24, 50, recipe.steps)]
     >>> [round(rate, 7) for rate in rates]
     [0.0005, 0.001, 1e-05]
+    >>> recipe = recipe.model_copy(update={"restart": recipe.steps // 2})
+    >>> [round(learning_rate(recipe, recipe.restart + n), 7) for n in (-1, 0)]
+    [1e-05, 0.0005]
     """
     if step < recipe.warmup:
         return recipe.learning_rate * (step + 1) / recipe.warmup
-    part = (step - recipe.warmup) / max(recipe.steps - recipe.warmup, 1)
-    fall = (1 + math.cos(math.pi * part)) / 2
-    return recipe.learning_rate * (_LAST_RATE + (1 - _LAST_RATE) * fall)
+    again = bool(recipe.restart) and step >= recipe.restart
+    begin = recipe.restart if again else recipe.warmup
+    end = recipe.steps if again or not recipe.restart else recipe.restart
+    highest = recipe.learning_rate * (_RESTART if again else 1.0)
+    fall = (1 + math.cos(math.pi * (step - begin) / max(end - begin, 1))) / 2
+    return highest * (_LAST_RATE + (1 - _LAST_RATE) * fall)
 
 
 def _start(task: Task, fabric: Any) -> _State:

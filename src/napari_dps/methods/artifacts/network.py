@@ -122,8 +122,10 @@ def artifacts_steps(
     """
     import torch
 
+    from napari_dps.nets.architectures.artifact_remover import MULTIPLE
+
     device = next(network.parameters()).device
-    inputs = network_input(to_canonical(image, optics))
+    inputs = network_input(to_canonical(image, optics, multiple=MULTIPLE))
     scaled = torch.from_numpy(inputs.image).to(device)
     noise = torch.tensor([inputs.noise], dtype=torch.float32, device=device)
     found = torch.empty_like(scaled)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SHIPPED = "shipped"
 """The weights that come with the package."""
-_NAME = "denoise"
+_NAME = "denoise-oriented"
 
 
 def load_denoiser(

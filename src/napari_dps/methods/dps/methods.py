@@ -22,9 +22,9 @@ from napari_dps.methods.networks import WEIGHTS_SUFFIX, load_network
 if TYPE_CHECKING:
     import torch
 
-    from napari_dps.methods.dps.joint import Recording
     from napari_dps.methods.dps.lapse import Lapse
     from napari_dps.methods.dps.network import Sharpener
+    from napari_dps.methods.dps.recording import Recording
     from napari_dps.physics.deconvolution.model import ImagingModel
     from napari_dps.physics.otf import Transfer
 

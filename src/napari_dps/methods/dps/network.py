@@ -20,6 +20,7 @@ from napari_dps.methods.dps.input import (
     change_width,
     network_input_steps,
 )
+from napari_dps.methods.turns import Running, average_of_turns_steps
 from napari_dps.physics.canonical import canonical_zoom, from_canonical, to_canonical
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def sharpen_steps(
         Width of the PSF of the result over that of the image, below 1; not less than
         what the network was trained for.
     average_turns : bool
-        Whether to do as `averaged_network_steps`.
+        Whether to average over turns of the image, where the network does not turn
+        with it.
 
     Yields
     ------
@@ -103,8 +105,13 @@ def sharpen_steps(
     network, context = sharpener.network, sharpener.context
     # One that turns with its input by itself gives all of them alike.
     average = average_turns and not network.settings["oriented"]
-    run = averaged_network_steps if average else dps_network_steps
-    running = run(network, inputs, context)
+
+    def run(image: torch.Tensor, features: torch.Tensor) -> Running:
+        part = replace(inputs, image=image, features=features)
+        return dps_network_steps(network, part, context)
+
+    maps = inputs.image, inputs.features
+    running = average_of_turns_steps(run, *maps) if average else run(*maps)
     sharp = yield from one_of(running, 1, _PARTS)
     trained = sharpener.metadata.output_width
     yield Progress(2 * PART_TICKS, _PARTS * PART_TICKS, "Data consistency")
@@ -113,30 +120,6 @@ def sharpen_steps(
     seen = change_width(sharp, trained, max(width, trained))
     rows, columns = (2 * side for side in image.shape)
     return from_canonical(seen.cpu().numpy(), (rows, columns))
-
-
-def averaged_network_steps(
-    network: ResUDBPN, inputs: NetworkInput, context: Context
-) -> Generator[Progress, None, torch.Tensor]:
-    """Run the network on an image turned in all ways, and average.
-
-    The result turns with the image. Parameters and result are those of
-    `dps_network_steps`.
-    """
-    import torch
-
-    from napari_dps.nets.equivariant import TURNS, opposite, turned
-
-    total = torch.zeros((), device=inputs.image.device)
-    for turn in range(TURNS):
-        image, features = (
-            turned(one, turn).contiguous() for one in (inputs.image, inputs.features)
-        )
-        other = replace(inputs, image=image, features=features)
-        running = dps_network_steps(network, other, context)
-        result = yield from one_of(running, turn, TURNS)
-        total = total + turned(result, opposite(turn))
-    return total / TURNS
 
 
 def dps_network_steps(

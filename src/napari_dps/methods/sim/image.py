@@ -13,6 +13,7 @@ from napari_dps.core import ImageStack, Pattern, Progress
 from napari_dps.core.context import Context
 from napari_dps.methods.sim.evidence import REPORTS, messages_at, see_orders
 from napari_dps.methods.sim.network import sim_image, sim_network_steps
+from napari_dps.methods.turns import Running, average_of_turns_steps
 from napari_dps.physics.resampling import resample
 
 if TYPE_CHECKING:
@@ -27,11 +28,13 @@ def image_steps(
     patterns: Sequence[Pattern],
     network: SimImager,
     context: Context,
+    *,
+    average_turns: bool = True,
 ) -> Generator[Progress, None, NDArray[np.float32]]:
     """Return the SIM image of the frames of one stack, on a grid twice as fine.
 
     Parameters and warnings are those of `napari_dps.methods.denoise.denoise_steps`, but
-    for the network.
+    for the network, and ``average_turns``: whether to average over turns of its input.
 
     Yields
     ------
@@ -53,8 +56,15 @@ def image_steps(
     def find(features: torch.Tensor, levels: torch.Tensor) -> tuple[torch.Tensor]:
         return (network(features, levels),)
 
+    def run(features: torch.Tensor, *local_levels: torch.Tensor) -> Running:
+        local = local_levels[0] if local_levels else None
+        part = replace(inputs, features=features, local_levels=local)
+        return (yield from sim_network_steps(find, part, context))[0]
+
+    maps = [m for m in (inputs.features, inputs.local_levels) if m is not None]
+    running = average_of_turns_steps(run, *maps) if average_turns else run(*maps)
     report = Progress(total - 1, total)
-    (fine,) = yield from messages_at(sim_network_steps(find, inputs, context), report)
+    fine = yield from messages_at(running, report)
     yield replace(report, message="Image")
     counts = sim_image(fine, inputs)[0] * inputs.scale
     result = resample(counts.cpu().numpy(), (2 * height, 2 * width))

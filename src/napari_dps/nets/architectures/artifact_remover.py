@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from napari_dps.nets.equivariant import Fields
 from napari_dps.nets.res_unet import ResUNet, fill
 
 _CELL = 2
@@ -31,6 +32,9 @@ class ArtifactRemover(nn.Module):
     ----------
     channels, blocks : int
         Settings of the `ResUNet`.
+    oriented : bool
+        Whether flips and quarter turns of an image whose sides are multiples of
+        `MULTIPLE` flip and turn the result exactly; channels are then a multiple of 8.
 
     Examples
     --------
@@ -41,11 +45,22 @@ class ArtifactRemover(nn.Module):
     (torch.Size([1, 1, 31, 37]), torch.Size([1, 1, 31, 37]), True)
     """
 
-    def __init__(self, *, channels: int = 32, blocks: int = 2) -> None:
+    def __init__(
+        self, *, channels: int = 32, blocks: int = 2, oriented: bool = False
+    ) -> None:
         super().__init__()
-        self.settings: dict[str, Any] = {"channels": channels, "blocks": blocks}
-        cells = _CELL**2
-        self.trunk = ResUNet(cells + 1, cells + 1, channels=channels, blocks=blocks)
+        self.settings: dict[str, Any] = {
+            "channels": channels,
+            "blocks": blocks,
+            "oriented": oriented,
+        }
+        self.trunk = ResUNet(
+            [Fields(1, cell=_CELL), Fields(1)],
+            [Fields(1, cell=_CELL), Fields(1)],
+            channels=channels,
+            blocks=blocks,
+            oriented=oriented,
+        )
 
     def forward(self, image: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Remove artefacts from a batch of reconstructions.

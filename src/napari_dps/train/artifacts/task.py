@@ -53,6 +53,7 @@ class RemoverSettings(FrozenModel):
 
     channels: int = Field(default=32, ge=1, le=1024)
     blocks: int = Field(default=2, ge=1, le=64)
+    oriented: bool = False
 
 
 class RemoverLoss(FrozenModel):

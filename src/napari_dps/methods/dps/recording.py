@@ -1,0 +1,71 @@
+"""The raw frames behind a reconstruction, and what is known of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.ndimage
+from numpy.typing import NDArray
+
+from napari_dps.core import ImageStack, Optics, Pattern
+from napari_dps.physics.sim.shot_noise import ShotNoise, shot_noise
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recording:
+    """The raw frames behind a reconstruction, and what is known of them.
+
+    Attributes
+    ----------
+    frames : array (A, P, Y, X), float32
+        Counts above the camera's offset.
+    patterns : tuple of Pattern
+        That the image was reconstructed with.
+    optics : Optics
+        The detection, at the pixel size of the frames.
+    noise : ShotNoise
+        Of the frames, stated or measured.
+    """
+
+    frames: NDArray[np.float32]
+    patterns: tuple[Pattern, ...]
+    optics: Optics
+    noise: ShotNoise
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(Y, X) of a frame."""
+        return int(self.frames.shape[-2]), int(self.frames.shape[-1])
+
+    def noisier(self, share: float, draw: int) -> Recording:
+        """Return frames with some of their noise added once more; drawn by number."""
+        rng = np.random.default_rng(draw)
+        light = scipy.ndimage.gaussian_filter(self.frames, (0, 0, 1, 1))
+        variance = self.noise.gain * np.maximum(light, 0) + self.noise.read_variance
+        noise = rng.standard_normal(light.shape, dtype=np.float32)
+        more = np.sqrt(variance, dtype=np.float32) * noise
+        return replace(self, frames=self.frames + np.float32(share) * more)
+
+
+def recording_behind(image: ImageStack) -> Recording | None:
+    """Return the raw frames of a reconstruction that can be fitted.
+
+    None without frames, optics or stripes, where the frames are those of another
+    field, or where the stripes are those of a volume.
+    """
+    behind, optics = image.frames, image.optics
+    if behind is None or optics is None or behind.data.ndim != 4:
+        return None
+    is_flat = not any(pattern.is_three_dimensional for pattern in image.patterns)
+    fits = image.shape == tuple(2 * side for side in behind.data.shape[-2:])
+    if not (is_flat and fits and any(p.is_usable for p in image.patterns)):
+        return None
+    detection = optics.at_pixel_size(2 * optics.pixel_size_nm)
+    detection = detection.model_copy(update={"modulation_factor": 1.0})
+    camera = behind.camera
+    if camera is None:
+        noise = shot_noise(behind.data, detection)
+    else:
+        noise = ShotNoise(camera.gain, (camera.gain * camera.read_noise_e) ** 2)
+    return Recording(behind.data, image.patterns, detection, noise)
