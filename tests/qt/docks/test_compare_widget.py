@@ -225,7 +225,8 @@ def test_csv_and_png_are_written(
     with (tmp_path / "table.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["layer"] for row in rows} == {"good", "coarse"}
-    assert float(rows[0]["snr_db"]) == pytest.approx(dock.rows[0]["snr_db"])
+    key = "resolution_decorrelation_nm"
+    assert float(rows[0][key]) == pytest.approx(dock.rows[0][key])
     with qtbot.waitSignal(dock.runner.finished, timeout=60_000):
         dock.export_png(tmp_path / "picture.png")
     assert (tmp_path / "picture.png").stat().st_size > 10_000
