@@ -121,7 +121,7 @@ def test_training_writes_weights_that_load(
 ) -> None:
     task = ArtifactsTask(recipe(), training, validation, extractor())
     scores = finish(train_steps(task, tmp_path, accelerator="cpu"))
-    checkpoint = load_checkpoint(tmp_path / "artifacts.safetensors")
+    checkpoint = load_checkpoint(tmp_path / "oriented.safetensors")
     assert checkpoint.metadata.architecture == "artifact_remover"
     assert checkpoint.metadata.metrics["held_out"] == scores
     assert set(checkpoint.metadata.metrics["input"]) < set(scores)
