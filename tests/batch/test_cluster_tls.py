@@ -38,13 +38,14 @@ def _script() -> str:
         r"^napari-dps", f"{sys.executable} -m napari_dps.cli", commands, flags=re.M
     )
     commands = re.sub(r"^dask ", f"{sys.executable} -m dask ", commands, flags=re.M)
-    return f"set -e\ntrap 'kill $(jobs -p)' EXIT\n{commands} --stages background\n"
+    return f"set -e\ntrap 'kill $(jobs -p)' EXIT\n{commands}\n"
 
 
 def test_cluster_with_tls_computes_as_the_page_says(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     image = np.random.default_rng(1).poisson(50, (64, 64)).astype(np.uint16)
     tifffile.imwrite(tmp_path / "data" / "a.tif", image)
+    (tmp_path / "pipeline.toml").write_text('[pipeline]\nstages = ["background"]\n')
     done = subprocess.run(
         ["bash", "-c", _script()],
         cwd=tmp_path,

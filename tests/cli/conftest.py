@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from cli_lines import told
 
 from napari_dps import io
 from napari_dps.cli import main
 from napari_dps.physics.simulate import SimulationSettings, simulate
-from napari_dps.stages import STAGES
 
 
 @dataclass
@@ -31,8 +31,7 @@ class Outcome:
     @property
     def told(self) -> list[str]:
         """Lines of stderr but for those that name the stage at work."""
-        titles = tuple(stage.title for stage in STAGES)
-        return [line for line in self.err.splitlines() if not line.endswith(titles)]
+        return told(self.err)
 
     @property
     def warnings(self) -> list[str]:

@@ -147,7 +147,9 @@ def test_denoised_stacks_are_as_the_stage_leaves_them(objects, shipped):
         optics=optics,
         patterns=as_told(stacks, 65),
     )
-    steps = denoise.STAGE.run(stack, DenoiseParameters(), Context("cpu"))
+    weights = str(shipped_weights("denoise"))
+    parameters = DenoiseParameters(weights=weights)
+    steps = denoise.STAGE.run(stack, parameters, Context("cpu"))
     theirs = torch.from_numpy(finish(steps).data)
     error = (theirs - clean).square().mean()
     assert float(error) < 0.1 * float((raw - clean).square().mean())
