@@ -82,7 +82,7 @@ def test_picture_shows_denoised_frames_as_their_mean():
     texts = [text.get_text() for axes in figure.axes for text in axes.texts]
     texts += [axes.get_title() for axes in figure.axes]
     assert any("Denoising" in text for text in texts)
-    told = "mean of the frames, resolution 222 nm (decorrelation)"
+    told = "mean frame, 222 nm (decorrelation)"
     assert any(told in text for text in texts)
 
 

@@ -129,9 +129,13 @@ def _first(volume: ImageStack, part: tuple[slice, ...]) -> NDArray[np.float64]:
 def _caption(metrics: Json, *, is_mean: bool) -> str:
     """Say the resolution, where one was measured, and whether frames were averaged."""
     resolution = metrics.get("resolution_decorrelation_nm")
-    texts = ["mean of the frames"] if is_mean else []
-    texts += [f"resolution {resolution:.0f} nm (decorrelation)"] if resolution else []
-    return ", ".join(texts)
+    shown = "mean frame" if is_mean else ""
+    if not resolution:
+        return shown
+    # No longer than the panel is wide.
+    return (
+        f"{shown + ',' if shown else 'resolution'} {resolution:.0f} nm (decorrelation)"
+    )
 
 
 def _heading(result: PipelineResult, name: str) -> str:
