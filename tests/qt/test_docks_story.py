@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,37 +10,16 @@ from typing import Any
 import pytest
 from clipping import cut_texts
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
+from real_window import played
 
-SCREEN = "-screen 0 1700x1100x24"
 DOCKS, LOOKS = 12, 4
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Look at the docks once; pictures stay where NAPARI_DPS_SCREENSHOTS says."""
-    if shutil.which("xvfb-run") is None:
-        if os.environ.get("CI"):
-            pytest.fail("xvfb-run is not installed: the docks cannot be looked at")
-        pytest.skip("no xvfb-run: apt-get install xvfb (see .ci/run)")
-    kept = os.environ.get("NAPARI_DPS_SCREENSHOTS")
-    folder = Path(kept) if kept else tmp_path_factory.mktemp("docks")
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("QT_QPA_PLATFORM", "DISPLAY")
-    }
-    environment |= {"LIBGL_ALWAYS_SOFTWARE": "1", "XDG_CONFIG_HOME": str(folder / "x")}
-    script = Path(__file__).with_name("docks_story.py")
-    done = subprocess.run(
-        ["xvfb-run", "-a", "-s", SCREEN, sys.executable, str(script), str(folder)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=1500,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return folder
+    folder = tmp_path_factory.mktemp("docks")
+    return played("docks_story.py", folder, timeout_s=1500)
 
 
 @pytest.mark.slow

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from real_window import played
 
 pytestmark = pytest.mark.slow
 
-SCREEN = "-screen 0 1700x1100x24"
 STAGES = ("denoise", "reconstruct", "artifacts", "background", "dps")
 SHOTS = (*STAGES, "spectrum", "psf", "compare", "split", "pipeline", "batch", "live")
 
@@ -23,29 +21,8 @@ SHOTS = (*STAGES, "spectrum", "psf", "compare", "split", "pipeline", "batch", "l
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tell the story once; screenshots stay where NAPARI_DPS_SCREENSHOTS says."""
-    if shutil.which("xvfb-run") is None:
-        if os.environ.get("CI"):
-            pytest.fail("xvfb-run is not installed: the story cannot be told")
-        pytest.skip("no xvfb-run: apt-get install xvfb (see .ci/run)")
-    kept = os.environ.get("NAPARI_DPS_SCREENSHOTS")
-    folder = Path(kept) if kept else tmp_path_factory.mktemp("story")
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("QT_QPA_PLATFORM", "DISPLAY")
-    }
-    environment |= {"LIBGL_ALWAYS_SOFTWARE": "1", "XDG_CONFIG_HOME": str(folder / "x")}
-    script = Path(__file__).with_name("story.py")
-    done = subprocess.run(
-        ["xvfb-run", "-a", "-s", SCREEN, sys.executable, str(script), str(folder)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=900,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return folder
+    folder = tmp_path_factory.mktemp("story")
+    return played("story.py", folder, timeout_s=900)
 
 
 @pytest.fixture(scope="module")

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from real_window import played
 
 pytestmark = pytest.mark.slow
 
-SCREEN = "-screen 0 1700x1100x24"
 PERIODS_NM = {
     "hela": [[355.9], [356.4], [332.1]],
     "er": [[175.0], [175.6], [175.2]],
@@ -33,29 +29,8 @@ def seen(
     tmp_path_factory: pytest.TempPathFactory, data_dir: Path
 ) -> dict[str, dict[str, Any]]:
     """Tell the stories once; screenshots stay where NAPARI_DPS_SCREENSHOTS says."""
-    if shutil.which("xvfb-run") is None:
-        if os.environ.get("CI"):
-            pytest.fail("xvfb-run is not installed: the story cannot be told")
-        pytest.skip("no xvfb-run: apt-get install xvfb (see .ci/run)")
-    kept = os.environ.get("NAPARI_DPS_SCREENSHOTS")
-    folder = Path(kept) if kept else tmp_path_factory.mktemp("workbench")
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("QT_QPA_PLATFORM", "DISPLAY")
-    }
-    environment |= {"LIBGL_ALWAYS_SOFTWARE": "1", "XDG_CONFIG_HOME": str(folder / "x")}
-    script = Path(__file__).with_name("workbench_story.py")
-    command = [sys.executable, str(script), str(data_dir), str(folder)]
-    done = subprocess.run(
-        ["xvfb-run", "-a", "-s", SCREEN, *command],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=1500,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
+    folder = tmp_path_factory.mktemp("workbench")
+    folder = played("workbench_story.py", folder, data_dir, timeout_s=1500)
     found: dict[str, dict[str, Any]] = json.loads(
         (folder / "workbench.json").read_text("utf-8")
     )
