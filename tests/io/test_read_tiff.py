@@ -139,7 +139,7 @@ def test_pixel_size_is_unknown_when_the_resolution_is_a_printers(
 
 def test_pixel_size_comes_from_a_microscopes_resolution_tag(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
-    per_cm = 1e7 / 65
+    per_cm = (10_000_000, 65)
     tifffile.imwrite(
         path, STACK, resolution=(per_cm, per_cm), resolutionunit="CENTIMETER"
     )
