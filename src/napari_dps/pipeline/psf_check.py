@@ -18,7 +18,7 @@ from napari_dps.stages.base import in_range
 def check_psf(
     steps: Sequence[Step],
     number: int,
-    given: ImageStack,
+    taken: ImageStack,
     result: ImageStack,
     context: Context,
 ) -> None:
@@ -33,8 +33,8 @@ def check_psf(
         All of the run.
     number : int
         Of the step that has run.
-    given, result : ImageStack
-        What it was given, and gave, of the unit that stands for all.
+    taken, result : ImageStack
+        What it took, and gave, of the unit that stands for all.
     context : Context
         Told of a contradiction.
     """
@@ -46,7 +46,7 @@ def check_psf(
             if measures(step.parameters):
                 return
             advice = f"; to take the image's: {step.stage.id}.psf measured"
-    image = _first_image(steps, number, given, result)
+    image = _first_image(steps, number, taken, result)
     if image is None or image.optics is None:
         return
     from napari_dps.methods.dps.optics import contradiction
@@ -61,13 +61,13 @@ def _makes_image(step: Step) -> bool:
 
 
 def _first_image(
-    steps: Sequence[Step], number: int, given: ImageStack, result: ImageStack
+    steps: Sequence[Step], number: int, taken: ImageStack, result: ImageStack
 ) -> ImageStack | None:
-    """Return the first image of a run as a plane, if this step was given or made it."""
+    """Return the first image of a run as a plane, if this step took or made it."""
     if _makes_image(steps[number]):
         image = result
-    elif number == 0 and not given.is_raw:
-        image = given
+    elif number == 0 and not taken.is_raw:
+        image = taken
     else:
         return None
     if not image.axes.startswith("Z"):

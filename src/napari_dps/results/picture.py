@@ -133,9 +133,8 @@ def _caption(metrics: Json, *, is_mean: bool) -> str:
     if not resolution:
         return shown
     # No longer than the panel is wide.
-    return (
-        f"{shown + ',' if shown else 'resolution'} {resolution:.0f} nm (decorrelation)"
-    )
+    begin = f"{shown}," if shown else "resolution"
+    return f"{begin} {resolution:.0f} nm (decorrelation)"
 
 
 def _heading(result: PipelineResult, name: str) -> str:

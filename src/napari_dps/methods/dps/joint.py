@@ -52,8 +52,8 @@ FLANK = 0.7
 """Light over that of the brightest place within reach of its PSF, times the root of the
 photons there, at which half of a correction is made: what is fainter is the noise of
 that place, which draws specks on both sides of a filament. On the real time-lapse of ER
-the likeness to its authors' image rises by .001 to .0015, simulated stacks stay within
-.1 dB."""
+the likeness to its authors' image rises by .001 to .002, simulated stacks stay within
+.2 dB."""
 HAZE_SIGMA_PX = 8.0
 """What light is evenly lit is known as smoothly as this, in pixels of the frames."""
 _DETAIL_SIGMA_PX = 6.0
