@@ -20,7 +20,7 @@ from napari_dps.batch.unchanged import (
     of_one_content,
     require_unchanged,
 )
-from napari_dps.core import ImageStack, Progress, one_of
+from napari_dps.core import ImageStack, Progress, between
 from napari_dps.core.beside import PATIENCE_S, beside
 from napari_dps.core.context import Context
 from napari_dps.core.device import resolve_device
@@ -35,6 +35,10 @@ from napari_dps.pipeline.stream import shared_by_blocks, stream
 from napari_dps.pipeline.units import Span
 from napari_dps.results import Json, write_images, write_report
 
+_STARTS = {False: (5, 90), True: (3, 6)}
+"""Per cent at which an input is computed, and is written; checked, 30 times as long."""
+_MEASURED = 95
+"""Per cent of the writing, and checking, at which the images are measured."""
 _local = threading.local()
 _opened: deque[tuple[Any, bool, Plan]] = deque(maxlen=8)
 """Inputs that were opened last; of no thread in particular, as plans do not change."""
@@ -170,20 +174,22 @@ def whole(job: Job, source: Source) -> Generator[Progress, None, tuple[Begun, Js
     InputError
         As `begin`, `run_block` and `complete`.
     """
-    begun = yield from one_of(begin(job, source), 0, 3)
+    start, end = _STARTS[job.self_check]
+    begun = yield from between(begin(job, source), 0, start)
     result = None
     if begun.report is None:
         plan = opened(job, source, check_order=True)
         with of_one_content(job, source, begun.key):
-            result = yield from one_of(run_plan(plan, _context(job)), 1, 3)
+            running = run_plan(plan, _context(job))
+            result = yield from between(running, start, end)
         kept = job.kept(len(result.outputs))
         outputs = tuple(
             output if number in kept else replace(output, image=None)
             for number, output in enumerate(result.outputs)
         )
         result = replace(result, outputs=outputs)
-    report = yield from one_of(complete(job, source, begun, result), 2, 3)
-    return begun, report
+    finishing = complete(job, source, begun, result)
+    return begun, (yield from between(finishing, end, 100))
 
 
 def complete(
@@ -251,8 +257,9 @@ def _completed(
     result, names = yield from beside(put_images, "Writing the images")
     checked = None
     if job.self_check:
-        checked = yield from _self_check(result, context)
-    report = yield from beside(
+        checking = _self_check(result, context)
+        checked = yield from between(checking, 0, _MEASURED)
+    measuring = beside(
         lambda check: write_report(
             result,
             source.files,
@@ -266,6 +273,7 @@ def _completed(
         ),
         "Measuring the images",
     )
+    report = yield from between(measuring, _MEASURED, 100)
     store.remove()
     return report
 
@@ -294,10 +302,7 @@ def _check_targets(plan: Plan, source: Source) -> None:
 
 
 def _result(
-    plan: Plan,
-    store: Store,
-    context: Context,
-    check: Callable[[], None],
+    plan: Plan, store: Store, context: Context, check: Callable[[], None]
 ) -> PipelineResult:
     """Return what the blocks hold, its pixels left on the disk."""
     spans = blocks(plan)
@@ -357,9 +362,7 @@ def _self_check(
     """Let the last stage that can check itself do so on what it was given."""
     images = [result.first, *(output.first for output in result.outputs)]
     steps = [output.step for output in result.outputs]
-    checks = [
-        (n, s.stage.self_check) for n, s in enumerate(steps) if s.stage.self_check
-    ]
+    checks = [(n, c) for n, s in enumerate(steps) if (c := s.stage.self_check)]
     at, check = checks[-1]
     image, parameters = first_plane(images[at]), steps[at].parameters
     found: Json = yield from check(image, parameters, context)

@@ -14,7 +14,7 @@ from napari_dps.core.info import (
 from napari_dps.core.optics import Optics
 from napari_dps.core.params import StageParameters
 from napari_dps.core.patterns import Pattern, PatternOrder
-from napari_dps.core.progress import Progress, finish, one_of, relay, within
+from napari_dps.core.progress import Progress, between, finish, one_of, relay, within
 from napari_dps.core.types import ImageStack, RawFrames
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "RawFrames",
     "StackInfo",
     "StageParameters",
+    "between",
     "finish",
     "is_raw",
     "one_of",

@@ -115,3 +115,29 @@ def one_of(
         return Progress(number * PART_TICKS + done, count * PART_TICKS, report.message)
 
     return relay(steps, change)
+
+
+def between(
+    steps: Generator[Progress, None, T], start: int, stop: int
+) -> Generator[Progress, None, T]:
+    """Pass progress on as a part of a whole, where parts take unequally long.
+
+    Parameters
+    ----------
+    steps : generator
+        The part.
+    start, stop : int
+        Where in the whole it begins and ends, in per cent.
+
+    Examples
+    --------
+    >>> halves = (Progress(done, 2) for done in range(3))
+    >>> [report.done for report in between(halves, 10, 90)]
+    [10, 50, 90]
+    """
+
+    def change(report: Progress) -> Progress:
+        done = (stop - start) * report.done // max(report.total, 1)
+        return Progress(start + done, 100, report.message)
+
+    return relay(steps, change)

@@ -146,7 +146,9 @@ class ChannelRun:
         if stage.inspect is not None:
             if number not in self.optics:
                 shown, _ = in_range(image)  # the optics are the same in any unit
-                seen = yield from stage.inspect(shown, parameters, context)
+                looking = stage.inspect(shown, parameters, context)
+                # What is to be run begins after it, at nothing.
+                seen = yield from relay(looking, lambda r: replace(r, done=0))
                 self.optics[number] = seen.require_optics(stage.id)
             image = replace(image, optics=self.optics[number])
         return (yield from stage.run(image, parameters, context))

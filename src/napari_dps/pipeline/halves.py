@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_dps.core import ImageStack, InputError, Progress, relay
+from napari_dps.core import ImageStack, InputError, Progress, one_of, relay
 from napari_dps.core.context import Context
 from napari_dps.pipeline.camera import Camera
 from napari_dps.pipeline.plan import Plan
@@ -49,9 +49,11 @@ def reconstructed_halves(
         If no stripes are found, or the noise of the frames is not that of a camera.
     """
     images = []
-    for part in (yield from raw_halves(plan, context)):
+    halves = yield from one_of(raw_halves(plan, context), 0, 3)
+    for number, part in enumerate(halves, start=1):
         running = run_plan(replace(plan, stack=part, camera=Camera()), context.part())
-        result = yield from relay(running, lambda r: _named("Halves of the frames", r))
+        named = relay(running, lambda r: _named("Halves of the frames", r))
+        result = yield from one_of(named, number, 3)
         images.append(result.images[-1])
     return images[0], images[1]
 

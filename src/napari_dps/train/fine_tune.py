@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_dps import io
-from napari_dps.core import InputError, Progress
+from napari_dps.core import InputError, Progress, relay
 from napari_dps.train.judgement import Judgement, judge
 from napari_dps.train.models import MODELS
 
@@ -130,7 +130,9 @@ def fine_tune(
     entry = MODELS[model]
     started = time.monotonic()
     prepare = import_module(entry.module).prepare_task
-    task: AdaptTask = yield from prepare(entry.recipe_for_images, sources)
+    preparing = prepare(entry.recipe_for_images, sources)
+    # The bar is that of the training: what comes before it counts nothing.
+    task: AdaptTask = yield from relay(preparing, lambda r: replace(r, done=0))
     yield Progress(0, 1, "Looking at what is left out")
     clock = time.monotonic()
     before = task.misfit(task.build_network())

@@ -166,10 +166,17 @@ def test_denoiser_is_imported_trained_better_and_used_in_all_docks(
     assert stage.form.value().weights == str(quick)
     dock.microscope.set_camera_offset(100)
     dock.minutes.setValue(0.1)
+    shares: list[tuple[str, float]] = []
+    dock.bar.runner.progressed.connect(
+        lambda r: shares.append((r.message, r.done / max(r.total, 1)))
+    )
     with qtbot.waitSignal(dock.bar.runner.finished, timeout=300_000):
         dock.bar.run_button.click()
     (text,) = dock.bar.messages.texts
     assert text.startswith("better"), text
+    # What comes before the training leaves the bar to it.
+    assert {done for text, done in shares if "stripes" in text} == {0}
+    assert [done for _, done in shares] == sorted(done for _, done in shares)
     assert dock.plot.curves[0].y.min() < dock.plot.curves[0].y[0]
     dock.use_button.click()
     new = Path(dock.target.value()) / "raw.safetensors"

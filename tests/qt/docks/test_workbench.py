@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
@@ -13,7 +14,9 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow
 from napari_dps._qt import dock_widgets
 from napari_dps._qt.bridge import samples
 from napari_dps._qt.bridge.microscope import Microscope
+from napari_dps._qt.bridge.result_layers import stack_layer
 from napari_dps._qt.docks.workbench import COMPARE, RAW, WorkbenchWidget
+from napari_dps.core import ImageStack
 from napari_dps.stages import STAGES
 
 
@@ -81,6 +84,33 @@ def test_run_all_uses_the_parameters_of_the_pages_and_leads_to_the_comparison(
     qtbot.waitUntil(lambda: len(compare.rows) > 0, timeout=60_000)
     assert {row["layer"] for row in compare.rows} == {"raw · SIM", "raw · Background"}
     assert "reward blur" in compare.messages.texts[0]
+
+
+@pytest.mark.parametrize("time_points", [1, 3])
+def test_progress_of_run_all_never_goes_backwards(
+    qtbot: Any, bench: WorkbenchWidget, raw_stack: ImageStack, time_points: int
+) -> None:
+    ids = ["denoise", "reconstruct", "artifacts", "background", "dps"]
+    if time_points > 1:
+        ids = ["temporal", *ids]
+        lapse = raw_stack.derive(np.stack([raw_stack.data] * 3), axes="TAPYX")
+        data, kwargs, _ = stack_layer(lapse, "lapse")
+        bench.viewer.add_layer(Image(data, **kwargs))
+    raw = bench.page(RAW)
+    raw.panel.combo.setValue(bench.viewer.layers[-1])
+    raw.panel.microscope.editors["camera_offset"].setValue(100)
+    raw.boxes.setValue(ids)
+    shares: list[float] = []
+    shown: list[int] = []
+    bar = raw.panel.bar
+    bar.runner.progressed.connect(lambda r: shares.append(r.done / max(r.total, 1)))
+    bar.bar.valueChanged.connect(shown.append)
+    _run(qtbot, raw)
+    assert bar.status.text().startswith("done"), bar.messages.texts
+    assert shares == sorted(shares)
+    assert shown.pop() <= 0  # emptied at the end
+    assert shown == sorted(shown)
+    assert len(shown) > 10
 
 
 def test_basic_hides_what_few_need_and_keeps_what_was_changed(

@@ -3,12 +3,12 @@
 import re
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
-from napari_dps.core import ImageStack, InputError, Progress, is_raw
+from napari_dps.core import ImageStack, InputError, Progress, is_raw, relay
 from napari_dps.core.context import Context
 from napari_dps.io import RawImage, find_inputs
 from napari_dps.pipeline import Settings, find_stage, open_input
@@ -70,7 +70,9 @@ class Training:
         from napari_dps.train.task import Sources
 
         require_packages()
-        images, partners = yield from self._images()
+        # The bar is that of the training: what comes before it counts nothing.
+        opening = relay(self._images(), lambda report: replace(report, done=0))
+        images, partners = yield from opening
         sources = Sources(
             self.weights.parent,
             images=tuple(images),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from napari_dps.core import Progress
+from napari_dps.core import Progress, within
 from napari_dps.methods.sim.orders import StackOrders
 from napari_dps.methods.temporal.gate import Gate
 from napari_dps.methods.temporal.sight import Sight
@@ -129,7 +129,7 @@ def fuse_steps(
                 )
             ]
             match = match_steps(here, estimate, noise, gate, settings)
-            weight, parts = yield from match
+            weight, parts = yield from within(match, done - 1, total)
             nearest = torch.minimum(weight, farthest)
             mean.add(other, gain, parts, nearest / weight.clamp(min=1e-6))
             farthest = nearest

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from napari_dps.core import CameraNoise, Optics, Pattern, Progress
+from napari_dps.core import CameraNoise, Optics, Pattern, Progress, within
 from napari_dps.methods.sim.frames import (
     Rim,
     faded,
@@ -197,28 +197,29 @@ def sight_steps(
     import torch
 
     cutoff = optics.cutoff_per_pixel
-    yield Progress(0, 5, "Orders")
+    yield Progress(0, 1, "Orders")
     factors = _factors(frames)
     level = frames * factors
     same = Zoom(1.0, 1.0)
     stack = StackOrders(
         patterns, optics.pixel_size_nm, same, frames.shape[1], frames.device
     )
+    total = 2 + stack.wavevectors.shape[1]
     separated = stack.mixing.separate(level)
     zeros = stack.mixing.zeros(level)
     others = separated.others[0]
     orders = torch.cat([zeros, others.real, others.imag])
-    yield Progress(1, 5, "Noise")
+    yield Progress(1, total, "Noise")
     of_frame = frame_noise(level, zeros, optics, same, camera, cutoff)
     local = local_variance(level[:, 0], of_frame, cutoff)
     light = level.mean(dim=(0, 1))
-    yield Progress(2, 5, "What the orders say")
+    yield Progress(2, total, "What the orders say")
     pads = fast_rim(light.shape[0], light.shape[1])
     padded = _padded(separated, stack, pads)
     model = _kept_model(
         stack, padded.zero.shape[-2:], cutoff, pads, {} if cache is None else cache
     )
-    zero, rest = yield from model.back_projections_steps(padded)
+    zero, rest = yield from within(model.back_projections_steps(padded), 2, total)
     seen = torch.fft.rfft2(zero + rest)[0]
     return Sight(
         level, factors, stack, orders, of_frame, local, light, model, pads, seen
