@@ -235,8 +235,7 @@ def _completed(
 ) -> Generator[Progress, None, Json]:
     """Do what `complete` does, while no other run does it."""
     context = _context(job)
-    for text in begun.warnings:
-        context.warn(text)
+    context.warnings += dict.fromkeys(begun.warnings)
     store = Store.of(source.files, begun.key, job.owner)
 
     def put_images(
@@ -257,8 +256,7 @@ def _completed(
     result, names = yield from beside(put_images, "Writing the images")
     checked = None
     if job.self_check:
-        checking = _self_check(result, context)
-        checked = yield from between(checking, 0, _MEASURED)
+        checked = yield from _self_check(result, context)
     measuring = beside(
         lambda check: write_report(
             result,
@@ -365,7 +363,8 @@ def _self_check(
     checks = [(n, c) for n, s in enumerate(steps) if (c := s.stage.self_check)]
     at, check = checks[-1]
     image, parameters = first_plane(images[at]), steps[at].parameters
-    found: Json = yield from check(image, parameters, context)
+    checking = check(image, parameters, context)
+    found: Json = yield from between(checking, 0, _MEASURED)
     return found
 
 
