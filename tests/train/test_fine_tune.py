@@ -248,6 +248,35 @@ def test_time_is_kept_with_looks_and_judgement(
     assert found.steps > 10
 
 
+@pytest.mark.parametrize("slower", [1, 400])
+def test_a_least_number_of_steps_is_done_or_the_time_is_refused(
+    image: ImageStack,
+    small: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    slower: int,
+) -> None:
+    clock = _Clock()
+    monkeypatch.setattr(module, "time", clock)
+    objective = AdaptTask.objective
+    calls = 0
+
+    def slows_down(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        clock.now += 0.5 * (slower if calls > 4 else 1)
+        return objective(*arguments)
+
+    monkeypatch.setattr(AdaptTask, "objective", slows_down)
+    sources = Sources(tmp_path, images=(image,), init=str(small))
+    target = tmp_path / "mine.safetensors"
+    with pytest.raises(InputError, match=r"got 0.05 min.*0.2 min or more"):
+        finish(fine_tune("dps", sources, target, seconds=3))
+    calls = 0
+    found = finish(fine_tune("dps", sources, target, seconds=14))
+    assert found.steps == module.LEAST_STEPS if slower > 1 else found.steps > 10
+
+
 class _Clock:
     """Time that goes on by what is said to be done."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 import time
 from collections.abc import Callable, Generator
@@ -33,6 +34,9 @@ _SPARE = 1.2
 _SAVING_S = 1.0
 """Seconds that weights, state and curves take to be written after a look."""
 _TRIED_STEPS = 2
+LEAST_STEPS = 10
+"""Done at least, and refused where the time is not enough for them: what fewer gain
+tells nothing of what a training would."""
 _LOOKS, _LOOKING = 8, 0.3
 """How often the held-out loss is looked at, and the most of the time for it."""
 _WARMUP = 0.1
@@ -104,7 +108,7 @@ def fine_tune(
     seconds : float
         For all of it: the times of a step, of a look at the held-out loss and of the
         judgement are measured before the first step, and the clock is asked after
-        each. At least one step is done.
+        each. `LEAST_STEPS` are done, however slow the machine gets on the way.
     steps : int, optional
         So many, however long they take.
     is_enough : callable
@@ -124,7 +128,8 @@ def fine_tune(
     Raises
     ------
     InputError
-        If the images cannot be trained on, or packages are missing.
+        If the images cannot be trained on, packages are missing, or the time does not
+        suffice for `LEAST_STEPS`.
     """
     require_packages()
     entry = MODELS[model]
@@ -142,16 +147,32 @@ def fine_tune(
     tell(Look(0, pace.loss))
     last_s = started + (math.inf if steps else seconds) - _SPARE * judging_s
     count, looks = (steps, _LOOKS) if steps else pace.steps_until(last_s)
+    if count < LEAST_STEPS and not steps:
+        raise _too_short(seconds, pace.missing_s(last_s))
     task = replace(task, recipe=_with_steps(task, count, looks, weights.stem))
+    number = itertools.count(1)
     steps_done = _trained_and_judged(
         task,
         weights,
         before,
-        is_enough=lambda: is_enough() or pace.is_late(last_s),
+        is_enough=lambda: (
+            is_enough() or (next(number) >= LEAST_STEPS and pace.is_late(last_s))
+        ),
         tell=tell,
     )
     kept, judgement, done = yield from steps_done
     return FineTuned(kept, judgement, done, time.monotonic() - started)
+
+
+def _too_short(seconds: float, missing_s: float) -> InputError:
+    """Return what is said of a time in which too little can be done."""
+    needed = math.ceil((seconds + missing_s) / 6) / 10
+    return InputError(
+        "time to train",
+        got=f"{seconds / 60:.2g} min",
+        allowed=f"{needed:g} min or more: on this machine, as busy as it is, fewer "
+        f"than {LEAST_STEPS} steps fit in. The old weights are kept",
+    )
 
 
 def _trained_and_judged(
@@ -193,7 +214,12 @@ class _Pace:
         left = last_s - time.monotonic()
         each = _SPARE * self.look_s
         looks = max(min(int(_LOOKING * left / each), _LOOKS), 1)
-        return max(int(_SHARE * (left - looks * each) / self.step_s), looks), looks
+        return max(int(_SHARE * (left - looks * each) / self.step_s), 0), looks
+
+    def missing_s(self, last_s: float) -> float:
+        """Return the seconds that are missing for `LEAST_STEPS` and a look."""
+        needed = LEAST_STEPS * self.step_s / _SHARE + _SPARE * self.look_s
+        return max(needed - (last_s - time.monotonic()), 0.0)
 
     def is_late(self, last_s: float) -> bool:
         """Whether there is no time left for a look, another step and its look."""

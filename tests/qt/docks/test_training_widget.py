@@ -56,7 +56,7 @@ def test_training_is_judged_and_can_be_stopped(
     qtbot: Any, dock: TrainingWidget, tmp_path: Path
 ) -> None:
     assert dock.name.value() == "cell-1"
-    dock.minutes.setValue(0.05)
+    dock.minutes.setValue(10)
     with qtbot.waitSignal(dock.bar.runner.finished, timeout=300_000):
         dock.bar.run_button.click()
         assert dock.stop_button.isEnabled()
