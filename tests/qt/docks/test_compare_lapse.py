@@ -62,12 +62,19 @@ def test_measures_over_time_are_those_of_each_time_point(
     assert dock.lapse.plot.curves[0].y[0] != curve.y[0]
 
 
-def test_layers_without_time_points_are_told(
+def test_without_a_lapse_there_is_nothing_over_time(
     qtbot: Any, viewer: ViewerModel, lapse: np.ndarray
 ) -> None:
-    viewer.add_image(lapse[0, 0], name="one")
+    one = viewer.add_image(lapse[0, 0], name="one")
     dock = CompareWidget(viewer)
     qtbot.addWidget(dock)
     dock.show()
-    dock.buttons["Over time"].click()
-    assert dock.messages.texts == ("no ticked layer has several time points",)
+    button = dock.buttons["Over time"]
+    assert not button.isEnabled()
+    assert "several time points" in button.toolTip()
+    film = viewer.add_image(lapse[1], name="film", axis_labels=("t", "y", "x"))
+    dock.inputs.layers.setValue([one, film])
+    assert button.isEnabled()
+    assert "several time points" not in button.toolTip()
+    dock.inputs.reference.setValue(film)
+    assert not button.isEnabled()

@@ -16,6 +16,7 @@ from napari_dps.metrics.metric import Metric
 
 MOST_TIME_POINTS = 50
 """Of more, so many are measured, evenly spread."""
+NO_LAPSE = "no ticked layer other than the reference has several time points"
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +65,16 @@ def time_points_of(layer: Image) -> int:
     return int(data.shape[axes.index("T")]) if "T" in axes else 1
 
 
+def has_lapse(comparison: Comparison) -> bool:
+    """Whether a ticked layer other than the reference has several time points."""
+    return bool(_lapses(comparison))
+
+
+def _lapses(comparison: Comparison) -> list[Image]:
+    rivals = [x for x in comparison.layers if x is not comparison.reference]
+    return [layer for layer in rivals if time_points_of(layer) > 1]
+
+
 def lapse_of(comparison: Comparison, viewer: ViewerModel) -> list[TimePoint]:
     """Note what is to be measured, time point by time point.
 
@@ -72,10 +83,9 @@ def lapse_of(comparison: Comparison, viewer: ViewerModel) -> list[TimePoint]:
     InputError
         If no ticked layer has several time points.
     """
-    rivals = [x for x in comparison.layers if x is not comparison.reference]
-    lapses = [layer for layer in rivals if time_points_of(layer) > 1]
+    lapses = _lapses(comparison)
     if not lapses:
-        raise InputError("no ticked layer has several time points")
+        raise InputError(NO_LAPSE)
     count = min(map(time_points_of, lapses))
     numbers = np.linspace(0, count - 1, min(count, MOST_TIME_POINTS)).round()
     return [

@@ -23,7 +23,9 @@ from napari_dps._qt.bridge.compare import (
     shapes_layer,
 )
 from napari_dps._qt.bridge.compare_lapse import (
+    NO_LAPSE,
     LapseMeasures,
+    has_lapse,
     interval_of,
     lapse_of,
     measure_lapse,
@@ -99,6 +101,7 @@ class CompareWidget(QWidget):
         layers = [layer for layer in self.viewer.layers if not part_of(layer)]
         self.inputs.refresh(layers)
         self._data_events.follow(layers)
+        self._offer_lapse()
 
     def compare_family(self, source: Image | None, results: Sequence[Image]) -> None:
         """Measure results against what they were made of."""
@@ -188,11 +191,7 @@ class CompareWidget(QWidget):
             ),
             push_button("Export CSV …", "All measures as a table.", self._ask_csv),
             push_button("Export PNG …", "Ticked layers side by side.", self._ask_png),
-            push_button(
-                "Over time",
-                "Measures the time points of lapses, 50 at most, and plots them.",
-                self.measure_over_time,
-            ),
+            push_button("Over time", slot=self.measure_over_time),
             self.views.grid_button,
             self.views.split_button,
         )
@@ -246,7 +245,17 @@ class CompareWidget(QWidget):
         else:
             self._on_change()
 
+    def _offer_lapse(self) -> None:
+        """Let time points be measured where there are some."""
+        button, possible = self.buttons["Over time"], has_lapse(self.comparison())
+        button.setEnabled(possible)
+        tip = "Measures the time points of lapses, 50 at most, and plots them."
+        button.setToolTip(tip if possible else f"{tip} Now {NO_LAPSE}.")
+        if not possible:
+            self.lapse.hide()
+
     def _on_change(self) -> None:
+        self._offer_lapse()
         self._profile_later.throttle()
         if self.follow.value() and self.rows:
             self._measure_later.throttle()
