@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QScrollArea,
     QStyle,
     QStyleOptionComboBox,
+    QTabBar,
     QTableView,
     QToolButton,
     QWidget,
@@ -39,6 +40,21 @@ def cut_texts(dock: QWidget) -> list[str]:
                 problems.append(f"{type(child).__name__} {child.height()} px high")
             problems += [f"{type(child).__name__} {text}" for text in _cut(child)]
     return problems
+
+
+def cut_tabs(bar: QTabBar) -> list[str]:
+    """Return the titles of tabs that are cut off, or have to be scrolled to."""
+    if not bar.isVisible():
+        return []
+    found = []
+    for number in range(bar.count()):
+        place = bar.tabRect(number)
+        found += _longer(bar, bar.tabText(number), place.width())
+        if place.right() > bar.width():
+            found.append(
+                f"“{bar.tabText(number)}” ends {place.right()} > {bar.width()}"
+            )
+    return found
 
 
 def _least_px(child: QWidget) -> int:

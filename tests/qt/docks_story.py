@@ -16,10 +16,10 @@ from typing import Any
 
 import napari
 import numpy as np
-from clipping import clipped, sideways
+from clipping import clipped, cut_tabs, sideways
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QSettings
-from qtpy.QtWidgets import QAbstractScrollArea, QWidget
+from qtpy.QtWidgets import QAbstractScrollArea, QTabBar, QWidget
 from story import register, spin
 
 OUT = Path(sys.argv[1]).absolute()
@@ -41,6 +41,8 @@ DOCKS = (
     "Live",
     "Training",
 )
+FOUR = ("Denoise-DPS", "Compare", "Pipeline", "Training")
+"""What is open at once in a long session."""
 
 
 def look(widget: QWidget, name: str) -> dict[str, list[str]]:
@@ -108,6 +110,34 @@ def look_at(viewer: Any, title: str, how: str) -> dict[str, list[str]]:
     return found
 
 
+def look_at_four(viewer: Any, how: str, gap_s: float) -> dict[str, list[str]]:
+    """Open four docks, one soon after the other, look at each, and close them."""
+    window = viewer.window._qt_window
+    size = window.size()
+    opened = []
+    for title in FOUR:
+        opened.append(viewer.window.add_plugin_dock_widget("napari-dps", title))
+        spin(gap_s)
+    spin(0.5)
+    found = {}
+    for title, (dock, widget) in zip(FOUR, opened, strict=True):
+        others = {tab.windowTitle() for tab in window.tabifiedDockWidgets(dock)}
+        piled = {one.windowTitle() for one, _ in opened if one is not dock} - others
+        dock.raise_()
+        name = f"four-{title.replace(' ', '-')}-{how}"
+        found |= look(widget, name)
+        window.grab().save(str(OUT / f"window-{name}.png"))
+        found |= {f"{name}, no tabs": sorted(piled)} if piled else {}
+    cut = [text for bar in window.findChildren(QTabBar) for text in cut_tabs(bar)]
+    if gap_s and window.size() != size:
+        cut.append(f"the window grew to {window.width()} × {window.height()}")
+    for dock, _ in opened:
+        viewer.window.remove_dock_widget(dock)
+    spin(0.05)
+    window.resize(size)
+    return found | ({f"four-{how}": cut} if cut else {})
+
+
 def main() -> None:
     """Look at all docks and write down what was seen."""
     OUT.mkdir(parents=True, exist_ok=True)
@@ -124,6 +154,8 @@ def main() -> None:
             viewer.theme = theme
             for title in sys.argv[2:] or DOCKS:
                 seen["cut"] |= look_at(viewer, title, f"{size[0]}-{theme}")
+            gap_s = 0.3 if theme == "light" else 0.0  # or all at once
+            seen["cut"] |= look_at_four(viewer, f"{size[0]}-{theme}", gap_s)
     viewer.close()
     seen["notifications"] = [str(x) for x in notification_manager.records]
     text = json.dumps(seen, indent=2, ensure_ascii=False)

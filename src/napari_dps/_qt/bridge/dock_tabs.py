@@ -18,6 +18,7 @@ class DockTabs(QObject):
     def __init__(self, widget: QWidget) -> None:
         super().__init__(widget)
         self._widget = weakref.ref(widget)
+        self._has_place = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._join)
@@ -36,11 +37,13 @@ class DockTabs(QObject):
         window = None if dock is None else dock.parent()
         if dock is not None:  # tabs have no room for the plugin's name
             dock.setWindowTitle(dock.windowTitle().removesuffix(" (napari-dps)"))
+        self._has_place = True
         if dock is None or not isinstance(window, QMainWindow) or dock.isFloating():
             return
         area = window.dockWidgetArea(dock)
         for host in window.findChildren(QDockWidget):
-            is_ours = host is not dock and host.findChild(DockTabs) is not None
+            tabs = host.findChild(DockTabs)  # of several opened at once the first waits
+            is_ours = host is not dock and tabs is not None and tabs._has_place
             is_beside = host.isVisible() and not host.isFloating()
             if is_ours and is_beside and window.dockWidgetArea(host) == area:
                 # While docks move, the place that one leaves is not given to others.
