@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import torch
 import napari_dps.nets
 from napari_dps.cli import main
 from napari_dps.core import InputError
+from napari_dps.nets import onnx_file
 from napari_dps.nets.checkpoint import load_checkpoint, shipped_weights
 from napari_dps.nets.exchange import ExchangedNetwork, sample, signature
 
@@ -37,12 +40,9 @@ def _expected(name: str) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
 def test_exchanged_network_gives_what_its_signature_says(name):
     checkpoint = load_checkpoint(shipped_weights(name))
     metadata = checkpoint.metadata
-    takes, gives = signature(metadata)
+    _, gives = signature(metadata)
     inputs, expected = _expected(name)
-    network = ExchangedNetwork(
-        metadata.architecture, metadata.network, [spec.name for spec in takes]
-    ).eval()
-    network.network.load_state_dict(checkpoint.weights)
+    network = ExchangedNetwork.of(checkpoint)
     with torch.inference_mode():
         outputs = network(*inputs)
     assert len(outputs) == len(gives)
@@ -96,12 +96,67 @@ def test_package_of_bioimageio_is_valid_and_gives_the_same(name, tmp_path, monke
         np.testing.assert_allclose(values, right.numpy(), rtol=1e-4, atol=1e-5)
 
 
+RUN_ONNX = """
+import sys
+import numpy as np
+import onnxruntime
+file, inputs, outputs = sys.argv[1:]
+session = onnxruntime.InferenceSession(file)
+about = session.get_modelmeta().custom_metadata_map["napari-dps"]
+names = [one.name for one in session.get_outputs()]
+found = zip(names, session.run(None, dict(np.load(inputs))))
+np.savez(outputs, about=about, **dict(found))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHIPPED)
+def test_onnx_file_gives_the_same_on_images_of_another_size(
+    name, tmp_path, monkeypatch
+):
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        if find_spec(package) is None:
+            pytest.skip(f"needs {package}, of the extras onnx and test")
+    monkeypatch.chdir(tmp_path)
+    _run("-m", "napari_dps.cli", "export", name, "--format", "onnx")
+    assert [path.name for path in tmp_path.iterdir()] == [f"{name}.onnx"]
+    checkpoint = load_checkpoint(shipped_weights(name))
+    takes, gives = signature(checkpoint.metadata)
+    small = sample(takes, checkpoint.metadata)
+    inputs = [_larger(spec, value) for spec, value in zip(takes, small, strict=True)]
+    with torch.inference_mode():
+        expected = ExchangedNetwork.of(checkpoint)(*inputs)
+    named = {spec.name: x.numpy() for spec, x in zip(takes, inputs, strict=True)}
+    np.savez("inputs.npz", **named)
+    _run("-c", RUN_ONNX, f"{name}.onnx", "inputs.npz", "outputs.npz")
+    found = dict(np.load("outputs.npz"))
+    about = json.loads(str(found.pop("about")))
+    assert about["weights_sha256"] == checkpoint.metadata.sha256
+    assert [one["name"] for one in about["inputs"]] == [spec.name for spec in takes]
+    assert list(found) == [spec.name for spec in gives]
+    for values, right in zip(found.values(), expected, strict=True):
+        np.testing.assert_allclose(values, right.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def _larger(spec, value):
+    """Return a sample of 96 × 136 px, of the same kind."""
+    sides = {"y": round(96 / spec.scale), "x": round(136 / spec.scale)}
+    shape = [sides.get(a, n) for a, n in zip(spec.axes, value.shape, strict=True)]
+    random = torch.rand(shape, generator=torch.Generator().manual_seed(1))
+    return random if spec.fill is None else random.fill_(spec.fill)
+
+
 def test_export_refuses_what_it_cannot_write(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["export", "no-such-network"]) == 2
     assert "dps-hybrid" in capsys.readouterr().err
     assert main(["export", "dps-hybrid", "--out", "dps.tar"]) == 2
     assert "--out: got dps.tar" in capsys.readouterr().err
+    assert main(["export", "dps-hybrid", "--format", "onnx", "--out", "dps.zip"]) == 2
+    assert "ends in .onnx" in capsys.readouterr().err
+    monkeypatch.setattr(onnx_file, "NEEDED", ("no_such_package",))
+    assert main(["export", "dps-hybrid", "--format", "onnx"]) == 2
+    assert 'pip install "napari-dps[onnx]"' in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "bioimageio", None)
     assert main(["export", "dps-hybrid"]) == 2
     assert 'pip install "napari-dps[bioimageio]"' in capsys.readouterr().err

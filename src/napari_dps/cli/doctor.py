@@ -239,6 +239,7 @@ _PURPOSES = {
     "pyside6": "PySide6 (napari needs it or PyQt6)",
     "train": "training",
     "bioimageio": "packages of bioimage.io",
+    "onnx": "networks as ONNX files",
 }
 
 

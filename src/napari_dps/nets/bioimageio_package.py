@@ -77,9 +77,7 @@ def _describe(checkpoint: Checkpoint, name: str, folder: Path) -> Any:
 
     metadata = checkpoint.metadata
     takes, gives = signature(metadata)
-    names = [tensor.name for tensor in takes]
-    network = ExchangedNetwork(metadata.architecture, metadata.network, names).eval()
-    network.network.load_state_dict(checkpoint.weights)
+    network = ExchangedNetwork.of(checkpoint)
     torch.save(network.state_dict(), folder / "weights.pt")
     inputs = sample(takes, metadata)
     with torch.inference_mode():
@@ -99,7 +97,7 @@ def _describe(checkpoint: Checkpoint, name: str, folder: Path) -> Any:
         outputs=_tensors(
             spec, gives, outputs, folder, takes[0], metadata.optics, is_output=True
         ),
-        weights=_weights(spec, checkpoint, folder, names),
+        weights=_weights(spec, checkpoint, folder, [tensor.name for tensor in takes]),
     )
 
 

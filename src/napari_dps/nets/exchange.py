@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from napari_dps.core import InputError
 from napari_dps.nets import architectures
-from napari_dps.nets.checkpoint import CheckpointMetadata
+from napari_dps.nets.checkpoint import Checkpoint, CheckpointMetadata
 
 SIDE_PX = 64
 """Side of the images of a sample."""
@@ -75,6 +75,22 @@ class ExchangedNetwork(nn.Module):
         module = import_module(f"{architectures.__name__}.{architecture}")
         self.network = module.NETWORK(**settings)
         self._inputs = tuple(inputs)
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> ExchangedNetwork:
+        """Return the network of a checkpoint, with its weights, to be asked.
+
+        Raises
+        ------
+        InputError
+            As `signature`.
+        """
+        metadata = checkpoint.metadata
+        takes, _ = signature(metadata)
+        names = [tensor.name for tensor in takes]
+        network = cls(metadata.architecture, metadata.network, names).eval()
+        network.network.load_state_dict(checkpoint.weights)
+        return network
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Return all tensors that the network gives."""
