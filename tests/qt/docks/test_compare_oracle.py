@@ -53,6 +53,11 @@ def nrmse(image: np.ndarray, truth: np.ndarray) -> float:
     return float(np.linalg.norm(error) / np.linalg.norm(truth))
 
 
+def snr(image: np.ndarray, truth: np.ndarray) -> float:
+    error = _fitted(image, truth) - truth
+    return float(20 * np.log10(truth.std() / np.sqrt(np.mean(error**2))))
+
+
 def pearson(image: np.ndarray, truth: np.ndarray) -> float:
     return float(np.corrcoef(image.ravel(), truth.ravel())[0, 1])
 
@@ -62,6 +67,7 @@ ORACLES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "ssim": ssim,
     "nrmse": nrmse,
     "pearson": pearson,
+    "snr_reference_db": snr,
 }
 
 
@@ -142,6 +148,22 @@ def test_every_column_is_that_of_the_oracle(
     assert len(keys) >= (9 if has_reference else 3)
     for key in keys:
         assert row[key] == pytest.approx(expected[key], rel=1e-6, abs=1e-6), key
+
+
+def test_resolution_in_z_is_that_of_all_planes(qtbot: Any, viewer: ViewerModel) -> None:
+    rng = np.random.default_rng(2)
+    noise = rng.normal(size=(12, SIZE, SIZE))
+    volume = 100 + 50 * gaussian_filter(noise, 1.5) + 0.1 * noise
+    viewer.add_layer(_layer(volume, "stack", "zyx"))
+    dock = _dock(qtbot, viewer)
+    viewer.dims.set_current_step(0, 7)
+    dock.inputs.layers.setValue(list(viewer.layers))
+    row = _rows(qtbot, dock)["stack"]
+    whole = ImageStack(volume, "ZYX", pixel_size_nm=STEP_NM, z_step_nm=100.0)
+    plane = ImageStack(volume[7], "YX", pixel_size_nm=STEP_NM)
+    expected = measure(plane, volume=whole)
+    for key in ("resolution_z_decorrelation_nm", "resolution_decorrelation_nm"):
+        assert row[key] == pytest.approx(expected[key], rel=1e-6)
 
 
 def test_reference_is_no_competitor_and_doubted_where_it_is_blurrier(

@@ -333,8 +333,8 @@ class TrainingWidget(QWidget):
     def _show_curve(self) -> None:
         looks = [] if self.training is None else list(self.training.looks)
         self._points = len(looks)
-        self.plot.setVisible(bool(looks))
-        if not looks:
+        self.plot.setVisible(len(looks) > 1)
+        if len(looks) < 2:
             self.plot.show_curves([])
             return
         steps = np.array([look.step for look in looks], dtype=float)
