@@ -59,6 +59,8 @@ def test_best_of_several_layers_is_marked_and_of_one_none() -> None:
     for key in ("psnr_db", "nrmse"):
         assert [c.is_best for c in cells_of(metrics[key], rows)] == [False, True]
         assert not cells_of(metrics[key], rows[:1])[0].is_best
+        without = cells_of(metrics[key], rows, has_best=False)
+        assert not any(cell.is_best for cell in without)
     assert cells_of(metrics["psnr_db"], rows)[0].text == "20.00"
 
 

@@ -104,6 +104,19 @@ def _rows(qtbot: Any, dock: CompareWidget) -> dict[str, Any]:
     return {row["layer"]: row for row in dock.rows}
 
 
+def _bold(dock: CompareWidget) -> set[str]:
+    """Return the headings of the columns of PSNR and SSIM that have a best."""
+    table = dock.table
+    return {
+        heading
+        for column in range(table.columnCount())
+        for row in range(table.rowCount())
+        if (heading := table.horizontalHeaderItem(column).text().split()[0])
+        in ("PSNR", "SSIM")
+        and table.item(row, column).font().bold()
+    }
+
+
 @pytest.mark.parametrize("axes", ["yx", "tyx", "zyx"])
 @pytest.mark.parametrize("has_region", [False, True])
 @pytest.mark.parametrize("has_reference", [False, True])
@@ -178,6 +191,12 @@ def test_reference_is_no_competitor_and_doubted_where_it_is_blurrier(
     assert set(dock.inputs.layers.value()) == set(viewer.layers)
     rows = _rows(qtbot, dock)
     assert set(rows) == {"sharp"}
+    softer = viewer.add_layer(_layer(gaussian_filter(truth, 1), "softer", "yx"))
+    dock.inputs.layers.setValue(list(viewer.layers))
+    assert set(_rows(qtbot, dock)) == {"sharp", "softer"}
+    assert _bold(dock) == set()  # what rewards blur has no best
+    viewer.layers.remove(softer)
+    _rows(qtbot, dock)
     assert rows["sharp"]["reference"] == "blurred"
     assert "reward blur" in dock.messages.texts[0]
     dock.inputs.reference.setValue(viewer.layers["sharp"])

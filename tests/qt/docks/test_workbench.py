@@ -84,6 +84,7 @@ def test_run_all_uses_the_parameters_of_the_pages_and_leads_to_the_comparison(
     qtbot.waitUntil(lambda: len(compare.rows) > 0, timeout=60_000)
     assert {row["layer"] for row in compare.rows} == {"raw · SIM", "raw · Background"}
     assert "reward blur" in compare.messages.texts[0]
+    assert "background that was removed" in compare.messages.texts[0]
 
 
 @pytest.mark.parametrize("time_points", [1, 3])

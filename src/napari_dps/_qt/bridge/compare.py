@@ -20,6 +20,7 @@ from napari_dps._qt.bridge.layers import (
     place_in_nm,
     role_of,
     shown_point,
+    stages_behind,
 )
 from napari_dps._qt.bridge.result_layers import LayerData, stack_layer
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
@@ -216,16 +217,17 @@ def _noted(reference: Item, truth: ImageStack) -> MeasureRow:
     }
 
 
-def doubt_reference(rows: Sequence[MeasureRow], reference: Image | None) -> str:
+def doubt_reference(rows: Sequence[MeasureRow], comparison: Comparison) -> str:
     """Say why likeness to a reference does not tell which image is better; or nothing.
 
     Parameters
     ----------
     rows : sequence of dict
         As measured against it.
-    reference : Image or None
-        The layer.
+    comparison : Comparison
+        With the reference.
     """
+    reference = comparison.reference
     if reference is None or role_of(reference) == TRUTH:
         return ""
     finer = sum(map(_is_finer, rows))
@@ -239,8 +241,16 @@ def doubt_reference(rows: Sequence[MeasureRow], reference: Image | None) -> str:
         text += f"; {how_many} resolve more than it"
     return (
         f"{text}. PSNR, SSIM and NRMSE reward blur here: compare resolution, and RSP, "
-        "which blurs an image back first"
+        f"which blurs an image back first{_haze_taken(comparison)}"
     )
+
+
+def _haze_taken(comparison: Comparison) -> str:
+    """Say where RSP is lower for haze that the reference alone shows; or nothing."""
+    if "background" in stages_behind(comparison.reference):
+        return ""
+    taken = any("background" in stages_behind(layer) for layer in comparison.layers)
+    return ", but counts background that was removed as an error" * taken
 
 
 def _is_finer(row: MeasureRow) -> bool:

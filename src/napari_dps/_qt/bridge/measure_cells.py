@@ -34,11 +34,17 @@ class Cell:
     is_best: bool = False
 
 
-def cells_of(metric: Metric, rows: Sequence[MeasureRow]) -> list[Cell]:
-    """Return the cells of a metric, one a row; the best of several is marked."""
+REWARDING_BLUR = ("psnr_db", "ssim", "nrmse", "snr_reference_db")
+"""Metrics that are best of the blurrier image where the reference is blurred."""
+
+
+def cells_of(
+    metric: Metric, rows: Sequence[MeasureRow], *, has_best: bool = True
+) -> list[Cell]:
+    """Return the cells of a metric, one a row; the best of several may be marked."""
     values = [row.get(metric.key) for row in rows]
     measured = [value for value in values if value is not None]
-    best = _BEST[metric.direction](measured) if len(measured) > 1 else None
+    best = _BEST[metric.direction](measured) if has_best and len(measured) > 1 else None
     return [
         Cell(
             value,

@@ -173,10 +173,10 @@ class CompareWidget(QWidget):
     def show_rows(self, rows: list[MeasureRow]) -> None:
         """Show measures in the table."""
         self.rows = rows
-        self.table.show_rows(rows)
+        doubt = doubt_reference(rows, self.comparison())
+        self.table.show_rows(rows, is_doubted=bool(doubt))
         self.table.setVisible(bool(rows))
         problems = [f"{r['layer']}: {r['error']}" for r in rows if "error" in r]
-        doubt = doubt_reference(rows, self.comparison().reference)
         texts = [*problems, *([doubt] if doubt else [])]
         if texts:
             self.messages.show_texts(texts, "warning")

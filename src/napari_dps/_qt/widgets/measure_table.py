@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
 
 from napari_dps._qt.bridge.compare import MeasureRow
 from napari_dps._qt.bridge.measure_cells import (
+    REWARDING_BLUR,
     Cell,
     cells_of,
     first_metrics,
@@ -59,7 +60,7 @@ class MeasureTable(QTableWidget):
         self.setWordWrap(False)
         self.setMinimumHeight(_LEAST_PX)
         self._rows: Sequence[MeasureRow] = ()
-        self._is_all = False
+        self._is_all = self._is_doubted = False
         self._names = FrozenColumn(self)
         wraps = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
         self.horizontalHeader().setDefaultAlignment(wraps)
@@ -67,11 +68,22 @@ class MeasureTable(QTableWidget):
     def show_all(self, is_all: bool) -> None:
         """Show every metric, or the four that say most."""
         self._is_all = is_all
-        self.show_rows(self._rows)
+        self.show_rows(self._rows, is_doubted=self._is_doubted)
 
-    def show_rows(self, rows: Sequence[MeasureRow]) -> None:
-        """Show measures in the table; the best of each column is bold."""
-        self._rows = rows
+    def show_rows(
+        self, rows: Sequence[MeasureRow], *, is_doubted: bool = False
+    ) -> None:
+        """Show measures in the table; the best of each column is bold.
+
+        Parameters
+        ----------
+        rows : sequence of dict
+            A row a layer.
+        is_doubted : bool
+            Whether the reference is blurrier than images: what rewards blur has no
+            best then.
+        """
+        self._rows, self._is_doubted = rows, is_doubted
         metrics = shown_metrics(rows) if self._is_all else first_metrics(rows)
         self.setSortingEnabled(False)
         self.setColumnCount(len(metrics) + 1)
@@ -83,7 +95,8 @@ class MeasureTable(QTableWidget):
             self.setItem(number, 0, name)
         for place, metric in enumerate(metrics, 1):
             self.horizontalHeaderItem(place).setToolTip(metric.tip)
-            for number, cell in enumerate(cells_of(metric, rows)):
+            has_best = not (is_doubted and metric.key in REWARDING_BLUR)
+            for number, cell in enumerate(cells_of(metric, rows, has_best=has_best)):
                 self.setItem(number, place, _NumberItem(cell))
         self.setSortingEnabled(True)
         header = self.horizontalHeader()
