@@ -8,7 +8,7 @@ import torch
 from scipy import ndimage
 
 from napari_dps.physics import optical_flow as module
-from napari_dps.physics.optical_flow import optical_flow
+from napari_dps.physics.optical_flow import narrowed_flow, optical_flow
 
 SIDE, RIM = 128, 16
 
@@ -57,3 +57,33 @@ def test_noise_alone_is_not_followed_where_it_is_held_back():
     free, held = (optical_flow(*noise, stiffness) for stiffness in (0.0, 1e6))
     assert held.abs().mean() < 0.05
     assert free.abs().mean() > 10 * held.abs().mean()
+
+
+def test_what_is_known_of_the_way_is_where_the_search_begins():
+    _, moving, field = _pair("wave")
+    field = field + np.array([9.0, -7.0])[:, None, None]
+    places = np.mgrid[:SIDE, :SIDE] + field
+    there = ndimage.map_coordinates(moving.numpy(), places, mode="grid-wrap")
+    start = torch.from_numpy((field + 0.4).astype(np.float32))
+    found = optical_flow(torch.from_numpy(there), moving, start=start)
+    assert _error(found, field) < 0.15
+
+
+def test_what_moves_by_itself_is_followed_in_narrow_windows():
+    places = np.mgrid[:SIDE, :SIDE].astype(float)
+    spots = np.zeros((2, SIDE, SIDE))
+    ways = {}
+    for number, y in enumerate(range(20, SIDE - 16, 8)):
+        for x in range(20, SIDE - 16, 8):
+            way = ways[y, x] = (0.0, 1.2 * (-1) ** (number + x // 8))
+            for image, (dy, dx) in zip(spots, ((0, 0), way), strict=True):
+                distance = np.hypot(places[0] - y - dy, places[1] - x - dx)
+                image += np.exp(-0.5 * (distance / 1.5) ** 2)
+    now, then = (torch.from_numpy(one.astype(np.float32)) for one in spots)
+    wide = optical_flow(now, then, 1e-4)
+    narrow = narrowed_flow(now, then, wide, 1e-4)
+    errors = [
+        np.mean([abs(flow[1, y, x].item() - dx) for (y, x), (_, dx) in ways.items()])
+        for flow in (wide, narrow)
+    ]
+    assert errors[1] < 0.6 * errors[0]

@@ -11,7 +11,7 @@ import torch
 from napari_dps.core import ImageStack, finish
 from napari_dps.core.context import Context, Neighbours, TimePoint
 from napari_dps.methods.temporal import frames
-from napari_dps.methods.temporal.fuse import brightness
+from napari_dps.methods.temporal.match import light_ratio
 from napari_dps.methods.temporal.sight import sight_steps
 from napari_dps.physics.illumination import draw_patterns
 from napari_dps.physics.phantoms import phantom
@@ -111,7 +111,9 @@ def test_bleaching_is_made_good_for():
         finish(sight_steps(torch.from_numpy(i.data), i.optics, i.patterns))
         for i in (raw[0], dimmer)
     ]
-    assert brightness(*sights) == pytest.approx(1 / 0.8, rel=0.03)
+    assert light_ratio(*(sight.light for sight in sights)) == pytest.approx(
+        1 / 0.8, rel=0.03
+    )
 
 
 def test_without_a_window_nothing_changes():

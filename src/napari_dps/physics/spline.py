@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from scipy.fft import next_fast_len
+
 from napari_dps.physics.sim.pattern_model import mirrored
 
 if TYPE_CHECKING:
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 _RIM = 12
 """Mirrored pixels around an image: the response of the filter falls to 0.27 from pixel
 to pixel, to 10⁻⁷ there."""
+_AT_ONCE = 2**14
+"""Places whose values are computed at once: they stay in the processor's cache."""
 
 
 class Spline(NamedTuple):
@@ -40,7 +44,12 @@ class Spline(NamedTuple):
         """
         import torch
 
-        wide = mirrored(mirrored(images, -1, _RIM, _RIM), -2, _RIM, _RIM)
+        # Beyond the rim to sizes that transform fast.
+        rows, columns = (
+            next_fast_len(side + 2 * _RIM, real=True) - side - _RIM
+            for side in images.shape[-2:]
+        )
+        wide = mirrored(mirrored(images, -1, _RIM, columns), -2, _RIM, rows)
         height, width = wide.shape[-2:]
         y = torch.fft.fftfreq(height, device=images.device)[:, None]
         x = torch.fft.rfftfreq(width, device=images.device)
@@ -52,29 +61,46 @@ class Spline(NamedTuple):
         return cls(found.movedim(0, -1).contiguous(), size)
 
     def values(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """Return the values (C, N) at places (N,) in pixels.
+        """Return the values (N, C) at places (N,) in pixels.
 
         Places beyond the edges are moved to them.
         """
         import torch
 
-        width = self.coefficients.shape[1]
-        flat = self.coefficients.reshape(-1, self.coefficients.shape[-1])
+        places = torch.stack([y, x])
+        parts = (
+            self._some(*places[:, first : first + _AT_ONCE])
+            for first in range(0, max(len(y), 1), _AT_ONCE)
+        )
+        return torch.cat(list(parts))
+
+    def _some(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """Return the values at some of the places."""
+        import torch
+        import torch.nn.functional as F
+
+        width, channels = self.coefficients.shape[1:]
         (row, weights_y), (column, weights_x) = (
             _taps(place.clamp(0, side - 1))
             for place, side in zip((y, x), self.shape, strict=True)
         )
-        result = torch.zeros(len(y), flat.shape[1], device=y.device)
-        for down in range(4):
-            for across in range(4):
-                place = (row + down) * width + column + across
-                weight = weights_y[down] * weights_x[across]
-                result += flat[place] * weight[:, None]
-        return result.T
+        steps = torch.arange(4, device=y.device)
+        around = (width * steps[:, None] + steps).flatten()
+        places = (row * width + column)[:, None] + around
+        weights = weights_y[:, :, None] * weights_x[:, None]
+        found: torch.Tensor = F.embedding_bag(
+            places,
+            self.coefficients.reshape(-1, channels),
+            per_sample_weights=weights.flatten(1),
+            mode="sum",
+        )
+        return found
 
 
-def _taps(place: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Return the first of the four coefficients for each place, and their weights."""
+def _taps(place: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the first of the four coefficients for each place, and weights (N, 4)."""
+    import torch
+
     whole = place.floor()
     t = place - whole
     weights = [
@@ -83,4 +109,4 @@ def _taps(place: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         2 / 3 - (1 - t) ** 2 + (1 - t) ** 3 / 2,
         t**3 / 6,
     ]
-    return whole.long() + _RIM - 1, weights
+    return whole.long() + _RIM - 1, torch.stack(weights, dim=1)

@@ -121,7 +121,7 @@ def run(
     """
     from napari_dps.methods.sim.raw import corrected_frames
     from napari_dps.methods.temporal.frames import averaged_steps, fits_memory
-    from napari_dps.methods.temporal.fuse import FusionSettings
+    from napari_dps.methods.temporal.match import FusionSettings
     from napari_dps.methods.temporal.tiles import tiled_average_steps
 
     image.require_optics("temporal")

@@ -75,8 +75,13 @@ class Lapse:
         """
         import torch
 
-        from napari_dps.methods.temporal.fuse import light_ratio
-        from napari_dps.methods.temporal.gate import WINDOWS, limits_of, weights_of
+        from napari_dps.methods.temporal.gate import (
+            WINDOWS,
+            counted,
+            likeness_of,
+            limits_of,
+        )
+        from napari_dps.methods.temporal.match import light_ratio
         from napari_dps.physics.windows import blurred
 
         sigmas = [width / cutoff_per_pixel for width in WINDOWS]
@@ -92,9 +97,8 @@ class Lapse:
         def alike(other: NDArray[np.float32]) -> torch.Tensor:
             there = torch.from_numpy(other).to(image)
             change = light_ratio(image, there) * there - image
-            return image + change * weights_of(
-                change.square(), expected, sigmas, limits
-            )
+            likeness = likeness_of(change.square(), expected, sigmas, limits)
+            return image + change * counted(likeness)
 
         before = [alike(other) for other in self.before[::-1]]
         return torch.stack([*before, image, *map(alike, self.after)])

@@ -18,7 +18,7 @@ from napari_dps.methods.sim.network import (
     render_steps,
 )
 from napari_dps.methods.sim.orders import StackOrders, Zoom
-from napari_dps.methods.sim.worth import noise_of_one, share_left
+from napari_dps.methods.sim.worth import noise_left_share, noise_of_one
 from napari_dps.physics.canonical import canonical_zoom
 from napari_dps.physics.sim.equalise import equalisation
 from napari_dps.physics.sim.pattern_model import Orders
@@ -92,7 +92,8 @@ def see_orders(
     if single is None:
         zeros = orders.mixing.zeros(small)
         single = frame_noise(level, zeros, optics, zoom, image.camera)
-    noise = single * math.sqrt(1 if worth is None else share_left(worth))
+    share = 1.0 if worth is None else noise_left_share(worth, small.mean(dim=(0, 1)))
+    noise = single * math.sqrt(share)
     del level
     yield Progress(done, total, "Orders")
     separated = orders.mixing.separate(small)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from napari_dps.core import Progress, finish
 from napari_dps.core.context import Context
@@ -31,7 +31,7 @@ TRAINED_LAYOUTS = ((3, 3), (3, 5), (5, 3), (2, 3), (1, 3), (1, 7))
 """Angles and phases that the shipped networks were trained on."""
 HEXAGONAL_LAYOUT = (1, 7)
 """The one of them with stripes of three directions at once."""
-TILES = TileNeeds("denoising network", overlap_px=48, bytes_per_px=600, tile_px=384)
+TILES = TileNeeds("denoising network", overlap_px=48, bytes_per_px=600, tile_px=512)
 """In canonical pixels. The network sees 40 px to each side (a test measures it); 550 to
 580 bytes a pixel were measured at 256² to 1024²."""
 SMOOTH, SHARP = (1.0, 10.0), (0.2, 0.0)
@@ -167,7 +167,8 @@ def denoiser_input_steps(
     information = (weights * modulation**2).sum(dim=1)
     levels = torch.stack([level.clamp(min=1e-4), information + 1e-3], dim=1).log10()
     one = single / scale
-    estimates = yield from _mixed_estimates(model, padded, one, pads, worth)
+    seen = yield from _seen_steps(model, padded)
+    estimates = yield from _mixed_estimates(model, seen, one, pads, worth)
     local = None if worth is None else _local_levels(levels, one, worth)
     features, alone = estimates[:, :-1], estimates[:, -1]
     return DenoiserInput(features, alone, levels, model, pads, base, scale, local)
@@ -185,7 +186,7 @@ def _local_levels(
 
 def _mixed_estimates(
     model: PatternModel,
-    orders: Orders,
+    seen: Seen,
     level: torch.Tensor,
     pads: Rim,
     worth: torch.Tensor | None,
@@ -194,13 +195,13 @@ def _mixed_estimates(
     import torch
 
     if worth is None:
-        return (yield from _estimates(model, orders, level, pads))
+        return (yield from _estimates(model, seen, level, pads))
     fine = resized(worth, (2 * worth.shape[0], 2 * worth.shape[1]))
-    mixed = torch.zeros(1)
+    mixed = torch.zeros(())
     for grade, share in zip(WORTHS, shares(fine), strict=True):
         if bool(share.any()):
-            some = yield from _estimates(model, orders, level / math.sqrt(grade), pads)
-            mixed = mixed.to(some) + share * some
+            some = yield from _estimates(model, seen, level / math.sqrt(grade), pads)
+            mixed = some.mul_(share).add_(mixed.to(some))
     return mixed
 
 
@@ -333,17 +334,35 @@ def _scale(
     return dark, scale
 
 
+class Seen(NamedTuple):
+    """Spectra of what orders say of an object, (B, 2Y, X + 1) each.
+
+    Attributes
+    ----------
+    all, zero, others : tensor
+        All of them, order 0 alone, and those but 0.
+    """
+
+    all: torch.Tensor
+    zero: torch.Tensor
+    others: torch.Tensor
+
+
+def _seen_steps(model: PatternModel, orders: Orders) -> Generator[Progress, None, Seen]:
+    """Return what the orders say of the object."""
+    import torch
+
+    zero, others = yield from model.back_projections_steps(orders)
+    yield Progress(0, 1, "Spectra of the orders")
+    return Seen(*(torch.fft.rfft2(one) for one in (zero + others, zero, others)))
+
+
 def _estimates(
-    model: PatternModel,
-    orders: Orders,
-    level: torch.Tensor,
-    pads: Rim,
+    model: PatternModel, seen: Seen, level: torch.Tensor, pads: Rim
 ) -> Generator[Progress, None, torch.Tensor]:
     """Return the linear estimates (B, 5, 2Y, 2X), that of `alone` last."""
     import torch
 
-    zero, others = yield from model.back_projections_steps(orders)
-    both = zero + others
     variance = level[:, None, None] ** 2
     radius = model.radius
     smooth, sharp = (
@@ -354,18 +373,21 @@ def _estimates(
     power = model.zero_power + model.others_power
     yield Progress(0, 1, "Linear estimates")
     wanted = (
-        (both, power, smooth),
-        (both, power, sharp),
-        (zero, model.zero_power, sharp),
-        (others, model.others_power, sharp),
-        (zero, model.zero_power, smooth),
+        (seen.all, power, smooth),
+        (seen.all, power, sharp),
+        (seen.zero, model.zero_power, sharp),
+        (seen.others, model.others_power, sharp),
+        (seen.zero, model.zero_power, smooth),
     )
-    size = _crop_fine(zero, pads).shape[-2:]
+    size = [2 * side for side in model.shape]
+    left, right, top, bottom = (2 * pad for pad in pads)
+    inside = size[0] - top - bottom, size[1] - left - right
     # Filled one by one: of large images there is no room for all of them twice.
-    result = torch.empty((len(zero), len(wanted), *size), device=zero.device)
-    for index, one in enumerate(wanted):
+    result = torch.empty((len(seen.zero), len(wanted), *inside), device=level.device)
+    for index, (spectrum, known, parameter) in enumerate(wanted):
         yield Progress(index, len(wanted), "Linear estimates")
-        result[:, index] = _crop_fine(model.estimate(*one), pads)
+        image = torch.fft.irfft2(spectrum / (known + parameter), s=size)
+        result[:, index] = _crop_fine(image, pads)
     return result
 
 

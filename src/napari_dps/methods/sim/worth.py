@@ -75,6 +75,24 @@ def share_left(worth: torch.Tensor) -> float:
     return float((1 / worth).mean())
 
 
+def noise_left_share(worth: torch.Tensor, light: torch.Tensor) -> float:
+    """Return the mean of the noise's variance over that of one time point's noise.
+
+    That of photons is as bright as the frames: where bright things move nothing is
+    averaged away, and that counts for more than the dark around them.
+
+    Parameters
+    ----------
+    worth : tensor (Y, X)
+        Time points that each place is worth.
+    light : tensor (Y, X)
+        Mean of the frames, counts above the camera's offset.
+    """
+    bright = light.clamp(min=0)
+    total = float(bright.sum())
+    return float((bright / worth).sum()) / total if total > 0 else share_left(worth)
+
+
 def level_at(
     level: float, image: ImageStack, device: torch.device
 ) -> float | torch.Tensor:

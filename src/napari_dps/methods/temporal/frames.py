@@ -23,16 +23,18 @@ from napari_dps.methods.sim.lapse import unit_patterns
 from napari_dps.methods.sim.patterns import raw_frames
 from napari_dps.methods.sim.raw import corrected_frames
 from napari_dps.methods.sim.worth import TIME_POINTS
-from napari_dps.methods.temporal.fuse import FusionSettings, fuse_steps
+from napari_dps.methods.temporal.fuse import fuse_steps
+from napari_dps.methods.temporal.match import FusionSettings
 from napari_dps.methods.temporal.sight import Sight, sight_steps
 from napari_dps.physics.sim.noise import noise_to_signal
 
 if TYPE_CHECKING:
     import torch
 
-BYTES_PER_PX, BYTES_PER_FRAME_PX = 60, 16
+BYTES_PER_PX, BYTES_PER_FRAME_PX = 92, 16
 """Memory that a time point takes, for each pixel and for that of each frame: frames,
-orders with their spline, and the smooth estimate with its spectrum."""
+orders with their spline, the smooth estimate with its spectrum, and what matches the
+time points beside it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

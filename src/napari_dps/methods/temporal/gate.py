@@ -13,7 +13,8 @@ from napari_dps.methods.temporal.sight import (
     noise_spectrum,
     smoothness,
 )
-from napari_dps.physics.windows import blurred, eroded
+from napari_dps.physics.optical_flow import LEAST_RADIUS_PX
+from napari_dps.physics.windows import blurred, dilated, eroded, pooled
 
 if TYPE_CHECKING:
     import torch
@@ -26,10 +27,15 @@ _MOST_DOUBT = 0.5
 MOTION_PX = 6.0
 """Width (sigma) of the window in which it is seen whether something has moved: about
 that in which flow is sought."""
+ALONE_PX = math.sqrt(((3 * LEAST_RADIUS_PX) ** 2 - 1) / 12)
+"""The same of the square, three times its radius wide, in which the flow is sought of
+what moves by itself."""
 MOTION = (4.0, 8.0)
 """Differences that the flow explains, over those that it explains of noise alone: up to
 which nothing has moved, and from which on something has for sure."""
 _MOTION_BLOCK_PX = 4
+_LEAST_SHARE = 0.3
+"""Of a window that must be left for it to count."""
 _SIDE_PX = 64
 """Edge of the frames for which the spread of the test is computed."""
 _POOL_VARIANCE = 0.25
@@ -50,13 +56,15 @@ class Gate:
         Widths of the windows in pixels of the frames.
     limits : tuple of (float, float)
         For each, T up to which a neighbour counts fully, and from which on not at all.
-    noise_followed : float
-        Part of T that a flow explains of noise alone.
+    noise_followed, noise_followed_alone : float
+        Part of T that a flow explains of noise alone, in wide windows and in those of
+        what moves by itself.
     """
 
     sigmas_px: tuple[float, ...]
     limits: tuple[tuple[float, float], ...]
     noise_followed: float
+    noise_followed_alone: float
 
     @classmethod
     def of(cls, sight: Sight, step: int, false_alarm: float) -> Gate:
@@ -82,7 +90,8 @@ class Gate:
         )
         # A mean of N independent squares has the variance 2/N; the two components of
         # the flow explain 2/N of it.
-        return cls(sigmas, limits, _spread(spectrum, 2 * MOTION_PX))
+        followed = (_spread(spectrum, 2 * sigma) for sigma in (MOTION_PX, ALONE_PX))
+        return cls(sigmas, limits, *followed)
 
     def expected(self, variance: torch.Tensor) -> list[torch.Tensor]:
         """Return the means (Y, X) of a variance in each of the windows."""
@@ -111,10 +120,14 @@ class Gate:
         tensor (Y, X)
             The least of all windows and of the pixels around.
         """
-        import torch.nn.functional as F
+        return counted(self.likeness(difference, expected))
 
-        power = F.avg_pool2d(difference.square()[None], 2)[0]
-        return weights_of(power, expected, self._narrower, self.limits)
+    def likeness(
+        self, difference: torch.Tensor, expected: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
+        """Return `likeness_of` (Y, X); parameters are those of `weights`."""
+        power = pooled(difference.square())
+        return likeness_of(power, expected, self._narrower, self.limits)
 
     def motion(
         self,
@@ -174,13 +187,22 @@ def limits_of(spread: float, false_alarm: float) -> tuple[float, float]:
     return float(full), float(none)
 
 
-def weights_of(
+def counted(likeness: torch.Tensor) -> torch.Tensor:
+    """Return how much a neighbour counts, 0 to 1: the least of the pixels around."""
+    return eroded(likeness.clamp(0, 1))
+
+
+def likeness_of(
     power: torch.Tensor,
     expected: Sequence[torch.Tensor],
     sigmas_px: Sequence[float],
     limits: Sequence[tuple[float, float]],
 ) -> torch.Tensor:
-    """Return how much a neighbour counts, 0 to 1, by the least of several windows.
+    """Return how alike a neighbour is, by the least of several windows.
+
+    What a narrow window has found to differ, and the pixels around, are left out of the
+    wider ones: these are for what is too faint for the narrow one to see, and a bright
+    change would spread as far as they reach.
 
     Parameters
     ----------
@@ -189,23 +211,32 @@ def weights_of(
     expected : sequence of tensor (Y, X)
         For each window, the mean in it of the variance of what noise makes differ.
     sigmas_px : sequence of float
-        Width of each window.
+        Width of each window, the narrowest first.
     limits : sequence of (float, float)
         Of each window, as of `limits_of`.
 
     Returns
     -------
     tensor (Y, X)
-        The least also of the pixels around.
+        1 and more where it counts fully, below 0 where it does not: −1 as far beyond
+        the second limit as this is from the first.
     """
     import torch
 
-    result = torch.ones_like(power)
+    result, kept = torch.ones_like(power), torch.ones_like(power)
+    share = kept
     windows = zip(sigmas_px, expected, limits, strict=True)
     for sigma, mean, (full, none) in windows:
-        ratio = blurred(power, sigma) / mean.clamp(min=1e-30)
-        result = torch.minimum(result, (none - ratio) / (none - full))
-    return eroded(result.clamp(0, 1))
+        left_out = result <= 0
+        if left_out.any():
+            kept = 1 - dilated(left_out.to(power))
+            share = blurred(kept, sigma)
+        ratio = blurred(power * kept, sigma) / (mean * share).clamp(min=1e-30)
+        # The mean of fewer places spreads more.
+        wider = share.clamp(min=_LEAST_SHARE).rsqrt()
+        weight = (wider * (none - 1) - (ratio - 1)) / (wider * (none - full))
+        result = result.minimum(weight.where(share >= _LEAST_SHARE, kept.new_ones(())))
+    return result
 
 
 def _in_blocks(image: torch.Tensor, size: int) -> torch.Tensor:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from napari_dps.core import CameraNoise, Optics, Pattern, Progress, within
@@ -65,6 +66,8 @@ class Sight:
         Spectrum of what all orders say of the object, on the fine grid.
     found : dict
         What a comparison needs of it at every time point in whose window it lies.
+    number : int
+        No other has.
     """
 
     level: torch.Tensor
@@ -78,6 +81,7 @@ class Sight:
     pads: Rim
     seen: torch.Tensor
     found: dict[Any, Any] = field(default_factory=dict)
+    number: int = field(default_factory=count().__next__)
     _estimates: dict[int, torch.Tensor] = field(default_factory=dict)
     _variances: dict[int, float] = field(default_factory=dict)
 

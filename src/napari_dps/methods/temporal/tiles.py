@@ -19,7 +19,8 @@ from napari_dps.methods.temporal.frames import (
     with_noise_of,
     with_time_points,
 )
-from napari_dps.methods.temporal.fuse import FusionSettings, fuse_steps
+from napari_dps.methods.temporal.fuse import fuse_steps
+from napari_dps.methods.temporal.match import FusionSettings
 
 OVERLAP_PX = 48
 """As far as the smooth estimates, the windows of the test, and flow look."""
