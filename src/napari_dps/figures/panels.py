@@ -91,7 +91,7 @@ def display_limits(data: NDArray[Any]) -> tuple[float, float]:
     (0.0, 1e-12)
     """
     plane = data[tuple(length // 2 for length in data.shape[:-2])]
-    low, high = np.percentile(plane, (1.0, 99.8))
+    low, high = np.percentile(np.asarray(plane), (1.0, 99.8))
     return float(low), float(max(high, low + 1e-12 * max(1.0, abs(low))))
 
 

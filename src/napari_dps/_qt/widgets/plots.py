@@ -16,8 +16,9 @@ from napari_dps.figures.panels import nice_length
 AXIS_COLOUR = "#8a9099"
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 20, 8, 36
 _LINE_PX, _LABEL_PX = 15, 14
-_LEAST_PX, _EMPTY_PX = 150, 36
-"""Least height of a plot, and of its message where there is nothing to plot."""
+_LEAST_PX, _FIELD_PX, _EMPTY_PX = 150, 80, 36
+"""Least height of a plot, of the field in it, and of the message of an empty one."""
+_FONT_PX = 11
 
 
 class Plot(QWidget):
@@ -54,7 +55,7 @@ class Plot(QWidget):
     def set_labels(self, xlabel: str, ylabel: str) -> None:
         """Name the axes, with units."""
         self._xlabel, self._ylabel = xlabel, ylabel
-        self.update()
+        self._fit()
 
     def show_curves(
         self, curves: Sequence[Curve], marks: Sequence[Mark] = (), message: str = ""
@@ -64,17 +65,30 @@ class Plot(QWidget):
         if curves:
             self._x = _range([curve.x for curve in curves])
             self._y = _range([curve.y for curve in curves], low=self._low)
-        self.setMinimumHeight(_LEAST_PX if curves else _EMPTY_PX)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Ask for the height that the legend and the label of the axis need."""
+        least = _EMPTY_PX
+        if self._curves:
+            label = QFontMetrics(self._font()).horizontalAdvance(self._ylabel)
+            field = max(label + 4, _FIELD_PX)
+            legend = _LINE_PX * len(self._entries())
+            least = max(_TOP + legend + field + _BOTTOM, _LEAST_PX)
+        self.setMinimumHeight(least)
         self.updateGeometry()
         self.update()
+
+    def _font(self) -> QFont:
+        font = QFont(self.font())
+        font.setPixelSize(_FONT_PX)
+        return font
 
     def paintEvent(self, event: Any) -> None:
         """Paint axes, curves, marks and labels."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        font = QFont(self.font())
-        font.setPixelSize(11)
-        painter.setFont(font)
+        painter.setFont(self._font())
         if not self._curves:
             painter.setPen(QColor(AXIS_COLOUR))
             flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
