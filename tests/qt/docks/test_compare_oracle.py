@@ -247,5 +247,25 @@ def test_side_by_side_gives_back_what_was_visible(
     dock.inputs.layers.setValue([viewer.layers["0"], viewer.layers["1"]])
     dock.buttons["Side by side"].click()
     assert [layer.visible for layer in viewer.layers] == [True, True, False]
+    named = [layer.name_overlay.visible for layer in viewer.layers]
+    assert named == [True, True, False]
     dock.buttons["Side by side"].click()
     assert [layer.visible for layer in viewer.layers] == [False, True, True]
+    assert not any(layer.name_overlay.visible for layer in viewer.layers)
+
+
+def test_parts_of_the_split_view_are_named_where_they_begin(
+    viewer: ViewerModel, qtbot: Any, planes: tuple[np.ndarray, np.ndarray]
+) -> None:
+    for number, name in enumerate(("cell", "cell · SIM")):
+        viewer.add_layer(_layer(planes[0][number], name, "yx"))
+    dock = _dock(qtbot, viewer)
+    dock.buttons["Split view"].click()
+    names = viewer.layers["names in the split view"]
+    assert list(names.text.values) == ["cell", "SIM"]
+    for share in (0.5, 0.25):
+        dock.views.split.setValue(share)
+        expected = [[-0.5, -0.5], [-0.5, share * SIZE - 0.5]]
+        np.testing.assert_allclose(names.data, expected)
+    dock.buttons["Split view"].click()
+    assert [layer.name for layer in viewer.layers] == ["cell", "cell · SIM"]

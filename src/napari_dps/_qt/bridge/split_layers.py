@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Vectors
+from napari.layers import Image, Points, Vectors
 
 from napari_dps._qt.bridge.colours import COLOURS
 from napari_dps._qt.bridge.layers import METADATA, PART, pixel_size_nm, place_in_nm
@@ -90,6 +90,7 @@ class SplitLayers:
         self._layers: list[Image] = []
         self._copies: list[Image] = []
         self._line: Vectors | None = None
+        self._names: Points | None = None
 
     @property
     def is_on(self) -> bool:
@@ -108,7 +109,9 @@ class SplitLayers:
         self._layers = list(layers)
         self._copies = [_copy(layer) for layer in layers[1:]]
         self._line = _line_above(layers[0])
-        self._shown.start([*self._copies, self._line], keep=layers[:1], needs=layers)
+        self._names = _names_above(layers)
+        above = [*self._copies, self._line, self._names]
+        self._shown.start(above, keep=layers[:1], needs=layers)
         for pair in zip(layers[1:], self._copies, strict=True):
             viewer.layers.link_layers(pair, _LINKED)
         viewer.layers.selection.active = self._copies[-1]
@@ -120,7 +123,7 @@ class SplitLayers:
         for pair in zip(self._layers[1:], self._copies, strict=True):
             if all(layer in layers for layer in pair):
                 layers.unlink_layers(pair, _LINKED)
-        self._layers, self._copies, self._line = [], [], None
+        self._layers, self._copies, self._line, self._names = [], [], None, None
         self._shown.stop()
 
     def position_under(
@@ -159,7 +162,7 @@ class SplitLayers:
 
     def move_borders(self, position: float) -> None:
         """Put the middle of the borders at a share of the field, 0 to 1."""
-        if self._line is None:
+        if self._line is None or self._names is None:
             return
         all_columns = [Columns.of(layer) for layer in self._layers]
         left, right = self._span()
@@ -169,7 +172,9 @@ class SplitLayers:
             self._layers[1:], self._copies, all_columns[1:], places, strict=True
         ):
             _begin_at(copy, layer, columns.first_from(place))
-        _draw(self._line, self._layers[0], all_columns[0], places)
+        first = self._layers[0]
+        _draw(self._line, first, all_columns[0], places)
+        self._names.data = _corners_of([left, *places], all_columns[0])
 
 
 def _pixels(layer: Image) -> np.ndarray:
@@ -215,6 +220,45 @@ def _line_above(layer: Image) -> Vectors:
         vector_style="line",
         metadata={METADATA: {PART: _NAME}},
     )
+
+
+def _names_above(layers: Sequence[Image]) -> Points:
+    """Return a layer that names others, each at the upper left of its part."""
+    first = layers[0]
+    return Points(
+        np.zeros((len(layers), 2)),
+        name=f"names in the {_NAME}",
+        scale=first.scale[-2:],
+        translate=first.translate[-2:],
+        units=first.units[-2:],
+        size=1,
+        face_color="transparent",
+        border_color="transparent",
+        text={
+            "string": [short_name(layer) for layer in layers],
+            "anchor": "upper_left",
+            "color": COLOURS[1],
+            "size": 10,
+        },
+        metadata={METADATA: {PART: _NAME}},
+    )
+
+
+def short_name(layer: Image) -> str:
+    """Return what was done to a layer, or its name where nothing was.
+
+    Examples
+    --------
+    >>> short_name(Image(np.zeros((2, 2)), name="cell · SIM"))
+    'SIM'
+    """
+    return str(layer.name.rpartition(" · ")[2])
+
+
+def _corners_of(lefts: Sequence[float], columns: Columns) -> np.ndarray:
+    """Return the upper left corners of parts, in pixels of the first layer."""
+    x = (np.array(lefts) - columns.left) / columns.step - 0.5
+    return np.stack([np.full_like(x, -0.5), x], axis=1)
 
 
 def _draw(line: Vectors, layer: Image, columns: Columns, places: list[float]) -> None:

@@ -132,7 +132,7 @@ class LayerViews(QObject):
     ) -> None:
         super().__init__(parent)
         self._viewer, self._chosen = viewer, chosen
-        self._visible_before: dict[Layer, bool] = {}
+        self._shown_before: dict[Layer, tuple[bool, bool]] = {}
         self.split = SplitView(viewer)
         tip = "Ticked layers in napari's grid."
         self.grid_button = push_button("Side by side", tip)
@@ -153,19 +153,22 @@ class LayerViews(QObject):
         self.split_button.setChecked(False)
 
     def _show_grid(self, is_on: bool) -> None:
-        """Show the layers beside one another, and nothing else."""
+        """Show the layers beside one another, named, and nothing else."""
         if is_on:
             self.end_split()
         self._viewer.canvas.grid.enabled = is_on
         if is_on:
             chosen = self._chosen()
-            self._visible_before = {x: x.visible for x in self._viewer.layers}
+            self._shown_before = {
+                layer: (layer.visible, layer.name_overlay.visible)
+                for layer in self._viewer.layers
+            }
             for layer in self._viewer.layers:
-                layer.visible = layer in chosen
+                layer.visible = layer.name_overlay.visible = layer in chosen
             return
-        for layer, was_visible in self._visible_before.items():
-            layer.visible = was_visible
-        self._visible_before = {}
+        for layer, (was_visible, was_named) in self._shown_before.items():
+            layer.visible, layer.name_overlay.visible = was_visible, was_named
+        self._shown_before = {}
 
     def _show_split(self, is_on: bool) -> None:
         """Show the layers at one place, with a border that can be moved."""
