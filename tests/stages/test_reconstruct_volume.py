@@ -281,7 +281,7 @@ def test_tiles_of_a_volume_join_without_a_seam():
 
 
 def test_patterns_found_in_a_part_of_a_large_field_are_those_of_all(monkeypatch):
-    monkeypatch.setattr("napari_dps.methods.sim.volume.SEARCHED_PX", 72)
+    monkeypatch.setattr("napari_dps.methods.sim.volume_finding.SEARCHED_PX", 72)
     made = simulate(made_settings(planes=6, height_px=96, width_px=96))
     stack = made.raw.derive(made.raw.data - np.float32(OFFSET))
     found = finish(STAGE.prepare(stack, stack, ReconstructParameters(), Context()))

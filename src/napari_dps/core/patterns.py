@@ -161,6 +161,13 @@ class Pattern(BaseModel):
         """Whether the stripes are modulated along z, as those of three beams."""
         return any(order.axial_period_nm is not None for order in self.orders)
 
+    def without_depth(self) -> Pattern:
+        """Return the pattern as that of planes, not modulated along z."""
+        orders = tuple(
+            order.model_copy(update={"axial_period_nm": None}) for order in self.orders
+        )
+        return self.model_copy(update={"orders": orders})
+
     def only_wave_vectors(self) -> Pattern:
         """Return the wave vectors alone, for another stack of the same microscope.
 

@@ -260,7 +260,7 @@ class Plan:
 
 def _check_depth(stack: ImageStack, notes: Context) -> None:
     """Warn of raw z-stacks that are not reconstructed in 3-D for want of something."""
-    from napari_dps.methods.sim.volume import LEAST_PHASES, LEAST_PLANES
+    from napari_dps.methods.sim.volume_finding import LEAST_PHASES, LEAST_PLANES
 
     planes = stack.size("Z")
     if stack.z_step_nm is None:

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 from pydantic import Field
 
 from napari_dps.core import (
@@ -16,6 +17,7 @@ from napari_dps.core import (
     PatternOrder,
     Progress,
     StageParameters,
+    one_of,
     relay,
 )
 from napari_dps.core.context import Context
@@ -27,6 +29,7 @@ from napari_dps.methods.sim.patterns import (
     PatternLayout,
     PatternsEvery,
     ShortestWavevector,
+    are_fitted,
     raw_frames,
     report_patterns,
 )
@@ -81,13 +84,25 @@ def prepare(
 ) -> Generator[Progress, None, ImageStack]:
     """Find the patterns and the noise that all units of a stack share."""
     from napari_dps.methods.sim.lapse import with_what_units_share
+    from napari_dps.methods.sim.volume_finding import with_volume_patterns
 
     _require_patterns(average, parameters)
+    if average.axes == "ZAPYX":
+        if are_fitted(average):
+            return average
+        return (yield from with_volume_patterns(average, parameters, context))
     seek = parameters.patterns != "none"
     finding = with_what_units_share(
         average, sample, parameters, context, seek_patterns=seek
     )
     return (yield from finding)
+
+
+def takes_volumes(stack: ImageStack, parameters: DenoiseParameters) -> bool:
+    """Whether a stack is denoised with what its planes know together."""
+    from napari_dps.methods.sim.volume_finding import is_volume
+
+    return parameters.patterns != "none" and is_volume(stack, demanded=False)
 
 
 def run(
@@ -98,7 +113,8 @@ def run(
     Parameters
     ----------
     image : ImageStack
-        Axes "APYX", with optics; counts above the camera's offset.
+        Axes "APYX", with optics; counts above the camera's offset. "ZAPYX" where
+        `takes_volumes`.
     parameters : DenoiseParameters
         Which patterns, and how much.
     context : Context
@@ -127,6 +143,8 @@ def run(
 
     image.require_optics("denoise")
     _require_patterns(image, parameters)
+    if image.axes == "ZAPYX":
+        return (yield from _volume(image, parameters, context))
     image = corrected_frames(image, context)
     frames = raw_frames(image, context)
     finding = _patterns(frames, image, parameters, context)
@@ -144,6 +162,48 @@ def run(
     data = clean.add_(frames).cpu().numpy()
     kept = image.patterns if parameters.patterns == "none" else patterns
     return image.derive(data, patterns=kept, noise=noise)
+
+
+def _volume(
+    image: ImageStack, parameters: DenoiseParameters, context: Context
+) -> Generator[Progress, None, ImageStack]:
+    """Denoise a z-stack; plane by plane where its stripes are not those of a volume."""
+    from napari_dps.methods.denoise.volume import BYTES_PER_VOXEL, denoise_volume_steps
+    from napari_dps.methods.denoise.weights import load_denoiser
+    from napari_dps.methods.sim.volume_finding import (
+        volume_frames,
+        with_volume_patterns,
+    )
+
+    if not are_fitted(image) or image.noise is None:
+        finding = with_volume_patterns(image, parameters, context)
+        image = yield from _as_part(finding, 0, PATTERNS)
+    noise = image.noise
+    if noise is None or not any(p.is_three_dimensional for p in image.patterns):
+        return (yield from _by_planes(image, parameters, context))
+    frames = volume_frames(
+        image, context, task="denoising", bytes_per_voxel=BYTES_PER_VOXEL
+    )
+    network = load_denoiser(context, frames.device, parameters.weights)
+    steps = denoise_volume_steps(frames, image, network, context)
+    clean = yield from _as_part(steps, PATTERNS, 100)
+    clean -= frames
+    clean *= parameters.strength
+    data = clean.add_(frames).cpu().numpy()
+    return image.derive(data, noise=_left(noise, parameters.strength))
+
+
+def _by_planes(
+    image: ImageStack, parameters: DenoiseParameters, context: Context
+) -> Generator[Progress, None, ImageStack]:
+    """Denoise the planes of a z-stack one by one."""
+    planes = []
+    for number, data in enumerate(image.data):
+        plane = image.derive(data, axes="APYX", noise=None)
+        running = one_of(run(plane, parameters, context), number, len(image.data))
+        planes.append((yield from running))
+    data = np.stack([plane.data for plane in planes])
+    return image.derive(data, noise=planes[len(planes) // 2].noise)
 
 
 def _patterns(
@@ -212,6 +272,7 @@ STAGE = Stage(
     parameters=DenoiseParameters,
     function=run,
     prepare=prepare,
+    takes_volumes=takes_volumes,
     report=report_patterns,
     needs_optics=True,
     imports=("napari_dps.physics.sim.estimate", "torch"),

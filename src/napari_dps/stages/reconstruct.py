@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -166,73 +165,68 @@ def prepare(
 ) -> Generator[Progress, None, ImageStack]:
     """Find the patterns and the noise that all units of a stack share."""
     from napari_dps.methods.sim.lapse import with_what_units_share
+    from napari_dps.methods.sim.volume_finding import with_volume_patterns
 
     if are_fitted(average):
         return average
     if average.axes == "ZAPYX":
-        return (yield from _prepare_volume(average, parameters, context))
+        demanded = parameters.dimension == "3d"
+        return (
+            yield from with_volume_patterns(
+                average, parameters, context, demanded=demanded
+            )
+        )
     return (yield from with_what_units_share(average, sample, parameters, context))
 
 
 def takes_volumes(stack: ImageStack, parameters: ReconstructParameters) -> bool:
-    """Whether a stack is to be reconstructed in three dimensions, all planes at once.
+    """Whether the stage is to get all planes of a stack at once.
+
+    So it is also where planes of three beams are reconstructed one by one: their
+    patterns are found in three dimensions, since the first order of a plane alone does
+    not look like the object.
 
     Raises
     ------
     InputError
         If that is demanded, and cannot be done with this stack.
     """
-    from napari_dps.methods.sim.volume import is_volume
+    from napari_dps.methods.sim.volume_finding import is_volume
 
-    if parameters.dimension == "2d" or parameters.method == "network":
-        return False
-    return is_volume(stack, demanded=parameters.dimension == "3d")
+    demanded = parameters.dimension == "3d" and not _is_flat(parameters)
+    return is_volume(stack, demanded=demanded)
+
+
+def _is_flat(parameters: ReconstructParameters) -> bool:
+    """Whether planes are reconstructed one by one."""
+    return parameters.dimension == "2d" or parameters.method == "network"
 
 
 def finer_z(stack: ImageStack, parameters: ReconstructParameters) -> int:
     """How many planes a volume has for each plane of its stack."""
-    return 2 if parameters.refine_z else 1
-
-
-def _prepare_volume(
-    average: ImageStack, parameters: ReconstructParameters, context: Context
-) -> Generator[Progress, None, ImageStack]:
-    """Find the patterns and the noise of a volume; else those of its mean plane."""
-    from napari_dps.methods.sim.volume import find_volume, has_two_beams
-
-    if has_two_beams(average):
-        plane = average.derive(average.data.mean(axis=0), axes="APYX")
-        middle = average.derive(average.data[average.size("Z") // 2], axes="APYX")
-        part = replace(context, planes=average.size("Z"))
-        plane = yield from prepare(plane, middle, parameters, part)
-        patterns = plane.patterns
-        return average.derive(average.data, patterns=patterns, noise=plane.noise)
-    found = yield from find_volume(average, context)
-    missing = [p for p in found.patterns if not p.is_usable]
-    if not missing or parameters.dimension == "3d":
-        patterns = found.patterns
-        return average.derive(average.data, patterns=patterns, noise=found.noise)
-    context.warn(
-        f"stripes of three beams were not found in 3-D at {len(missing)} of "
-        f"{len(found.patterns)} angles: reconstructed plane by plane"
-    )
-    plane = average.derive(average.data.mean(axis=0), axes="APYX")
-    plane = yield from prepare(plane, plane, parameters, context)
-    return average.derive(average.data, patterns=plane.patterns, noise=None)
+    return 2 if parameters.refine_z and not _is_flat(parameters) else 1
 
 
 def _volume(
     image: ImageStack, parameters: ReconstructParameters, context: Context
 ) -> Generator[Progress, None, ImageStack]:
     """Reconstruct a z-stack; plane by plane where its stripes are not those of 3-D."""
-    from napari_dps.methods.sim.volume import has_two_beams, volume_steps
+    from napari_dps.methods.sim.volume import volume_steps
+    from napari_dps.methods.sim.volume_finding import (
+        has_two_beams,
+        with_volume_patterns,
+    )
     from napari_dps.physics.sim.wiener_weights import WienerSettings
 
     two_beams = has_two_beams(image)
     in_3d = two_beams or any(p.is_three_dimensional for p in image.patterns)
     if not are_fitted(image) or (in_3d and image.noise is None):
-        image = yield from _prepare_volume(image, parameters, context)
-    if not any(p.is_three_dimensional or two_beams for p in image.patterns):
+        demanded = parameters.dimension == "3d"
+        image = yield from with_volume_patterns(
+            image, parameters, context, demanded=demanded
+        )
+    shows_depth = any(p.is_three_dimensional or two_beams for p in image.patterns)
+    if _is_flat(parameters) or not shows_depth:
         return (yield from _by_planes(image, parameters, context))
     noise = image.noise if parameters.adapt_to_noise else None
     noise = noise or NoiseToSignal(0.0, 1.0)
@@ -269,20 +263,22 @@ def _by_planes(
 ) -> Generator[Progress, None, ImageStack]:
     """Reconstruct the planes of a z-stack one by one."""
     planes = []
+    # The noise of raw frames over the object is another one in a plane.
+    noise = image.noise if image.is_processed else None
     for number, data in enumerate(image.data):
-        plane = image.derive(data, axes="APYX")
+        plane = image.derive(data, axes="APYX", noise=noise)
         running = one_of(
             reconstruct(plane, parameters, context), number, len(image.data)
         )
         planes.append((yield from running))
     data = np.stack([plane.data for plane in planes])
     step_nm = image.z_step_nm
-    if parameters.refine_z and step_nm:
+    if finer_z(image, parameters) > 1 and step_nm:
         context.warn("planes reconstructed one by one: those between are their means")
         after = np.concatenate([data[1:], data[-1:]])
         data = np.stack([data, (data + after) / 2], axis=1).reshape(-1, *data.shape[1:])
         step_nm /= 2
-    patterns = planes[0].patterns
+    patterns = tuple(pattern.without_depth() for pattern in planes[0].patterns)
     return image.refine(
         data, axes="ZYX", z_step_nm=step_nm, patterns=patterns, noise=None
     )

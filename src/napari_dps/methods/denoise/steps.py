@@ -41,6 +41,8 @@ def denoise_steps(
     patterns: Sequence[Pattern],
     network: SimDenoiser,
     context: Context,
+    *,
+    recorded: torch.Tensor | None = None,
 ) -> Generator[Progress, None, torch.Tensor]:
     """Denoise the frames of one stack.
 
@@ -64,6 +66,8 @@ def denoise_steps(
     context : Context
         Receives a warning when the frames do not show a pattern that they are said to
         have.
+    recorded : tensor (A, P, Y, X), optional
+        What clean frames stay near to, where that is not ``frames``.
 
     Yields
     ------
@@ -108,7 +112,8 @@ def denoise_steps(
         angle += rest_of_angle(rest, noise, left if has_stripes else None)
         yield replace(report, message="What the orders leave")
     result = yield from resampled_steps(clean, (height, width), done, total)
-    return faded(result / factors, frames, level_at(level, image, frames.device))
+    near = frames if recorded is None else recorded
+    return faded(result / factors, near, level_at(level, image, frames.device))
 
 
 def faded(

@@ -1,0 +1,147 @@
+"""Denoising three-beam z-stacks: plane by plane, with what the planes know together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_dps.core import ImageStack, Progress, one_of
+from napari_dps.core.context import Context
+from napari_dps.core.progress import PART_TICKS
+from napari_dps.methods.denoise.steps import denoise_steps
+from napari_dps.physics.otf3d import cap_height_per_nm
+from napari_dps.physics.sim.volume_gains import VolumeGains
+from napari_dps.physics.sim.wiener_grid import Padding
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_dps.nets.res_unet import SimDenoiser
+
+T = TypeVar("T")
+
+AXIAL_SHARE = 0.5
+"""Share of the axial frequency of the first order that is added to the height of the
+OTF: what the frames hold above is all but noise."""
+BYTES_PER_VOXEL = 60
+"""Memory for each voxel of the stack while an order is transformed, as arrays add."""
+AXIAL_FADE = 0.1
+"""Half the width of the edge of what is kept, over the frequency at which it lies."""
+
+
+def denoise_volume_steps(
+    frames: torch.Tensor, image: ImageStack, network: SimDenoiser, context: Context
+) -> Generator[Progress, None, torch.Tensor]:
+    """Denoise the frames of a z-stack.
+
+    The network sees planes without the axial frequencies that the lens cannot pass;
+    what it then takes from the volume by mistake is measured on the frames as they
+    were recorded, and made up for (`VolumeGains`).
+
+    Parameters
+    ----------
+    frames : tensor (Z, A, P, Y, X), float32
+        Counts above the camera's offset.
+    image : ImageStack
+        The same, with optics, z step and fitted patterns.
+    network : SimDenoiser
+        Trained, on the device of the frames.
+    context : Context
+        Receives the warnings of `denoise_steps`.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    tensor (Z, A, P, Y, X), float32
+        Counts.
+    """
+    import torch
+
+    mixing = axial_band(image)
+    planes = len(frames)
+    clean = torch.empty_like(frames)
+    for z, weights in enumerate(mixing):
+        seen = torch.tensordot(
+            torch.as_tensor(weights).to(frames), frames, dims=([0], [0])
+        )
+        plane = _plane(image, z, float(np.linalg.norm(weights)))
+        running = denoise_steps(
+            seen, plane, image.patterns, network, context, recorded=frames[z]
+        )
+        clean[z] = yield from one_of(running, z, planes + 1)
+    shape = planes, frames.shape[-2], frames.shape[-1]
+    optics = image.require_optics("denoise")
+    gains = VolumeGains(shape, image.patterns, optics)
+    found = yield from _in_parts(gains.measure_steps(frames, clean), gains, planes)
+    applying = gains.apply_steps(clean, found)
+    yield from _in_parts(applying, gains, planes, first=gains.steps)
+    return clean
+
+
+def _in_parts(
+    steps: Generator[None, None, T], gains: VolumeGains, planes: int, first: int = 0
+) -> Generator[Progress, None, T]:
+    """Report the orders as parts of what takes about as long as a plane."""
+    number = first
+    while True:
+        done = planes * PART_TICKS + PART_TICKS * number // (2 * gains.steps)
+        yield Progress(done, (planes + 1) * PART_TICKS, "What the planes lost")
+        try:
+            next(steps)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        number += 1
+
+
+def axial_band(image: ImageStack) -> NDArray[np.float64]:
+    """Return the weights (Z, Z) that leave planes the frequencies that a lens passes.
+
+    Row z gives a plane of those of the stack. The ends of the stack are continued.
+
+    Parameters
+    ----------
+    image : ImageStack
+        With optics, z step and patterns.
+    """
+    optics = image.require_optics("denoise")
+    step_nm = image.z_step_nm or 0.0
+    axial = [
+        1 / order.axial_period_nm
+        for pattern in image.patterns
+        for order in pattern.orders
+        if order.axial_period_nm
+    ]
+    highest = cap_height_per_nm(optics) + AXIAL_SHARE * max(axial, default=0.0)
+    planes = image.size("Z")
+    padding = Padding(planes, planes, continued="edge")
+    stack = np.eye(planes)
+    ends = [
+        stack[source] * factor.real[:, None]
+        for source, factor in zip(padding.sources, padding.factors(0.0), strict=True)
+    ]
+    spectrum = np.fft.rfft(np.concatenate([stack, ends[0] + ends[1]]), axis=0)
+    height = np.fft.rfftfreq(padding.size, step_nm) / highest
+    edge = np.clip((1 + AXIAL_FADE - height) / (2 * AXIAL_FADE), 0, 1)
+    spectrum *= np.sin(math.pi / 2 * edge)[:, None] ** 2
+    return np.fft.irfft(spectrum, n=padding.size, axis=0)[:planes]
+
+
+def _plane(image: ImageStack, z: int, noise_left: float) -> ImageStack:
+    """Return what is known of a plane whose noise was reduced to a share."""
+    noise = image.noise
+    if noise is not None and noise.of_frame is not None:
+        noise = replace(noise, of_frame=noise_left * noise.of_frame)
+    maps = {name: values[z] for name, values in image.maps.items()}
+    # The noise that a camera's numbers tell is that of frames as they were recorded.
+    return replace(
+        image.derive(image.data[z], axes="APYX"), maps=maps, noise=noise, camera=None
+    )
