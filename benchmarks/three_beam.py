@@ -18,7 +18,7 @@ import torch
 from page import machine, options, publish, table
 
 from napari_dps import pipeline
-from napari_dps.core import InputError, finish
+from napari_dps.core import finish
 from napari_dps.core.context import Context
 from napari_dps.physics.beads import BeadSettings, measure_otf
 from napari_dps.physics.measured_otf import ideal_like
@@ -105,23 +105,7 @@ def both(stack, patterns):
 def reconstruct(stack, dimension="auto"):
     """Run the stage, patterns included."""
     parameters = ReconstructParameters(dimension=dimension)
-    if dimension != "2d":
-        return finish(STAGE.run(stack, parameters, Context()))
-    planes = [stack.derive(data, axes="APYX") for data in stack.data]
-    context = Context(planes=len(planes))
-    known = finish(
-        STAGE.prepare(
-            stack.derive(stack.data.mean(axis=0), axes="APYX"),
-            planes[len(planes) // 2],
-            parameters,
-            context,
-        )
-    )
-    images = [
-        finish(STAGE.run(replace(p, patterns=known.patterns), parameters, Context()))
-        for p in planes
-    ]
-    return replace(images[0], data=np.stack([i.data for i in images]), axes="ZYX")
+    return finish(STAGE.run(stack, parameters, Context()))
 
 
 def ideal(simulation):
@@ -181,13 +165,10 @@ def stripe_index(volume, patterns, pixel_nm):
     return max(float(np.mean(values)) for values in ratios.values())
 
 
-def by_planes(stack, truth):
-    """Return r of the planes one by one; 0 where their patterns are of no use."""
-    try:
-        return likeness(reconstruct(stack, "2d").data, truth)
-    except InputError as error:
-        print(f"plane by plane: {error}")
-        return 0.0
+def denoised(stack):
+    """Run `denoise` and the stage."""
+    steps = pipeline.choose_steps(stack, ["denoise", "reconstruct"])
+    return finish(pipeline.run(stack, steps)).images[-1]
 
 
 def compared(scene, photons, seed):
@@ -201,9 +182,11 @@ def compared(scene, photons, seed):
     return (
         likeness(volume.data, truth),
         likeness(known.data, truth),
-        by_planes(stack, truth),
+        likeness(reconstruct(stack, "2d").data, truth),
+        likeness(denoised(stack).data, truth),
         likeness(part.data, truth[7:16]),
         likeness(part_known.data, truth[7:16]),
+        likeness(denoised(stack.derive(stack.data[7:16])).data, truth[7:16]),
         stripe_index(volume.data, simulation.patterns, 40),
         stripe_index(truth, simulation.patterns, 40),
         sum(e is not None for e in errors),
@@ -218,13 +201,14 @@ def likenesses(seeds):
         for photons in (5, 10, 50, 500):
             values = [compared(scene, photons, seed) for seed in range(seeds)]
             mean = np.mean(values, axis=0)
-            found = int(sum(v[7] for v in values))
-            row = [scene, str(photons), *(f"{v:.3f}" for v in mean[:5])]
-            row += [f"{v:.2f}" for v in mean[5:7]]
-            row += [f"{found} of {3 * seeds}", f"{max(v[8] for v in values):.3f}"]
+            found = int(sum(v[9] for v in values))
+            row = [scene, str(photons), *(f"{v:.3f}" for v in mean[:7])]
+            row += [f"{v:.2f}" for v in mean[7:9]]
+            row += [f"{found} of {3 * seeds}", f"{max(v[10] for v in values):.3f}"]
             rows.append(row)
     header = ["scene", "photons", "3-D", "exact patterns", "plane by plane"]
-    header += ["9 of 24 planes", "exact patterns", "stripe index", "of the truth"]
+    header += ["`denoise`, 3-D", "9 of 24 planes", "exact patterns", "`denoise`, 3-D"]
+    header += ["stripe index", "of the truth"]
     header += ["angles", "worst k, bins"]
     return table(header, rows)
 
@@ -481,33 +465,6 @@ def beads():
     )
 
 
-def denoised(seeds):
-    """Return the table of `denoise` before the reconstruction in 3-D."""
-    rows = []
-    for scene in SCENES:
-        for photons in (5, 50, 500):
-            values = []
-            for seed in range(seeds):
-                simulation = made(scene, photons, seed)
-                truth, stack = ideal(simulation), counts(simulation)
-                values.append(
-                    [
-                        likeness(
-                            finish(
-                                pipeline.run(stack, pipeline.choose_steps(stack, names))
-                            )
-                            .images[-1]
-                            .data,
-                            truth,
-                        )
-                        for names in (["reconstruct"], ["denoise", "reconstruct"])
-                    ]
-                )
-            alone, after = np.mean(values, axis=0)
-            rows.append([scene, str(photons), f"{alone:.3f}", f"{after:.3f}"])
-    return table(["scene", "photons", "3-D alone", "denoise, 3-D"], rows)
-
-
 def cost():
     """Return a line on time and memory of a large stack."""
     small = counts(made("sparse", 50, 0, planes=32))
@@ -533,7 +490,6 @@ SECTIONS = {
     "Best gain of each ring of (kr, kz), told by the truth": told_by_the_truth,
     "Network and Richardson–Lucy": networks,
     "Measured OTF": lambda seeds: beads(),
-    "`denoise` before the reconstruction": denoised,
     "Cost": lambda seeds: cost(),
 }
 """Titles, and what is measured with a number of seeds."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -55,6 +55,13 @@ class DenoiseParameters(StageParameters):
         "only what all frames have in common is denoised.",
         json_schema_extra={"file": "*.json *.toml", "words": ["auto", "none"]},
     )
+    dimension: Literal["auto", "2d"] = Field(
+        default="auto",
+        title="Dimension",
+        description="2d: plane by plane. auto: three-beam z-stacks as a volume, from "
+        "five planes of five phases on, if the z step is known and the stripes are "
+        "found in 3-D.",
+    )
     strength: float = Field(
         default=1.0,
         ge=0,
@@ -102,7 +109,9 @@ def takes_volumes(stack: ImageStack, parameters: DenoiseParameters) -> bool:
     """Whether a stack is denoised with what its planes know together."""
     from napari_dps.methods.sim.volume_finding import is_volume
 
-    return parameters.patterns != "none" and is_volume(stack, demanded=False)
+    if parameters.dimension == "2d" or parameters.patterns == "none":
+        return False
+    return is_volume(stack, demanded=False)
 
 
 def run(
@@ -171,6 +180,7 @@ def _volume(
     from napari_dps.methods.denoise.volume import BYTES_PER_VOXEL, denoise_volume_steps
     from napari_dps.methods.denoise.weights import load_denoiser
     from napari_dps.methods.sim.volume_finding import (
+        lacks_depth,
         volume_frames,
         with_volume_patterns,
     )
@@ -179,7 +189,7 @@ def _volume(
         finding = with_volume_patterns(image, parameters, context)
         image = yield from _as_part(finding, 0, PATTERNS)
     noise = image.noise
-    if noise is None or not any(p.is_three_dimensional for p in image.patterns):
+    if noise is None or lacks_depth(image):
         return (yield from _by_planes(image, parameters, context))
     frames = volume_frames(
         image, context, task="denoising", bytes_per_voxel=BYTES_PER_VOXEL

@@ -165,18 +165,21 @@ def prepare(
 ) -> Generator[Progress, None, ImageStack]:
     """Find the patterns and the noise that all units of a stack share."""
     from napari_dps.methods.sim.lapse import with_what_units_share
-    from napari_dps.methods.sim.volume_finding import with_volume_patterns
+    from napari_dps.methods.sim.volume_finding import (
+        lacks_depth,
+        with_volume_patterns,
+    )
 
-    if are_fitted(average):
+    in_3d = average.axes == "ZAPYX"
+    demanded = in_3d and parameters.dimension == "3d"
+    if are_fitted(average) and not (demanded and lacks_depth(average)):
         return average
-    if average.axes == "ZAPYX":
-        demanded = parameters.dimension == "3d"
-        return (
-            yield from with_volume_patterns(
-                average, parameters, context, demanded=demanded
-            )
-        )
-    return (yield from with_what_units_share(average, sample, parameters, context))
+    finding = (
+        with_volume_patterns(average, parameters, context, demanded=demanded)
+        if in_3d
+        else with_what_units_share(average, sample, parameters, context)
+    )
+    return (yield from finding)
 
 
 def takes_volumes(stack: ImageStack, parameters: ReconstructParameters) -> bool:
@@ -214,19 +217,19 @@ def _volume(
     from napari_dps.methods.sim.volume import volume_steps
     from napari_dps.methods.sim.volume_finding import (
         has_two_beams,
+        lacks_depth,
         with_volume_patterns,
     )
     from napari_dps.physics.sim.wiener_weights import WienerSettings
 
-    two_beams = has_two_beams(image)
-    in_3d = two_beams or any(p.is_three_dimensional for p in image.patterns)
-    if not are_fitted(image) or (in_3d and image.noise is None):
-        demanded = parameters.dimension == "3d"
+    two_beams, demanded = has_two_beams(image), parameters.dimension == "3d"
+    # Another stage that found patterns of planes has not insisted on three dimensions.
+    is_missing = demanded if lacks_depth(image) else image.noise is None
+    if not are_fitted(image) or is_missing:
         image = yield from with_volume_patterns(
             image, parameters, context, demanded=demanded
         )
-    shows_depth = any(p.is_three_dimensional or two_beams for p in image.patterns)
-    if _is_flat(parameters) or not shows_depth:
+    if _is_flat(parameters) or lacks_depth(image):
         return (yield from _by_planes(image, parameters, context))
     noise = image.noise if parameters.adapt_to_noise else None
     noise = noise or NoiseToSignal(0.0, 1.0)

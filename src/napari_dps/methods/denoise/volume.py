@@ -30,7 +30,9 @@ AXIAL_SHARE = 0.5
 OTF: what the frames hold above is all but noise."""
 BYTES_PER_VOXEL = 60
 """Memory for each voxel of the stack while an order is transformed, as arrays add."""
-AXIAL_FADE = 0.1
+LEAST_WEIGHT = 1e-3
+"""Less of a plane is left out."""
+AXIAL_FADE = 0.3
 """Half the width of the edge of what is kept, over the frequency at which it lies."""
 
 
@@ -69,8 +71,10 @@ def denoise_volume_steps(
     planes = len(frames)
     clean = torch.empty_like(frames)
     for z, weights in enumerate(mixing):
+        used = np.flatnonzero(weights)
+        near = slice(int(used[0]), int(used[-1]) + 1)
         seen = torch.tensordot(
-            torch.as_tensor(weights).to(frames), frames, dims=([0], [0])
+            torch.as_tensor(weights[near]).to(frames), frames[near], dims=([0], [0])
         )
         plane = _plane(image, z, float(np.linalg.norm(weights)))
         running = denoise_steps(
@@ -132,7 +136,9 @@ def axial_band(image: ImageStack) -> NDArray[np.float64]:
     height = np.fft.rfftfreq(padding.size, step_nm) / highest
     edge = np.clip((1 + AXIAL_FADE - height) / (2 * AXIAL_FADE), 0, 1)
     spectrum *= np.sin(math.pi / 2 * edge)[:, None] ** 2
-    return np.fft.irfft(spectrum, n=padding.size, axis=0)[:planes]
+    weights = np.fft.irfft(spectrum, n=padding.size, axis=0)[:planes]
+    weights[np.abs(weights) < LEAST_WEIGHT] = 0  # most planes are far
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
 def _plane(image: ImageStack, z: int, noise_left: float) -> ImageStack:

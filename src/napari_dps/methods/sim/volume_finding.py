@@ -95,6 +95,13 @@ def has_two_beams(image: ImageStack) -> bool:
     return image.size("P") < LEAST_PHASES
 
 
+def lacks_depth(image: ImageStack) -> bool:
+    """Whether the patterns of a z-stack of three beams are those of planes."""
+    if has_two_beams(image):
+        return False
+    return not any(pattern.is_three_dimensional for pattern in image.patterns)
+
+
 def with_volume_patterns(
     average: ImageStack,
     parameters: StageParameters,
