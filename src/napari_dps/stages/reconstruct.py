@@ -214,13 +214,12 @@ def _volume(
     image: ImageStack, parameters: ReconstructParameters, context: Context
 ) -> Generator[Progress, None, ImageStack]:
     """Reconstruct a z-stack; plane by plane where its stripes are not those of 3-D."""
-    from napari_dps.methods.sim.volume import volume_steps
+    from napari_dps.methods.sim.volume import volume_settings, volume_steps
     from napari_dps.methods.sim.volume_finding import (
         has_two_beams,
         lacks_depth,
         with_volume_patterns,
     )
-    from napari_dps.physics.sim.wiener_weights import WienerSettings
 
     two_beams, demanded = has_two_beams(image), parameters.dimension == "3d"
     # Another stage that found patterns of planes has not insisted on three dimensions.
@@ -232,20 +231,8 @@ def _volume(
     if _is_flat(parameters) or lacks_depth(image):
         return (yield from _by_planes(image, parameters, context))
     noise = image.noise if parameters.adapt_to_noise else None
-    noise = noise or NoiseToSignal(0.0, 1.0)
-    settings = WienerSettings(
-        # The hole that two beams leave along kz brings noise: as of planes.
-        wiener_parameter=parameters.wiener_parameter
-        if two_beams
-        else parameters.volume_wiener_parameter,
-        attenuation_strength=parameters.volume_attenuation_strength,
-        attenuation_width=parameters.volume_attenuation_width,
-        apodisation=parameters.apodisation,
-        notch_strength=parameters.notch_strength,
-        notch_width=parameters.notch_width,
-        noise_at_cutoff=noise.at_cutoff,
-        noise_exponent=noise.exponent,
-    )
+    values = parameters.model_dump()
+    settings = volume_settings(values, noise, two_beams=two_beams)
     optics = image.require_optics("reconstruct")
     if not optics.excitation_nm and not two_beams:
         context.warn(

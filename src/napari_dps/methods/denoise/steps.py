@@ -78,11 +78,11 @@ def denoise_steps(
     tensor (A, P, Y, X)
         Counts.
     """
-    angles, phases, height, width = frames.shape
+    angles, phases, *size = frames.shape
+    recorded = frames if recorded is None else recorded
     done = angles * phases + REPORTS
-    total = done + angles * phases
-    report = Progress(done, total)
-    seen = yield from see_orders(frames, image, patterns, context, total)
+    report = Progress(done, done + angles * phases)
+    seen = yield from see_orders(frames, image, patterns, context, report.total)
     separated, orders, noise = seen.separated, seen.orders, seen.noise
     small, factors, inputs = seen.frames, seen.factors, seen.inputs
 
@@ -100,8 +100,7 @@ def denoise_steps(
     level = 10 ** float(inputs.levels[0, 0])
     # The largest arrays: large images leave no room for them any more.
     del seen, inputs, fine, haze, model
-    zero_noise = noise * orders.zero_noise
-    weights = orders.weights[0].tolist()
+    zero_noise, weights = noise * orders.zero_noise, orders.weights[0].tolist()
     full = yield from messages_at(
         with_rest(shown, separated, weights, zero_noise, level), report
     )
@@ -111,9 +110,8 @@ def denoise_steps(
     for angle, rest, has_stripes in zip(clean, small, orders.has_stripes, strict=True):
         angle += rest_of_angle(rest, noise, left if has_stripes else None)
         yield replace(report, message="What the orders leave")
-    result = yield from resampled_steps(clean, (height, width), done, total)
-    near = frames if recorded is None else recorded
-    return faded(result / factors, near, level_at(level, image, frames.device))
+    result = yield from resampled_steps(clean, (size[0], size[1]), done, report.total)
+    return faded(result / factors, recorded, level_at(level, image, frames.device))
 
 
 def faded(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_dps.core import ImageStack, Progress, finish
+from napari_dps.core import ImageStack, NoiseToSignal, Progress, finish
 from napari_dps.core.context import Context
 from napari_dps.core.tiling import Tile, TileNeeds, tile_edge, tiled_steps
 from napari_dps.methods.sim.patterns import pattern_warnings
@@ -37,6 +37,34 @@ TILES = TileNeeds(
 """In pixels of the frames; the memory depends on the planes. Light of them reaches far:
 tiles differ from the whole field by 2.6e-3 of the range and 2.1e-3 of the standard
 deviation (8 planes of 640 × 64 px in tiles of 128 px)."""
+
+
+def volume_settings(
+    parameters: Mapping[str, Any], noise: NoiseToSignal | None, *, two_beams: bool
+) -> WienerSettings:
+    """Return the settings of the Wiener filter of a volume.
+
+    Parameters
+    ----------
+    parameters : mapping
+        Of the stage ``reconstruct``, by name.
+    noise : NoiseToSignal or None
+        That the filter is to adapt to.
+    two_beams : bool
+        The hole that two beams leave along kz brings noise: as of planes.
+    """
+    noise = noise or NoiseToSignal(0.0, 1.0)
+    same = "attenuation_strength", "attenuation_width"
+    smallest = "wiener_parameter" if two_beams else "volume_wiener_parameter"
+    return WienerSettings(
+        wiener_parameter=parameters[smallest],
+        apodisation=parameters["apodisation"],
+        notch_strength=parameters["notch_strength"],
+        notch_width=parameters["notch_width"],
+        noise_at_cutoff=noise.at_cutoff,
+        noise_exponent=noise.exponent,
+        **{name: parameters[f"volume_{name}"] for name in same},
+    )
 
 
 def volume_steps(
