@@ -58,7 +58,7 @@ _WHAT = {
     "by; what is no better there is not kept.",
     "denoise": "Trains the network of Denoise on, on your raw frames and without any "
     "truth: their photons are dealt out to two halves, and what the network finds in "
-    "one, seen through the stripes, has to explain the other. Regions are left out to "
+    "one, seen through the stripes, has to explain the other. Blocks are left out to "
     "judge by; what is no better there is not kept.",
 }
 _TRIED = {"dps": ("reconstruct", "dps"), "denoise": ("denoise", "reconstruct")}
