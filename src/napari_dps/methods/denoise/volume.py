@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import toeplitz
 
 from napari_dps.core import ImageStack, Progress, one_of
 from napari_dps.core.context import Context
@@ -16,7 +17,6 @@ from napari_dps.core.progress import PART_TICKS
 from napari_dps.methods.denoise.steps import denoise_steps
 from napari_dps.physics.otf3d import cap_height_per_nm
 from napari_dps.physics.sim.volume_gains import VolumeGains
-from napari_dps.physics.sim.wiener_grid import Padding
 
 if TYPE_CHECKING:
     import torch
@@ -28,12 +28,17 @@ T = TypeVar("T")
 AXIAL_SHARE = 0.5
 """Share of the axial frequency of the first order that is added to the height of the
 OTF: what the frames hold above is all but noise."""
-BYTES_PER_VOXEL = 60
-"""Memory for each voxel of the stack while an order is transformed, as arrays add."""
-LEAST_WEIGHT = 1e-3
-"""Less of a plane is left out."""
 AXIAL_FADE = 0.3
 """Half the width of the edge of what is kept, over the frequency at which it lies."""
+AXIAL_NOISE = 0.1
+"""Variance of noise over that of structure for which planes are weighted: with more the
+outermost planes lose structure, with less the others keep noise."""
+AXIAL_STEPS = 401
+"""Of the sum over axial frequencies."""
+LEAST_WEIGHT = 1e-3
+"""Less of a plane is left out."""
+BYTES_PER_VOXEL = 60
+"""Memory for each voxel of the stack while an order is transformed, as arrays add."""
 
 
 def denoise_volume_steps(
@@ -109,14 +114,15 @@ def _in_parts(
 def axial_band(image: ImageStack) -> NDArray[np.float64]:
     """Return the weights (Z, Z) that leave planes the frequencies that a lens passes.
 
-    Row z gives a plane of those of the stack. The ends of the stack are continued.
+    Row z gives a plane as the best linear estimate from those of the stack (Wiener),
+    for structure of any axial frequency that the lens passes and for white noise.
+    Nothing is supposed of what lies beyond the ends of the stack.
 
     Parameters
     ----------
     image : ImageStack
         With optics, z step and patterns.
     """
-    optics = image.require_optics("denoise")
     step_nm = image.z_step_nm or 0.0
     axial = [
         1 / order.axial_period_nm
@@ -124,19 +130,16 @@ def axial_band(image: ImageStack) -> NDArray[np.float64]:
         for order in pattern.orders
         if order.axial_period_nm
     ]
-    highest = cap_height_per_nm(optics) + AXIAL_SHARE * max(axial, default=0.0)
-    planes = image.size("Z")
-    padding = Padding(planes, planes, continued="edge")
-    stack = np.eye(planes)
-    ends = [
-        stack[source] * factor.real[:, None]
-        for source, factor in zip(padding.sources, padding.factors(0.0), strict=True)
-    ]
-    spectrum = np.fft.rfft(np.concatenate([stack, ends[0] + ends[1]]), axis=0)
-    height = np.fft.rfftfreq(padding.size, step_nm) / highest
-    edge = np.clip((1 + AXIAL_FADE - height) / (2 * AXIAL_FADE), 0, 1)
-    spectrum *= np.sin(math.pi / 2 * edge)[:, None] ** 2
-    weights = np.fft.irfft(spectrum, n=padding.size, axis=0)[:planes]
+    highest = cap_height_per_nm(image.require_optics("denoise"))
+    highest += AXIAL_SHARE * max(axial, default=0.0)
+    height = np.linspace(0, 0.5 / step_nm, AXIAL_STEPS)
+    edge = np.clip((1 + AXIAL_FADE - height / highest) / (2 * AXIAL_FADE), 0, 1)
+    planes = np.arange(image.size("Z"))
+    turns = 2 * math.pi * height * step_nm * planes[:, None]
+    likeness = (np.sin(math.pi / 2 * edge) ** 2 * np.cos(turns)).mean(axis=1)
+    structure = toeplitz(likeness / likeness[0])
+    noisy = structure + AXIAL_NOISE * np.eye(len(planes))
+    weights = np.linalg.solve(noisy, structure).T
     weights[np.abs(weights) < LEAST_WEIGHT] = 0  # most planes are far
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
