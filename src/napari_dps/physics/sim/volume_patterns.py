@@ -131,18 +131,13 @@ class VolumeEstimator:
                 patterns.append(_missing(angle, peaks[angle].confidence))
                 continue
             orders = self._orders(frames[:, angle], steps)
-            wave, confidence = peaks[angle].wave, None
-            if angle in sought:
-                wave = fitter.refined(orders, wave)
-                confidence = peaks[angle].confidence
+            peak = peaks[angle] if angle in sought else None
+            wave = fitter.refined(orders, peak.wave) if peak else peaks[angle].wave
             values = [
                 fitter.amplitude(order, wave, number)
                 for number, order in enumerate(orders, 1)
             ]
-            if angle in sought and abs(values[1]) < LEAST_SECOND:
-                patterns.append(_missing(angle, 0.0))
-                continue
-            patterns.append(self._pattern(angle, wave, values, confidence, steps))
+            patterns.append(self._pattern(angle, wave, values, peak, steps))
         # Order 0 of all angles is summed, each with that many times the noise of the
         # mean of all.
         ratio = angles * noise / self._signal(zero, noise)
@@ -198,10 +193,16 @@ class VolumeEstimator:
         angle: int,
         wave: Wave,
         values: list[complex],
-        confidence: float | None,
+        peak: StripePeak | None,
         steps: Real,
     ) -> Pattern:
-        """Return the pattern of an angle; its wave vector points into [0, 180)°."""
+        """Return the pattern of an angle; its wave vector points into [0, 180)°.
+
+        Where it was sought, not known, the second order is to be there.
+        """
+        if peak is not None and abs(values[1]) < LEAST_SECOND:
+            return _missing(angle, 0.0)
+        confidence = None if peak is None else peak.confidence
         sign = -1 if wave[0] < 0 or (wave[0] == 0 and wave[1] < 0) else 1
         length = math.hypot(*wave)
         first, second = (float(np.angle(value)) for value in values)
