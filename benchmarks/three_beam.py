@@ -471,6 +471,7 @@ def cost():
     data = np.tile(small.data, (1, 1, 1, 6, 6))[..., :512, :512]
     patterns = reconstruct(small).patterns
     stack = replace(small.derive(np.ascontiguousarray(data)), patterns=patterns)
+    del data  # it is no part of the work
     ready = finish(STAGE.prepare(small, small, ReconstructParameters(), Context()))
     started = time.process_time()
     reconstruct(replace(stack, noise=ready.noise))
