@@ -212,3 +212,9 @@ def test_long_functions_are_seen_by_the_check(tmp_path: Path) -> None:
         assert _long_functions(module) == {"module.py:f"}
         module.write_text(f'def f():\n    """Doc."""\n{body[: body.rindex("    x")]}\n')
         assert _long_functions(module) == set()
+
+
+def test_names_of_test_modules_differ():
+    """Pytest cannot import two of one name from folders that are no packages."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
