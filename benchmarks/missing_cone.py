@@ -1,9 +1,10 @@
-"""The two pictures of docs/stages/reconstruct.md on three-beam stacks.
+"""The pictures of docs/stages/reconstruct.md and denoise.md on three-beam stacks.
 
     python benchmarks/missing_cone.py --out docs/_static
 
 A simulated stack in focus and in section, and the spectrum of points along kx and kz,
-as a widefield microscope records them and after the reconstruction in three dimensions.
+as a widefield microscope records them and after the reconstruction in three dimensions;
+and a stack of few photons reconstructed with and without `denoise`.
 """
 
 from __future__ import annotations
@@ -21,12 +22,15 @@ from napari_dps.figures.theme import FAINT, INK, new_figure
 
 PLANES, SIDE_PX = 24, 96
 FARTHEST_PER_UM = 12
+DIM_PHOTONS = 8
 DECADES = 6
 """Of the power that the spectra show."""
 
 
-def stacks(structure: str) -> list[tuple[str, ImageStack]]:
-    """Return the widefield stack of a structure and the reconstruction."""
+def stacks(
+    structure: str, photons: float = 1000, *, denoises: bool = False
+) -> list[tuple[str, ImageStack]]:
+    """Return the widefield stack of a structure and its reconstructions."""
     made = napari_dps.simulate(
         structure=structure,
         planes=PLANES,
@@ -38,16 +42,25 @@ def stacks(structure: str) -> list[tuple[str, ImageStack]]:
         period_nm=395,
         height_px=SIDE_PX,
         width_px=SIDE_PX,
-        photons=1000,
+        photons=photons,
         haze_fraction=0.3 if structure == "shells" else 0,
         seed=14,
     )
     mean = made.raw.data.mean(axis=(1, 2), dtype=np.float64) - 100
     wide = made.raw.derive(mean.astype(np.float32), axes="ZYX")
-    result = napari_dps.run(
-        made.raw, ["reconstruct"], camera_offset=100, excitation_nm=472.5
-    )
-    return [("Widefield", wide), ("3-D SIM", result.images[0])]
+    ways = {"3-D SIM": ["reconstruct"]}
+    if denoises:
+        ways["denoise, 3-D SIM"] = ["denoise", "reconstruct"]
+    results = [
+        (
+            title,
+            napari_dps.run(
+                made.raw, stages, camera_offset=100, excitation_nm=472.5
+            ).images[-1],
+        )
+        for title, stages in ways.items()
+    ]
+    return [("Widefield", wide), *results]
 
 
 def panel(title: str, stack: ImageStack) -> Panel:
@@ -105,12 +118,14 @@ def spectra(found: list[tuple[str, ImageStack]]) -> Figure:
 
 
 def main() -> None:
-    """Draw both."""
+    """Draw them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     panels = [panel(title, stack) for title, stack in stacks("shells")]
     save_figure(side_by_side(panels), options.out / "three_beam_sections.png")
+    dim = [panel(*one) for one in stacks("filaments", DIM_PHOTONS, denoises=True)]
+    save_figure(side_by_side(dim), options.out / "three_beam_denoised.png")
     # Points, whose own spectrum is even.
     save_figure(spectra(stacks("points")), options.out / "three_beam_spectra.png")
 
