@@ -114,7 +114,8 @@ def test_cancel_keeps_what_is_done(
         batch.run()
     assert (tmp_path / "out" / "a.report.json").is_file()
     assert not (tmp_path / "out" / "b.report.json").exists()
-    assert seen[0] == ["running", "waiting", "waiting"]
+    assert seen[0][:2] == ["running", "waiting"]
+    assert seen[0][2] in ("waiting", "failed")  # what cannot be read fails at once
     assert "running" not in [row[1] for row in _rows(batch)]
     assert _rows(batch)[0][1] == "done"
     assert batch.bar.run_button.isEnabled()
