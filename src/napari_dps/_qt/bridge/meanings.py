@@ -15,6 +15,10 @@ MEANINGS = {
     "invented.",
     "the PSF of the image": "Deconvolution with the stated PSF sharpens too much or "
     "too little: check NA, wavelength and pixel size.",
+    "change over time": "Each time point is reconstructed with its own phases: "
+    "harmless where there is light, noisier stripes where there is hardly any.",
+    "were not found in 3-D": "Planes are reconstructed one by one: right for two "
+    "beams, without a gain in z for three.",
     "moved back": "The sample moved between angles; that is undone. What moves within "
     "an angle leaves stripes.",
     "hot pixels": "Their neighbours stand in for them: a point there is no structure.",
