@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import scipy.ndimage
-import scipy.signal
 from numpy.typing import NDArray
 
 from napari_dps.core import ImageStack, InputError
@@ -195,6 +194,8 @@ def _fwhm(
 
     Both above halfway between it and the lowest value.
     """
+    from scipy.signal import find_peaks  # its package takes long to import
+
     peak = int(values.argmax())
     half = (float(values[peak]) + float(values.min())) / 2
     below = values <= half
@@ -208,5 +209,5 @@ def _fwhm(
 
     first, last = int(left[-1]), peak + int(right[0])
     dip = _LEAST_DIP * (float(values[peak]) - float(values.min()))
-    summits, _ = scipy.signal.find_peaks(values[first : last + 1], prominence=dip)
+    summits, _ = find_peaks(values[first : last + 1], prominence=dip)
     return crossing(last - 1, last) - crossing(first + 1, first), len(summits)
