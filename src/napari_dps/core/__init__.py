@@ -14,7 +14,15 @@ from napari_dps.core.info import (
 from napari_dps.core.optics import Optics
 from napari_dps.core.params import StageParameters
 from napari_dps.core.patterns import Pattern, PatternOrder
-from napari_dps.core.progress import Progress, between, finish, one_of, relay, within
+from napari_dps.core.progress import (
+    Progress,
+    between,
+    finish,
+    one_of,
+    relay,
+    uncounted,
+    within,
+)
 from napari_dps.core.types import ImageStack, RawFrames
 
 __all__ = [
@@ -39,5 +47,6 @@ __all__ = [
     "one_of",
     "refined_grid",
     "relay",
+    "uncounted",
     "within",
 ]

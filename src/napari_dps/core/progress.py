@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -115,6 +115,11 @@ def one_of(
         return Progress(number * PART_TICKS + done, count * PART_TICKS, report.message)
 
     return relay(steps, change)
+
+
+def uncounted(steps: Generator[Progress, None, T]) -> Generator[Progress, None, T]:
+    """Pass on what is said, and no progress: what counts begins after it."""
+    return relay(steps, lambda report: replace(report, done=0))
 
 
 def between(

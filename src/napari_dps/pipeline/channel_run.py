@@ -14,9 +14,11 @@ from napari_dps.core import (
     Progress,
     one_of,
     relay,
+    uncounted,
     within,
 )
 from napari_dps.core.context import Context, Neighbours, TimePoint
+from napari_dps.core.planes import planes_of, volume_of
 from napari_dps.core.progress import PART_TICKS
 from napari_dps.pipeline.psf_check import check_psf
 from napari_dps.pipeline.shared import Shared, in_ticks
@@ -26,8 +28,6 @@ from napari_dps.pipeline.units import (
     Index,
     Span,
     Unit,
-    planes_of,
-    volume_of,
 )
 from napari_dps.stages.base import in_range
 
@@ -147,8 +147,7 @@ class ChannelRun:
             if number not in self.optics:
                 shown, _ = in_range(image)  # the optics are the same in any unit
                 looking = stage.inspect(shown, parameters, context)
-                # What is to be run begins after it, at nothing.
-                seen = yield from relay(looking, lambda r: replace(r, done=0))
+                seen = yield from uncounted(looking)
                 self.optics[number] = seen.require_optics(stage.id)
             image = replace(image, optics=self.optics[number])
         return (yield from stage.run(image, parameters, context))

@@ -14,6 +14,7 @@ from napari_dps import io
 from napari_dps.core import ImageStack, Pattern
 from napari_dps.core.context import Context
 from napari_dps.core.otf import MeasuredOtf
+from napari_dps.core.planes import planes_of
 from napari_dps.core.progress import PART_TICKS
 from napari_dps.pipeline.behind import RawBehind
 from napari_dps.pipeline.camera import Camera
@@ -26,7 +27,6 @@ from napari_dps.pipeline.units import (
     Span,
     Unit,
     channels,
-    planes_of,
     spans,
 )
 from napari_dps.pipeline.wave_vectors import with_files_of_steps

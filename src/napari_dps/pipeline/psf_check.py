@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from napari_dps.core import ImageStack
 from napari_dps.core.context import Context
+from napari_dps.core.planes import planes_of
 from napari_dps.pipeline.steps import Step
-from napari_dps.pipeline.units import planes_of
 from napari_dps.stages.base import in_range
 
 

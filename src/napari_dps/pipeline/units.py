@@ -160,34 +160,6 @@ class Channel:
         return image if self.complete is None else self.complete(image, unit)
 
 
-def planes_of(volume: ImageStack) -> Iterator[tuple[int, ImageStack]]:
-    """Return the number and the image of each plane of a volume, its maps included.
-
-    Examples
-    --------
-    >>> volume = ImageStack(np.zeros((2, 4, 5)), "ZYX")
-    >>> [(z, plane.axes) for z, plane in planes_of(volume)]
-    [(0, 'YX'), (1, 'YX')]
-    """
-    for z, data in enumerate(volume.data):
-        maps = {name: values[z] for name, values in volume.maps.items()}
-        yield z, replace(volume, data=data, axes=volume.axes[1:], maps=maps)
-
-
-def volume_of(planes: Sequence[ImageStack]) -> ImageStack:
-    """Return the volume of planes; what else they carry is that of the first."""
-    return replace(
-        planes[0],
-        data=np.stack([plane.data for plane in planes]),
-        axes="Z" + planes[0].axes,
-        frames=None,
-        maps={
-            name: np.stack([plane.maps[name] for plane in planes])
-            for name in planes[0].maps
-        },
-    )
-
-
 def channels(
     stack: ImageStack,
     takes: str,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from napari_dps.core import (
@@ -17,10 +18,10 @@ from napari_dps.core import (
     PatternOrder,
     Progress,
     StageParameters,
-    one_of,
-    relay,
+    between,
 )
 from napari_dps.core.context import Context
+from napari_dps.core.planes import each_plane
 from napari_dps.methods.denoise.steps import NOISE_LEFT, denoise_steps
 from napari_dps.methods.denoise.weights import SHIPPED
 from napari_dps.methods.networks import WEIGHTS_SUFFIX
@@ -37,8 +38,6 @@ from napari_dps.stages.base import Stage
 
 if TYPE_CHECKING:
     import torch
-
-T = TypeVar("T")
 
 PATTERNS = 20
 """Share of the time, in percent, that finding the patterns takes."""
@@ -157,18 +156,16 @@ def run(
     image = corrected_frames(image, context)
     frames = raw_frames(image, context)
     finding = _patterns(frames, image, parameters, context)
-    patterns = yield from _as_part(finding, 0, PATTERNS)
+    patterns = yield from between(finding, 0, PATTERNS)
     network = load_denoiser(context, frames.device, parameters.weights)
     steps = denoise_steps(frames, image, patterns, network, context)
-    clean = yield from _as_part(steps, PATTERNS, 100)
+    clean = yield from between(steps, PATTERNS, 100)
     share = parameters.strength
     if not any(pattern.is_usable for pattern in patterns):
         share = 0.0
     noise = _left(image.noise or noise_of_frames(frames, image, patterns), share)
     yield Progress(100, 100, "Frames")
-    clean -= frames
-    clean *= parameters.strength
-    data = clean.add_(frames).cpu().numpy()
+    data = _blended(clean, frames, parameters.strength)
     kept = image.patterns if parameters.patterns == "none" else patterns
     return image.derive(data, patterns=kept, noise=noise)
 
@@ -187,7 +184,7 @@ def _volume(
 
     if not are_fitted(image) or image.noise is None:
         finding = with_volume_patterns(image, parameters, context)
-        image = yield from _as_part(finding, 0, PATTERNS)
+        image = yield from between(finding, 0, PATTERNS)
     noise = image.noise
     if noise is None or lacks_depth(image):
         return (yield from _by_planes(image, parameters, context))
@@ -196,10 +193,8 @@ def _volume(
     )
     network = load_denoiser(context, frames.device, parameters.weights)
     steps = denoise_volume_steps(frames, image, network, context)
-    clean = yield from _as_part(steps, PATTERNS, 100)
-    clean -= frames
-    clean *= parameters.strength
-    data = clean.add_(frames).cpu().numpy()
+    clean = yield from between(steps, PATTERNS, 100)
+    data = _blended(clean, frames, parameters.strength)
     return image.derive(data, noise=_left(noise, parameters.strength))
 
 
@@ -207,13 +202,19 @@ def _by_planes(
     image: ImageStack, parameters: DenoiseParameters, context: Context
 ) -> Generator[Progress, None, ImageStack]:
     """Denoise the planes of a z-stack one by one."""
-    planes = []
-    for number, data in enumerate(image.data):
-        plane = image.derive(data, axes="APYX", noise=None)
-        running = one_of(run(plane, parameters, context), number, len(image.data))
-        planes.append((yield from running))
+    each = replace(image, noise=None)
+    planes = yield from each_plane(each, lambda p: run(p, parameters, context))
     data = np.stack([plane.data for plane in planes])
     return image.derive(data, noise=planes[len(planes) // 2].noise)
+
+
+def _blended(
+    clean: torch.Tensor, frames: torch.Tensor, share: float
+) -> NDArray[np.float32]:
+    """Return frames of which a share is replaced by clean ones, which are changed."""
+    clean -= frames
+    clean *= share
+    return clean.add_(frames).cpu().numpy()
 
 
 def _patterns(
@@ -234,18 +235,6 @@ def _patterns(
             "they differ in, stripes and their noise, stays as it is"
         )
     return patterns
-
-
-def _as_part(
-    steps: Generator[Progress, None, T], first: int, last: int
-) -> Generator[Progress, None, T]:
-    """Report a part of the work as going from ``first`` to ``last`` percent."""
-
-    def change(report: Progress) -> Progress:
-        share = report.done / max(report.total, 1)
-        return Progress(first + int((last - first) * share), 100, report.message)
-
-    return relay(steps, change)
 
 
 def _left(before: NoiseToSignal, share: float) -> NoiseToSignal:

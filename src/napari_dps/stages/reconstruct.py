@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -16,10 +17,10 @@ from napari_dps.core import (
     Pattern,
     Progress,
     StageParameters,
-    one_of,
     relay,
 )
 from napari_dps.core.context import Context
+from napari_dps.core.planes import each_plane
 from napari_dps.methods.sim.patterns import (
     LongestWavevector,
     PatternLayout,
@@ -252,15 +253,9 @@ def _by_planes(
     image: ImageStack, parameters: ReconstructParameters, context: Context
 ) -> Generator[Progress, None, ImageStack]:
     """Reconstruct the planes of a z-stack one by one."""
-    planes = []
     # The noise of raw frames over the object is another one in a plane.
-    noise = image.noise if image.is_processed else None
-    for number, data in enumerate(image.data):
-        plane = image.derive(data, axes="APYX", noise=noise)
-        running = one_of(
-            reconstruct(plane, parameters, context), number, len(image.data)
-        )
-        planes.append((yield from running))
+    each = replace(image, noise=image.noise if image.is_processed else None)
+    planes = yield from each_plane(each, lambda p: reconstruct(p, parameters, context))
     data = np.stack([plane.data for plane in planes])
     step_nm = image.z_step_nm
     if finer_z(image, parameters) > 1 and step_nm:

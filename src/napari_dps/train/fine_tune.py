@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_dps import io
-from napari_dps.core import InputError, Progress, relay
+from napari_dps.core import InputError, Progress, uncounted
 from napari_dps.train.judgement import Judgement, judge
 from napari_dps.train.models import MODELS
 
@@ -135,9 +135,9 @@ def fine_tune(
     entry = MODELS[model]
     started = time.monotonic()
     prepare = import_module(entry.module).prepare_task
-    preparing = prepare(entry.recipe_for_images, sources)
-    # The bar is that of the training: what comes before it counts nothing.
-    task: AdaptTask = yield from relay(preparing, lambda r: replace(r, done=0))
+    # The bar is that of the training.
+    preparing = uncounted(prepare(entry.recipe_for_images, sources))
+    task: AdaptTask = yield from preparing
     yield Progress(0, 1, "Looking at what is left out")
     clock = time.monotonic()
     before = task.misfit(task.build_network())

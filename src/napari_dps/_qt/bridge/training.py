@@ -3,12 +3,12 @@
 import re
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
-from napari_dps.core import ImageStack, InputError, Progress, is_raw, relay
+from napari_dps.core import ImageStack, InputError, Progress, is_raw, uncounted
 from napari_dps.core.context import Context
 from napari_dps.io import RawImage, find_inputs
 from napari_dps.pipeline import Settings, find_stage, open_input
@@ -70,9 +70,8 @@ class Training:
         from napari_dps.train.task import Sources
 
         require_packages()
-        # The bar is that of the training: what comes before it counts nothing.
-        opening = relay(self._images(), lambda report: replace(report, done=0))
-        images, partners = yield from opening
+        # The bar is that of the training.
+        images, partners = yield from uncounted(self._images())
         sources = Sources(
             self.weights.parent,
             images=tuple(images),

@@ -78,7 +78,7 @@ def denoise_steps(
     tensor (A, P, Y, X)
         Counts.
     """
-    angles, phases, *size = frames.shape
+    angles, phases, height, width = frames.shape
     recorded = frames if recorded is None else recorded
     done = angles * phases + REPORTS
     report = Progress(done, done + angles * phases)
@@ -110,7 +110,7 @@ def denoise_steps(
     for angle, rest, has_stripes in zip(clean, small, orders.has_stripes, strict=True):
         angle += rest_of_angle(rest, noise, left if has_stripes else None)
         yield replace(report, message="What the orders leave")
-    result = yield from resampled_steps(clean, (size[0], size[1]), done, report.total)
+    result = yield from resampled_steps(clean, (height, width), done, report.total)
     return faded(result / factors, recorded, level_at(level, image, frames.device))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from scipy.linalg import toeplitz
 
 from napari_dps.core import ImageStack, Progress, one_of
 from napari_dps.core.context import Context
-from napari_dps.core.progress import PART_TICKS
+from napari_dps.core.planes import planes_of
 from napari_dps.methods.denoise.steps import denoise_steps
 from napari_dps.physics.otf3d import cap_height_per_nm
 from napari_dps.physics.sim.volume_gains import VolumeGains
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     import torch
 
     from napari_dps.nets.res_unet import SimDenoiser
-
-T = TypeVar("T")
 
 AXIAL_SHARE = 0.5
 """Share of the axial frequency of the first order that is added to the height of the
@@ -75,40 +73,24 @@ def denoise_volume_steps(
     mixing = axial_band(image)
     planes = len(frames)
     clean = torch.empty_like(frames)
-    for z, weights in enumerate(mixing):
+    for (z, plane), weights in zip(planes_of(image), mixing, strict=True):
         used = np.flatnonzero(weights)
         near = slice(int(used[0]), int(used[-1]) + 1)
         seen = torch.tensordot(
             torch.as_tensor(weights[near]).to(frames), frames[near], dims=([0], [0])
         )
-        plane = _plane(image, z, float(np.linalg.norm(weights)))
+        known = _smoother(plane, float(np.linalg.norm(weights)))
         running = denoise_steps(
-            seen, plane, image.patterns, network, context, recorded=frames[z]
+            seen, known, image.patterns, network, context, recorded=frames[z]
         )
         clean[z] = yield from one_of(running, z, planes + 1)
     shape = planes, frames.shape[-2], frames.shape[-1]
     optics = image.require_optics("denoise")
     gains = VolumeGains(shape, image.patterns, optics)
-    found = yield from _in_parts(gains.measure_steps(frames, clean), gains, planes)
-    applying = gains.apply_steps(clean, found)
-    yield from _in_parts(applying, gains, planes, first=gains.steps)
+    last = planes, planes + 1  # both halves take about as long as a plane
+    found = yield from one_of(gains.measure_steps(frames, clean), *last)
+    yield from one_of(gains.apply_steps(clean, found), *last)
     return clean
-
-
-def _in_parts(
-    steps: Generator[None, None, T], gains: VolumeGains, planes: int, first: int = 0
-) -> Generator[Progress, None, T]:
-    """Report the orders as parts of what takes about as long as a plane."""
-    number = first
-    while True:
-        done = planes * PART_TICKS + PART_TICKS * number // (2 * gains.steps)
-        yield Progress(done, (planes + 1) * PART_TICKS, "What the planes lost")
-        try:
-            next(steps)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
-        number += 1
 
 
 def axial_band(image: ImageStack) -> NDArray[np.float64]:
@@ -144,13 +126,10 @@ def axial_band(image: ImageStack) -> NDArray[np.float64]:
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
-def _plane(image: ImageStack, z: int, noise_left: float) -> ImageStack:
+def _smoother(plane: ImageStack, noise_left: float) -> ImageStack:
     """Return what is known of a plane whose noise was reduced to a share."""
-    noise = image.noise
+    noise = plane.noise
     if noise is not None and noise.of_frame is not None:
         noise = replace(noise, of_frame=noise_left * noise.of_frame)
-    maps = {name: values[z] for name, values in image.maps.items()}
     # The noise that a camera's numbers tell is that of frames as they were recorded.
-    return replace(
-        image.derive(image.data[z], axes="APYX"), maps=maps, noise=noise, camera=None
-    )
+    return replace(plane, noise=noise, camera=None)

@@ -31,7 +31,7 @@ from napari_dps.physics.measured_otf import order_tables
 from napari_dps.physics.otf3d import cap_height_per_nm
 from napari_dps.physics.sim.separate import orders_by_angle
 from napari_dps.physics.sim.wiener_grid import Padding, plane_extent
-from napari_dps.physics.sim.wiener_transforms import OrderTransforms
+from napari_dps.physics.sim.wiener_transforms import OrderTransforms, plain_ends
 from napari_dps.physics.sim.wiener_weights import (
     AxialFrequency,
     OrderWeights,
@@ -221,16 +221,7 @@ class VolumeSolver:
         import torch
 
         count = self._shape[0]
-        ends = [
-            planes[torch.as_tensor(source, device=planes.device)]
-            * torch.as_tensor(factor.real, device=planes.device).to(self._real)[
-                :, None, None
-            ]
-            for source, factor in zip(
-                self._padding.sources, self._padding.factors(0.0), strict=True
-            )
-        ]
-        planes[count:] = ends[0] + ends[1]
+        planes[count:] = plain_ends(planes, self._padding, 0)
         planes.copy_(torch.fft.fft(planes, dim=0))
 
     def _filter(

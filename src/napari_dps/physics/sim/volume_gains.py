@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_dps.core import Optics, Pattern
+from napari_dps.core import Optics, Pattern, Progress
 from napari_dps.physics.sim.separate import mixing_matrix, orders_by_angle
 from napari_dps.physics.sim.wiener_grid import Padding
+from napari_dps.physics.sim.wiener_transforms import plain_ends
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +34,7 @@ RING = 1 / 48
 """Width of a ring, in cycles per pixel: gains fall and rise more slowly."""
 LARGEST_GAIN = 2.0
 """More is noise in a ring that holds hardly any structure."""
+MESSAGE = "What the planes lost"
 PADDING_PLANES, PADDING_PX = 4, 14
 """By which each end of the stack, and each edge, is extended at least."""
 
@@ -83,6 +85,7 @@ class VolumeGains:
             ]
             for number in range(len(self._angles))
         ]
+        self._count = sum(1 + len(angle.used) for angle in self._angles)
         self._cutoff = optics.cutoff_per_pixel
         self._paddings = (
             Padding(shape[0], PADDING_PLANES, continued="edge"),
@@ -91,31 +94,35 @@ class VolumeGains:
 
     def measure_steps(
         self, raw: torch.Tensor, clean: torch.Tensor
-    ) -> Generator[None, None, Gains]:
-        """Measure the gains, a step for each order.
+    ) -> Generator[Progress, None, Gains]:
+        """Measure the gains: the first half of the work.
 
         Parameters
         ----------
         raw, clean : tensor (Z, A, P, Y, X), float32
             The frames as recorded, and denoised.
 
+        Yields
+        ------
+        Progress
+
         Returns
         -------
         Gains
         """
         sums: dict[int, Real] = {}
-        for order in self._orders(raw.shape[2]):
+        for number, order in enumerate(self._orders(raw.shape[2])):
+            yield Progress(number, 2 * self._count, MESSAGE)
             recorded, shown = (self._spectrum(one, order) for one in (raw, clean))
             parts = (recorded * shown.conj()).real, shown.abs().square()
-            found = np.stack([self._ring_sums(part, order) for part in parts])
+            found = self._ring_sums(parts, order)
             sums[order.index] = sums.get(order.index, 0) + found
-            yield None
         return {index: _gains(*found) for index, found in sums.items()}
 
     def apply_steps(
         self, clean: torch.Tensor, gains: Gains
-    ) -> Generator[None, None, None]:
-        """Multiply the orders of frames by gains, in place, a step for each order.
+    ) -> Generator[Progress, None, None]:
+        """Multiply the orders of frames by gains, in place: the second half.
 
         Parameters
         ----------
@@ -123,11 +130,16 @@ class VolumeGains:
             Denoised frames; changed.
         gains : Gains
             As measured.
+
+        Yields
+        ------
+        Progress
         """
         import torch
 
         planes, height, width = self._shape
-        for order in self._orders(clean.shape[2]):
+        for number, order in enumerate(self._orders(clean.shape[2]), start=self._count):
+            yield Progress(number, 2 * self._count, MESSAGE)
             change = self._spectrum(clean, order)
             place, outside = self._ring_of(order), self._is_outside(order)
             for kz in range(len(change)):
@@ -140,12 +152,6 @@ class VolumeGains:
             for phase, factors in enumerate(order.columns):
                 for factor, part in zip(factors.tolist(), parts, strict=True):
                     clean[:, order.angle, phase] += factor * part
-            yield None
-
-    @property
-    def steps(self) -> int:
-        """How many orders all angles have, order 0 included."""
-        return sum(1 + len(angle.used) for angle in self._angles)
 
     def _orders(self, phases: int) -> Iterator[_Order]:
         """Yield the orders of all angles, the zeroth of each first."""
@@ -173,15 +179,7 @@ class VolumeGains:
         image = torch.complex(parts[0], parts[1] if len(parts) > 1 else 0 * parts[0])
         image *= self._wave(order, -1, frames)
         for axis, padding in enumerate(self._paddings):
-            shape = [-1 if axis == other else 1 for other in range(3)]
-            ends = [
-                image.index_select(axis, torch.as_tensor(source, device=image.device))
-                * torch.as_tensor(factor.real).to(frames).reshape(shape)
-                for source, factor in zip(
-                    padding.sources, padding.factors(0.0), strict=True
-                )
-            ]
-            image = torch.cat([image, ends[0] + ends[1]], dim=axis)
+            image = torch.cat([image, plain_ends(image, padding, axis)], dim=axis)
         spectrum: torch.Tensor = torch.fft.fftn(image)
         return spectrum
 
@@ -217,18 +215,20 @@ class VolumeGains:
         (y, x), k = self._detected(order), order.wavevector
         return np.asarray(np.hypot(y - k[0], x - k[1]) / RING)
 
-    def _ring_sums(self, values: torch.Tensor, order: _Order) -> Real:
-        """Return the sums (kz, ring) of values (kz, Y, X) over rings, ±kz together."""
+    def _ring_sums(self, parts: Sequence[torch.Tensor], order: _Order) -> Real:
+        """Return the sums (part, kz, ring) of parts (kz, Y, X), ±kz together."""
         import torch
 
         ring = np.rint(self._ring_of(order)).astype(np.int64)
         count = math.ceil(2 / RING)
         ring[self._is_outside(order)] = count - 1
-        index = torch.as_tensor(ring.ravel(), device=values.device)
-        sums = np.zeros((len(values) // 2 + 1, count))
-        for kz, plane in enumerate(values):
-            of_plane = torch.bincount(index, plane.ravel(), count).cpu().numpy()
-            sums[min(kz, len(values) - kz)] += of_plane
+        index = torch.as_tensor(ring.ravel(), device=parts[0].device)
+        period = len(parts[0])
+        sums = np.zeros((len(parts), period // 2 + 1, count))
+        for total, values in zip(sums, parts, strict=True):
+            for kz, plane in enumerate(values):
+                of_plane = torch.bincount(index, plane.ravel(), count).cpu().numpy()
+                total[min(kz, period - kz)] += of_plane
         return sums
 
 

@@ -211,6 +211,20 @@ class OrderTransforms:
         return columns.narrow(-1, 0, len(order.bins(0)))
 
 
+def plain_ends(image: torch.Tensor, padding: Padding, axis: int) -> torch.Tensor:
+    """Return what follows an image without a wave along an axis to make it periodic."""
+    import torch
+
+    shape = [-1 if axis == other else 1 for other in range(image.ndim)]
+    like = image.real if image.is_complex() else image
+    after, before = (
+        image.index_select(axis, torch.as_tensor(source, device=image.device))
+        * torch.as_tensor(factor.real).to(like).reshape(shape)
+        for source, factor in zip(padding.sources, padding.factors(0.0), strict=True)
+    )
+    return after.add_(before)
+
+
 class _AxisTables:
     """What an order needs along one axis: its phase ramp and how to pad."""
 
