@@ -263,12 +263,13 @@ def _climb(
 
     model, frames, even, noise = scene
     shift = noise.read_variance / noise.gain if noise.gain > 0 else 0.0
+    shifted = frames + shift
     sensitivity = _sensitivity(model, frames)
     point = estimate = thing
     step = torch.zeros_like(thing)
     first = model.light
     for number in range(steps):
-        expected = model.forward(point) + even
+        expected = model.forward(point).add_(even)
         if number in REFITS and first.stripes:
             variance = scene.variance(expected)
             missing = frames - expected
@@ -276,18 +277,18 @@ def _climb(
                 refitted_light(model, point, missing, expected, variance, first)
             )
             views = model.views(point)
-            expected = model.mixed(views) + even
+            expected = model.mixed(views).add_(even)
             if not _agrees(scene, views, expected, first):
                 return None
             sensitivity = _sensitivity(model, frames)
-        ratio = (frames + shift) / (expected + shift).clamp(min=_TINY)
-        correction = model.adjoint(ratio) / sensitivity
-        correction = 1 + share * (correction - 1)
+        # In place: memory that is new costs more than what is done with it.
+        ratio = torch.div(shifted, expected.add_(shift).clamp_(min=_TINY), out=expected)
+        correction = model.adjoint(ratio).div_(sensitivity).sub_(1).mul_(share).add_(1)
         previous, before = estimate, step
-        estimate = (point * correction).clamp(min=0)
-        step = estimate - point
+        estimate = correction.mul_(point).clamp_(min=0)
+        step = torch.sub(estimate, point, out=point if number else None)
         reach = extrapolation(step, before)
-        point = (estimate + reach * (estimate - previous)).clamp_(min=0)
+        point = torch.sub(estimate, previous).mul_(reach).add_(estimate).clamp_(min=0)
         yield Progress(number + 1, steps, "Raw frames")
     return model.inside(estimate)
 

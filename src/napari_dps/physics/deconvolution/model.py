@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.fft
+from numpy.typing import NDArray
 
 from napari_dps.core import InputError
 from napari_dps.physics.operators import ForwardModel
@@ -105,9 +106,33 @@ class ImagingModel(ForwardModel["torch.Tensor", "torch.Tensor"]):
         )
         self.object_shape = (height, width)
         cutoff = cutoff_per_pixel / binning
-        # Columns of the spectrum beyond the cut-off are zero and need no transform.
-        self._columns = min(math.floor(cutoff * width), width // 2) + 1
-        f_y, f_x = np.fft.fftfreq(height), np.fft.rfftfreq(width)[: self._columns]
+        # Of a spectrum only what the lens passes is computed.
+        self._reach = tuple(
+            min(math.floor(cutoff * side), side // 2) for side in self.object_shape
+        )
+        # An image that is sampled well enough is made on its own pixels at once;
+        # another is thinned out, with all that is folded back.
+        fits = all(
+            2 * binning * reach < side
+            for reach, side in zip(self._reach, self.object_shape, strict=True)
+        )
+        self._thinned = 1 if fits else binning
+        finer = binning // self._thinned
+        self._grid = height // finer, width // finer
+        passed = self._lens(cutoff, seen_width, transfer)
+        self._passed = torch.from_numpy(passed).to(device)
+        self._back = self._passed.conj() * binning**2
+        self._passed = self._passed / finer**2
+        self.sensitivity = self.adjoint(torch.ones(shape, device=device))
+
+    def _lens(
+        self, cutoff: float, seen_width: float, transfer: Transfer | None
+    ) -> NDArray[np.complex64]:
+        """Return what the lens and the camera's pixels pass of each frequency."""
+        up, across = self._reach
+        height, width = self.object_shape
+        f_y = np.fft.fftfreq(height)[_low(height, up)]
+        f_x = np.arange(across + 1) / width
         radius = np.hypot(f_y[:, np.newaxis], f_x)
         otf = widefield_otf(radius, cutoff)
         # The mean of fine pixels half a pixel up and down (left and right).
@@ -119,10 +144,12 @@ class ImagingModel(ForwardModel["torch.Tensor", "torch.Tensor"]):
             # The image's OTF ends before the other's does: nothing divides by 0.
             seen = widefield_otf(radius, cutoff / seen_width)
             otf /= np.where(otf > 0, seen, 1)
-        if binning == 1:
-            otf *= camera
-        self._otf = torch.from_numpy(otf.astype(np.float32)).to(device)
-        self.sensitivity = self.adjoint(torch.ones(shape, device=device))
+        passed: NDArray[np.complex64] = (otf * camera).astype(np.complex64)
+        if self.binning > 1:
+            # A pixel's centre lies half a fine pixel beyond that of its first one.
+            shift = [np.exp(1j * np.pi * f) for f in (f_y, f_x)]
+            passed *= shift[0][:, np.newaxis] * shift[1]
+        return passed
 
     def forward(self, thing: torch.Tensor, /) -> torch.Tensor:
         """Return the image of an object.
@@ -138,14 +165,13 @@ class ImagingModel(ForwardModel["torch.Tensor", "torch.Tensor"]):
         """
         import torch
 
-        rows, columns = (self.binning * side for side in self.shape)
-        half = torch.fft.rfft(thing, dim=1)[:, : self._columns]
-        half = torch.fft.ifft(torch.fft.fft(half, dim=0) * self._otf, dim=0)[:rows]
-        fine = torch.fft.irfft(half, n=self.object_shape[1], dim=1)[:, :columns]
-        image: torch.Tensor = torch.nn.functional.avg_pool2d(fine[None], self.binning)[
-            0
-        ]
-        return image
+        (up, across), step = self._reach, self._thinned
+        rows, columns = (step * side for side in self.shape)
+        half = torch.fft.rfft(thing, dim=1)[:, : across + 1]
+        low = _cut(torch.fft.fft(half, dim=0), up).mul_(self._passed)
+        half = torch.fft.ifft(_filled(low, self._grid[0], up), dim=0)[:rows:step]
+        image: torch.Tensor = torch.fft.irfft(half, n=self._grid[1], dim=1)
+        return image[:, :columns:step]
 
     def adjoint(self, image: torch.Tensor, /) -> torch.Tensor:
         """Return the transpose of `forward` times binning²: an even 1 becomes ≤ 1.
@@ -161,11 +187,15 @@ class ImagingModel(ForwardModel["torch.Tensor", "torch.Tensor"]):
         """
         import torch
 
+        up, across = self._reach
         height, width = self.object_shape
-        fine = image.repeat_interleave(self.binning, 1)
-        half = torch.fft.rfft(fine, n=width, dim=1)[:, : self._columns]
-        half = half.repeat_interleave(self.binning, 0)
-        half = torch.fft.ifft(torch.fft.fft(half, n=height, dim=0) * self._otf, dim=0)
+        if self._thinned > 1:
+            rows, columns = (self._thinned * side for side in self.shape)
+            image, thin = image.new_zeros(rows, columns), image
+            image[:: self._thinned, :: self._thinned] = thin
+        half = torch.fft.rfft(image, n=self._grid[1], dim=1)[:, : across + 1]
+        low = _cut(torch.fft.fft(half, n=self._grid[0], dim=0), up).mul_(self._back)
+        half = torch.fft.ifft(_filled(low, height, up), dim=0)
         thing: torch.Tensor = torch.fft.irfft(half, n=width, dim=1)
         return thing
 
@@ -202,3 +232,26 @@ def mirrored_margin(thing: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
         index = torch.from_numpy(source).to(thing.device)
         thing = thing.index_select(axis, index)
     return thing
+
+
+def _low(size: int, reach: int) -> NDArray[np.int64]:
+    """Return the rows of a spectrum of frequencies 0 to reach, then −reach to −1."""
+    below = min(reach, size - reach - 1)
+    return np.asarray(np.r_[0 : reach + 1, size - below : size], dtype=np.int64)
+
+
+def _cut(spectrum: torch.Tensor, reach: int) -> torch.Tensor:
+    """Return the rows of a spectrum that `_low` lists."""
+    import torch
+
+    below = min(reach, len(spectrum) - reach - 1)
+    parts = [spectrum[: reach + 1], spectrum[len(spectrum) - below :]]
+    return torch.cat(parts)
+
+
+def _filled(low: torch.Tensor, size: int, reach: int) -> torch.Tensor:
+    """Return the spectrum of so many rows that has these, and no more."""
+    whole = low.new_zeros(size, low.shape[1])
+    whole[: reach + 1] = low[: reach + 1]
+    whole[size - (len(low) - reach - 1) :] = low[reach + 1 :]
+    return whole

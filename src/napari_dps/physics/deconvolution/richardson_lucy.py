@@ -132,17 +132,19 @@ def richardson_lucy_depths_steps(
     step = torch.zeros_like(estimate)
     reached = []
     for iteration in range(iterations):
-        ratio = data / (model.forward(point) + offset).clamp(min=_TINY)
-        previous, before = estimate, step
-        correction = model.adjoint(ratio) / sensitivity
+        # In place: memory that is new costs more than what is done with it.
+        expected = model.forward(point).add_(offset).clamp_(min=_TINY)
+        correction = model.adjoint(torch.div(data, expected)).div_(sensitivity)
         if share is not None:
-            correction = 1 + share * (correction - 1)
-        estimate = (point * correction).clamp_(min=0)
-        step = estimate - point
+            correction.sub_(1).mul_(share).add_(1)
+        previous, before = estimate, step
+        estimate = correction.mul_(point).clamp_(min=0)
+        step = torch.sub(estimate, point)
         point = estimate
         if accelerate:
             reach = extrapolation(step, before)
-            point = (estimate + reach * (estimate - previous)).clamp_(min=0)
+            point = torch.sub(estimate, previous).mul_(reach).add_(estimate)
+            point.clamp_(min=0)
         if iteration + 1 in depths:
             reached.append(unit * model.inside(estimate))
         yield Progress(iteration + 1, iterations, "Richardson–Lucy")

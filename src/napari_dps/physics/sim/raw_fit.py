@@ -66,11 +66,12 @@ def refitted_light(
     """
     intensities = model.light.intensities.copy()
     stripes = list(model.light.stripes)
+    spectra = _spectra(model, thing)
     for angle in range(len(intensities)):
         numbers = [n for n, one in enumerate(stripes) if one.angle == angle]
         if not numbers:
             continue
-        slopes = _slopes(model, thing, expected, angle, numbers)
+        slopes = _slopes(model, spectra, expected, angle, numbers)
         prior = _prior(model, first, angle, numbers)
         step = _step(slopes, missing, variance, angle, prior)
         count = intensities.shape[1]
@@ -93,9 +94,17 @@ def refitted_light(
     return Light(intensities, tuple(stripes))
 
 
+def _spectra(model: RawModel, thing: torch.Tensor) -> list[torch.Tensor]:
+    """Return the spectra of an object, and of it times its places (y, x)."""
+    import torch
+
+    y, x = (torch.from_numpy(p.astype(np.float32)).to(thing) for p in model.places)
+    return [model.spectrum(part) for part in (thing, thing * y[:, None], thing * x)]
+
+
 def _slopes(
     model: RawModel,
-    thing: torch.Tensor,
+    spectra: list[torch.Tensor],
     expected: torch.Tensor,
     angle: int,
     numbers: list[int],
@@ -105,14 +114,10 @@ def _slopes(
 
     intensities, stripes = model.light
     count = intensities.shape[1]
-    y, x = (torch.from_numpy(p.astype(np.float32)).to(thing) for p in model.places)
     views = {}
     for number in numbers:
-        plain = model.view(thing, number)
-        moments = [
-            2j * math.pi * model.view(thing * place, number)
-            for place in (y[:, None], x[None])
-        ]
+        plain, *moments = (model.view(spectrum, number) for spectrum in spectra)
+        moments = [2j * math.pi * moment for moment in moments]
         depth = max(stripes[number].modulation, _LEAST_MODULATION)
         views[number] = [1j * plain, *moments, plain / depth]
     slopes = []

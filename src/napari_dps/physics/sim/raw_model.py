@@ -18,8 +18,10 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from napari_dps.core import Optics, Pattern
+from napari_dps.physics.deconvolution.model import mirrored_margin
 from napari_dps.physics.operators import ForwardModel
 from napari_dps.physics.otf import Transfer, widefield_otf
+from napari_dps.physics.sim.half_plane import pieces
 
 if TYPE_CHECKING:
     import torch
@@ -48,6 +50,27 @@ class Stripes:
     wavevector: NDArray[np.float64]
     phases_rad: NDArray[np.float64]
     modulation: float
+
+
+class _Wave(NamedTuple):
+    """A wave that an object is seen through, split into whole bins and a remainder.
+
+    D(r) = e^{2πi δ·r} H_δ[s e^{2πi K·r}], H_δ(f) = H(f + δ): whole bins K shift the
+    object's spectrum, which all waves share, and the remainder δ that of the lens.
+
+    Attributes
+    ----------
+    first : (int, int)
+        First frequency (y, x) of the object that is seen, in bins.
+    passed : tensor (2 R_y + 1, 2 R_x + 1), complex64
+        What the lens and the camera's pixels pass.
+    ramps : (tensor (Y,), tensor (X,)), complex64
+        What brings the first frequency, and the remainder, to their place.
+    """
+
+    first: tuple[int, ...]
+    passed: torch.Tensor
+    ramps: tuple[torch.Tensor, torch.Tensor]
 
 
 class Light(NamedTuple):
@@ -148,8 +171,6 @@ class RawModel(ForwardModel["torch.Tensor", "torch.Tensor"]):
         *,
         otf: Transfer | None = None,
     ) -> None:
-        import torch
-
         self.shape = shape
         self.device = device
         cutoff = min(optics.cutoff_per_pixel, 0.5)
@@ -159,34 +180,60 @@ class RawModel(ForwardModel["torch.Tensor", "torch.Tensor"]):
         )
         self._coarse = rows, columns
         self.object_shape = 2 * rows, 2 * columns
-        # Of the spectrum only what the lens passes is computed.
+        # Of a spectrum only what the lens passes is computed, wherever between two
+        # bins its middle lies.
         self._reach = tuple(
-            min(math.floor(cutoff * n), (n - 1) // 2) for n in (rows, columns)
+            min(math.floor(cutoff * n + 0.5), (n - 1) // 2) for n in (rows, columns)
         )
-        transfer = torch.from_numpy(self._lens(optics.cutoff_per_pixel, otf))
-        self._transfer = transfer.to(device)
+        self._cutoff, self._otf = optics.cutoff_per_pixel, otf
         self.places = tuple(
             _positions(size, fine)
             for size, fine in zip(self.shape, self.object_shape, strict=True)
         )
+        self._even = self._wave(np.zeros(2))
         self.set_light(Light(intensities, tuple(stripes)))
 
-    def _lens(self, cutoff: float, otf: Transfer | None) -> NDArray[np.complex64]:
-        """Return what the lens and the camera's pixels pass of each frequency."""
+    def _wave(self, wavevector: NDArray[np.float64]) -> _Wave:
+        """Return what the view through a wave needs."""
+        import torch
+
+        bins = wavevector * self._coarse
+        whole = np.round(bins).astype(int)
+        rest = (bins - whole) / self._coarse
+        ramps = [
+            np.exp(2j * np.pi * (r - reach / n) * np.arange(size))
+            * np.exp(np.pi * 1j * (r + k / n / 2 - (r + k / n) * size))
+            for r, k, reach, n, size in zip(
+                rest, whole, self._reach, self._coarse, self.shape, strict=True
+            )
+        ]
+        y, x = (torch.from_numpy(r.astype(np.complex64)) for r in ramps)
+        passed = torch.from_numpy(self._lens(rest))
+        first = tuple(-reach - k for reach, k in zip(self._reach, whole, strict=True))
+        return _Wave(
+            first, passed.to(self.device), (y.to(self.device), x.to(self.device))
+        )
+
+    def _lens(self, rest: NDArray[np.float64]) -> NDArray[np.complex64]:
+        """Return what the lens and the camera's pixels pass of each frequency.
+
+        Frequencies f + δ, f from −reach to reach, δ in cycles per pixel.
+        """
         f_y, f_x = (
-            np.r_[0 : reach + 1, -reach:0] / n
+            np.arange(-reach, reach + 1) / n
             for reach, n in zip(self._reach, self._coarse, strict=True)
         )
         # A pixel's centre lies half a fine pixel beyond that of its first fine pixel.
         shift = [np.exp(0.5j * np.pi * f) for f in (f_y, f_x)]
         factors = shift[0][:, np.newaxis] * shift[1]
-        radius = np.hypot(f_y[:, np.newaxis], f_x) / cutoff
-        if otf is None:
+        f_y, f_x = f_y + rest[0], f_x + rest[1]
+        radius = np.hypot(f_y[:, np.newaxis], f_x) / self._cutoff
+        if self._otf is None:
             camera = [np.cos(np.pi * f / 2) for f in (f_y, f_x)]
             factors *= camera[0][:, np.newaxis] * camera[1] * widefield_otf(radius, 1.0)
         else:
-            factors *= otf(radius)
-        return np.asarray(factors, dtype=np.complex64)
+            factors *= self._otf(radius)
+        return np.asarray(factors / 4, dtype=np.complex64)
 
     def set_light(self, light: Light) -> None:
         """Take another illumination."""
@@ -195,15 +242,9 @@ class RawModel(ForwardModel["torch.Tensor", "torch.Tensor"]):
         self.light = light
         phases = light.intensities.shape[1]
         columns = [light.intensities.ravel()]
-        self._waves = []
+        self._waves = [self._wave(one.wavevector) for one in light.stripes]
         for one in light.stripes:
             first = one.angle * phases
-            turns = [
-                np.exp(2j * np.pi * k * place).astype(np.complex64)
-                for k, place in zip(one.wavevector, self.places, strict=True)
-            ]
-            y, x = (torch.from_numpy(turn).to(self.device) for turn in turns)
-            self._waves.append((y, x))
             for part in (np.cos(one.phases_rad), -np.sin(one.phases_rad)):
                 column = np.zeros_like(columns[0])
                 column[first : first + phases] = one.modulation * part
@@ -223,17 +264,24 @@ class RawModel(ForwardModel["torch.Tensor", "torch.Tensor"]):
         -------
         tensor (1 + 2 W, Y, X), float32
         """
+        spectrum = self.spectrum(thing)
+        views = thing.new_empty(1 + 2 * len(self._waves), *self.shape)
+        views[0] = self._seen(spectrum, self._even).real
+        for number in range(len(self._waves)):
+            view = self.view(spectrum, number)
+            views[1 + 2 * number], views[2 + 2 * number] = view.real, view.imag
+        return views
+
+    def spectrum(self, thing: torch.Tensor) -> torch.Tensor:
+        """Return the half plane of the spectrum of an object: f_x ≥ 0, 0 first."""
         import torch
 
-        views = [self._seen(thing, None).real]
-        for wave in self._waves:
-            view = self._seen(thing, wave)
-            views += [view.real, view.imag]
-        return torch.stack(views)
+        spectrum: torch.Tensor = torch.fft.rfft2(thing)
+        return spectrum
 
-    def view(self, thing: torch.Tensor, number: int) -> torch.Tensor:
-        """Return D_w (Y, X), complex, of the stripes of a number."""
-        return self._seen(thing, self._waves[number])
+    def view(self, spectrum: torch.Tensor, number: int) -> torch.Tensor:
+        """Return D_w (Y, X), complex, of the stripes of a number, by `spectrum`."""
+        return self._seen(spectrum, self._waves[number])
 
     def mixed(self, views: torch.Tensor) -> torch.Tensor:
         """Return the frames (A·P, Y, X) that views make."""
@@ -251,76 +299,52 @@ class RawModel(ForwardModel["torch.Tensor", "torch.Tensor"]):
         import torch
 
         views = torch.tensordot(self.mixing.T, frames, dims=1)
-        total = self._back(views[0].to(torch.complex64), None)
+        rows, columns = self.object_shape
+        plane = torch.zeros(
+            (rows, columns // 2 + 1), dtype=torch.complex64, device=frames.device
+        )
+        self._add(plane, views[0].to(torch.complex64), self._even)
         for number, wave in enumerate(self._waves):
             real, imaginary = views[1 + 2 * number], views[2 + 2 * number]
-            total += self._back(torch.complex(real, imaginary), wave)
-        return total
+            self._add(plane, torch.complex(real, imaginary), wave)
+        thing: torch.Tensor = torch.fft.irfft2(plane, s=self.object_shape)
+        return thing
 
-    def _seen(
-        self, thing: torch.Tensor, wave: tuple[torch.Tensor, torch.Tensor] | None
-    ) -> torch.Tensor:
-        """Return the view (Y, X), complex, of an object times a wave."""
+    def _seen(self, spectrum: torch.Tensor, wave: _Wave) -> torch.Tensor:
+        """Return the view (Y, X), complex, of an object through a wave."""
         import torch
 
-        rows, columns = self._coarse
-        up, across = self._reach
-        if wave is None:
-            half = torch.fft.rfft(thing, dim=1)[:, : across + 1]
-            right = half[:, 1:].flip(1).conj()
-            # The spectrum of a row at −f is the conjugate of that at f.
-            part = torch.cat([half, right], dim=1)
-        else:
-            part = _ends(torch.fft.fft(thing * wave[1], dim=1), across, 1)
-            part = part * wave[0][:, None]
-        part = _ends(torch.fft.fft(part, dim=0), up, 0) * self._transfer
-        part = torch.fft.ifft(_spread(part, rows, up, 0), dim=0)[: self.shape[0]]
-        image = torch.fft.ifft(_spread(part, columns, across, 1), dim=1)
-        seen: torch.Tensor = image[:, : self.shape[1]] / 4
-        return seen
+        block = torch.empty_like(wave.passed)
+        for piece in pieces(wave.first, block.shape, self.object_shape):
+            block[piece.block] = piece.turned(spectrum[piece.plane])
+        block *= wave.passed
+        (rows, columns), (height, width) = self._coarse, self.shape
+        lines = torch.fft.ifft(block, n=rows, dim=0)[:height]
+        lines *= wave.ramps[0][:, None]
+        seen: torch.Tensor = torch.fft.ifft(lines, n=columns, dim=1)[:, :width]
+        return seen * wave.ramps[1]
 
-    def _back(
-        self, image: torch.Tensor, wave: tuple[torch.Tensor, torch.Tensor] | None
-    ) -> torch.Tensor:
-        """Return what a complex view says of the object, through its wave."""
+    def _add(self, plane: torch.Tensor, image: torch.Tensor, wave: _Wave) -> None:
+        """Add what a complex view says of the object's spectrum, through its wave."""
         import torch
 
-        rows, columns = self._coarse
-        up, across = self._reach
-        part = _ends(torch.fft.fft(image, n=columns, dim=1), across, 1)
-        part = _ends(torch.fft.fft(part, n=rows, dim=0), up, 0)
-        part = part * self._transfer.conj()
-        part = torch.fft.ifft(_spread(part, 2 * rows, up, 0), dim=0)
-        if wave is None:
-            half = _spread(part, 2 * columns, across, 1)[:, : columns + 1]
-            even: torch.Tensor = 4 * torch.fft.irfft(half, n=2 * columns, dim=1)
-            return even
-        part = part * wave[0].conj()[:, None]
-        thing = torch.fft.ifft(_spread(part, 2 * columns, across, 1), dim=1)
-        lit: torch.Tensor = thing.real * wave[1].real + thing.imag * wave[1].imag
-        return 4 * lit
+        lines = torch.fft.fft(image * wave.ramps[1].conj(), n=self._coarse[1], dim=1)
+        height, width = wave.passed.shape
+        lines = lines[:, :width] * wave.ramps[0].conj()[:, None]
+        block = torch.fft.fft(lines, n=self._coarse[0], dim=0)[:height]
+        # Sixteen by the scales of the transforms, half for a real object's half plane.
+        block = block * (8 * wave.passed.conj())
+        for piece in pieces(wave.first, block.shape, self.object_shape, twice=True):
+            plane[piece.plane] += piece.turned(block[piece.block])
 
     def extended(self, thing: torch.Tensor) -> torch.Tensor:
         """Return an object (2 Y, 2 X) with a margin that mirrors its edges."""
-        for axis, size in enumerate(self.object_shape):
-            inside = thing.shape[axis]
-            place = np.arange(size)
-            after = place - inside < (size - inside) / 2
-            mirrored = np.where(after, 2 * inside - 1 - place, size - 1 - place)
-            source = np.where(place < inside, place, mirrored.clip(0, inside - 1))
-            thing = thing.index_select(axis, _index(source, thing))
-        return thing
+        return mirrored_margin(thing, self.object_shape)
 
     def inside(self, thing: torch.Tensor) -> torch.Tensor:
         """Return the part of an object that lies in the frames: (2 Y, 2 X)."""
         rows, columns = (2 * side for side in self.shape)
         return thing[:rows, :columns]
-
-
-def _index(source: NDArray[np.int64], like: torch.Tensor) -> torch.Tensor:
-    import torch
-
-    return torch.from_numpy(source).to(like.device)
 
 
 def _positions(size: int, fine: int) -> NDArray[np.float64]:
@@ -331,23 +355,3 @@ def _positions(size: int, fine: int) -> NDArray[np.float64]:
     place = np.arange(fine)
     place = np.where(place - 2 * size < (fine - 2 * size) / 2, place, place - fine)
     return (place + 0.5) / 2 - size / 2
-
-
-def _ends(spectrum: torch.Tensor, reach: int, axis: int) -> torch.Tensor:
-    """Return the frequencies 0 to reach and −reach to −1 along an axis."""
-    import torch
-
-    size = spectrum.shape[axis]
-    low = spectrum.narrow(axis, 0, reach + 1)
-    return torch.cat([low, spectrum.narrow(axis, size - reach, reach)], dim=axis)
-
-
-def _spread(part: torch.Tensor, size: int, reach: int, axis: int) -> torch.Tensor:
-    """Return the spectrum of a size with `_ends` in it, 0 between."""
-    import torch
-
-    shape = list(part.shape)
-    shape[axis] = size - part.shape[axis]
-    low = part.narrow(axis, 0, reach + 1)
-    high = part.narrow(axis, reach + 1, reach)
-    return torch.cat([low, part.new_zeros(shape), high], dim=axis)
