@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,12 @@ if TYPE_CHECKING:
     import torch
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+_HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"
+"""Variable of the environment by which torch asks Linux for pages of 2 MB.
+
+New memory is cleared page by page: with those of 4 kB that takes as long as the
+arithmetic does on large images, in a virtual machine longer. torch looks at it when it
+first needs memory."""
 
 
 def resolve_device(name: str = "auto") -> torch.device:
@@ -38,6 +45,7 @@ def resolve_device(name: str = "auto") -> torch.device:
     >>> resolve_device("cpu").type
     'cpu'
     """
+    os.environ.setdefault(_HUGE_PAGES, "1")
     import torch
 
     has_mps = torch.backends.mps.is_available()
