@@ -29,14 +29,20 @@ of noise alone stays far below the scale of an image with signal."""
 _BASE_PERCENTILE = 1.0
 _BASE_SIGMA_PX = 2.0
 _PAD_PX = 16
+_KEPT_WEIGHTS = 3
+"""As many as one image takes."""
 _TINY = 1e-12
 
 
 class Models:
-    """Imaging models at canonical sampling, kept from image to image of one size."""
+    """Imaging models at canonical sampling, kept from image to image of one size.
+
+    So are the weights of `change_width` and `within_cutoff`.
+    """
 
     def __init__(self) -> None:
         self._made: dict[tuple[tuple[int, int], torch.device, float], ImagingModel] = {}
+        self._weights: dict[tuple[object, ...], torch.Tensor] = {}
 
     def model(
         self, shape: tuple[int, int], device: torch.device, seen_width: float = 0.0
@@ -50,6 +56,16 @@ class Models:
                 shape, CANONICAL_CUTOFF_PER_PIXEL, device, seen_width=seen_width
             )
         return self._made[key]
+
+    def weights(
+        self, kind: tuple[object, ...], make: Callable[[], torch.Tensor]
+    ) -> torch.Tensor:
+        """Return weights of a spectrum; the last few are kept."""
+        if kind not in self._weights:
+            while len(self._weights) >= _KEPT_WEIGHTS:
+                del self._weights[next(iter(self._weights))]
+            self._weights[kind] = make()
+        return self._weights[kind]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,15 +128,16 @@ def network_input_steps(
 
     total = max(iterations, default=1)
     counts = torch.from_numpy(np.asarray(image, dtype=np.float32)).to(device)
-    counts = within_cutoff(counts)
+    models = models or Models()
+    counts = within_cutoff(counts, models)
     yield Progress(0, total, "Scale")
     base, scale = base_and_scale(counts.cpu().numpy(), noise)
     yield Progress(0, total, "Imaging model")
     features = [torch.empty((0, *(2 * side for side in counts.shape)), device=device)]
     if iterations:
-        model = (models or Models()).model((counts.shape[0], counts.shape[1]), device)
+        model = models.model((counts.shape[0], counts.shape[1]), device)
         depths = yield from richardson_lucy_depths_steps(counts, model, iterations)
-        sharp = change_width(torch.stack(depths), 0, OUTPUT_WIDTH)
+        sharp = change_width(torch.stack(depths), 0, OUTPUT_WIDTH, models)
         features.append((sharp - base) / scale)
     return NetworkInput(
         (counts - base) / scale, torch.cat(features), noise / scale, scale, base
@@ -168,7 +185,9 @@ def base_and_scale(
     return base, max(bright - base, least_noises * noise, _TINY * max(abs(base), 1))
 
 
-def change_width(fine: torch.Tensor, start: float, end: float) -> torch.Tensor:
+def change_width(
+    fine: torch.Tensor, start: float, end: float, models: Models | None = None
+) -> torch.Tensor:
     """Return images as they look under a wider PSF, with mirrored edges.
 
     Parameters
@@ -178,6 +197,8 @@ def change_width(fine: torch.Tensor, start: float, end: float) -> torch.Tensor:
     start, end : float
         Width of the PSF that they are seen through, and of the one wanted, of the
         width of the image's own; 0 is an object of emitters.
+    models : Models, optional
+        Keeps the weights for the next image of the size.
 
     Returns
     -------
@@ -196,21 +217,24 @@ def change_width(fine: torch.Tensor, start: float, end: float) -> torch.Tensor:
         ratio: NDArray[np.float64] = wanted / np.where(wanted > 0, present, 1)
         return ratio
 
-    return _filtered(fine, transfer)
+    return _filtered(fine, transfer, (start, end), models)
 
 
-def within_cutoff(image: torch.Tensor) -> torch.Tensor:
+def within_cutoff(image: torch.Tensor, models: Models | None = None) -> torch.Tensor:
     """Return (Y, X) without what lies beyond the cut-off."""
 
     def disc(shape: tuple[int, int]) -> NDArray[np.float64]:
         passed = otf_2d(shape, CANONICAL_CUTOFF_PER_PIXEL, half_plane=True)
         return np.ceil(passed)
 
-    return _filtered(image, disc)
+    return _filtered(image, disc, ("disc",), models)
 
 
 def _filtered(
-    images: torch.Tensor, transfer: Callable[[tuple[int, int]], NDArray[np.float64]]
+    images: torch.Tensor,
+    transfer: Callable[[tuple[int, int]], NDArray[np.float64]],
+    kind: tuple[object, ...],
+    models: Models | None,
 ) -> torch.Tensor:
     """Multiply spectra by a function of the padded shape; edges are mirrored."""
     import torch
@@ -220,9 +244,13 @@ def _filtered(
     flat = images.reshape(1, -1, height, width)
     padded = torch.nn.functional.pad(flat, (pad,) * 4, mode="reflect")
     shape = (padded.shape[-2], padded.shape[-1])
-    weights = torch.from_numpy(transfer(shape).astype(np.float32)).to(images.device)
-    filtered: torch.Tensor = torch.fft.irfft2(
-        torch.fft.rfft2(padded) * weights, s=shape
-    )
+
+    def make() -> torch.Tensor:
+        return torch.from_numpy(transfer(shape).astype(np.float32)).to(images.device)
+
+    key = (*kind, shape, images.device)
+    weights = (models or Models()).weights(key, make)
+    spectrum = torch.fft.rfft2(padded) * weights
+    filtered: torch.Tensor = torch.fft.irfft2(spectrum, s=shape)
     inside = filtered[..., pad : pad + height, pad : pad + width]
     return inside.reshape(images.shape)

@@ -117,7 +117,7 @@ def sharpen_steps(
     yield Progress(2 * PART_TICKS, _PARTS * PART_TICKS, "Data consistency")
     refining = consistency_steps(sharp, inputs, trained, iterations, sharpener.models)
     sharp = yield from one_of(refining, 2, _PARTS)
-    seen = change_width(sharp, trained, max(width, trained))
+    seen = change_width(sharp, trained, max(width, trained), sharpener.models)
     rows, columns = (2 * side for side in image.shape)
     return from_canonical(seen.cpu().numpy(), (rows, columns))
 
