@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from napari_dps.core.at_once import at_once
 from napari_dps.physics.windows import pooled, window_means
 
 if TYPE_CHECKING:
@@ -164,10 +166,17 @@ def warp(
     height, width = image.shape[-2:]
     y = (2 * torch.arange(height, device=image.device) + 1) / height - 1
     x = (2 * torch.arange(width, device=image.device) + 1) / width - 1
-    grid = image.new_empty(1, height, width, 2)
-    torch.add(x, flow[:, 1], alpha=2 / width, out=grid[..., 0])
-    torch.add(y[:, None], flow[:, 0], alpha=2 / height, out=grid[..., 1])
-    moved: torch.Tensor = F.grid_sample(
-        image, grid, mode=mode, padding_mode="border", align_corners=False
-    )
+    moved = image.new_empty(image.shape)
+
+    def move(rows: slice) -> None:
+        grid = image.new_empty(1, rows.stop - rows.start, width, 2)
+        torch.add(x, flow[:, 1, rows], alpha=2 / width, out=grid[..., 0])
+        torch.add(y[rows, None], flow[:, 0, rows], alpha=2 / height, out=grid[..., 1])
+        moved[..., rows, :] = F.grid_sample(
+            image, grid, mode=mode, padding_mode="border", align_corners=False
+        )
+
+    parts = slice(0, height // 2), slice(height // 2, height)
+    for _ in at_once(partial(move, rows) for rows in parts):
+        pass
     return moved

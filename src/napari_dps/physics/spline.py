@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from scipy.fft import next_fast_len
 
+from napari_dps.core.at_once import at_once
 from napari_dps.physics.sim.pattern_model import mirrored
 
 if TYPE_CHECKING:
@@ -68,8 +70,8 @@ class Spline(NamedTuple):
         import torch
 
         places = torch.stack([y, x])
-        parts = (
-            self._some(*places[:, first : first + _AT_ONCE])
+        parts = at_once(
+            partial(self._some, *places[:, first : first + _AT_ONCE])
             for first in range(0, max(len(y), 1), _AT_ONCE)
         )
         return torch.cat(list(parts))

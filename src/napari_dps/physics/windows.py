@@ -1,9 +1,12 @@
-"""Means over windows of images."""
+"""Means over windows of images, and quantiles."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     import torch
@@ -54,8 +57,10 @@ def _sums_across(image: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
     width = image.shape[1]
     blocks, edge = -(-width // _BLOCK), len(kernel) // 2
     padded = F.pad(image, (edge, edge + blocks * _BLOCK - width))
-    parts = padded.unfold(1, _BLOCK + 2 * edge, _BLOCK)
-    return (parts @ _band(kernel).T).flatten(1)[:, :width]
+    reach = _BLOCK + 2 * edge
+    # Copied into one matrix: overlapping parts would be multiplied row by row.
+    parts = padded.unfold(1, reach, _BLOCK).reshape(-1, reach)
+    return (parts @ _band(kernel).T).view(len(image), -1)[:, :width]
 
 
 def _band(kernel: torch.Tensor) -> torch.Tensor:
@@ -131,3 +136,14 @@ def dilated(weights: torch.Tensor) -> torch.Tensor:
 def eroded(weights: torch.Tensor) -> torch.Tensor:
     """Return the least of the weights (Y, X) of a pixel and its eight neighbours."""
     return -dilated(-weights)
+
+
+def quantiles(values: torch.Tensor, shares: Sequence[float]) -> torch.Tensor:
+    """Return quantiles (Q, B) of values (B, N).
+
+    By numpy, on the CPU: torch sorts all values, which takes ten times as long.
+    """
+    import torch
+
+    found = np.quantile(values.cpu().numpy(), shares, axis=1)
+    return torch.from_numpy(found).to(values)

@@ -20,6 +20,7 @@ from napari_dps.core import (
     StageParameters,
     between,
 )
+from napari_dps.core.at_once import in_tasks
 from napari_dps.core.context import Context
 from napari_dps.core.planes import each_plane
 from napari_dps.methods.denoise.steps import NOISE_LEFT, denoise_steps
@@ -159,6 +160,7 @@ def run(
     patterns = yield from between(finding, 0, PATTERNS)
     network = load_denoiser(context, frames.device, parameters.weights)
     steps = denoise_steps(frames, image, patterns, network, context)
+    steps = in_tasks(steps, frames.device)
     clean = yield from between(steps, PATTERNS, 100)
     share = parameters.strength
     if not any(pattern.is_usable for pattern in patterns):

@@ -19,6 +19,7 @@ from napari_dps.core import (
     StageParameters,
     relay,
 )
+from napari_dps.core.at_once import in_tasks
 from napari_dps.core.context import Context
 from napari_dps.core.planes import each_plane
 from napari_dps.methods.sim.patterns import (
@@ -301,7 +302,7 @@ def reconstruct(
         solver_of = wiener_solver(
             image, patterns, noise, parameters.model_dump(), context
         )
-        found = wiener_steps(used, solver_of, context)
+        found = in_tasks(wiener_steps(used, solver_of, context), used.device)
         data = yield from relay(found, lambda r: Progress(steps - 1, steps, r.message))
     else:
         data = widefield(image)

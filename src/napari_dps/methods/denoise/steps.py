@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Sequence
-from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_dps.core import ImageStack, Pattern, Progress
+from napari_dps.core.at_once import at_once
 from napari_dps.core.context import Context
 from napari_dps.methods.sim.evidence import REPORTS, Evidence, messages_at, see_orders
 from napari_dps.methods.sim.frames import kept_rest, noise_in_rest, resampled_steps
@@ -16,6 +17,7 @@ from napari_dps.methods.sim.network import (
     render_steps,
     sim_network_steps,
 )
+from napari_dps.methods.sim.orders import StackOrders
 from napari_dps.methods.sim.worth import level_at
 from napari_dps.physics.sim.pattern_model import Orders
 
@@ -106,10 +108,7 @@ def denoise_steps(
     )
     clean = orders.mixing.forward(full)
     small -= orders.mixing.forward(separated)
-    left = noise_left(noise, orders.modulation.numel(), angles, phases)
-    for angle, rest, has_stripes in zip(clean, small, orders.has_stripes, strict=True):
-        angle += rest_of_angle(rest, noise, left if has_stripes else None)
-        yield replace(report, message="What the orders leave")
+    yield from messages_at(with_rest_of_frames(clean, small, orders, noise), report)
     result = yield from resampled_steps(clean, (height, width), done, report.total)
     return faded(result / factors, recorded, level_at(level, image, frames.device))
 
@@ -132,6 +131,23 @@ def faded(
 def noise_left(noise: float, orders: int, angles: int, phases: int) -> float:
     """Return the noise of what the orders leave of frames, spread over them evenly."""
     return noise * math.sqrt(max(1 - (1 + 2 * orders) / (angles * phases), 0))
+
+
+def with_rest_of_frames(
+    clean: torch.Tensor, rest: torch.Tensor, orders: StackOrders, noise: float
+) -> Generator[Progress, None, None]:
+    """Add to frames (A, P, Y, X) what is to be kept of what the orders leave of them.
+
+    ``noise`` is that of a frame.
+    """
+    left = noise_left(noise, orders.modulation.numel(), *rest.shape[:2])
+    keeping = at_once(
+        partial(rest_of_angle, one, noise, left if has_stripes else None)
+        for one, has_stripes in zip(rest, orders.has_stripes, strict=True)
+    )
+    for angle, (frames, kept) in enumerate(zip(clean, keeping, strict=True)):
+        frames += kept
+        yield Progress(angle, len(clean), "What the orders leave")
 
 
 def rest_of_angle(rest: torch.Tensor, noise: float, left: float | None) -> torch.Tensor:
@@ -166,13 +182,23 @@ def with_rest(
     ``level`` on the network's scale. Of one stack.
     """
     beyond = noise_in_rest(level)
-    yield Progress(0, 1 + len(weights), "Rest of order 0")
-    zero = shown.zero + kept_rest(separated.zero - shown.zero, noise, beyond)
-    others = shown.others.clone()
-    for index, weight in enumerate(weights):
-        yield Progress(1 + index, 1 + len(weights), f"Rest of order {index + 1}")
-        rest = separated.others[:, index] - others[:, index]
-        others[:, index] += kept_rest(rest, noise * math.sqrt(2 / weight), beyond)
+    count = 1 + len(weights)
+    yield Progress(0, count, "Rest of the orders")
+
+    def kept(index: int) -> torch.Tensor:
+        if not index:
+            return kept_rest(separated.zero - shown.zero, noise, beyond)
+        rest = separated.others[:, index - 1] - shown.others[:, index - 1]
+        return kept_rest(rest, noise * math.sqrt(2 / weights[index - 1]), beyond)
+
+    zero, others = shown.zero, shown.others.clone()
+    keeping = at_once(partial(kept, index) for index in range(count))
+    for index, rest in enumerate(keeping):
+        if index:
+            others[:, index - 1] += rest
+        else:
+            zero = zero + rest
+        yield Progress(index + 1, count, "Rest of the orders")
     return Orders(zero, others)
 
 

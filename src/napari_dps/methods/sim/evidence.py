@@ -6,7 +6,7 @@ import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_dps.core import ImageStack, Pattern, Progress, relay
 from napari_dps.core.context import Context
@@ -98,7 +98,7 @@ def see_orders(
     yield Progress(done, total, "Orders")
     separated = orders.mixing.separate(small)
     report = Progress(done + 1, total)
-    look = partial(_input_steps, separated, orders, single, worth)
+    look = partial(_input_steps, separated, orders, single, worth, context.cache)
     inputs = yield from messages_at(look(), report)
     evidence = yield from messages_at(evidence_steps(inputs, separated), report)
     unseen = evidence.amplitude < SEEN * evidence.spread
@@ -135,7 +135,11 @@ def messages_at(
 
 
 def _input_steps(
-    separated: Orders, orders: StackOrders, noise: float, worth: torch.Tensor | None
+    separated: Orders,
+    orders: StackOrders,
+    noise: float,
+    worth: torch.Tensor | None,
+    cache: dict[Any, Any],
 ) -> Generator[Progress, None, DenoiserInput]:
     """Return the network's input."""
     import torch
@@ -148,6 +152,7 @@ def _input_steps(
         weights=orders.weights,
         noise=level,
         worth=worth,
+        cache=cache,
     )
 
 

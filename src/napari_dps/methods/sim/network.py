@@ -5,20 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from napari_dps.core import Progress, finish
+from napari_dps.core.at_once import on_all_threads
 from napari_dps.core.context import Context
 from napari_dps.core.tiling import Tile, TileNeeds, tiled_steps
 from napari_dps.methods.networks import load_network
+from napari_dps.methods.sim.estimates import crop_fine, mixed_estimates, seen_steps
 from napari_dps.methods.sim.frames import Rim, faded, fast_rim
-from napari_dps.methods.sim.worth import WORTHS, resized, share_left, shares
+from napari_dps.methods.sim.orders import kept_model
+from napari_dps.methods.sim.worth import resized, share_left
 from napari_dps.physics.sim.pattern_model import (
     Orders,
     PatternModel,
     demodulated_pad,
     mirrored,
 )
+from napari_dps.physics.windows import quantiles
 
 if TYPE_CHECKING:
     import torch
@@ -34,10 +38,6 @@ HEXAGONAL_LAYOUT = (1, 7)
 TILES = TileNeeds("denoising network", overlap_px=48, bytes_per_px=600, tile_px=512)
 """In canonical pixels. The network sees 40 px to each side (a test measures it); 550 to
 580 bytes a pixel were measured at 256² to 1024²."""
-SMOOTH, SHARP = (1.0, 10.0), (0.2, 0.0)
-"""Wiener parameter over the noise variance of order 0 of the smooth and the sharp
-estimate: at frequency 0, and what is added at the cut-off (it grows as the square)."""
-LEAST_PARAMETER = 5e-4
 _DARK, _BRIGHT = 0.02, 0.999
 """Quantiles of the smoothed mean that become 0 and 1."""
 _NOISE_FLOOR = 6.0
@@ -139,11 +139,13 @@ def denoiser_input_steps(
     noise: torch.Tensor,
     origin_px: float = 0.0,
     worth: torch.Tensor | None = None,
+    cache: dict[Any, Any] | None = None,
 ) -> Generator[Progress, None, DenoiserInput]:
     """Do what `denoiser_input` does, step by step.
 
     Where ``worth`` (Y, X) says how many time points each place is worth the noise told
-    is that of a single one; levels are then those of the noise on average.
+    is that of a single one; levels are then those of the noise on average. ``cache``
+    keeps the model of the orders for stacks that have the same.
     """
     import torch
 
@@ -156,19 +158,18 @@ def denoiser_input_steps(
     pads = fast_rim(orders.zero.shape[-2], orders.zero.shape[-1])
     wide = demodulated_pad(scaled, wavevectors, pads)
     padded = Orders(*(faded(part, pads) for part in wide))
-    model = PatternModel(
+    model = kept_model(
+        {} if cache is None else cache,
         (padded.zero.shape[-2], padded.zero.shape[-1]),
-        wavevectors,
-        modulation,
-        weights,
+        (wavevectors, modulation, weights),
         origin_px=(origin_px + pads.top, origin_px + pads.left),
     )
     level = noise / scale
     information = (weights * modulation**2).sum(dim=1)
     levels = torch.stack([level.clamp(min=1e-4), information + 1e-3], dim=1).log10()
     one = single / scale
-    seen = yield from _seen_steps(model, padded)
-    estimates = yield from _mixed_estimates(model, seen, one, pads, worth)
+    seen = yield from seen_steps(model, padded)
+    estimates = yield from mixed_estimates(model, seen, one, pads, worth)
     local = None if worth is None else _local_levels(levels, one, worth)
     features, alone = estimates[:, :-1], estimates[:, -1]
     return DenoiserInput(features, alone, levels, model, pads, base, scale, local)
@@ -182,27 +183,6 @@ def _local_levels(
     local = levels[..., None, None].repeat(1, 1, *fine.shape)
     local[:, 0] = (level / fine.sqrt()).clamp(min=1e-4).log10()
     return local
-
-
-def _mixed_estimates(
-    model: PatternModel,
-    seen: Seen,
-    level: torch.Tensor,
-    pads: Rim,
-    worth: torch.Tensor | None,
-) -> Generator[Progress, None, torch.Tensor]:
-    """Return the estimates for the noise of each place, that of one time point told."""
-    import torch
-
-    if worth is None:
-        return (yield from _estimates(model, seen, level, pads))
-    fine = resized(worth, (2 * worth.shape[0], 2 * worth.shape[1]))
-    mixed = torch.zeros(())
-    for grade, share in zip(WORTHS, shares(fine), strict=True):
-        if bool(share.any()):
-            some = yield from _estimates(model, seen, level / math.sqrt(grade), pads)
-            mixed = some.mul_(share).add_(mixed.to(some))
-    return mixed
 
 
 def sim_network_steps(
@@ -243,7 +223,7 @@ def sim_network_steps(
 
     def work(tile: Tile) -> None:
         features = filled[..., *tile.finer(2).read]
-        with torch.inference_mode():
+        with torch.inference_mode(), on_all_threads():
             maps = find(features, inputs.levels_of(tile))
         finer = [2 * one.shape[-1] // features.shape[-1] for one in maps]
         if not whole:
@@ -312,7 +292,7 @@ def sim_image(fine: torch.Tensor, inputs: DenoiserInput) -> torch.Tensor:
     """
     left, right, top, bottom = (2 * pad for pad in inputs.pads)
     wide = mirrored(mirrored(fine, -1, left, right), -2, top, bottom)
-    return _crop_fine(inputs.model.apodised(wide), inputs.pads)
+    return crop_fine(inputs.model.apodised(wide), inputs.pads)
 
 
 def _scale(
@@ -325,73 +305,7 @@ def _scale(
     smooth = F.avg_pool2d(
         zero[:, None], 3, stride=1, padding=1, count_include_pad=False
     )
-    dark, bright = torch.quantile(
-        smooth.flatten(1)[:, :: max(1, smooth[0].numel() // 2**20)],
-        torch.tensor([_DARK, _BRIGHT], device=zero.device),
-        dim=1,
-    )
+    few = smooth.flatten(1)[:, :: max(1, smooth[0].numel() // 2**20)]
+    dark, bright = quantiles(few, (_DARK, _BRIGHT))
     scale = torch.maximum(bright - dark, _NOISE_FLOOR * noise).clamp(min=_TINY)
     return dark, scale
-
-
-class Seen(NamedTuple):
-    """Spectra of what orders say of an object, (B, 2Y, X + 1) each.
-
-    Attributes
-    ----------
-    all, zero, others : tensor
-        All of them, order 0 alone, and those but 0.
-    """
-
-    all: torch.Tensor
-    zero: torch.Tensor
-    others: torch.Tensor
-
-
-def _seen_steps(model: PatternModel, orders: Orders) -> Generator[Progress, None, Seen]:
-    """Return what the orders say of the object."""
-    import torch
-
-    zero, others = yield from model.back_projections_steps(orders)
-    yield Progress(0, 1, "Spectra of the orders")
-    return Seen(*(torch.fft.rfft2(one) for one in (zero + others, zero, others)))
-
-
-def _estimates(
-    model: PatternModel, seen: Seen, level: torch.Tensor, pads: Rim
-) -> Generator[Progress, None, torch.Tensor]:
-    """Return the linear estimates (B, 5, 2Y, 2X), that of `alone` last."""
-    import torch
-
-    variance = level[:, None, None] ** 2
-    radius = model.radius
-    smooth, sharp = (
-        variance * (flat + slope * radius**2) + LEAST_PARAMETER
-        for flat, slope in (SMOOTH, SHARP)
-    )
-    yield Progress(0, 1, "Reach of the orders")
-    power = model.zero_power + model.others_power
-    yield Progress(0, 1, "Linear estimates")
-    wanted = (
-        (seen.all, power, smooth),
-        (seen.all, power, sharp),
-        (seen.zero, model.zero_power, sharp),
-        (seen.others, model.others_power, sharp),
-        (seen.zero, model.zero_power, smooth),
-    )
-    size = [2 * side for side in model.shape]
-    left, right, top, bottom = (2 * pad for pad in pads)
-    inside = size[0] - top - bottom, size[1] - left - right
-    # Filled one by one: of large images there is no room for all of them twice.
-    result = torch.empty((len(seen.zero), len(wanted), *inside), device=level.device)
-    for index, (spectrum, known, parameter) in enumerate(wanted):
-        yield Progress(index, len(wanted), "Linear estimates")
-        image = torch.fft.irfft2(spectrum / (known + parameter), s=size)
-        result[:, index] = _crop_fine(image, pads)
-    return result
-
-
-def _crop_fine(fine: torch.Tensor, pads: Rim) -> torch.Tensor:
-    """Return what lies inside the rim, on the fine grid."""
-    left, right, top, bottom = (2 * pad for pad in pads)
-    return fine[..., top : fine.shape[-2] - bottom, left : fine.shape[-1] - right]

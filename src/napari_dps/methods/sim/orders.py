@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_dps.core import Pattern
+from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
 from napari_dps.physics.sim.mixing import OrderMixing
+from napari_dps.physics.sim.pattern_model import PatternModel
 from napari_dps.physics.sim.separate import orders_by_angle
 
 if TYPE_CHECKING:
@@ -77,3 +79,33 @@ class StackOrders:
         origin = np.array([0.5 / z - 0.5 for z in zoom])
         self.mixing = OrderMixing(angles, phases, origin, device)
         self.weights, self.zero_noise = self.mixing.weights, self.mixing.zero_noise
+
+
+def kept_model(
+    cache: dict[Any, Any],
+    shape: tuple[int, int],
+    waves: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    *,
+    origin_px: tuple[float, float],
+    cutoff: float = CANONICAL_CUTOFF_PER_PIXEL,
+) -> PatternModel:
+    """Return the model of some orders: that of the stack before if it is the same.
+
+    Parameters
+    ----------
+    cache : dict
+        Keeps one for each cut-off.
+    shape, origin_px, cutoff
+        As for `PatternModel`.
+    waves : tuple of tensor
+        Wave vectors, modulation and weights, as there.
+    """
+    name = "model of the orders", cutoff
+    values = [part.flatten().tolist() for part in waves]
+    key = shape, origin_px, values, waves[0].device
+    kept = cache.get(name)
+    if kept is None or kept[0] != key:
+        made = PatternModel(shape, *waves, origin_px=origin_px, cutoff=cutoff)
+        kept = cache[name] = key, made
+    model: PatternModel = kept[1]
+    return model

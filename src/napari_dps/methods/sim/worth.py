@@ -107,13 +107,14 @@ def shares(worth: torch.Tensor) -> list[torch.Tensor]:
     """Return how much of what is computed for each of `WORTHS` counts at each place."""
     import torch
 
-    inside = worth.clamp(WORTHS[0], WORTHS[-1])
-    grades = torch.tensor(WORTHS, device=worth.device)
-    upper = torch.bucketize(inside.contiguous(), grades[1:-1], right=True) + 1
-    lower = upper - 1
-    above = (inside - grades[lower]) / (grades[upper] - grades[lower])
-    zero = torch.zeros_like(above)
-    return [
-        torch.where(upper == n, above, zero) + torch.where(lower == n, 1 - above, zero)
-        for n in range(len(WORTHS))
-    ]
+    inside, found = worth.clamp(WORTHS[0], WORTHS[-1]), []
+    for index, grade in enumerate(WORTHS):
+        share = torch.ones_like(inside)
+        if index:
+            below = WORTHS[index - 1]
+            share = (inside - below) / (grade - below)
+        if index + 1 < len(WORTHS):
+            above = WORTHS[index + 1]
+            share = torch.minimum(share, (above - inside) / (above - grade))
+        found.append(share.clamp(min=0))
+    return found

@@ -17,6 +17,7 @@ from napari_dps.core import (
     StageParameters,
     one_of,
 )
+from napari_dps.core.at_once import in_tasks
 from napari_dps.core.context import Context, Neighbours, TimePoint
 from napari_dps.core.device import available_bytes, resolve_device
 from napari_dps.methods.sim.lapse import unit_patterns
@@ -117,7 +118,8 @@ def look_steps(image: ImageStack, context: Context) -> Generator[Progress, None,
     optics = image.require_optics("comparing time points")
     patterns = image.patterns if image.is_raw else (_unknown(0),)
     frames = as_frames(image, context)
-    return sight_steps(frames, optics, patterns, image.camera, context.cache)
+    steps = sight_steps(frames, optics, patterns, image.camera, context.cache)
+    return in_tasks(steps, frames.device)
 
 
 def with_noise_of(image: ImageStack, of_frame: float) -> ImageStack:
@@ -196,8 +198,9 @@ def averaged_steps(
             sights.append((yield from one_of(looking, done, steps)).sight)
             done += 1
         others.append(sights)
+    fusing = fuse_steps(seen.sight, others, settings)
     frames, time_points = yield from one_of(
-        fuse_steps(seen.sight, others, settings), done, steps
+        in_tasks(fusing, seen.sight.light.device), done, steps
     )
     return with_time_points(seen.image, frames.cpu().numpy(), time_points.cpu().numpy())
 

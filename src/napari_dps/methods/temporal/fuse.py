@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_dps.core import Progress, within
+from napari_dps.core import Progress, between
+from napari_dps.core.at_once import at_once
 from napari_dps.methods.temporal.match import FusionSettings, Match, matches_steps
 from napari_dps.methods.temporal.sight import Sight
 from napari_dps.physics.sim.pattern_model import Orders
@@ -15,6 +17,8 @@ from napari_dps.physics.sim.pattern_model import Orders
 if TYPE_CHECKING:
     import torch
 
+COMPARED = 90
+"""Share of the time, in percent, that comparing takes."""
 LEAST_FLOW = 0.001
 """Weight below which nothing is moved for it."""
 
@@ -45,21 +49,37 @@ def fuse_steps(
         Effective number of time points that the noise is that of: the variance of the
         noise of a single one over that of the mean.
     """
+    comparing = matches_steps(here, sides, settings)
+    parts = [
+        part
+        for side in (yield from between(comparing, 0, COMPARED))
+        for part in _shares(side)
+    ]
+    mean = RunningMean.of(here)
+    moving = at_once(partial(mean.moved_part, *part) for part in parts)
+    for part, moved in zip(parts, moving, strict=True):
+        mean.add(*part, moved)
+        yield Progress(COMPARED, 100, "Neighbours in time")
+    return mean.frames(here), mean.time_points
+
+
+def _shares(
+    side: Sequence[tuple[Sight, Match]],
+) -> Iterator[tuple[Sight, Match, torch.Tensor]]:
+    """Yield the neighbours of a side, and how much of the weight of each counts.
+
+    Nowhere more than that of a nearer one.
+    """
     import torch
 
-    mean = RunningMean.of(here)
-    done, total = 0, sum(map(len, sides))
-    for side in sides:
-        comparing = within(matches_steps(here, side, settings), done, total)
-        done += len(side)
-        farthest = torch.ones_like(here.light)
-        for other, match in (yield from comparing):
-            weight = match.weight
-            nearest = torch.minimum(weight, farthest)
-            mean.add(other, match, nearest / weight.clamp(min=1e-6))
-            farthest = nearest
-    yield Progress(total, total, "Neighbours in time")
-    return mean.frames(here), mean.time_points
+    farthest: torch.Tensor | None = None
+    for other, match in side:
+        weight = match.weight
+        nearest = weight.clamp(max=1)
+        if farthest is not None:
+            nearest = torch.minimum(nearest, farthest)
+        yield other, match, nearest / weight.clamp(min=1e-6)
+        farthest = nearest
 
 
 @dataclass(eq=False)
@@ -98,7 +118,28 @@ class RunningMean:
         """Effective number of time points."""
         return self.weight**2 / self.squares
 
-    def add(self, other: Sight, match: Match, share: torch.Tensor) -> None:
+    def moved_part(
+        self, other: Sight, match: Match, share: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Return the numbers of pixels (N,), and what moves there (N, A + 2 W).
+
+        Parameters are those of `add`, which is to be told what this returns.
+        """
+        if match.moved is None or match.flow is None:
+            return None
+        moved = match.gain * (self._ratio(other, match) * share * match.moved)
+        weight = moved.flatten()
+        places = (weight > LEAST_FLOW).nonzero()[:, 0]
+        found = moved_orders(other, match.flow, places)
+        return places, found.mul_(weight[places, None])
+
+    def add(
+        self,
+        other: Sight,
+        match: Match,
+        share: torch.Tensor,
+        moved: tuple[torch.Tensor, torch.Tensor] | None,
+    ) -> None:
         """Add a neighbour's orders by what it matches.
 
         Parameters
@@ -109,28 +150,25 @@ class RunningMean:
             Its weights.
         share : tensor (Y, X)
             What they are multiplied by.
+        moved : tuple of tensor or None
+            As `moved_part` returns it.
         """
-        variance = match.gain**2 * other.noise**2
-        ratio = self.variance / variance if variance > 0 else 1.0
+        ratio = self._ratio(other, match)
         still = weight = ratio * share * match.still
         self.total += match.gain * still * other.orders
-        if match.moved is not None and match.flow is not None:
-            moved = ratio * share * match.moved
-            weight = still + moved
-            self._add_moved(other, match.gain * moved, match.flow)
+        if moved is not None and match.moved is not None:
+            weight = still + ratio * share * match.moved
+            if self.moved is None:
+                shape = self.weight.numel(), len(self.total)
+                self.moved = self.total.new_zeros(shape)
+            self.moved.index_add_(0, *moved)
         self.weight = self.weight + weight
         self.squares = self.squares + weight**2 / ratio
 
-    def _add_moved(
-        self, other: Sight, weight: torch.Tensor, flow: torch.Tensor
-    ) -> None:
-        """Add a neighbour's orders, moved along a flow."""
-        if self.moved is None:
-            shape = self.weight.numel(), len(self.total)
-            self.moved = self.total.new_zeros(shape)
-        places = (weight.flatten() > LEAST_FLOW).nonzero()[:, 0]
-        found = moved_orders(other, flow, places)
-        self.moved[places] += weight.flatten()[places, None] * found
+    def _ratio(self, other: Sight, match: Match) -> float:
+        """Return the variance of the time point over that of a neighbour."""
+        variance = match.gain**2 * other.noise**2
+        return self.variance / variance if variance > 0 else 1.0
 
     def frames(self, here: Sight) -> torch.Tensor:
         """Return the frames (A, P, Y, X) of the mean, with the phases of a time point.

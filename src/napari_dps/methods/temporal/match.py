@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_dps.core import Progress, within
+from napari_dps.core import Progress
+from napari_dps.core.at_once import at_once
 from napari_dps.methods.temporal.gate import Gate, counted
 from napari_dps.methods.temporal.sight import Sight
 from napari_dps.physics.optical_flow import narrowed_flow, optical_flow, warp
@@ -78,20 +81,20 @@ class Match:
 
 
 def matches_steps(
-    here: Sight, side: Sequence[Sight], settings: FusionSettings
-) -> Generator[Progress, None, list[tuple[Sight, Match]]]:
-    """Compare a time point with its neighbours on one side.
+    here: Sight, sides: Sequence[Sequence[Sight]], settings: FusionSettings
+) -> Generator[Progress, None, list[list[tuple[Sight, Match]]]]:
+    """Compare a time point with its neighbours.
 
-    What is known of the way to a nearer neighbour, and from there to the next, is where
-    the search for the way to that one begins: steps from one time point to the next are
-    small, and each is sought once for all windows in which it lies.
+    Steps from one time point to the next are small, and each is sought once for all
+    windows in which it lies: one after the other they are the way to a neighbour
+    farther off, where the search for it begins.
 
     Parameters
     ----------
     here : Sight
         The time point.
-    side : sequence of Sight
-        Its neighbours, nearest first.
+    sides : sequence of sequence of Sight
+        Its neighbours before and after, nearest first.
     settings : FusionSettings
         How they are compared.
 
@@ -102,54 +105,79 @@ def matches_steps(
 
     Returns
     -------
-    list of (Sight, Match)
-        Those whose orders can be compared.
+    list of list of (Sight, Match)
+        Those of each side whose orders can be compared.
     """
-    found: list[tuple[Sight, Match]] = []
-    for number, other in enumerate(side):
-        yield Progress(number, len(side), "Neighbours in time")
-        if not look_alike(here, other):
-            continue
-        comparing = _farther_steps(here, other, found[-1:], settings)
-        match = yield from within(comparing, number, len(side))
-        found.append((other, match))
+    alike = [[other for other in side if look_alike(here, other)] for side in sides]
+    there = [side for side in alike if side]
+    # What all comparisons use: made once, before they go on at the same time.
+    here.estimate(here.step)
+    _expected(here, here.step, _gate(here, settings.false_alarm))
+    nearest = yield from _all(
+        (partial(_next, here, side[0], settings) for side in there), 0
+    )
+    sides_moved = [
+        side
+        for side, match in zip(there, nearest, strict=True)
+        if match.flow is not None
+    ]
+    pairs = (pair for side in sides_moved for pair in pairwise(side))
+    yield from _all((partial(_next, *pair, settings) for pair in pairs), 1)
+    farther = yield from _all(
+        (
+            partial(_farther, here, side[:count], settings)
+            for side in there
+            for count in range(2, len(side) + 1)
+        ),
+        2,
+    )
+    rest = iter(farther)
+    matches = [
+        [first, *islice(rest, len(side) - 1)]
+        for side, first in zip(there, nearest, strict=True)
+    ]
+    return [
+        list(zip(side, found, strict=True))
+        for side, found in zip(there, matches, strict=True)
+    ]
+
+
+def _all(
+    comparisons: Iterable[Callable[[], Match]], phase: int
+) -> Generator[Progress, None, list[Match]]:
+    """Do comparisons that need nothing of one another, in one of three phases."""
+    found = []
+    yield Progress(phase, 3, "Neighbours in time")
+    for match in at_once(comparisons):
+        found.append(match)
+        yield Progress(phase, 3, "Neighbours in time")
     return found
 
 
-def _farther_steps(
-    here: Sight,
-    other: Sight,
-    nearer: Sequence[tuple[Sight, Match]],
-    settings: FusionSettings,
-) -> Generator[Progress, None, Match]:
-    """Compare a time point with another, beyond a nearer one if there is any."""
-    if not nearer:
-        return (yield from _next_steps(here, other, settings))
-    between, known = nearer[0]
-    start = None
-    if known.flow is not None:
-        step = yield from _next_steps(between, other, settings)
-        start = _followed(known.flow, step.flow)
-    return (yield from match_steps(here, other, settings, start))
+def _farther(here: Sight, way: Sequence[Sight], settings: FusionSettings) -> Match:
+    """Compare a time point with the last of its neighbours on the way there."""
+    start = _next(here, way[0], settings).flow
+    if start is not None:
+        for pair in pairwise(way):
+            start = _followed(start, _next(*pair, settings).flow)
+    return matched(here, way[-1], settings, start)
 
 
-def _next_steps(
-    here: Sight, other: Sight, settings: FusionSettings
-) -> Generator[Progress, None, Match]:
+def _next(here: Sight, other: Sight, settings: FusionSettings) -> Match:
     """Compare a time point with one beside it, once."""
     key = "match", other.number, settings
     if key not in here.found:
-        here.found[key] = yield from match_steps(here, other, settings)
+        here.found[key] = matched(here, other, settings)
     match: Match = here.found[key]
     return match
 
 
-def match_steps(
+def matched(
     here: Sight,
     other: Sight,
     settings: FusionSettings,
     start: torch.Tensor | None = None,
-) -> Generator[Progress, None, Match]:
+) -> Match:
     """Compare a time point with another, still and then moved.
 
     Parameters
@@ -160,10 +188,6 @@ def match_steps(
         How they are compared.
     start : tensor (2, Y, X), optional
         What is known of the displacement.
-
-    Yields
-    ------
-    Progress
 
     Returns
     -------
@@ -185,7 +209,6 @@ def match_steps(
     chance = STILL * settings.false_alarm
     if not settings.flow or not differs(likeness, chance):
         return Match(gain, still)
-    yield Progress(0, 1, "Flow")
     pair = Pair(wanted, estimate, noise, gate)
     flow, moved, left = pair.followed(still, start, chance)
     # What looks alike as it is, too, is taken moved where that explains more than a
@@ -227,7 +250,7 @@ class Pair:
         still : tensor (Y, X)
             Weights of what is alike as it is.
         start : tensor (2, Y, X) or None
-            As for `match_steps`.
+            As for `matched`.
         chance : float
             Share of the places that may look different by chance.
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from napari_dps.core import CameraNoise, Optics, Pattern, Progress, within
+from napari_dps.core.at_once import both
+from napari_dps.methods.sim.estimates import LEAST_PARAMETER, SMOOTH, filtered
 from napari_dps.methods.sim.frames import (
     Rim,
     faded,
     fast_rim,
     frame_noise,
 )
-from napari_dps.methods.sim.network import LEAST_PARAMETER, SMOOTH
-from napari_dps.methods.sim.orders import StackOrders, Zoom
+from napari_dps.methods.sim.orders import StackOrders, Zoom, kept_model
 from napari_dps.methods.temporal.noise import local_variance
 from napari_dps.physics.sim.equalise import equalisation
 from napari_dps.physics.sim.pattern_model import (
@@ -26,6 +27,7 @@ from napari_dps.physics.sim.pattern_model import (
     demodulated_pad,
 )
 from napari_dps.physics.spline import Spline
+from napari_dps.physics.windows import quantiles
 
 if TYPE_CHECKING:
     import torch
@@ -120,18 +122,18 @@ class Sight:
 
     def estimate(self, step: int) -> torch.Tensor:
         """Return the smooth estimate (2Y, 2X) of the object, for a noise of `step`."""
-        import torch
-
-        if step not in self._estimates:
+        kept = self._estimates.get(step)
+        if kept is None:
             height, width = (2 * side for side in self.light.shape)
             top, left = 2 * self.pads.top, 2 * self.pads.left
-            spectrum = self.seen / (self.power + smoothness(self.model, step))
             size = [2 * side for side in self.model.shape]
-            image = torch.fft.irfft2(spectrum, s=size)
+            smooth = smoothness(self.model, step)
+            image = filtered(self.seen, self.power, smooth, size)
             inside = image[top : top + height, left : left + width]
             # One is kept: neighbours are hardly ever of different steps.
-            self._estimates = {step: inside.contiguous()}
-        return self._estimates[step]
+            kept = inside.contiguous()
+            self._estimates = {step: kept}
+        return kept
 
     def variance(self, step: int) -> torch.Tensor:
         """Return the variance of the noise of that estimate at each pixel (Y, X)."""
@@ -214,15 +216,17 @@ def sight_steps(
     others = separated.others[0]
     orders = torch.cat([zeros, others.real, others.imag])
     yield Progress(1, total, "Noise")
-    of_frame = frame_noise(level, zeros, optics, same, camera, cutoff)
-    local = local_variance(level[:, 0], of_frame, cutoff)
     light = level.mean(dim=(0, 1))
-    yield Progress(2, total, "What the orders say")
     pads = fast_rim(light.shape[0], light.shape[1])
-    padded = _padded(separated, stack, pads)
-    model = _kept_model(
-        stack, padded.zero.shape[-2:], cutoff, pads, {} if cache is None else cache
-    )
+
+    def noise() -> tuple[float, torch.Tensor]:
+        found = frame_noise(level, zeros, optics, same, camera, cutoff)
+        return found, local_variance(level[:, 0], found, cutoff)
+
+    padding = partial(_padded, separated, stack, pads)
+    (of_frame, local), padded = both(noise, padding)
+    yield Progress(2, total, "What the orders say")
+    model = model_of(stack, padded.zero.shape[-2:], cutoff, pads, cache)
     zero, rest = yield from within(model.back_projections_steps(padded), 2, total)
     seen = torch.fft.rfft2(zero + rest)[0]
     return Sight(
@@ -231,36 +235,20 @@ def sight_steps(
 
 
 def model_of(
-    stack: StackOrders, shape: Sequence[int], cutoff_per_pixel: float, pads: Rim
-) -> PatternModel:
-    """Return how orders of some size, with a rim, follow from an object."""
-    return PatternModel(
-        (shape[0], shape[1]),
-        stack.wavevectors,
-        stack.modulation,
-        stack.weights,
-        origin_px=(float(pads.top), float(pads.left)),
-        cutoff=cutoff_per_pixel,
-    )
-
-
-def _kept_model(
     stack: StackOrders,
     shape: Sequence[int],
     cutoff_per_pixel: float,
     pads: Rim,
-    cache: dict[Any, Any],
+    cache: dict[Any, Any] | None = None,
 ) -> PatternModel:
-    """Return the model of a time point: that of the one before if it is the same."""
-    parts = stack.wavevectors, stack.modulation, stack.weights
-    values = [part.flatten().tolist() for part in parts]
-    key = tuple(shape), cutoff_per_pixel, pads, values, stack.wavevectors.device
-    kept = cache.get("model of the orders")
-    if kept is None or kept[0] != key:
-        kept = key, model_of(stack, shape, cutoff_per_pixel, pads)
-        cache["model of the orders"] = kept
-    model: PatternModel = kept[1]
-    return model
+    """Return how orders of some size, with a rim, follow from an object."""
+    return kept_model(
+        {} if cache is None else cache,
+        (shape[0], shape[1]),
+        (stack.wavevectors, stack.modulation, stack.weights),
+        origin_px=(float(pads.top), float(pads.left)),
+        cutoff=cutoff_per_pixel,
+    )
 
 
 def _padded(orders: Orders, stack: StackOrders, pads: Rim) -> Orders:
@@ -280,13 +268,11 @@ def _factors(frames: torch.Tensor) -> torch.Tensor:
 
 def _scale(light: torch.Tensor, noise: float) -> float:
     """Return the counts from dark to bright."""
-    import torch
     import torch.nn.functional as F
 
     smooth = F.avg_pool2d(
         light[None], 3, stride=1, padding=1, count_include_pad=False
     ).flatten()
     few = smooth[:: max(1, smooth.numel() // _FEW)]
-    ends = torch.tensor([_DARK, _BRIGHT], device=light.device)
-    dark, bright = torch.quantile(few, ends).tolist()
+    dark, bright = quantiles(few[None], (_DARK, _BRIGHT))[:, 0].tolist()
     return max(float(bright - dark), _NOISE_FLOOR * noise, 1e-12)

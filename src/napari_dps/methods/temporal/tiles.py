@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_dps.core import ImageStack, Progress, StageParameters, one_of
+from napari_dps.core.at_once import in_tasks
 from napari_dps.core.context import Context, Neighbours, TimePoint
 from napari_dps.core.device import resolve_device
 from napari_dps.core.tiling import Part, TileNeeds, cut, tile_edge, tile_of
@@ -123,6 +124,7 @@ def _averaged(
         sights.append((yield from one_of(looking, number, total)))
     here, others = sights[0], sights[1:]
     fusing = fuse_steps(here, (others[:before], others[before:]), settings)
+    fusing = in_tasks(fusing, here.light.device)
     frames, time_points = yield from one_of(fusing, total - 1, total)
     data = frames.cpu().numpy().reshape(crops[0].shape)
     return data, time_points.cpu().numpy(), here.of_frame

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from napari_dps.core import Progress, finish
+from napari_dps.core.at_once import at_once
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
 from napari_dps.physics.operators import ForwardModel
 from napari_dps.physics.sim.spectrum import resize_spectrum
@@ -105,13 +106,14 @@ class PatternModel(ForwardModel["torch.Tensor", Orders]):
         """Do what `forward` does, order by order."""
         import torch
 
-        zero = self._shrink(fine).real
+        count = self.wavevectors.shape[1]
+        seeing = at_once(partial(self._view, fine, w) for w in range(-1, count))
+        zero, views = next(seeing).real, []
+        for done, view in enumerate(seeing, 1):
+            views.append(view)
+            yield Progress(done, count, "Orders seen through the patterns")
         others = zero.new_zeros(len(zero), 0, *self.shape, dtype=torch.complex64)
-        if count := self.wavevectors.shape[1]:
-            views = []
-            for w in range(count):
-                yield Progress(w, count, "Orders seen through the patterns")
-                views.append(self._shrink(self._times_wave(fine, w, 1)))
+        if count:
             others = torch.stack(views, dim=1) * self.modulation[..., None, None]
         return Orders(zero, others)
 
@@ -132,15 +134,26 @@ class PatternModel(ForwardModel["torch.Tensor", Orders]):
         """
         import torch
 
-        zero = self._grow(orders.zero).real
-        total = torch.zeros_like(zero)
-        gains = self.weights * self.modulation
         count = self.wavevectors.shape[1]
-        for w in range(count):
-            yield Progress(w, count, "Orders moved back")
-            view = self._times_wave(self._grow(orders.others[:, w]), w, -1)
-            total = total + gains[:, w, None, None] * view.real
-        return zero.contiguous(), total
+        moving = at_once(partial(self._moved_back, orders, w) for w in range(-1, count))
+        zero = next(moving)
+        total = torch.zeros_like(zero)
+        for done, view in enumerate(moving, 1):
+            total = total + view
+            yield Progress(done, count, "Orders moved back")
+        return zero, total
+
+    def _view(self, fine: torch.Tensor, index: int) -> torch.Tensor:
+        """Return what an object shows of an order, −1: of 0; without modulation."""
+        return self._shrink(fine if index < 0 else self._times_wave(fine, index, 1))
+
+    def _moved_back(self, orders: Orders, index: int) -> torch.Tensor:
+        """Return what an order says of the object, (B, 2Y, 2X); −1: order 0."""
+        if index < 0:
+            return self._grow(orders.zero).real.contiguous()
+        gain = self.weights[:, index] * self.modulation[:, index]
+        view = self._times_wave(self._grow(orders.others[:, index]), index, -1)
+        return gain[:, None, None] * view.real
 
     def estimate(
         self, seen: torch.Tensor, power: torch.Tensor, parameter: torch.Tensor

@@ -226,6 +226,13 @@ def squared(values: torch.Tensor) -> torch.Tensor:
     return values.real.square().addcmul_(values.imag, values.imag)
 
 
+def over_real(spectrum: torch.Tensor, divisor: torch.Tensor) -> torch.Tensor:
+    """Return complex values over real ones: torch makes the divisor complex first."""
+    import torch
+
+    return torch.view_as_complex(torch.view_as_real(spectrum) / divisor[..., None])
+
+
 def inverse_fft2(spectrum: torch.Tensor) -> torch.Tensor:
     """Return the inverse transform over the last two axes, scaled here.
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from napari_dps.core.at_once import at_once
 from napari_dps.physics.sim.separate import AngleOrders
 from napari_dps.physics.sim.wiener_grid import (
     OrderSupport,
@@ -101,15 +103,22 @@ class OrderTransforms:
             self._complex.new_empty(*batch, order.size[0], len(order.bins(1)))
             for order in self.supports
         ]
-        total = self._real.new_zeros(batch)
-        for rows in _tiles(frames[..., 0, :, :, :]):
+
+        def light_of(rows: slice) -> torch.Tensor:
+            light = self._real.new_zeros(batch)
             for index, image in _separated(frames[..., rows, :], matrices):
                 lines[index][..., rows, :] = self._along_x(index, image)
                 if index == 0:
-                    total = total + image.sum(dim=(-2, -1))
+                    light = image.sum(dim=(-2, -1))
+            return light
+
+        tiles = _tiles(frames[..., 0, :, :, :])
+        total = self._real.new_zeros(batch)
+        for light in at_once(partial(light_of, rows) for rows in tiles):
+            total = total + light
+        spectra = at_once(partial(self._along_y, *one) for one in enumerate(lines))
         return SeparatedOrders(
-            [self._along_y(index, one) for index, one in enumerate(lines)],
-            total / (len(matrices) * math.prod(self._shape)),
+            list(spectra), total / (len(matrices) * math.prod(self._shape))
         )
 
     def columns(
@@ -181,9 +190,14 @@ class OrderTransforms:
 
         height, width = (2 * length for length in self._shape)
         image = self._real.new_empty(*columns.shape[:-2], height, width)
-        for rows in _tiles(image):
-            lines = torch.fft.irfft(columns[..., rows].mT, n=2 * self._paddings[1].size)
+        size = 2 * self._paddings[1].size
+
+        def fill(rows: slice) -> None:
+            lines = torch.fft.irfft(columns[..., rows].mT, n=size)
             image[..., rows, :] = lines[..., :width]
+
+        for _ in at_once(partial(fill, rows) for rows in _tiles(image)):
+            pass
         return image
 
     def _along_x(self, index: int, image: torch.Tensor) -> torch.Tensor:
