@@ -134,6 +134,10 @@ class Judge:
         optics = raw.require_optics("the benchmark")
         return WienerSolver(raw.shape[-2:], raw.patterns, optics)
 
+    def image(self, frames: Array) -> Array:
+        """Return the image of frames as the reference is made."""
+        return _wiener(self.solver, frames, REFERENCE)
+
     def score(self, stack: ImageStack) -> Score:
         """Compare a time point's result with the reference."""
         tries = [_wiener(self.solver, stack.data, p) for p in PARAMETERS]

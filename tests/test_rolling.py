@@ -75,6 +75,14 @@ def test_frames_that_change_evenly_are_those_of_one_moment():
     np.testing.assert_allclose(rolling[0][:, 0, 0, 0], [0, 0, 1 / 3], atol=1e-6)
 
 
+def test_frames_whose_change_grows_are_those_of_one_moment_but_at_the_ends():
+    times = np.arange(6)[:, None] + (np.arange(3) - 1) / 3
+    frames = np.broadcast_to(times[..., None, None, None] ** 2, (6, 3, 2, 4, 6))
+    rolling = RollingFrames(frames, "TAPYX")
+    for number in range(4, 12):
+        np.testing.assert_allclose(rolling[number], (number / 3) ** 2, atol=1e-5)
+
+
 def test_parts_are_read_as_of_an_array():
     rng = np.random.default_rng(0)
     frames = rng.random((4, 2, 3, 3, 5, 6)).astype(np.float32)

@@ -104,6 +104,18 @@ def test_what_drifts_is_followed():
     assert errors[0] < 0.35 * alone
 
 
+def test_two_threads_give_the_same_pixels():
+    raw, _ = _lapse([np.roll(_object(), 4 * t, axis=0) for t in range(7)])
+    alone = _averaged(raw).data
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        together = _averaged(raw).data
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(together, alone)
+
+
 def test_bleaching_is_made_good_for():
     raw, _ = _lapse([_object()] * 2)
     dimmer = raw[1].derive(0.8 * raw[1].data)

