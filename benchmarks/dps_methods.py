@@ -17,7 +17,7 @@ from dps_protocol import OPTICS, Candidates, Image, Method, enlarged
 
 from napari_dps.core import ImageStack, InputError, Optics, finish
 from napari_dps.core.context import Context
-from napari_dps.methods.dps.methods import SHIPPED_WEIGHTS
+from napari_dps.methods.dps.by_network import SHIPPED_WEIGHTS
 from napari_dps.nets.checkpoint import shipped_weights
 from napari_dps.physics.deconvolution.model import ImagingModel
 from napari_dps.physics.deconvolution.richardson_lucy import (

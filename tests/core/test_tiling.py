@@ -24,7 +24,7 @@ from napari_dps.core.tiling import (
 from napari_dps.methods.artifacts import low_light
 from napari_dps.methods.artifacts import network as artifacts_network
 from napari_dps.methods.dps import network as dps_network
-from napari_dps.methods.dps.methods import SHIPPED_WEIGHTS
+from napari_dps.methods.dps.by_network import SHIPPED_WEIGHTS
 from napari_dps.methods.sim import network as denoise_network
 from napari_dps.nets.architectures.artifact_remover import ArtifactRemover
 from napari_dps.nets.architectures.noise_remover import NoiseRemover

@@ -1,15 +1,21 @@
 """Data consistency with the raw frames: what it gains, and when it keeps away."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from napari_dps.core import ImageStack, InputError, Pattern, RawFrames, finish
 from napari_dps.core.context import Context
+from napari_dps.methods.dps.joint import LEAST_MODULATION, modulations
+from napari_dps.methods.dps.raw_scene import scene_of
+from napari_dps.methods.dps.recording import recording_behind
 from napari_dps.metrics.reference import fit_intensity, psnr_db
 from napari_dps.physics.resampling import resample
+from napari_dps.physics.sim.raw_model import Light, stripes_of
 from napari_dps.physics.simulate import blur_truth, simulate
 from napari_dps.physics.simulate_settings import SimulationSettings
 from napari_dps.pipeline import choose_steps, run
@@ -75,6 +81,63 @@ def test_raw_frames_bring_the_network_nearer_to_the_truth() -> None:
     image, truth = reconstruction()
     with_frames, alone = sharpened(image), sharpened(image, raw_frames=False)
     assert likeness(with_frames, truth) > likeness(alone, truth) + 1
+
+
+def test_the_network_of_raw_frames_is_nearer_to_the_truth_than_their_fit() -> None:
+    image, truth = reconstruction()
+    default = sharpened(image)
+    for other in ({"method": "joint"}, {"weights": "hybrid"}):
+        assert likeness(default, truth) > likeness(sharpened(image, **other), truth)
+
+
+def test_turned_frames_give_the_turned_result() -> None:
+    from napari_dps.stages.reconstruct import STAGE as reconstruct
+
+    image, _ = reconstruction()
+    assert image.frames is not None
+    result, span = sharpened(image), float(np.ptp(image.data))
+    for turn in (np.rot90, np.flipud):
+        frames = turn(np.moveaxis(image.frames.data, (2, 3), (0, 1)))
+        raw = ImageStack(
+            np.ascontiguousarray(np.moveaxis(frames, (0, 1), (2, 3))),
+            "APYX",
+            pixel_size_nm=2 * (image.pixel_size_nm or 0),
+            optics=image.require_optics("a test").at_pixel_size(
+                2 * (image.pixel_size_nm or 0)
+            ),
+        )
+        again = finish(reconstruct.run(raw, reconstruct.parameters(), Context("cpu")))
+        assert sharpened(again) == pytest.approx(turn(result), abs=1e-3 * span)
+
+
+def test_the_lens_of_a_sharp_image_is_undone() -> None:
+    image, _ = reconstruction()
+    raw = recording_behind(image)
+    assert raw is not None
+    scene, thing = scene_of(raw, image.data, Context("cpu"), torch.device("cpu"))
+    inside = scene.model.inside(thing)
+    sharp = 2.4 * scene.finest_per_pixel
+    _, again = scene.begin(scene.seen(inside, sharp), sharp)
+    _, blurred = scene.begin(scene.seen(inside, sharp))
+
+    def error(other: torch.Tensor) -> float:
+        difference = scene.model.inside(other) - inside
+        return float(difference.norm() / inside.norm())
+
+    assert error(again) < 0.3 * error(blurred)
+
+
+def test_three_beam_orders_that_share_their_light_otherwise_still_agree() -> None:
+    image, _ = reconstruction()
+    raw = recording_behind(image)
+    assert raw is not None
+    first = stripes_of(raw.patterns, raw.shape, raw.optics.pixel_size_nm)[0]
+    orders = [replace(first, modulation=m) for m in (0.8, 0.5)]
+    fitted = [replace(first, modulation=m) for m in (0.45, 0.7)]
+    even = np.ones((1, 3))
+    was, now = (modulations(Light(even, tuple(x))) for x in (orders, fitted))
+    assert now[first.angle] > LEAST_MODULATION * was[first.angle]
+    assert fitted[0].modulation < LEAST_MODULATION * orders[0].modulation
 
 
 def test_joint_is_better_than_richardson_lucy_on_the_reconstruction() -> None:

@@ -8,13 +8,14 @@ import pytest
 from napari_dps.core import ImageStack, InputError, Optics, Pattern, finish
 from napari_dps.core.context import Context
 from napari_dps.core.params import parse
-from napari_dps.methods.dps.methods import METHODS, iterations_for
+from napari_dps.methods.dps.methods import METHODS
 from napari_dps.methods.dps.noise import COLOURED_NOISE, is_raw, measured_noise
 from napari_dps.methods.dps.optics import (
     RECONSTRUCTION_WIDTH,
     contradiction,
     effective_optics,
 )
+from napari_dps.methods.dps.target import iterations_for
 from napari_dps.physics.phantoms import phantom
 from napari_dps.physics.simulate import SimulationSettings, blur_truth, simulate
 from napari_dps.stages import background, reconstruct

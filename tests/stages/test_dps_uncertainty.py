@@ -7,8 +7,9 @@ import pytest
 
 from napari_dps.core import ImageStack, Optics, finish
 from napari_dps.core.context import Context
-from napari_dps.methods.dps.methods import METHODS, ImageToSharpen, signal_to_noise
+from napari_dps.methods.dps.methods import METHODS
 from napari_dps.methods.dps.noise import measured_noise
+from napari_dps.methods.dps.target import ImageToSharpen, signal_to_noise
 from napari_dps.methods.dps.uncertainty import spread_steps
 from napari_dps.physics.phantoms import phantom
 from napari_dps.physics.simulate import blur_truth

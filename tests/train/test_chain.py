@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_dps.methods.dps.input import OUTPUT_WIDTH
-from napari_dps.methods.dps.methods import RECONSTRUCTION_NOISE
+from napari_dps.methods.dps.target import RECONSTRUCTION_NOISE
 from napari_dps.train.dps.chain import draw_chain_field
 from napari_dps.train.dps.data import fields_bank
 from napari_dps.train.dps.losses import ImageFormation

@@ -72,7 +72,7 @@ def _untrained(recipe: Path, path: Path) -> Path:
 
     loaded = load_recipe(DpsRecipe, str(recipe))
     fields = validation_fields([1], field_px=16)
-    task = DpsTask(loaded, fields, fields)
+    task = DpsTask(loaded, fields, fields, None)
     torch.manual_seed(0)
     weights = dict(task.build_network().state_dict())
     description = {**task.describe(), "metrics": {}, "version": "0"}

@@ -75,7 +75,7 @@ def test_resumed_training_ends_with_identical_weights(tmp_path, training, valida
     whole, parts = tmp_path / "whole", tmp_path / "parts"
 
     def train(folder, **options):
-        task = DpsTask(recipe, training, validation)
+        task = DpsTask(recipe, training, validation, None)
         return finish(train_steps(task, folder, accelerator="cpu", **options))
 
     best = train(whole)
@@ -99,7 +99,7 @@ def test_resumed_training_ends_with_identical_weights(tmp_path, training, valida
 def test_state_of_another_recipe_is_refused(tmp_path, training, validation):
     def start(recipe):
         options = {"accelerator": "cpu", "stop_at": 1}
-        task = DpsTask(recipe, training, validation)
+        task = DpsTask(recipe, training, validation, None)
         return finish(train_steps(task, tmp_path, **options))
 
     start(_recipe())

@@ -19,19 +19,16 @@ from napari_dps.core import (
 )
 from napari_dps.core.context import Context
 from napari_dps.core.progress import PART_TICKS
+from napari_dps.methods.dps.by_network import SHIPPED_WEIGHTS
 from napari_dps.methods.dps.lapse import REACH, lapse_around
-from napari_dps.methods.dps.methods import (
-    METHODS,
-    SHIPPED_WEIGHTS,
-    ImageToSharpen,
-    signal_to_noise,
-)
+from napari_dps.methods.dps.methods import METHODS
 from napari_dps.methods.dps.noise import cleaned
 from napari_dps.methods.dps.optics import (
     contradiction,
     effective_optics,
     measured_optics,
 )
+from napari_dps.methods.dps.target import ImageToSharpen, signal_to_noise
 from napari_dps.methods.dps.uncertainty import (
     NOISE_DRAWS,
     spread_steps,

@@ -86,7 +86,7 @@ def test_verdict_is_told_and_weights_that_are_better_can_be_tried(
 def test_weights_are_tried_on_the_ticked_layer(
     qtbot: Any, dock: TrainingWidget
 ) -> None:
-    from napari_dps.methods.dps.methods import weights_file
+    from napari_dps.methods.dps.by_network import weights_file
 
     dock.weights = weights_file("physics")
     with qtbot.waitSignal(dock.bar.runner.finished, timeout=300_000):

@@ -8,7 +8,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_dps import io
 from napari_dps.core import InputError, Progress
 from napari_dps.methods.denoise.weights import denoiser_weights
-from napari_dps.methods.dps.methods import weights_file
+from napari_dps.methods.dps.by_network import weights_file
 from napari_dps.nets.checkpoint import read_checked
 from napari_dps.pipeline import find_stage
 

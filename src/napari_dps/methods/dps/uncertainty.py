@@ -10,7 +10,7 @@ import scipy.ndimage
 from numpy.typing import NDArray
 
 from napari_dps.core import Progress, one_of
-from napari_dps.methods.dps.methods import ImageToSharpen, Method
+from napari_dps.methods.dps.target import ImageToSharpen, Method
 
 NOISE_DRAWS = 8
 """One for each flip and quarter turn of the square."""

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 from napari_dps.core import ImageStack, InputError, Progress
 from napari_dps.core.context import Context
 from napari_dps.core.tiling import require_memory
-from napari_dps.methods.dps.methods import (
+from napari_dps.methods.dps.methods import SPARSE_CONTINUITY, SPARSE_SPARSITY
+from napari_dps.methods.dps.noise import is_raw, measured_noise
+from napari_dps.methods.dps.target import (
     PROCESSED_SHARE,
-    SPARSE_CONTINUITY,
-    SPARSE_SPARSITY,
     iterations_for,
     signal_to_noise,
 )
-from napari_dps.methods.dps.noise import is_raw, measured_noise
 from napari_dps.physics.hot_pixels import without_hot_pixels
 
 if TYPE_CHECKING:

@@ -23,18 +23,15 @@ from torch import nn
 
 from napari_dps.core import ImageStack, InputError, Optics, Progress
 from napari_dps.core.params import parse
+from napari_dps.methods.dps.by_network import SHIPPED_WEIGHTS, weights_file
 from napari_dps.methods.dps.input import (
     NetworkInput,
     network_input_steps,
     within_cutoff,
 )
-from napari_dps.methods.dps.methods import (
-    SHIPPED_WEIGHTS,
-    reconstruction_noise,
-    weights_file,
-)
 from napari_dps.methods.dps.noise import is_raw, measured_noise
 from napari_dps.methods.dps.optics import effective_optics
+from napari_dps.methods.dps.target import reconstruction_noise
 from napari_dps.nets.checkpoint import Checkpoint, load_checkpoint
 from napari_dps.physics.camera import deal_photons
 from napari_dps.physics.canonical import canonical_zoom, to_canonical
@@ -85,12 +82,6 @@ class AdaptTask(DpsTask):
     judged: Fields
     judged_blocks: Numbers
     curves: ClassVar[tuple[str, ...]] = ("held_out_loss",)
-
-    def build_network(self) -> nn.Module:
-        """Return the network with the weights to begin with."""
-        network = super().build_network()
-        network.load_state_dict(self.start.weights)
-        return network
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Return the misfit of the blocks that choose, and its negative."""

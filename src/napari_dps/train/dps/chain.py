@@ -22,8 +22,8 @@ from napari_dps.core.progress import finish
 from napari_dps.methods.denoise.steps import NOISE_LEFT, denoise_steps
 from napari_dps.methods.denoise.weights import load_denoiser
 from napari_dps.methods.dps.input import OUTPUT_WIDTH
-from napari_dps.methods.dps.methods import RECONSTRUCTION_GAIN
 from napari_dps.methods.dps.optics import RECONSTRUCTION_WIDTH
+from napari_dps.methods.dps.target import RECONSTRUCTION_GAIN
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
 from napari_dps.physics.otf import radial_frequency, widefield_otf
 from napari_dps.physics.sim.equalise import equalisation
@@ -49,7 +49,7 @@ _VECTOR_ERROR = 3e-4
 """Standard deviation of the error of wave vectors as found, cycles per pixel."""
 _PHASE_ERROR_DEG = 2.0
 _MODULATION_ERROR = 0.1
-_DENOISED = 0.6
+DENOISED = 0.6
 """Share of the fields whose frames are denoised, as they are by default."""
 _FINE = 4
 """Pixels of the fine grid along a pixel of the frames."""
@@ -96,6 +96,83 @@ class _Stripes:
         )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ChainScene:
+    """What raw frames are recorded of, margin included.
+
+    Attributes
+    ----------
+    expected : array (A, P, Y, X)
+        Frames without noise, in photons.
+    target : array (4 Y, 4 X), float32
+        The object through a PSF of `OUTPUT_WIDTH` of the width, background included.
+    patterns : tuple of Pattern
+        As a search finds them.
+    optics : Optics
+        Detection, at the pixels of the frames.
+    read_noise_e : float
+        Electrons.
+    """
+
+    expected: NDArray[np.float64]
+    target: Image
+    patterns: tuple[Pattern, ...]
+    optics: Optics
+    read_noise_e: float
+
+    def frames(self, rng: np.random.Generator) -> Image:
+        """Return frames (A, P, Y, X) with noise."""
+        frames = rng.poisson(self.expected).astype(np.float64)
+        frames += self.read_noise_e * rng.standard_normal(frames.shape)
+        return frames.astype(np.float32)
+
+    def reconstructed(self, frames: Image, *, denoised: bool) -> Image:
+        """Return the SIM image (2 Y, 2 X) of frames, as the stages make it."""
+        return _reconstructed(frames, self.patterns, self.optics, denoised)
+
+
+def draw_chain_scene(
+    settings: DataSettings,
+    rng: np.random.Generator,
+    emitters: Image,
+    photons: float | None = None,
+    zoom: float = 1.0,
+) -> ChainScene:
+    """Draw stripes, light and camera for an object.
+
+    Parameters
+    ----------
+    settings : DataSettings
+        Background and read noise.
+    rng : numpy.random.Generator
+        Draws.
+    emitters : array (Y, X)
+        Object on the fine grid, margin included; periodic.
+    photons : float, optional
+        At the 99.9th percentile of a frame; drawn by default.
+    zoom : float
+        Canonical pixels along a pixel of the reconstruction.
+    """
+    half = _halved(emitters)
+    finest = rng.uniform(*_FINEST)
+    factor = RECONSTRUCTION_GAIN * RECONSTRUCTION_WIDTH * (1 + finest)
+    cutoff = zoom * 2 * CANONICAL_CUTOFF_PER_PIXEL / factor
+    optics = Optics(
+        na=_NA,
+        emission_nm=_EMISSION_NM,
+        pixel_size_nm=cutoff * _EMISSION_NM / (2 * _NA),
+    )
+    stripes = _draw_stripes(finest * cutoff, rng)
+    light = photons or float(np.exp(rng.uniform(*np.log(_PHOTONS))))
+    pedestal = light * float(rng.uniform(*settings.background))
+    clean, gain = _clean_frames(half, stripes, cutoff, light)
+    read_noise_e = rng.uniform(*settings.read_noise_e)
+    patterns = stripes.found(optics, rng)
+    seen = _blurred(half, zoom * CANONICAL_CUTOFF_PER_PIXEL / 2 / OUTPUT_WIDTH)
+    target = np.asarray(gain * seen + pedestal, dtype=np.float32)
+    return ChainScene(clean + pedestal, target, patterns, optics, read_noise_e)
+
+
 def draw_chain_field(
     settings: DataSettings, index: int, objects: Sequence[Image] = ()
 ) -> SimulatedField:
@@ -107,34 +184,20 @@ def draw_chain_field(
         ``is_reconstructed``; the partner's frames are not denoised.
     """
     rng = np.random.default_rng([settings.seed, index])
-    half = _halved(draw_object(settings, rng, objects))
-    finest = rng.uniform(*_FINEST)
-    factor = RECONSTRUCTION_GAIN * RECONSTRUCTION_WIDTH * (1 + finest)
-    cutoff = 2 * CANONICAL_CUTOFF_PER_PIXEL / factor
-    optics = Optics(
-        na=_NA,
-        emission_nm=_EMISSION_NM,
-        pixel_size_nm=cutoff * _EMISSION_NM / (2 * _NA),
-    )
-    stripes = _draw_stripes(finest * cutoff, rng)
-    expected, gain, pedestal = _expected_frames(half, stripes, cutoff, settings, rng)
-    read_noise = rng.uniform(*settings.read_noise_e)
-    patterns = stripes.found(optics, rng)
+    scene = draw_chain_scene(settings, rng, draw_object(settings, rng, objects))
 
     def record(denoised: bool) -> Image:
-        frames = rng.poisson(expected) + read_noise * rng.standard_normal(
-            expected.shape
-        )
-        image = _reconstructed(frames.astype(np.float32), patterns, optics, denoised)
-        return np.ascontiguousarray(image[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX])
+        image = scene.reconstructed(scene.frames(rng), denoised=denoised)
+        return inside(image, MARGIN_PX)
 
-    image = record(bool(rng.random() < _DENOISED))
-    seen = _blurred(half, CANONICAL_CUTOFF_PER_PIXEL / 2 / OUTPUT_WIDTH)
-    inside = slice(2 * MARGIN_PX, -2 * MARGIN_PX)
-    target = np.asarray(gain * seen + pedestal, dtype=np.float32)[inside, inside]
-    return SimulatedField(
-        image, record(False), np.ascontiguousarray(target), is_reconstructed=True
-    )
+    image = record(bool(rng.random() < DENOISED))
+    target = inside(scene.target, 2 * MARGIN_PX)
+    return SimulatedField(image, record(False), target, is_reconstructed=True)
+
+
+def inside(image: Image, margin: int) -> Image:
+    """Return an image without its margin."""
+    return np.ascontiguousarray(image[..., margin:-margin, margin:-margin])
 
 
 def _draw_stripes(length: float, rng: np.random.Generator) -> _Stripes:
@@ -148,23 +211,17 @@ def _draw_stripes(length: float, rng: np.random.Generator) -> _Stripes:
     )
 
 
-def _expected_frames(
-    half: NDArray[np.float64],
-    stripes: _Stripes,
-    cutoff: float,
-    settings: DataSettings,
-    rng: np.random.Generator,
-) -> tuple[NDArray[np.float64], float, float]:
-    """Return frames (A, P, Y, X) in photons, photons per emitter, and even light."""
+def _clean_frames(
+    half: NDArray[np.float64], stripes: _Stripes, cutoff: float, photons: float
+) -> tuple[NDArray[np.float64], float]:
+    """Return frames (A, P, Y, X) in photons, and photons per emitter."""
     side = len(half) // _FINE
     blurred = _blurred(half * stripes.light(len(half)), cutoff / _FINE)
     cells = (*blurred.shape[:2], side, _FINE, side, _FINE)
     clean = blurred.reshape(cells).mean(axis=(3, 5))
-    photons = float(np.exp(rng.uniform(*np.log(_PHOTONS))))
     bright = max(float(np.percentile(clean, 99.9)), float(clean.max()) / 4)
     gain = photons / bright if bright > _TINY else 0.0
-    pedestal = float(rng.uniform(*settings.background)) * photons
-    return gain * clean + pedestal, gain, pedestal
+    return gain * clean, gain
 
 
 def _reconstructed(

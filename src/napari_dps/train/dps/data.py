@@ -19,8 +19,8 @@ from napari_dps.methods.dps.input import (
     network_input_steps,
     within_cutoff,
 )
-from napari_dps.methods.dps.methods import reconstruction_noise
 from napari_dps.methods.dps.noise import is_raw, measured_noise
+from napari_dps.methods.dps.target import reconstruction_noise
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL
 from napari_dps.train.bank import Arrays, Bank, bank_steps
 from napari_dps.train.dps.chain import draw_chain_field
@@ -43,10 +43,10 @@ from napari_dps.train.objects import (
 from napari_dps.train.task import Sources
 
 VALIDATION_PHOTONS = (40.0, 200.0, 2000.0)
-_VALIDATION_SEEDS = (0, 1)
+VALIDATION_SEEDS = (0, 1)
 _VERSION = 1
 """Raised when the same settings draw other fields, or their inputs change."""
-_SHARD = 100
+SHARD = 100
 """Fields in a file of the bank."""
 
 
@@ -140,17 +140,24 @@ def fields_bank(
     return Bank(
         "fields",
         partial(_drawn, settings, tuple(depths), objects),
-        {
-            "version": _VERSION,
-            "settings": _drawn_with(settings),
-            "depths": list(depths),
-            "classes": TRAINING_CLASSES,
-            "output_width": OUTPUT_WIDTH,
-            "cutoff_per_pixel": CANONICAL_CUTOFF_PER_PIXEL,
-            "objects": objects_key(objects),
-        },
-        _SHARD,
+        fields_shaped_by(_VERSION, settings, depths, objects),
+        SHARD,
     )
+
+
+def fields_shaped_by(
+    version: int, settings: DataSettings, depths: Sequence[int], objects: Path | None
+) -> dict[str, Any]:
+    """Return everything that prepared fields depend on, for `Bank.shaped_by`."""
+    return {
+        "version": version,
+        "settings": _drawn_with(settings),
+        "depths": list(depths),
+        "classes": TRAINING_CLASSES,
+        "output_width": OUTPUT_WIDTH,
+        "cutoff_per_pixel": CANONICAL_CUTOFF_PER_PIXEL,
+        "objects": objects_key(objects),
+    }
 
 
 def build_fields_steps(
@@ -197,7 +204,7 @@ def validation_fields(depths: Sequence[int], *, field_px: int = 128) -> Fields:
     prepared = []
     for photons in VALIDATION_PHOTONS:
         for number, structure in enumerate(HELD_OUT_CLASSES):
-            for seed in _VALIDATION_SEEDS:
+            for seed in VALIDATION_SEEDS:
                 rng = np.random.default_rng([90210, number, seed, int(photons)])
                 emitters = draw_emitters(structure, field_px, seed=1000 + seed)
                 field = record_field(emitters, FieldConditions(photons=photons), rng)

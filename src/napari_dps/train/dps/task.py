@@ -11,7 +11,9 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from napari_dps.core.params import FrozenModel
+from napari_dps.methods.dps.frames_network import FEATURE_SHARES
 from napari_dps.nets.architectures.res_u_dbpn import ResUDBPN
+from napari_dps.nets.checkpoint import Checkpoint
 from napari_dps.train.dps.data import (
     VALIDATION_PHOTONS,
     Batch,
@@ -41,7 +43,12 @@ class DpsRecipe(PatchRecipe):
     Attributes
     ----------
     rl_iterations : tuple of int
-        Depths of the Richardson–Lucy features.
+        Depths of the Richardson–Lucy features of an image.
+    raw_frames : bool
+        Whether they are of all raw frames of a SIM stack in place of an image, as deep
+        as these carry; see `frames`.
+    start : str, optional
+        Shipped weights of such a network to begin with.
     output_width : float
         PSF of the output over that of the image: 0 for point emitters.
     network, loss, data
@@ -50,7 +57,9 @@ class DpsRecipe(PatchRecipe):
 
     model: ClassVar[str] = "dps"
 
-    rl_iterations: tuple[int, ...]
+    rl_iterations: tuple[int, ...] = ()
+    raw_frames: bool = False
+    start: str | None = None
     output_width: float = Field(ge=0, lt=1)
     network: NetworkSettings
     loss: LossWeights
@@ -58,8 +67,12 @@ class DpsRecipe(PatchRecipe):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.network.features != len(self.rl_iterations):
-            raise ValueError("network.features must be the number of rl_iterations")
+        features = FEATURE_SHARES if self.raw_frames else self.rl_iterations
+        if self.network.features != len(features):
+            raise ValueError(
+                f"network.features must be {len(FEATURE_SHARES)} with raw_frames, the "
+                "number of rl_iterations without"
+            )
         if self.patch_px > self.data.field_px:
             raise ValueError("patch_px must not exceed data.field_px")
         if self.is_supervised and not self.output_width:
@@ -88,16 +101,22 @@ class DpsTask:
         What to train.
     training, validation : Fields
         As from `data.build_fields_steps` and `data.validation_fields`.
+    start : Checkpoint or None
+        Weights to begin with.
     """
 
     recipe: DpsRecipe
     training: Fields
     validation: Fields
+    start: Checkpoint | None
     curves: ClassVar[tuple[str, ...]] = tuple(f"psnr_{p:g}" for p in VALIDATION_PHOTONS)
 
     def build_network(self) -> nn.Module:
-        """Return a new network."""
-        return ResUDBPN(**self.recipe.network.model_dump())
+        """Return a new network, with the weights that the recipe starts from."""
+        network = ResUDBPN(**self.recipe.network.model_dump())
+        if self.start is not None:
+            network.load_state_dict(self.start.weights)
+        return network
 
     def draw(self, step: int, device: torch.device) -> Batch:
         """Return the patches of a step."""
@@ -138,9 +157,12 @@ class DpsTask:
 
     def _description(self) -> dict[str, Any]:
         recipe = self.recipe
+        record = training_record(recipe, network=recipe.network, data=recipe.data)
+        if self.start is not None:
+            record["recipe"]["start_sha256"] = self.start.metadata.sha256
         return {
             "architecture": "res_u_dbpn",
-            **training_record(recipe, network=recipe.network, data=recipe.data),
+            **record,
             "rl_iterations": recipe.rl_iterations,
             "output_width": recipe.output_width,
             "optics": CANONICAL_RECORD,
