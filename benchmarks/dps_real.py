@@ -95,7 +95,7 @@ class Sample:
     name: str
     panels: tuple[tuple[str, Image], ...]
     window: tuple[slice, slice]
-    rsp: float
+    rsp: float = float("nan")
     notes: tuple[str, ...] = ()
 
 
