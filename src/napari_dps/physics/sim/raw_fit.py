@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -73,19 +74,20 @@ def refitted_light(
             continue
         slopes = _slopes(model, spectra, expected, angle, numbers)
         prior = _prior(model, first, angle, numbers)
-        step = _step(slopes, missing, variance, angle, prior)
         count = intensities.shape[1]
+        part = slice(angle * count, (angle + 1) * count)
+        step = _step(slopes, missing[part], variance[part], prior)
         intensities[angle] += step[:count]
         for place, number in enumerate(numbers):
-            part = step[count + place * (count + 3) :][: count + 3]
+            moved = step[count + place * (count + 3) :][: count + 3]
             one = stripes[number]
             stripes[number] = replace(
                 one,
-                phases_rad=one.phases_rad + part[:count],
-                wavevector=one.wavevector + part[count : count + 2],
+                phases_rad=one.phases_rad + moved[:count],
+                wavevector=one.wavevector + moved[count : count + 2],
                 modulation=float(
                     np.clip(
-                        one.modulation + part[count + 2],
+                        one.modulation + moved[count + 2],
                         0.0,
                         MOST_MODULATION * first.stripes[number].modulation,
                     )
@@ -108,8 +110,8 @@ def _slopes(
     expected: torch.Tensor,
     angle: int,
     numbers: list[int],
-) -> list[tuple[NDArray[np.int64], torch.Tensor]]:
-    """Return for each frame of an angle which parameters move it, and how."""
+) -> Iterator[tuple[NDArray[np.int64], torch.Tensor]]:
+    """Yield for each frame of an angle which parameters move it, and how."""
     import torch
 
     intensities, stripes = model.light
@@ -120,7 +122,6 @@ def _slopes(
         moments = [2j * math.pi * moment for moment in moments]
         depth = max(stripes[number].modulation, _LEAST_MODULATION)
         views[number] = [1j * plain, *moments, plain / depth]
-    slopes = []
     for phase in range(count):
         bright = float(intensities[angle, phase])
         places, maps = [phase], [expected[angle * count + phase] / bright]
@@ -130,25 +131,22 @@ def _slopes(
             begin = count + place * (count + 3)
             places += [begin + phase, *range(begin + count, begin + count + 3)]
             maps += [(turn * view).real for view in views[number]]
-        slopes.append((np.array(places), torch.stack(maps)))
-    return slopes
+        yield np.array(places), torch.stack(maps)
 
 
 def _step(
-    slopes: list[tuple[NDArray[np.int64], torch.Tensor]],
+    slopes: Iterable[tuple[NDArray[np.int64], torch.Tensor]],
     missing: torch.Tensor,
     variance: torch.Tensor,
-    angle: int,
     prior: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> NDArray[np.float64]:
-    """Solve the normal equations of one angle."""
+    """Solve the normal equations of one angle, of whose frames (P, Y, X) these are."""
     import torch
 
     offsets, sigmas = prior
     matrix: NDArray[np.floating] = np.diag(sigmas**-2)
     target: NDArray[np.float64] = offsets * sigmas**-2
-    for phase, (places, maps) in enumerate(slopes):
-        frame = angle * len(slopes) + phase
+    for frame, (places, maps) in enumerate(slopes):
         weighted = maps / variance[frame]
         products = torch.einsum("ayx,byx->ab", weighted, maps).double().cpu().numpy()
         moved = torch.einsum("ayx,yx->a", weighted, missing[frame]).double()
