@@ -223,7 +223,8 @@ def main() -> None:
 
 PAGE = """# Speed
 
-`python benchmarks/speed.py --out docs/benchmarks/speed.md`
+`OMP_WAIT_POLICY=PASSIVE python benchmarks/speed.py --out docs/benchmarks/speed.md`
+(threads that wait for one another then leave the cores to others)
 
 CPU seconds are those of one thread, wall clock is that of two. What is compared is the
 least of some runs in turns; the chain ran once for each, its wall clock and the most
