@@ -197,6 +197,9 @@ def test_frames_of_another_field_or_without_stripes_are_left_alone() -> None:
     image, _ = reconstruction()
     part = image.derive(image.data[:100, :100])
     assert np.array_equal(sharpened(part), sharpened(part, raw_frames=False))
+    assert image.frames is not None
+    dark = image.derive(image.data, frames=RawFrames(-image.frames.data))
+    assert np.array_equal(sharpened(dark), sharpened(dark, raw_frames=False))
     none = tuple(Pattern(angle_index=a, status="not found") for a in range(3))
     without = image.derive(image.data, patterns=none)
     assert np.array_equal(sharpened(without), sharpened(without, raw_frames=False))

@@ -27,7 +27,7 @@ from napari_dps.physics.sim.shot_noise import ShotNoise
 if TYPE_CHECKING:
     import torch
 
-MOST_PHOTONS = 1e4
+LEAST_PHOTONS, MOST_PHOTONS = 1e-2, 1e4
 FLANK = 0.7
 """Light over that of the brightest place within reach of its PSF, times the root of the
 photons there, at which half of a correction is made: what is fainter is the noise of
@@ -86,10 +86,12 @@ class RawScene:
     @property
     def photons(self) -> float:
         """Photons that the brightest structure sends into a pixel of a frame."""
+        import torch
+
         mean = self.frames.mean(dim=0).cpu().numpy()
         bright = float(np.percentile(scipy.ndimage.gaussian_filter(mean, 1.0), 99.9))
-        variance = self.noise.gain * bright + self.noise.read_variance
-        return min(bright**2 / max(variance, bright**2 / MOST_PHOTONS), MOST_PHOTONS)
+        variance = float(self.variance(torch.tensor(bright)))
+        return max(min(bright**2 / variance, MOST_PHOTONS), LEAST_PHOTONS)
 
     def share(self, thing: torch.Tensor) -> torch.Tensor:
         """Return where an object has clear structure: how much of a correction counts.

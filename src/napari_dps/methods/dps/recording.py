@@ -51,7 +51,7 @@ class Recording:
 def recording_behind(image: ImageStack) -> Recording | None:
     """Return the raw frames of a reconstruction that can be fitted.
 
-    None without frames, optics or stripes, where the frames are those of another
+    None without frames, light, optics or stripes, where the frames are those of another
     field, or where the stripes are those of a volume.
     """
     behind, optics = image.frames, image.optics
@@ -59,7 +59,8 @@ def recording_behind(image: ImageStack) -> Recording | None:
         return None
     is_flat = not any(pattern.is_three_dimensional for pattern in image.patterns)
     fits = image.shape == tuple(2 * side for side in behind.data.shape[-2:])
-    if not (is_flat and fits and any(p.is_usable for p in image.patterns)):
+    is_lit = float(behind.data.mean()) > 0
+    if not (is_flat and fits and is_lit and any(p.is_usable for p in image.patterns)):
         return None
     detection = optics.at_pixel_size(2 * optics.pixel_size_nm)
     detection = detection.model_copy(update={"modulation_factor": 1.0})
