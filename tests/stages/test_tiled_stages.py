@@ -11,6 +11,7 @@ import torch
 
 from napari_dps.core import ImageStack, InputError, Progress, finish, tiling
 from napari_dps.core.context import Context
+from napari_dps.methods.dps import joint
 from napari_dps.nets.architectures.artifact_remover import ArtifactRemover
 from napari_dps.physics.simulate import simulate
 from napari_dps.physics.simulate_settings import SimulationSettings
@@ -173,7 +174,8 @@ def test_wiener_goes_on_in_tiles_when_its_tables_do_not_fit(monkeypatch):
 def test_plane_that_cannot_fit_is_refused_before_it_is_begun(
     monkeypatch, case, parameters
 ):
-    monkeypatch.setattr(tiling, "available_bytes", lambda device: 1e6)
+    for module in (tiling, joint):
+        monkeypatch.setattr(module, "available_bytes", lambda device: 1e6)
     stage = CASES[case][0]
     shape = RAW_SHAPES[0]
     image = raw(shape) if "A" in stage.STAGE.takes else reconstructed(shape)

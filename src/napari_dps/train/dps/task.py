@@ -47,8 +47,8 @@ class DpsRecipe(PatchRecipe):
     raw_frames : bool
         Whether they are of all raw frames of a SIM stack in place of an image, as deep
         as these carry; see `frames`.
-    start : str, optional
-        Shipped weights of such a network to begin with.
+    start : str
+        Shipped weights of such a network to begin with; empty: none.
     output_width : float
         PSF of the output over that of the image: 0 for point emitters.
     network, loss, data
@@ -59,7 +59,7 @@ class DpsRecipe(PatchRecipe):
 
     rl_iterations: tuple[int, ...] = ()
     raw_frames: bool = False
-    start: str | None = None
+    start: str = ""
     output_width: float = Field(ge=0, lt=1)
     network: NetworkSettings
     loss: LossWeights
