@@ -152,25 +152,74 @@ def pairs(
 ) -> tuple[ImageStack, NDArray[np.float64], NDArray[np.float64]]:
     """Return raw frames of 16 pairs of lines, their middles in nm, and unit vectors."""
     rng = np.random.default_rng(5)
+    middles = _raster(4) + rng.uniform(-30, 30, (16, 2))
+    across = _directions(rng, len(middles))
+    apart = (-separation_nm / 2, separation_nm / 2)
+    raw = _lines(middles, across, np.linspace(-550, 550, 551), apart, photons, seed=7)
+    return raw, middles, across
+
+
+def _raster(count: int) -> NDArray[np.float64]:
+    """Return the middles of a raster of so many cells each way, (N, 2) in nm."""
+    cell_nm = SIDE_PX * SETTINGS.pixel_size_nm / count
+    raster = np.stack(np.meshgrid(*2 * [np.arange(count)], indexing="ij"), -1)
+    return (raster.reshape(-1, 2) + 0.5) * cell_nm
+
+
+def _directions(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """Draw unit vectors across lines, (N, 2)."""
+    turn = rng.uniform(0, np.pi, count)
+    return np.stack([np.sin(turn), np.cos(turn)], axis=-1)
+
+
+def _along(across: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return unit vectors along lines."""
+    return np.stack([-across[:, 1], across[:, 0]], axis=-1)
+
+
+def _lines(
+    middles: NDArray[np.float64],
+    across: NDArray[np.float64],
+    reach_nm: NDArray[np.float64],
+    apart_nm: tuple[float, ...],
+    photons: float,
+    *,
+    seed: int,
+) -> ImageStack:
+    """Return raw frames of straight lines beside these middles."""
     settings = SETTINGS.model_copy(
-        update={"photons": photons, "background_photons": 0.03 * photons, "seed": 7}
+        update={"photons": photons, "background_photons": 0.03 * photons, "seed": seed}
     )
     margin, fine = margin_of(SIDE_PX), settings.oversampling
     side = (SIDE_PX + 2 * margin) * fine
-    canvas = Canvas((side, side), settings.pixel_size_nm / fine, rng, separation_nm)
-    cell_nm = SIDE_PX * settings.pixel_size_nm / 4
-    raster = np.stack(np.meshgrid(*2 * [np.arange(4)], indexing="ij"), -1)
-    middles = (raster.reshape(-1, 2) + 0.5) * cell_nm + rng.uniform(-30, 30, (16, 2))
-    turn = rng.uniform(0, np.pi, len(middles))
-    across = np.stack([np.sin(turn), np.cos(turn)], axis=-1)
-    along = np.stack([-across[:, 1], across[:, 0]], axis=-1)
-    reach = np.linspace(-550, 550, 551)[:, np.newaxis]
+    unused = np.random.default_rng(0)
+    canvas = Canvas((side, side), settings.pixel_size_nm / fine, unused, 80.0)
     begin = middles + margin * settings.pixel_size_nm
-    for half in (-separation_nm / 2, separation_nm / 2):
-        canvas.add(begin[:, None] + half * across[:, None] + reach * along[:, None])
-    simulation = simulate_object(canvas.image(), settings, margin_px=(margin, margin))
-    raw = simulation.raw
-    return raw.derive(raw.data.astype(np.float32) - OFFSET), middles, across
+    for apart in apart_nm:
+        start = begin[:, None] + apart * across[:, None]
+        canvas.add(start + reach_nm[:, None] * _along(across)[:, None])
+    raw = simulate_object(canvas.image(), settings, margin_px=(margin, margin)).raw
+    return raw.derive(raw.data.astype(np.float32) - OFFSET)
+
+
+def _profiles(
+    result: ImageStack,
+    middles: NDArray[np.float64],
+    across: NDArray[np.float64],
+    offsets_nm: NDArray[np.float64],
+    reach_nm: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return values (lines, across, along) around the middles of lines."""
+    places = (
+        middles[:, None, None]
+        + offsets_nm[:, None, None] * across[:, None, None]
+        + reach_nm[:, None] * _along(across)[:, None, None]
+    )
+    pixel_nm = result.pixel_size_nm or 1.0
+    values = map_coordinates(
+        result.data, np.moveaxis(places / pixel_nm - 0.5, -1, 0), order=3
+    )
+    return np.asarray(values)
 
 
 def dip(
@@ -180,18 +229,9 @@ def dip(
     separation_nm: float,
 ) -> float:
     """Return 1 − middle/peaks of the mean profile across all pairs."""
-    pixel_nm = result.pixel_size_nm or 1.0
     offsets = np.linspace(-1.4, 1.4, 57) * separation_nm
     reach = np.arange(-380, 381, 10.0)
-    along = np.stack([-across[:, 1], across[:, 0]], axis=-1)
-    places = (
-        middles[:, None, None]
-        + offsets[:, None, None] * across[:, None, None]
-        + reach[:, None] * along[:, None, None]
-    )
-    values = map_coordinates(
-        result.data, np.moveaxis(places / pixel_nm - 0.5, -1, 0), order=3
-    )
+    values = _profiles(result, middles, across, offsets, reach)
     profile = values.mean(axis=(0, 2)) - np.median(result.data)
     peaks = (profile[offsets < 0].max() + profile[offsets > 0].max()) / 2
     return float(1 - profile[len(offsets) // 2] / peaks)
@@ -230,43 +270,19 @@ def filaments(
     photons: float,
 ) -> tuple[ImageStack, NDArray[np.float64], NDArray[np.float64]]:
     """Return raw frames of even lines, their middles in nm, and unit vectors."""
-    rng = np.random.default_rng(8)
-    settings = SETTINGS.model_copy(
-        update={"photons": photons, "background_photons": 0.03 * photons, "seed": 9}
-    )
-    margin, fine = margin_of(SIDE_PX), settings.oversampling
-    side = (SIDE_PX + 2 * margin) * fine
-    canvas = Canvas((side, side), settings.pixel_size_nm / fine, rng, 80.0)
-    cell_nm = SIDE_PX * settings.pixel_size_nm / 3
-    raster = np.stack(np.meshgrid(*2 * [np.arange(3)], indexing="ij"), -1)
-    middles = (raster.reshape(-1, 2) + 0.5) * cell_nm
-    turn = rng.uniform(0, np.pi, len(middles))
-    across = np.stack([np.sin(turn), np.cos(turn)], axis=-1)
-    along = np.stack([-across[:, 1], across[:, 0]], axis=-1)
-    reach = np.linspace(-1150, 1150, 2301)[:, np.newaxis]
-    begin = middles + margin * settings.pixel_size_nm
-    canvas.add(begin[:, None] + reach * along[:, None])
-    simulation = simulate_object(canvas.image(), settings, margin_px=(margin, margin))
-    raw = simulation.raw
-    return raw.derive(raw.data.astype(np.float32) - OFFSET), middles, across
+    middles = _raster(3)
+    across = _directions(np.random.default_rng(8), len(middles))
+    reach = np.linspace(-1150, 1150, 2301)
+    raw = _lines(middles, across, reach, (0.0,), photons, seed=9)
+    return raw, middles, across
 
 
 def unevenness(
     result: ImageStack, middles: NDArray[np.float64], across: NDArray[np.float64]
 ) -> float:
     """Return std/mean of the ridge along lines, the mean over all; ends left out."""
-    pixel_nm = result.pixel_size_nm or 1.0
     reach, offsets = np.arange(-900, 901, 10.0), np.arange(-40, 41, 5.0)
-    along = np.stack([-across[:, 1], across[:, 0]], axis=-1)
-    places = (
-        middles[:, None, None]
-        + offsets[:, None] * across[:, None, None]
-        + reach[:, None, None] * along[:, None, None]
-    )
-    values = map_coordinates(
-        result.data, np.moveaxis(places / pixel_nm - 0.5, -1, 0), order=3
-    )
-    ridge = values.max(axis=2)
+    ridge = _profiles(result, middles, across, offsets, reach).max(axis=1)
     return float((ridge.std(axis=1) / ridge.mean(axis=1)).mean())
 
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import closing, contextmanager
-from functools import lru_cache
+from contextlib import contextmanager
+from functools import lru_cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from napari_dps.core.progress import Progress
+from napari_dps.core.progress import Progress, relay
 
 if TYPE_CHECKING:
     import torch
@@ -60,16 +60,8 @@ def in_tasks(
     object
         The value that the generator returned.
     """
-    with closing(steps):
-        while True:
-            # Never across a yield: the caller's operations are its own affair.
-            with _in_tasks(device):
-                try:
-                    report = next(steps)
-                except StopIteration as stop:
-                    result: T = stop.value
-                    return result
-            yield report
+    # Never across a yield: the caller's operations are its own affair.
+    return relay(steps, lambda report: report, partial(_in_tasks, device))
 
 
 def at_once(tasks: Iterable[Callable[[], T]]) -> Iterator[T]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -57,7 +57,9 @@ def finish(steps: Generator[Progress, None, T]) -> T:
 
 
 def relay(
-    steps: Generator[Progress, None, T], change: Callable[[Progress], Progress]
+    steps: Generator[Progress, None, T],
+    change: Callable[[Progress], Progress],
+    around: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Generator[Progress, None, T]:
     """Pass on the progress of a generator, changed, and return its result.
 
@@ -70,6 +72,8 @@ def relay(
         A part of a longer computation.
     change : callable
         Turns a report of the part into one of the whole.
+    around : callable
+        Makes the context of each step, which ends before its report is passed on.
 
     Yields
     ------
@@ -82,11 +86,12 @@ def relay(
     """
     with closing(steps):
         while True:
-            try:
-                report = next(steps)
-            except StopIteration as stop:
-                result: T = stop.value
-                return result
+            with around():
+                try:
+                    report = next(steps)
+                except StopIteration as stop:
+                    result: T = stop.value
+                    return result
             yield change(report)
 
 

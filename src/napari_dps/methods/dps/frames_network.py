@@ -7,7 +7,7 @@ from which the network tells structure. The raw frames have the last word again.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from napari_dps.core import Optics, Progress, one_of
 from napari_dps.methods.dps.input import (
     OUTPUT_WIDTH,
+    Models,
     NetworkInput,
-    base_and_scale,
-    within_cutoff,
+    scaled,
 )
 from napari_dps.methods.dps.joint import begin_steps, climb_steps, depth_of
 from napari_dps.methods.dps.network import Sharpener, dps_network_steps
@@ -144,12 +144,10 @@ def sharpen_climbed_steps(
     """
     scene, context = climbed.scene, sharpener.context
     rest = scene.rest_of(image, climbed.found[-1])
+    canonical = to_canonical(image, optics)
+    features = on_fine_grid(features_of(climbed, rest, optics), canonical)
     inputs = network_input(
-        to_canonical(image, optics),
-        features_of(climbed, rest, optics),
-        scene.photons,
-        noise,
-        sharpener.device,
+        canonical, features, scene.photons, noise, sharpener.device, sharpener.models
     )
     working = dps_network_steps(sharpener.network, inputs, context)
     sharp = yield from one_of(working, 0, 2)
@@ -193,12 +191,21 @@ def seen_per_pixel(optics: Optics) -> float:
     return 2 * optics.cutoff_per_pixel * optics.modulation_factor / OUTPUT_WIDTH
 
 
+def on_fine_grid(
+    images: Iterable[NDArray[np.float32]], canonical: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return images over the area of one (Y, X), resampled to (N, 2 Y, 2 X)."""
+    shape = (2 * canonical.shape[0], 2 * canonical.shape[1])
+    return np.stack([resample(one, shape) for one in images])
+
+
 def network_input(
     image: NDArray[np.float32],
     features: NDArray[np.float32],
     photons: float,
     noise: float,
     device: torch.device | None = None,
+    models: Models | None = None,
 ) -> NetworkInput:
     """Return what the network takes.
 
@@ -206,8 +213,8 @@ def network_input(
     ----------
     image : array (Y, X), float32
         The reconstruction at canonical sampling, in counts.
-    features : array (F, Y', X'), float32
-        As of `features_of`; resampled to twice as many pixels as the image.
+    features : array (F, 2 Y, 2 X), float32
+        As of `features_of`.
     photons : float
         Of the brightest structure in a pixel of a frame: their root stands for the
         signal over the noise.
@@ -215,14 +222,13 @@ def network_input(
         Standard deviation of the noise of the image, in counts.
     device : torch.device, optional
         Where the network computes; the CPU by default.
+    models : Models, optional
+        That were made before.
     """
     import torch
 
-    shape = (2 * image.shape[0], 2 * image.shape[1])
-    if features.shape[-2:] != shape:
-        features = np.stack([resample(one, shape) for one in features])
-    counts = within_cutoff(torch.from_numpy(image).to(device))
-    base, scale = base_and_scale(counts.cpu().numpy(), noise)
+    device = device or torch.device("cpu")
+    counts, base, scale = scaled(image, noise, device, models or Models())
     fine = torch.from_numpy(features).to(device)
     return NetworkInput(
         (counts - base) / scale, (fine - base) / scale, photons**-0.5, scale, base

@@ -127,11 +127,9 @@ def network_input_steps(
     import torch
 
     total = max(iterations, default=1)
-    counts = torch.from_numpy(np.asarray(image, dtype=np.float32)).to(device)
     models = models or Models()
-    counts = within_cutoff(counts, models)
     yield Progress(0, total, "Scale")
-    base, scale = base_and_scale(counts.cpu().numpy(), noise)
+    counts, base, scale = scaled(image, noise, device, models)
     yield Progress(0, total, "Imaging model")
     features = [torch.empty((0, *(2 * side for side in counts.shape)), device=device)]
     if iterations:
@@ -142,6 +140,20 @@ def network_input_steps(
     return NetworkInput(
         (counts - base) / scale, torch.cat(features), noise / scale, scale, base
     )
+
+
+def scaled(
+    image: NDArray[Any], noise: float, device: torch.device, models: Models
+) -> tuple[torch.Tensor, float, float]:
+    """Return an image within its cut-off, in counts, and its base and scale.
+
+    Parameters are those of `network_input_steps`, base and scale of `base_and_scale`.
+    """
+    import torch
+
+    counts = torch.from_numpy(np.asarray(image, dtype=np.float32)).to(device)
+    counts = within_cutoff(counts, models)
+    return counts, *base_and_scale(counts.cpu().numpy(), noise)
 
 
 def base_and_scale(

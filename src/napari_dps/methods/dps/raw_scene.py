@@ -63,6 +63,8 @@ class RawScene:
         Brightness of each frame over that of their mean.
     noise : ShotNoise
         Of the frames.
+    photons : float
+        That the brightest structure sends into a pixel of a frame.
     """
 
     raw: Recording
@@ -72,6 +74,7 @@ class RawScene:
     haze: torch.Tensor
     bright: torch.Tensor
     noise: ShotNoise
+    photons: float
 
     @property
     def even(self) -> torch.Tensor:
@@ -80,18 +83,7 @@ class RawScene:
 
     def variance(self, expected: torch.Tensor) -> torch.Tensor:
         """Return the variance of the noise of frames that are expected."""
-        gain, read = self.noise
-        return (gain * expected.clamp(min=0) + read).clamp(min=_TINY)
-
-    @property
-    def photons(self) -> float:
-        """Photons that the brightest structure sends into a pixel of a frame."""
-        import torch
-
-        mean = self.frames.mean(dim=0).cpu().numpy()
-        bright = float(np.percentile(scipy.ndimage.gaussian_filter(mean, 1.0), 99.9))
-        variance = float(self.variance(torch.tensor(bright)))
-        return max(min(bright**2 / variance, MOST_PHOTONS), LEAST_PHOTONS)
+        return _variance(self.noise, expected)
 
     def share(self, thing: torch.Tensor) -> torch.Tensor:
         """Return where an object has clear structure: how much of a correction counts.
@@ -239,7 +231,24 @@ def scene_of(
     model = RawModel(raw.shape, stripes, 1 / factors, raw.optics, device, otf=otf)
     flat, brightness = frames.flatten(0, 1), bright.flatten()
     dark = torch.zeros_like(flat[0])
-    return RawScene(raw, scale, model, flat, dark, brightness, noise).begin(start)
+    photons = _photons(flat, noise)
+    scene = RawScene(raw, scale, model, flat, dark, brightness, noise, photons)
+    return scene.begin(start)
+
+
+def _variance(noise: ShotNoise, expected: torch.Tensor) -> torch.Tensor:
+    """Return the variance of the noise of frames that are expected."""
+    return (noise.gain * expected.clamp(min=0) + noise.read_variance).clamp(min=_TINY)
+
+
+def _photons(frames: torch.Tensor, noise: ShotNoise) -> float:
+    """Return the photons that the brightest structure sends into a pixel of a frame."""
+    import torch
+
+    mean = frames.mean(dim=0).cpu().numpy()
+    bright = float(np.percentile(scipy.ndimage.gaussian_filter(mean, 1.0), 99.9))
+    variance = float(_variance(noise, torch.tensor(bright)))
+    return max(min(bright**2 / variance, MOST_PHOTONS), LEAST_PHOTONS)
 
 
 def _evenly_lit(frames: torch.Tensor, patterns: Sequence[Pattern]) -> torch.Tensor:

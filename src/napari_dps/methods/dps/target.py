@@ -168,13 +168,18 @@ def iterations_for(
 
 def of_a_reconstruction(target: ImageToSharpen) -> ImageToSharpen:
     """Return the noise level that suits an image made by `reconstruct`."""
-    mf = RECONSTRUCTION_GAIN * target.optics.modulation_factor
     return replace(
         target,
         noise=reconstruction_noise(target.image, target.noise),
         signal_to_noise=min(target.signal_to_noise, 1 / RECONSTRUCTION_NOISE),
-        optics=target.optics.model_copy(update={"modulation_factor": mf}),
+        optics=network_optics(target.optics),
     )
+
+
+def network_optics(optics: Optics) -> Optics:
+    """Return the optics that the network takes for those of a reconstruction."""
+    factor = RECONSTRUCTION_GAIN * optics.modulation_factor
+    return optics.model_copy(update={"modulation_factor": factor})
 
 
 def reconstruction_noise(image: NDArray[np.float32], noise: float) -> float:

@@ -16,6 +16,7 @@ from napari_dps.core import Progress
 from napari_dps.core.progress import finish
 from napari_dps.methods.dps.input import (
     OUTPUT_WIDTH,
+    NetworkInput,
     network_input_steps,
     within_cutoff,
 )
@@ -106,13 +107,21 @@ def prepare_field(field: SimulatedField, depths: Sequence[int]) -> dict[str, Any
     inputs = finish(
         network_input_steps(field.image, depths, torch.device("cpu"), noise)
     )
-    partner = torch.from_numpy(field.partner)
+    partner = within_cutoff(torch.from_numpy(field.partner)).numpy()
+    return field_arrays(inputs, field.target, partner)
+
+
+def field_arrays(inputs: NetworkInput, target: Image, partner: Image) -> dict[str, Any]:
+    """Return a field by the network's inputs, its truth and a second recording.
+
+    Truth and recording are in counts; see `Fields` for the keys.
+    """
     base, scale = np.float32(inputs.base), np.float32(inputs.scale)
     return {
         "image": inputs.image.numpy(),
-        "partner": (within_cutoff(partner).numpy() - base) / scale,
+        "partner": (partner - base) / scale,
         "features": inputs.features.numpy().astype(np.float16),
-        "target": ((field.target - base) / scale).astype(np.float16),
+        "target": ((target - base) / scale).astype(np.float16),
         "noise": np.float32(inputs.noise),
         "base": base / scale,
     }

@@ -27,6 +27,7 @@ from napari_dps.methods.dps.frames_network import (
     feature_depths,
     features_of,
     network_input,
+    on_fine_grid,
 )
 from napari_dps.methods.dps.joint import climb_steps
 from napari_dps.methods.dps.noise import is_raw, measured_noise
@@ -34,12 +35,11 @@ from napari_dps.methods.dps.optics import effective_optics
 from napari_dps.methods.dps.raw_scene import scene_of
 from napari_dps.methods.dps.recording import Recording
 from napari_dps.methods.dps.target import (
-    RECONSTRUCTION_GAIN,
     FramesUnusable,
+    network_optics,
     reconstruction_noise,
 )
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL, to_canonical
-from napari_dps.physics.resampling import resample
 from napari_dps.physics.sim.shot_noise import ShotNoise
 from napari_dps.train.bank import Arrays, Bank, bank_steps
 from napari_dps.train.dps.chain import DENOISED, ChainScene, draw_chain_scene, inside
@@ -48,6 +48,7 @@ from napari_dps.train.dps.data import (
     VALIDATION_PHOTONS,
     VALIDATION_SEEDS,
     Fields,
+    field_arrays,
     fields_shaped_by,
     stack_fields,
 )
@@ -149,27 +150,14 @@ def _prepared(scene: ChainScene, rng: np.random.Generator) -> dict[str, Any]:
     image = scene.reconstructed(frames, denoised=bool(rng.random() < DENOISED))
     features, photons, optics = _climbed(scene, frames, image)
     canonical = to_canonical(image, optics)
-    fine = (2 * canonical.shape[0], 2 * canonical.shape[1])
-    features = np.stack([resample(one, fine) for one in features])
-    canonical, features, target = (
-        inside(canonical, MARGIN_PX),
-        inside(features, 2 * MARGIN_PX),
-        inside(resample(scene.target, fine), 2 * MARGIN_PX),
-    )
+    fine = on_fine_grid([*features, scene.target], canonical)
+    canonical, fine = inside(canonical, MARGIN_PX), inside(fine, 2 * MARGIN_PX)
     white = is_raw(canonical)
     noise = measured_noise(canonical, CANONICAL_CUTOFF_PER_PIXEL, white=white)
     noise = reconstruction_noise(canonical, noise)
-    inputs = network_input(canonical, features, photons, noise)
-    base, scale = np.float32(inputs.base), np.float32(inputs.scale)
-    return {
-        "image": inputs.image.numpy(),
-        # Nothing that a second recording would have to explain.
-        "partner": np.full_like(canonical, np.nan),
-        "features": inputs.features.numpy().astype(np.float16),
-        "target": ((target - base) / scale).astype(np.float16),
-        "noise": np.float32(inputs.noise),
-        "base": base / scale,
-    }
+    inputs = network_input(canonical, fine[:-1], photons, noise)
+    # Nothing that a second recording would have to explain.
+    return field_arrays(inputs, fine[-1], np.full_like(canonical, np.nan))
 
 
 def _climbed(
@@ -196,7 +184,6 @@ def _climbed(
             patterns=scene.patterns,
         )
     )
-    factor = RECONSTRUCTION_GAIN * optics.modulation_factor
-    optics = optics.model_copy(update={"modulation_factor": factor})
+    optics = network_optics(optics)
     rest = joint.rest_of(image, found[-1])
     return features_of(Climbed(joint, found), rest, optics), joint.photons, optics
