@@ -16,6 +16,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from page import machine, options, publish, table
+from stripe_power import stripe_index
 
 from napari_dps import pipeline
 from napari_dps.core import finish
@@ -143,26 +144,6 @@ def wave_errors(found, exact):
         else None
         for a, b in zip(found, exact, strict=True)
     ]
-
-
-def stripe_index(volume, patterns, pixel_nm):
-    """Return the largest power at k or 2 k over the median of its ring.
-
-    The power is the sum over planes, and the mean over the angles.
-    """
-    window = np.hanning(volume.shape[1])[:, None] * np.hanning(volume.shape[2])
-    flat = volume - volume.mean(axis=(1, 2), keepdims=True)
-    power = (np.abs(np.fft.fft2(flat * window)) ** 2).sum(axis=0)
-    f = [np.fft.fftfreq(n, pixel_nm) for n in power.shape]
-    radius = np.hypot(f[0][:, None], f[1])
-    ratios = {1: [], 2: []}
-    for pattern in patterns:
-        for order in pattern.orders:
-            y, x = order.wavevector_per_nm
-            ring = np.abs(radius - np.hypot(y, x)) < 1.5 * f[0][1]
-            near = np.abs(f[0] - y).argmin(), np.abs(f[1] - x).argmin()
-            ratios[order.order].append(power[near] / np.median(power[ring]))
-    return max(float(np.mean(values)) for values in ratios.values())
 
 
 def denoised(stack):
