@@ -11,7 +11,12 @@ from scipy.ndimage import gaussian_filter
 
 from napari_dps.core import Optics, finish
 from napari_dps.physics.sim.estimate import PatternEstimator
-from napari_dps.physics.sim.otf_fall import LEAST_FALL, otf_shown_by, with_otf_fall
+from napari_dps.physics.sim.otf_fall import (
+    LEAST_FALL,
+    missing_of_cutoff,
+    otf_shown_by,
+    with_otf_fall,
+)
 from napari_dps.physics.sim.wiener import WienerSettings, WienerSolver
 from napari_dps.physics.simulate import simulate
 from napari_dps.physics.simulate_settings import SimulationSettings
@@ -74,6 +79,29 @@ def test_fall_makes_up_for_an_na_that_is_typed_too_large():
     for one, other in zip(found, exact, strict=True):
         assert LEAST_FALL < other.otf_fall < one.otf_fall <= 4
         assert one.modulation == pytest.approx(MODULATION, abs=0.07)
+
+
+@pytest.mark.parametrize("structure", ["er", "nuclear_pores"])
+@pytest.mark.parametrize("share", [0.1, 0.2])
+def test_what_is_missing_of_a_cutoff_is_measured(structure, share):
+    stack = recorded(0.0, 200, structure)
+    wrong = stack.optics.model_copy(update={"na": (1 - share) * stack.optics.na})
+    found = patterns_of(stack.derive(stack.data, optics=wrong))
+    assert missing_of_cutoff(found) == pytest.approx(share, abs=0.03)
+    for pattern in found:
+        assert pattern.modulation == pytest.approx(MODULATION, abs=0.05)
+    right = patterns_of(stack)
+    assert missing_of_cutoff(right) == 0
+
+
+def test_a_cutoff_that_is_too_small_is_told():
+    stack = recorded(0.0, 200)
+    longer = stack.optics.model_copy(update={"emission_nm": 1.15 * 525})
+    for optics, expected in ((longer, True), (stack.optics, False)):
+        shown = stack.derive(stack.data, optics=optics)
+        result = finish(run(shown, choose_steps(shown, ["reconstruct"])))
+        told = [w for w in result.warnings if "about 15 % too small" in w]
+        assert bool(told) is expected
 
 
 def test_reconstruction_allows_for_the_fall():

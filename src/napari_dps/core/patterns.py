@@ -84,8 +84,8 @@ class Pattern(BaseModel):
         compared with each; or that mean, which a time point does not contradict.
     otf_fall : float
         How much faster than the ideal one the OTF of the detection falls, as these
-        frames show: exp(−otf_fall · r²), r the frequency over the cut-off. 0 where it
-        is not measured.
+        frames show: exp(−otf_fall · r²), r the frequency over the cut-off. Below 0
+        where their lens is finer than the optics say; 0 where it is not measured.
     orders : tuple of PatternOrder
         First order first.
 
@@ -103,7 +103,7 @@ class Pattern(BaseModel):
     phase_error_deg: float | None = None
     phase_steps: Literal["measured", "equal"] = "measured"
     phases_of: Literal["frames", "mean", "first frames"] = "frames"
-    otf_fall: float = Field(default=0.0, ge=0, le=4)
+    otf_fall: float = Field(default=0.0, ge=-2, le=4)
     orders: tuple[PatternOrder, ...] = Field(min_length=1)
 
     def __init__(self, **values: Any) -> None:

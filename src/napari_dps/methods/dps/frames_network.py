@@ -147,7 +147,12 @@ def sharpen_climbed_steps(
     canonical = to_canonical(image, optics)
     features = on_fine_grid(features_of(climbed, rest, optics), canonical)
     inputs = network_input(
-        canonical, features, scene.photons, noise, sharpener.device, sharpener.models
+        canonical,
+        features,
+        scene.clear_photons,
+        noise,
+        sharpener.device,
+        sharpener.models,
     )
     working = dps_network_steps(sharpener.network, inputs, context)
     sharp = yield from one_of(working, 0, 2)

@@ -64,7 +64,7 @@ class RawScene:
     noise : ShotNoise
         Of the frames.
     photons : float
-        That the brightest structure sends into a pixel of a frame.
+        That the brightest structure sends into a pixel of a frame, haze included.
     """
 
     raw: Recording
@@ -80,6 +80,17 @@ class RawScene:
     def even(self) -> torch.Tensor:
         """Light (A·P, Y, X) that the stripes do not modulate, in each frame."""
         return self.haze * self.bright[:, None, None]
+
+    @property
+    def clear_photons(self) -> float:
+        """Photons that alone would be as far above their noise as the structure is.
+
+        Haze, and any other light that is not the object's, adds noise alone.
+        """
+        light = _smoothed(self.frames.mean(dim=0), 1.0)
+        structure = (light - self.haze * self.bright.mean()).clamp(min=0)
+        clear = (structure**2 / self.variance(light)).cpu().numpy()
+        return _within(float(np.percentile(clear, 99.9)))
 
     def variance(self, expected: torch.Tensor) -> torch.Tensor:
         """Return the variance of the noise of frames that are expected."""
@@ -248,7 +259,12 @@ def _photons(frames: torch.Tensor, noise: ShotNoise) -> float:
     mean = frames.mean(dim=0).cpu().numpy()
     bright = float(np.percentile(scipy.ndimage.gaussian_filter(mean, 1.0), 99.9))
     variance = float(_variance(noise, torch.tensor(bright)))
-    return max(min(bright**2 / variance, MOST_PHOTONS), LEAST_PHOTONS)
+    return _within(bright**2 / variance)
+
+
+def _within(photons: float) -> float:
+    """Return photons within the bounds."""
+    return max(min(photons, MOST_PHOTONS), LEAST_PHOTONS)
 
 
 def _evenly_lit(frames: torch.Tensor, patterns: Sequence[Pattern]) -> torch.Tensor:

@@ -11,6 +11,7 @@ from pydantic import Field
 from napari_dps.core import (
     ImageStack,
     InputError,
+    Optics,
     Pattern,
     PatternOrder,
     Progress,
@@ -194,7 +195,34 @@ def find_patterns(
     }
     for warning in pattern_warnings(patterns, angles, wanted):
         context.warn(warning)
+    if warning := cutoff_warning(patterns, optics):
+        context.warn(warning)
     return patterns
+
+
+def cutoff_warning(patterns: Sequence[Pattern], optics: Optics) -> str:
+    """Say that raw frames show a finer lens than their optics; empty where not.
+
+    Parameters
+    ----------
+    patterns : sequence of Pattern
+        Found on the frames.
+    optics : Optics
+        The detection, at the pixel size of the frames.
+    """
+    from napari_dps.physics.sim.otf_fall import missing_of_cutoff
+
+    missing = missing_of_cutoff(patterns)
+    if not missing:
+        return ""
+    # In steps, so that a time-lapse is not warned of at every point.
+    percent = max(round(20 * missing), 1) * 5
+    return (
+        f"the raw frames show finer detail than NA {optics.na:g}, "
+        f"{optics.emission_nm:g} nm and pixels of {optics.pixel_size_nm:g} nm pass: "
+        f"the cut-off is about {percent} % too small (wrong NA, wavelength or pixel "
+        "size); what lies within it is corrected"
+    )
 
 
 def pattern_warnings(

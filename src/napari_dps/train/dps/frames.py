@@ -186,4 +186,5 @@ def _climbed(
     )
     optics = network_optics(optics)
     rest = joint.rest_of(image, found[-1])
-    return features_of(Climbed(joint, found), rest, optics), joint.photons, optics
+    features = features_of(Climbed(joint, found), rest, optics)
+    return features, joint.clear_photons, optics
