@@ -67,7 +67,7 @@ def test_patterns_of_a_report_can_be_read_again(tmp_path):
 def test_picture_tells_how_many_warnings_there_are_and_the_first(warnings, footing):
     image = ImageStack(np.ones((32, 32), np.float32), "YX")
     result = PipelineResult(input=image, first=image, outputs=(), warnings=warnings)
-    texts = [text.get_text() for text in picture(result, {"input": {}}, "a").texts]
+    texts = [text.get_text() for text in picture(result, "a").texts]
     assert texts[1:] == footing
 
 
@@ -77,13 +77,30 @@ def test_picture_shows_denoised_frames_as_their_mean():
     step = next(step for step in choose_steps(raw) if step.stage.id == "denoise")
     denoised = StageOutput(step, raw, "APYX", raw.shape, None, 0.0, (), {})
     result = PipelineResult(input=raw, first=raw, outputs=(denoised,), warnings=())
-    metrics = {"input": {}, "denoise": {"resolution_decorrelation_nm": 222.0}}
-    figure = picture(result, metrics, "a")
-    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
-    texts += [axes.get_title() for axes in figure.axes]
+    texts = texts_of(picture(result, "a"))
     assert any("Denoising" in text for text in texts)
-    told = "mean frame, 222 nm (decorrelation)"
-    assert any(told in text for text in texts)
+    assert any("mean frame" in text for text in texts)
+
+
+def texts_of(figure):
+    found = [text.get_text() for axes in figure.axes for text in axes.texts]
+    return found + [axes.get_title() for axes in figure.axes]
+
+
+def test_picture_states_no_resolution_but_that_of_the_self_check():
+    plain = ImageStack(
+        np.ones((32, 32), np.float32), "YX", pixel_size_nm=65.0, optics=OPTICS
+    )
+    steps = choose_steps(plain, ["background", "dps"])
+    outputs = tuple(
+        StageOutput(step, plain, "YX", plain.shape, None, 0.0, (), {}) for step in steps
+    )
+    result = PipelineResult(input=plain, first=plain, outputs=outputs, warnings=())
+    assert not any("apart" in text for text in texts_of(picture(result, "a")))
+    lines = {"input_nm": 142.4, "result_nm": None, "pairs": 16}
+    texts = texts_of(picture(result, "a", self_check={"lines": lines, "points": {}}))
+    told = [text for text in texts if "lines" in text]
+    assert told == ["tells lines 142 nm apart", "self-check: no lines told apart"]
 
 
 def test_peak_memory_counts_what_was_held():

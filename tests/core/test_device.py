@@ -5,6 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import tifffile
+
 CODE = """
 import os, sys
 from napari_dps.core.device import resolve_device
@@ -45,3 +48,39 @@ def test_memory_comes_in_large_pages_where_the_system_has_them() -> None:
 
 def test_what_the_user_says_of_pages_stays_in_force() -> None:
     assert asked_and_taken(THP_MEM_ALLOC_ENABLE="0")[0] == "0"
+
+
+LOADING = """
+import os, sys
+class Loading:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            print("policy:", os.environ.get("OMP_WAIT_POLICY"))
+sys.meta_path.insert(0, Loading())
+from napari_dps.cli import main
+main(sys.argv[1:])
+"""
+
+
+def policy(*arguments: str, **environment: str) -> str:
+    """Return how threads of torch wait in a run of the command line."""
+    kept = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+    done = subprocess.run(
+        [sys.executable, "-c", LOADING, *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**kept, **environment},
+    )
+    return done.stdout.partition("policy: ")[2].split()[0]
+
+
+def test_threads_that_wait_leave_the_cores_to_other_programs(tmp_path) -> None:
+    file = tmp_path / "plain.tif"
+    tifffile.imwrite(file, np.random.default_rng(0).poisson(9, (64, 64)).astype("u2"))
+    run = ("run", str(file), "--out", str(tmp_path / "out"), "--stages", "dps")
+    run = (*run, "--na", "1.3", "--emission-nm", "525", "--pixel-size-nm", "65")
+    run = (*run, "--camera-offset", "0")
+    assert policy(*run) == "PASSIVE"
+    assert policy("doctor") == "PASSIVE"
+    assert policy("doctor", OMP_WAIT_POLICY="ACTIVE") == "ACTIVE"

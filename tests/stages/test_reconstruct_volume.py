@@ -83,8 +83,7 @@ def test_a_known_excitation_is_not_warned_of(made):
 
 def test_the_picture_of_a_volume_shows_sections(made):
     result = run(made.raw)
-    metrics = {"input": {}, "reconstruct": {}}
-    figure = picture(result, metrics, "cell")
+    figure = picture(result, "cell")
     words = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert words.count("xz") == words.count("yz") == 2
     assert "Z 5 of 8" in figure.texts[0].get_text()
@@ -96,7 +95,7 @@ def test_the_picture_of_a_volume_shows_sections(made):
     assert depth_nm == [8 * 125] * 4
     plane = replace(result, input=result.first)
     without = [replace(output, image=None) for output in result.outputs]
-    figure = picture(replace(plane, outputs=tuple(without)), metrics, "cell")
+    figure = picture(replace(plane, outputs=tuple(without)), "cell")
     assert len(figure.axes) == 4
 
 

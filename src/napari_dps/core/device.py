@@ -14,12 +14,18 @@ if TYPE_CHECKING:
     import torch
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-_HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"
-"""Variable of the environment by which torch asks Linux for pages of 2 MB.
+_ENVIRONMENT = {"THP_MEM_ALLOC_ENABLE": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+"""What torch looks at when it is loaded, unless the user has said otherwise.
 
-New memory is cleared page by page: with those of 4 kB that takes as long as the
-arithmetic does on large images, in a virtual machine longer. torch looks at it when it
-first needs memory."""
+Pages of 2 MB from Linux: new memory is cleared page by page, and with those of 4 kB
+that takes as long as the arithmetic does on large images, in a virtual machine longer.
+
+Threads that wait for one another sleep: by default they go round in circles, and where
+another program keeps one of two cores busy, an operation waits for the one that was
+interrupted. A network of some thousand short operations then takes up to twenty times
+as long."""
+for _name, _value in _ENVIRONMENT.items():
+    os.environ.setdefault(_name, _value)
 
 
 def resolve_device(name: str = "auto") -> torch.device:
@@ -45,7 +51,6 @@ def resolve_device(name: str = "auto") -> torch.device:
     >>> resolve_device("cpu").type
     'cpu'
     """
-    os.environ.setdefault(_HUGE_PAGES, "1")
     import torch
 
     has_mps = torch.backends.mps.is_available()

@@ -156,7 +156,7 @@ _ALONE = (
         "resolution_decorrelation",
         decorrelation_px,
         lambda subject: subject.image.pixel_size_nm,
-        title="Resolution",
+        title="Decorrelation",
         meaning="period of the finest structure above the noise, by decorrelation "
         "analysis of the image alone; smaller is finer",
         tables=("batch", "demo", "compare"),
@@ -164,7 +164,7 @@ _ALONE = (
     ),
     Metric(
         "resolution_z_decorrelation_nm",
-        "Resolution in z",
+        "Decorrelation in z",
         "the same along z, of a z-stack of 8 planes or more whose z step is known",
         axial_resolution_nm,
         unit="nm",

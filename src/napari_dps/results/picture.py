@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,19 +24,17 @@ LEAST_PLANES = 5
 
 def picture(
     result: PipelineResult,
-    metrics: Mapping[str, Json],
     name: str,
     truth: ImageStack | None = None,
     finer_truth: ImageStack | None = None,
+    self_check: Json | None = None,
 ) -> Figure:
-    """Draw the images of a run side by side, with their resolution and a warning.
+    """Draw the images of a run side by side, with what was told apart and a warning.
 
     Parameters
     ----------
     result : PipelineResult
         Of the run.
-    metrics : mapping of str to dict
-        As `measure_result` returns them.
     name : str
         Of the input, for the heading.
     truth : ImageStack, optional
@@ -44,12 +42,15 @@ def picture(
     finer_truth : ImageStack, optional
         Drawn in its place where the last image resolves more than SIM can, as it is
         what that image is scored against.
+    self_check : dict, optional
+        What the last stage that checks itself tells apart, and its input: no other
+        resolution is stated.
 
     Returns
     -------
     Figure
     """
-    panels = _panels(result, metrics)
+    panels = _panels(result, self_check)
     stages = [output.step.stage for output in result.outputs]
     if finer_truth is not None and stages and stages[-1].resolves_more:
         panels.append(Panel("Truth", finer_truth, "through half the PSF of ideal SIM"))
@@ -58,23 +59,36 @@ def picture(
     return side_by_side(panels, _heading(result, name), _footing(result.warnings))
 
 
-def _panels(result: PipelineResult, metrics: Mapping[str, Json]) -> list[Panel]:
-    """Return the widefield image and each stage's, with their resolution."""
+def _panels(result: PipelineResult, self_check: Json | None) -> list[Panel]:
+    """Return the widefield image and each stage's, with what was told apart."""
     name = "Widefield" if result.first.is_raw else "Input"
-    titles = [(name, "input", result.first, result.input)] + [
-        (output.step.stage.title, output.step.stage.id, output.first, output.image)
+    titles = [(name, result.first, result.input)] + [
+        (output.step.stage.title, output.first, output.image)
         for output in result.outputs
     ]
-    place = _place(titles[-1][3])
-    return [
-        Panel(
-            title,
-            first_plane(image),
-            _caption(metrics.get(key, {}), is_mean=image.is_raw and key != "input"),
-            _sections(whole, place),
-        )
-        for title, key, image, whole in titles
+    told = [
+        "mean frame" if number and image.is_raw else ""
+        for number, (_, image, _) in enumerate(titles)
     ]
+    if self_check:
+        checked = max(
+            n for n, o in enumerate(result.outputs, 1) if o.step.stage.self_check
+        )
+        told[checked - 1 : checked + 1] = [
+            _told_apart(self_check["lines"][key]) for key in ("input_nm", "result_nm")
+        ]
+    place = _place(titles[-1][2])
+    return [
+        Panel(title, first_plane(image), words, _sections(whole, place))
+        for (title, image, whole), words in zip(titles, told, strict=True)
+    ]
+
+
+def _told_apart(separation_nm: float | None) -> str:
+    """Say which planted lines are told apart; no longer than the panel is wide."""
+    if separation_nm is None:
+        return "self-check: no lines told apart"
+    return f"tells lines {separation_nm:.0f} nm apart"
 
 
 def _place(volume: ImageStack | None) -> tuple[float, float] | None:
@@ -124,17 +138,6 @@ def _first(volume: ImageStack, part: tuple[slice, ...]) -> NDArray[np.float64]:
     found = io.fetch(volume.data[index]).astype(np.float64)
     kept = [axis for axis in volume.axes if axis in "ZAPYX"]
     return np.asarray(found.mean(axis=tuple(kept.index(a) for a in kept if a in "AP")))
-
-
-def _caption(metrics: Json, *, is_mean: bool) -> str:
-    """Say the resolution, where one was measured, and whether frames were averaged."""
-    resolution = metrics.get("resolution_decorrelation_nm")
-    shown = "mean frame" if is_mean else ""
-    if not resolution:
-        return shown
-    # No longer than the panel is wide.
-    begin = f"{shown}," if shown else "resolution"
-    return f"{begin} {resolution:.0f} nm (decorrelation)"
 
 
 def _heading(result: PipelineResult, name: str) -> str:

@@ -74,7 +74,7 @@ def write_report(
     finer_truth : ImageStack, optional
         What results that resolve more than SIM can are scored against and drawn beside.
     self_check : dict, optional
-        For the report.
+        For report and picture.
     vouch : callable
         Called last before the report is written; may raise to prevent that.
 
@@ -86,7 +86,7 @@ def write_report(
     with ThreadPoolExecutor(1) as pool:
         errors = pool.submit(_write_error_maps, result, files)
         metrics = measure_result(result, truth, finer_truth)
-        figure = picture(result, metrics, files.name, truth, finer_truth)
+        figure = picture(result, files.name, truth, finer_truth, self_check)
         save_figure(figure, files.picture)
     report = build_report(
         result,

@@ -231,7 +231,7 @@ def test_four_columns_are_shown_and_more_when_asked(
     dock.inputs.reference.setValue(viewer.layers["truth"])
     _rows(qtbot, dock)
     heads = [dock.table.horizontalHeaderItem(n).text() for n in range(5)]
-    assert heads == ["Layer", "PSNR (dB)", "SSIM", "Resolution (nm)", "RSP"]
+    assert heads == ["Layer", "PSNR (dB)", "SSIM", "Decorrelation (nm)", "RSP"]
     assert dock.table.columnCount() == 5
     dock.more.setChecked(True)
     assert dock.table.columnCount() > 8

@@ -238,10 +238,10 @@ def doubt_reference(rows: Sequence[MeasureRow], comparison: Comparison) -> str:
     how_many = "all" if finer == len(rows) else f"{finer} of {len(rows)}"
     text = f"the reference is {what}"
     if finer:
-        text += f"; {how_many} resolve more than it"
+        text += f"; {how_many} look finer than it by decorrelation"
     return (
-        f"{text}. PSNR, SSIM and NRMSE reward blur here: compare resolution, and RSP, "
-        f"which blurs an image back first{_haze_taken(comparison)}"
+        f"{text}. PSNR, SSIM and NRMSE reward blur here: compare decorrelation, and "
+        f"RSP, which blurs an image back first{_haze_taken(comparison)}"
     )
 
 
