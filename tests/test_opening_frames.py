@@ -283,6 +283,25 @@ def test_offset_above_the_pixels_is_refused_with_a_likely_one(tmp_path, raw):
     assert open_input(path, _asked(angles=3, phases=3, camera_offset=100)).steps
 
 
+def test_dark_places_below_the_offset_are_told(tmp_path, raw):
+    path = _write(tmp_path / "raw.tif", raw)
+    told = {
+        offset: [
+            w
+            for w in open_input(
+                path, _asked(angles=3, phases=3, camera_offset=offset)
+            ).warnings
+            if "less than the camera's offset" in w
+        ]
+        for offset in (100, 102, 600)
+    }
+    assert not told[100]
+    assert not told[102]
+    counts = re.search(r"places hold ([\d.]+) counts less", told[600][0])
+    darkest = np.percentile(raw.mean(axis=0), 1)
+    assert float(counts[1]) == pytest.approx(600 - darkest, rel=0.1)
+
+
 def test_offset_that_nobody_gave_is_told_as_the_noise_measures_it(tmp_path):
     dim = simulate(SimulationSettings(height_px=96, width_px=110, photons=60)).raw.data
     path = _write(tmp_path / "raw.tif", dim.reshape(9, 96, 110))

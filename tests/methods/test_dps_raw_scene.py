@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from napari_dps.core import ImageStack, finish
 from napari_dps.core.context import Context
@@ -23,8 +24,8 @@ SIDE_PX = 96
 
 
 @cache
-def reconstruction(background: float) -> tuple[ImageStack, NDArray[np.float32]]:
-    """Return a SIM image on an even background, and the truth on the grid of `dps`."""
+def recorded(background: float) -> tuple[ImageStack, NDArray[np.float32]]:
+    """Return frames on an even background, and the truth on the grid of `dps`."""
     simulation = simulate(
         SimulationSettings(
             height_px=SIDE_PX,
@@ -39,9 +40,21 @@ def reconstruction(background: float) -> tuple[ImageStack, NDArray[np.float32]]:
         )
     )
     raw = simulation.raw.derive(simulation.raw.data.astype(np.float32) - 100)
-    image = finish(RECONSTRUCT.run(raw, RECONSTRUCT.parameters(), Context("cpu")))
     truth = blur_truth(simulation.truth, modulation_factor=3.8).data
-    return image, resample(truth, (4 * SIDE_PX, 4 * SIDE_PX))
+    return raw, resample(truth, (4 * SIDE_PX, 4 * SIDE_PX))
+
+
+def reconstructed(raw: ImageStack) -> ImageStack:
+    return finish(RECONSTRUCT.run(raw, RECONSTRUCT.parameters(), Context("cpu")))
+
+
+def likeness(
+    image: ImageStack, truth: NDArray[np.float32], **parameters: object
+) -> float:
+    """Return the PSNR of the stage's result after an affine fit."""
+    chosen = DpsParameters(**parameters)  # type: ignore[arg-type]
+    result = finish(STAGE.run(image, chosen, Context("cpu"))).data
+    return psnr_db(fit_intensity(result, truth), truth)
 
 
 def scene(image: ImageStack) -> RawScene:
@@ -52,17 +65,33 @@ def scene(image: ImageStack) -> RawScene:
 
 @pytest.mark.parametrize("background", [0.03, 10])
 def test_background_adds_noise_but_no_clear_photons(background: float) -> None:
-    found = scene(reconstruction(background)[0]).clear_photons
+    found = scene(reconstructed(recorded(background)[0])).clear_photons
     # Counts above the background, squared, over the noise of all light.
     wanted = PHOTONS**2 / (PHOTONS * (1 + background) + 1.5**2)
     assert found == pytest.approx(wanted, rel=0.25)
 
 
 def test_raw_frames_gain_much_on_a_bright_background() -> None:
-    image, truth = reconstruction(10)
-    found = []
-    for raw_frames in (True, False):
-        chosen = DpsParameters(raw_frames=raw_frames)
-        result = finish(STAGE.run(image, chosen, Context("cpu"))).data
-        found.append(psnr_db(fit_intensity(result, truth), truth))
-    assert found[0] > found[1] + 2
+    raw, truth = recorded(10)
+    image = reconstructed(raw)
+    with_frames = likeness(image, truth)
+    assert with_frames > likeness(image, truth, raw_frames=False) + 2
+
+
+def test_too_large_an_offset_costs_little() -> None:
+    raw, truth = recorded(0.03)
+    right = likeness(reconstructed(raw), truth)
+    # A third of the mean light.
+    less = raw.derive(raw.data - 0.33 * raw.data.mean())
+    assert likeness(reconstructed(less), truth) > right - 0.4
+
+
+@pytest.mark.parametrize("method", ["network", "joint"])
+def test_sharpened_frames_give_a_finite_result(method: str) -> None:
+    raw, _ = recorded(0.03)
+    blurred = gaussian_filter(raw.data, (0, 0, 8, 8))
+    image = reconstructed(raw.derive(np.maximum(raw.data - blurred, 0)))
+    chosen = DpsParameters(method=method)
+    result = finish(STAGE.run(image, chosen, Context("cpu"))).data
+    assert np.isfinite(result).all()
+    assert result.max() < 10 * image.data.max()

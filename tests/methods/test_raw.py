@@ -49,6 +49,43 @@ def test_hot_pixels_of_the_sensor_are_replaced_and_told() -> None:
     assert np.abs(result.data - clean.data).max() < 0.5 * clean.data.max()
 
 
+@pytest.mark.parametrize(("count", "height"), [(1, 300), (20, 100), (150, 30)])
+def test_hot_pixels_do_not_hide_behind_their_own_noise(count: int, height: int) -> None:
+    clean = raw()
+    rng = np.random.default_rng(1)
+    # None beside another.
+    y, x = 4 * np.stack(np.unravel_index(rng.permutation(900)[:count], (30, 30))) + 4
+    places = 128 * y + x
+    data = clean.data.reshape(3, 3, -1).copy()
+    data[..., places] += rng.uniform(0.1, 1, count) * height * clean.data.max()
+    stack = clean.derive(data.reshape(clean.shape))
+    result = with_hot_pixels_replaced(stack, Context("cpu"))
+    assert np.abs(result.data - clean.data).max() < clean.data.max()
+
+
+@pytest.mark.parametrize("value", [0.0, -100.0])
+def test_dead_lines_are_filled_and_told(value: float) -> None:
+    clean, context = raw(), Context("cpu")
+    data = clean.data.copy()
+    data[..., 60:62, :], data[..., :5] = value, value
+    result = with_hot_pixels_replaced(clean.derive(data), context)
+    assert "a border that was filled; 7 in all" in context.warnings[0]
+    wanted = clean.data[..., [59, 62], 5:].mean(axis=(0, 1))
+    found = result.data[..., 60:62, 5:].mean(axis=(0, 1))
+    np.testing.assert_allclose(found.mean(axis=0), wanted.mean(axis=0), rtol=1e-4)
+    others = np.r_[:60, 62:128]
+    np.testing.assert_array_equal(
+        result.data[..., others, 5:], clean.data[..., others, 5:]
+    )
+
+
+def test_frames_of_one_value_have_no_dead_lines() -> None:
+    stack, context = raw(), Context("cpu")
+    even = stack.derive(np.full(stack.shape, 400, np.float32))
+    np.testing.assert_array_equal(with_hot_pixels_replaced(even, context).data, 400)
+    assert context.warnings == []
+
+
 def test_number_of_hot_pixels_is_told_once_for_a_time_lapse() -> None:
     context = Context("cpu")
     for seed, count in ((1, 12), (2, 11)):

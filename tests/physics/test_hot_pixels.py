@@ -100,6 +100,15 @@ def test_under_sampled_image_is_left_alone() -> None:
     assert without_hot_pixels(image, 0.51, NOISE) == (image, 0)
 
 
+def test_flank_of_a_spot_beyond_the_corner_is_not_hot() -> None:
+    y, x = np.mgrid[:64, :64] + 1.2
+    image = 100 + 3000 * np.exp(-(y**2 + x**2) / 2 / 1.1**2)
+    image = image.astype(np.float32)
+    assert without_hot_pixels(image, 0.32, NOISE) == (image, 0)
+    image[0, 40] = 4000
+    assert without_hot_pixels(image, 0.32, NOISE)[1] == 1
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_noise_is_never_touched(seed: int) -> None:
     image = noise_image(seed, (256, 256))

@@ -22,6 +22,9 @@ own, of a point source wherever it lies in the pixel, by the cut-off of the OTF 
 cycles per pixel: the Airy pattern integrated over the pixels."""
 _MARGIN = 0.65
 """With less than that of the least share no lens can have made a pixel."""
+_EDGE_MARGIN = 0.2
+"""The same at the image's edge, where a spot whose middle lies beyond it ends in a
+flank that is steeper than any middle."""
 _REACH = 2
 _RING = [step for step in product((-1, 0, 1), repeat=2) if step != (0, 0)]
 _INNER = np.pad(np.ones((3, 3), bool), _REACH - 1)
@@ -102,11 +105,13 @@ def hot_pixels(
     height_px, width_px = image.shape
     inside = (row >= _REACH) & (row < height_px - _REACH)
     inside &= (column >= _REACH) & (column < width_px - _REACH)
+    on_edge = (row % (height_px - 1) == 0) | (column % (width_px - 1) == 0)
+    margin = np.where(on_edge, _EDGE_MARGIN, _MARGIN)
     for neighbour, shares, where in (
         (brightest, _BRIGHTEST, True),
         (np.maximum(third, rim), _THIRD, inside),  # ripples of a bright spot have a rim
     ):
-        share = _MARGIN * np.interp(cutoff_per_pixel, _CUTOFFS, shares)
+        share = margin * np.interp(cutoff_per_pixel, _CUTOFFS, shares)
         rise = neighbour - level
         hot[row, column] |= where & (rise < share * height) & (height - rise > least)
     return hot

@@ -25,6 +25,12 @@ _DARKEST_PERCENT = 1.0
 _LEAST_PEDESTAL = 0.1
 """Of the mean of raw frames: an offset that is worth a word if none is subtracted."""
 
+_MOST_BELOW = 0.1
+"""Of the mean light of a unit: what its dark places may lie below the offset."""
+_LEAST_SIDE_PX = 16
+_DARK_SIGMA_PX = 2.0
+"""Of the Gaussian that dark places are seen through, so that noise does not count."""
+
 
 def inspected(plan: Plan) -> tuple[str, ...]:
     """Return the warnings of a plan with those that its first pixels give reason for.
@@ -49,6 +55,7 @@ def inspected(plan: Plan) -> tuple[str, ...]:
         frames = np.stack([io.fetch(channel.stack.data[i]) for i in sorted(units)])
         _check_offset(plan, frames)
         warnings += _offset_warnings(plan, channel, frames[0])
+        warnings += _darkness_warnings(plan, channel, frames[0])
         if frames.dtype.kind in "iu" and (found := saturation(frames)) is not None:
             warnings.append(
                 f"{channel.label}{found.percent:.2g} % of the pixels are saturated, at "
@@ -74,6 +81,30 @@ def _offset_warnings(plan: Plan, channel: Channel, unit: NDArray[Any]) -> Iterat
             f"{channel.label}every pixel holds about {counts:.3g} counts without the "
             "noise of light: probably the camera's offset, which is not subtracted; "
             "give it, or brightness and noise are taken for more than they are"
+        )
+
+
+def _darkness_warnings(
+    plan: Plan, channel: Channel, unit: NDArray[Any]
+) -> Iterator[str]:
+    """Say that dark places lie below the offset, which noise alone does not do."""
+    from scipy.ndimage import gaussian_filter
+
+    from napari_dps.metrics.snr import noise_std
+
+    camera = plan.camera
+    offset = camera.offset if camera.offset_map is None else camera.offset_map
+    if not np.any(offset) or min(unit.shape[-2:]) < _LEAST_SIDE_PX:
+        return
+    frames = unit.reshape(-1, *unit.shape[-2:]).astype(np.float32) - offset
+    mean, noise = frames.mean(axis=0), noise_std(frames[0]) / len(frames) ** 0.5
+    smooth = gaussian_filter(mean, _DARK_SIGMA_PX)
+    dark = float(np.percentile(smooth, _DARKEST_PERCENT))
+    if dark < -max(_MOST_BELOW * abs(float(mean.mean())), noise):
+        yield (
+            f"{channel.label}the darkest places hold {-dark:.3g} counts less than the "
+            "camera's offset: there is no light below 0; the offset is too large, or "
+            "light was taken from the frames before"
         )
 
 

@@ -23,6 +23,7 @@ from napari_dps.methods.dps.target import FramesUnusable
 from napari_dps.physics.deconvolution.richardson_lucy import extrapolation
 from napari_dps.physics.sim.raw_fit import refitted_light
 from napari_dps.physics.sim.raw_model import Light, RawModel
+from napari_dps.physics.sim.shot_noise import ShotNoise
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +46,10 @@ BYTES_PER_PX, BYTES_PER_FRAME_PX = 900, 20
 """Memory at the peak, for each pixel of a frame and for that of every frame: in all
 1030 were measured for 3 × 3 frames of 1024², the network included."""
 _LEAST_SENSITIVITY = 1e-3
+_LEAST_LIGHT = 0.01
+"""Over the mean of the frames, that is expected everywhere: a model that is not quite
+that of the frames expects none, or less, in places that are lit, whose ratio would
+outweigh all others."""
 _TINY = 1e-6
 
 
@@ -167,9 +172,8 @@ def climb_steps(
     """
     import torch
 
-    model, noise, even = scene.model, scene.noise, scene.even
-    shift = noise.read_variance / noise.gain if noise.gain > 0 else 0.0
-    shifted = scene.frames + shift
+    model, even, shift = scene.model, scene.even, _read_light(scene.noise)
+    shifted = (scene.frames + shift).clamp_(min=0)
     sensitivity = _sensitivity(model, scene.frames)
     point = estimate = thing
     step = torch.zeros_like(thing)
@@ -185,7 +189,8 @@ def climb_steps(
                 )
             sensitivity = _sensitivity(model, scene.frames)
         # In place: memory that is new costs more than what is done with it.
-        ratio = torch.div(shifted, expected.add_(shift).clamp_(min=_TINY), out=expected)
+        expected.add_(shift).clamp_(min=_LEAST_LIGHT)
+        ratio = torch.div(shifted, expected, out=expected)
         correction = model.adjoint(ratio).div_(sensitivity)
         if share is not None:
             correction.sub_(1).mul_(share).add_(1)
@@ -198,6 +203,11 @@ def climb_steps(
             found.append(model.inside(estimate))
         yield Progress(number + 1, depths[-1], "Raw frames")
     return found
+
+
+def _read_light(noise: ShotNoise) -> float:
+    """Return the light whose shot noise is the read noise."""
+    return noise.read_variance / noise.gain if noise.gain > 0 else 0.0
 
 
 def _refitted(

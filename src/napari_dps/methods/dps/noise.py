@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from napari_dps.core import ImageStack
 from napari_dps.core.context import Context
+from napari_dps.methods.sensor import noise_beside_hot_pixels
 from napari_dps.metrics.snr import noise_is_white, noise_std
 from napari_dps.physics.hot_pixels import without_hot_pixels
 
@@ -53,7 +54,7 @@ def measured_noise(
     if min(image.shape) < LEAST_SIDE_PX:
         return 0.0
     if white:
-        return noise_std(image, cutoff_per_pixel)
+        return noise_beside_hot_pixels(image, cutoff_per_pixel)
     height, width = (side // 2 for side in image.shape)
     # An odd side is binned from either end, so that a mirrored image is no other.
     parts = [

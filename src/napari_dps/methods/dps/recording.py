@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from napari_dps.core import ImageStack, Optics, Pattern
 from napari_dps.physics.sim.shot_noise import ShotNoise, shot_noise
 
+_DARK_SIGMA_PX, _DARK_PERCENTILE = 2.0, 1.0
+"""How the light of the darkest places is measured, so that noise does not count."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recording:
@@ -19,7 +22,7 @@ class Recording:
     Attributes
     ----------
     frames : array (A, P, Y, X), float32
-        Counts above the camera's offset.
+        Counts above the camera's offset, dark places not below 0.
     patterns : tuple of Pattern
         That the image was reconstructed with.
     optics : Optics
@@ -64,9 +67,21 @@ def recording_behind(image: ImageStack) -> Recording | None:
         return None
     detection = optics.at_pixel_size(2 * optics.pixel_size_nm)
     detection = detection.model_copy(update={"modulation_factor": 1.0})
-    camera = behind.camera
+    frames, camera = _above_zero(behind.data), behind.camera
     if camera is None:
-        noise = shot_noise(behind.data, detection)
+        noise = shot_noise(frames, detection)
     else:
         noise = ShotNoise(camera.gain, (camera.gain * camera.read_noise_e) ** 2)
-    return Recording(behind.data, image.patterns, detection, noise)
+    return Recording(frames, image.patterns, detection, noise)
+
+
+def _above_zero(frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return frames (A, P, Y, X) whose dark places are not below 0.
+
+    There is no such light: too large an offset was subtracted, or the frames were
+    sharpened. What is added is even light, which no result shows.
+    """
+    mean = frames.mean(axis=(0, 1), dtype=np.float32)
+    smooth = scipy.ndimage.gaussian_filter(mean, _DARK_SIGMA_PX)
+    dark = min(float(np.percentile(smooth, _DARK_PERCENTILE)), 0.0)
+    return frames - np.float32(dark)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from napari_dps.core import ImageStack, InputError, Optics, Pattern, RawFrames
 from napari_dps.core.context import Context
+from napari_dps.methods.sensor import dead_lines, filled, noise_beside_hot_pixels
 from napari_dps.metrics.registration import find_shift
-from napari_dps.metrics.snr import noise_std
 from napari_dps.physics.hot_pixels import hot_pixels, replaced
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ _LEAST_SIDE_PX = 32
 
 
 def with_hot_pixels_replaced(image: ImageStack, context: Context) -> ImageStack:
-    """Return raw frames without the hot pixels of the camera.
+    """Return raw frames without the hot pixels and dead lines of the camera.
 
-    Those of the sensor are the same in all frames and are sought in their mean; what is
-    hot in a single frame, in that.
+    Hot pixels of the sensor are the same in all frames and are sought in their mean;
+    what is hot in a single frame, in that.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def with_hot_pixels_replaced(image: ImageStack, context: Context) -> ImageStack:
     """
     if image.optics is None or image.is_processed:
         return image
-    cutoff = image.optics.cutoff_per_pixel
+    cutoff, image = image.optics.cutoff_per_pixel, _with_lines_filled(image, context)
     frames = np.asarray(image.data, dtype=np.float32)
     frames = frames.reshape(-1, *frames.shape[-2:])
     if min(frames.shape[-2:]) < _LEAST_SIDE_PX:
@@ -66,7 +66,7 @@ def with_hot_pixels_replaced(image: ImageStack, context: Context) -> ImageStack:
     # Less the brightest: an event in a single frame is no pixel of the sensor.
     mean = (frames.sum(axis=0) - frames.max(axis=0)) / max(len(frames) - 1, 1)
     was_told = bool(np.any(context.cache.get(key, False)))
-    noise = noise_std(mean, cutoff)
+    noise = noise_beside_hot_pixels(mean, cutoff)
     if image.camera is not None:
         noise = float(np.sqrt(image.camera.variance(float(mean.mean())) / len(frames)))
     hot = context.cache[key] = hot_pixels(mean, cutoff, noise)
@@ -87,6 +87,20 @@ def with_hot_pixels_replaced(image: ImageStack, context: Context) -> ImageStack:
             "neighbours"
         )
     return image.derive(np.reshape(cleaned, image.shape))
+
+
+def _with_lines_filled(image: ImageStack, context: Context) -> ImageStack:
+    """Return raw frames whose dead lines are filled from beside."""
+    frames = np.asarray(image.data)
+    rows, columns = dead_lines(frames.reshape(-1, *frames.shape[-2:]))
+    if not (rows.any() or columns.any()):
+        return image
+    context.warn(
+        "rows or columns hold the same counts in all raw frames (dead lines of the "
+        f"camera, or a border that was filled; {int(rows.sum() + columns.sum())} in "
+        "all): they were filled from beside and show nothing; crop a border"
+    )
+    return image.derive(filled(frames.astype(np.float32), rows, columns))
 
 
 def _hot_pixel_warning(hot: NDArray[np.bool_], cleaned: NDArray[np.float32]) -> str:
