@@ -151,3 +151,26 @@ def test_self_check_is_in_the_report_when_asked_for(napari_dps, tmp_path):
     done = napari_dps("run", *plain, "--out", "p")
     assert done.code != 0
     assert "does not run" in done.err
+
+
+@pytest.mark.slow
+def test_what_is_invented_is_written_and_told(napari_dps, image, tmp_path):
+    done = napari_dps(
+        "run", image, *PLAIN, *OPTICS, "--out", "o", "--dps.invented", "true"
+    )
+    assert done.code == 0
+    folder = tmp_path / "o"
+    result = io.load(folder / "pores.dps.ome.tif")
+    found = io.load(folder / "pores.dps.invented.ome.tif")
+    assert found.shape == result.shape == (192, 192)
+    assert found.pixel_size_nm == result.pixel_size_nm
+    report = json.loads((folder / "pores.report.json").read_text(encoding="utf-8"))
+    told = report["stages"][0]["invented"]
+    light = float(np.maximum(result.data, 0).sum())
+    assert told["share"] == pytest.approx(np.maximum(found.data, 0).sum() / light, 0.01)
+    y, x = told["brightest_yx_px"]
+    assert found.data[y, x] == found.data.max()
+    assert any("beyond what the data support" in line for line in done.out.splitlines())
+    assert "pores.dps.invented.ome.tif" in report["files"]
+    assert napari_dps("run", image, *PLAIN, *OPTICS, "--out", "o").code == 0
+    assert not list(folder.glob("*invented*"))

@@ -151,12 +151,14 @@ def test_stacks_that_are_no_volumes_go_plane_by_plane(widefield):
     assert not asked(stack, DpsParameters())
     assert not asked(stack, DpsParameters(method="rl", dimension="2d"))
     assert not asked(stack, DpsParameters(method="rl", uncertainty=True))
+    assert not asked(stack, DpsParameters(method="rl", invented=True))
     few = stack.derive(stack.data[:4])
     assert not asked(few, DpsParameters(method="rl"))
     for image, parameters, message in (
         (few, {"method": "rl"}, "planes for a deconvolution in 3-D: got 4"),
         (stack, {"method": "joint"}, "method in 3-D"),
         (stack, {"method": "rl", "uncertainty": True}, "dimension 2d"),
+        (stack, {"method": "rl", "invented": True}, "dimension 2d"),
     ):
         with pytest.raises(InputError, match=message):
             asked(image, DpsParameters(dimension="3d", **parameters))

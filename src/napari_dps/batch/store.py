@@ -123,10 +123,16 @@ class Store:
         with replacing(self.root / name) as temporary:
             temporary.write_bytes(text)
 
-    def first(self, number: int) -> NDArray[np.float32]:
-        """Return the pixels of the result that stands for all of a step's."""
-        path = self.block((0, 0)) / f"first-{number}.npy"
-        return np.asarray(np.load(path, allow_pickle=False))
+    def first(self, number: int, like: Description) -> ImageStack:
+        """Return the result that stands for all of a step's, with what describes it."""
+        folder = self.block((0, 0))
+
+        def read(name: str = "") -> NDArray[np.float32]:
+            path = folder / f"first-{_file(number, name)}"
+            return np.asarray(np.load(path, allow_pickle=False))
+
+        maps = {name: read(name) for name in like.maps}
+        return ImageStack(read(), like.axes, **like.info.to_dict(), maps=maps)
 
     def array(
         self,
@@ -313,8 +319,9 @@ class BlockWriter:
                 self._firsts.setdefault(number, []).append(
                     Description(image.axes, image.info, tuple(image.maps))
                 )
-                if channel == 0:
-                    np.save(self._folder / f"first-{number}.npy", image.data)
+                for name, values in {"": image.data, **image.maps}.items():
+                    if channel == 0:
+                        np.save(self._folder / f"first-{_file(number, name)}", values)
             if number in self.kept:
                 self._put(number, "", index, image.data, image.axes)
                 for name, values in image.maps.items():

@@ -20,7 +20,7 @@ from napari_dps.batch.unchanged import (
     of_one_content,
     require_unchanged,
 )
-from napari_dps.core import ImageStack, Progress, between
+from napari_dps.core import Progress, between
 from napari_dps.core.beside import PATIENCE_S, beside
 from napari_dps.core.context import Context
 from napari_dps.core.device import resolve_device
@@ -314,10 +314,7 @@ def _result(
             context.warn(text)
     outputs = []
     for number in range(len(plan.steps)):
-        firsts = [
-            ImageStack(store.first(number), found.axes, **found.info.to_dict())
-            for found in records[0].firsts[number]
-        ]
+        firsts = [store.first(number, found) for found in records[0].firsts[number]]
         maps = {
             name: store.array(spans, number, name, check=check)
             for name in records[0].firsts[number][0].maps

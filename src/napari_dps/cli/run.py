@@ -17,6 +17,7 @@ from napari_dps.core import InputError, Pattern, PatternOrder
 from napari_dps.core.device import resolve_device
 from napari_dps.core.tiling import LEAST_TILE_PX
 from napari_dps.io import ResultFiles
+from napari_dps.methods.dps.maps import INVENTED, unsupported_in_words
 from napari_dps.results import Json, Row
 
 _PATTERN_HEADINGS = [
@@ -180,6 +181,9 @@ def _tell(row: Row, files: ResultFiles, noted: set[str], *, is_batch: bool) -> N
         for line in _written(report, files):
             console.say(line)
     _tell_notes(report, noted)
+    for stage in report["stages"]:
+        if INVENTED in stage:
+            console.say(f"{stage['id']}: {unsupported_in_words(stage[INVENTED])}")
     if report["self_check"] is not None:
         console.say(_resolved(report["self_check"]))
 

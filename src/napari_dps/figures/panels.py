@@ -15,7 +15,15 @@ from napari_dps.core import ImageStack
 from napari_dps.figures.names import write_name
 from napari_dps.figures.panel_grid import EDGE_PX, HEADING_PX, PanelGrid
 from napari_dps.figures.sections import Section, draw_section
-from napari_dps.figures.theme import FAINT, INK, MARK, new_figure
+from napari_dps.figures.theme import (
+    FAINT,
+    INK,
+    LESS,
+    MARK,
+    MORE,
+    NOTHING,
+    new_figure,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,12 +50,16 @@ class Panel:
         A smaller line under the title.
     sections : tuple of Section
         Of the volume that the image is a plane of.
+    reach : float
+        Of a map with values below and above 0, the value that has its full colour; 0
+        for images.
     """
 
     title: str
     image: ImageStack
     caption: str = ""
     sections: tuple[Section, ...] = ()
+    reach: float = 0.0
 
     @property
     def pixel_size(self) -> float:
@@ -68,7 +80,9 @@ class Panel:
 
     @cached_property
     def limits(self) -> tuple[float, float]:
-        """Black and white of the display."""
+        """Black and white of the display, or the ends of its colours."""
+        if self.reach:
+            return -self.reach, self.reach
         return display_limits(self.image.data)
 
 
@@ -203,11 +217,14 @@ def _structure(panel: Panel, step: int) -> NDArray[Any]:
 
 
 def _draw(axes: Axes, panel: Panel, window: tuple[float, float, float, float]) -> None:
+    from matplotlib.colors import LinearSegmentedColormap
+
     low, high = panel.limits
+    colours = LinearSegmentedColormap.from_list("less, more", [LESS, NOTHING, MORE])
     axes.imshow(
         panel.image.data,
         extent=panel.extent,
-        cmap="gray",
+        cmap=colours if panel.reach else "gray",
         vmin=low,
         vmax=high,
         interpolation="auto",

@@ -19,6 +19,9 @@ INK = "#f2f2f2"
 FAINT = "#a0a0aa"
 MARK = "#ffd54a"
 CURVE = "#4fc3f7"
+LESS, NOTHING, MORE = "#4c9be8", "#000000", "#e0a92e"
+"""Of maps with values below and above 0: nothing is black, so that in a viewer they can
+lie on the image that they tell of."""
 
 
 def new_figure(width_px: int, height_px: int) -> Figure:

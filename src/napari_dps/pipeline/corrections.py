@@ -16,6 +16,9 @@ from napari_dps.pipeline.units import Channel, Index
 MISFIT = 0.05
 """Of the first level; what a fit of the bleaching may leave before it is told."""
 
+_IN_COUNTS = {"uncertainty", "invented", "residual"}
+"""Maps that bleaching dims as it does the result."""
+
 Keep = Callable[[int, Index, ImageStack], None]
 """As of `napari_dps.pipeline.stream`."""
 
@@ -87,8 +90,8 @@ class Corrections:
         if self.bleaching:
             factor = np.float32(self.bleaching[places.get("C", 0)][time])
             data = data * factor
-            if "uncertainty" in maps:  # in counts as well
-                maps["uncertainty"] = maps["uncertainty"] * factor
+            for name in _IN_COUNTS & set(maps):
+                maps[name] = maps[name] * factor
         if self.drift_px:
             y, x = self.drift_px[time]
             finer = (plan.stack.pixel_size_nm or 1.0) / (image.pixel_size_nm or 1.0)

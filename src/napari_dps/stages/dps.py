@@ -21,7 +21,7 @@ from napari_dps.core.context import Context
 from napari_dps.core.progress import PART_TICKS
 from napari_dps.methods.dps.by_network import SHIPPED_WEIGHTS
 from napari_dps.methods.dps.lapse import REACH, lapse_around
-from napari_dps.methods.dps.methods import METHODS
+from napari_dps.methods.dps.maps import MAPS, sharpened_steps, unsupported
 from napari_dps.methods.dps.noise import cleaned
 from napari_dps.methods.dps.optics import (
     contradiction,
@@ -29,11 +29,6 @@ from napari_dps.methods.dps.optics import (
     measured_optics,
 )
 from napari_dps.methods.dps.target import ImageToSharpen, signal_to_noise
-from napari_dps.methods.dps.uncertainty import (
-    NOISE_DRAWS,
-    spread_steps,
-    stated_uncertainty,
-)
 from napari_dps.methods.dps.volume import (
     check_volume,
     is_flat_reconstruction,
@@ -99,6 +94,13 @@ class DpsParameters(StageParameters):
         "what the noise of the image moves, and what the method adds to what the image "
         "holds (takes nine times as long).",
     )
+    invented: bool = Field(
+        default=False,
+        title="Invented?",
+        description="Also map, in counts, where the result shows more (above 0) or "
+        "less (below 0) than the data support, noise considered (takes three to six "
+        "times as long).",
+    )
     time_continuity: float = Field(
         default=1,
         ge=0,
@@ -120,7 +122,7 @@ class DpsParameters(StageParameters):
         description="2d: plane by plane. 3d: a z-stack as a volume, with the 3-D PSF; "
         "what the network gives of the planes is brought into line with the stack. "
         "auto: so by rl and sparse, from five planes on, if the z step is known and "
-        "neither a PSF to measure nor a map of uncertainty is asked for; the network "
+        "neither a PSF to measure nor a map is asked for; the network "
         "plane by plane.",
     )
     sectioning: Literal["auto", "widefield", "confocal"] = Field(
@@ -146,13 +148,13 @@ def takes_volumes(stack: ImageStack, parameters: DpsParameters) -> bool:
         return False
     if parameters.dimension == "auto" and parameters.method == "network":
         return False
-    planes_alone = parameters.uncertainty or parameters.psf == "measured"
+    planes_alone = wanted_maps(parameters) or parameters.psf == "measured"
     try:
         check_volume(stack, parameters.method)
         if planes_alone or is_flat_reconstruction(stack):
             raise InputError(
-                "uncertainty, a measured PSF, and planes that were reconstructed one "
-                "by one are for dimension 2d",
+                "maps, a measured PSF, and planes that were reconstructed one by one "
+                "are for dimension 2d",
                 field="dps.dimension",
             )
     except InputError:
@@ -202,6 +204,11 @@ def inspect(
     return image
 
 
+def wanted_maps(parameters: DpsParameters) -> tuple[str, ...]:
+    """Return the maps that are asked for."""
+    return tuple(name for name in MAPS if getattr(parameters, name))
+
+
 def measures_psf(parameters: DpsParameters) -> bool:
     """Return whether the PSF is that of the image, not that of the optics."""
     return parameters.psf == "measured"
@@ -244,8 +251,7 @@ def run(
     warning = optics.nyquist_warning()
     if warning is not None:
         context.warn(warning)
-    runs = 1 + NOISE_DRAWS * parameters.uncertainty
-    yield Progress(0, runs * PART_TICKS, "Noise")
+    yield Progress(0, PART_TICKS, "Noise")
     cutoff = optics.cutoff_per_pixel * optics.modulation_factor
     data, noise, white = cleaned(image, cutoff, context)
     target = ImageToSharpen(
@@ -262,12 +268,8 @@ def run(
         raw_frames=raw_frames_of(image, parameters),
         lapse=lapse_around(parameters.time_continuity, cutoff, context),
     )
-    method = METHODS[parameters.method]
-    result = yield from one_of(method(target), 0, runs)
-    maps = {}
-    if parameters.uncertainty:
-        spread = yield from spread_steps(method, target, result)
-        maps["uncertainty"] = stated_uncertainty(spread, result, cutoff)
+    working = sharpened_steps(parameters.method, target, wanted_maps(parameters))
+    result, maps = yield from one_of(working, 0, 1)
     # What is never negative makes light of noise where there is none, and sparsity
     # takes light away, both evenly: so the total is restored evenly.
     result += data.mean(dtype=np.float64) - result.mean(dtype=np.float64)
@@ -389,5 +391,6 @@ STAGE = Stage(
     resolves_more=True,
     uses_raw_frames=True,
     needs_optics=True,
-    maps=("uncertainty",),
+    report=unsupported,
+    maps=MAPS,
 )

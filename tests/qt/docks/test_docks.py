@@ -479,3 +479,43 @@ def test_run_stays_in_its_place_whatever_a_run_says(
     assert len(dock.panel.bar.messages.texts) == 2
     assert dock.panel.bar.messages.buttons
     assert len(places) == 1
+
+
+def test_maps_of_dps_are_told_shown_and_hidden(
+    qtbot: Any,
+    make: Make,
+    viewer: ViewerModel,
+    microscope: Microscope,
+    plain_layer: Image,
+) -> None:
+    microscope.update(OPTICS)
+    viewer.add_layer(plain_layer)
+    dock = make(dock_widgets.DpsWidget)
+    assert not dock.map_views.isVisible()
+    dock.form.setValue({"method": "rl", "uncertainty": True, "invented": True})
+    _run(qtbot, dock)
+    names = [layer.name.rpartition(" · ")[2] for layer in viewer.layers[1:]]
+    assert names == ["DPS", "uncertainty", "invented?"]
+    invented = viewer.layers[-1]
+    assert invented.contrast_limits[0] == -invented.contrast_limits[1] < 0
+    assert invented.blending == "additive"
+    assert np.allclose(invented.colormap.map(0.5)[..., :3], 0)  # nothing is black
+    assert "of the light is beyond what the data support" in dock.unsupported.text()
+    assert dock.unsupported.isVisible()
+    boxes = dock.map_views.boxes
+    assert list(boxes) == ["uncertainty", "invented?"]
+    boxes["invented?"].setValue(False)
+    assert not invented.visible
+    viewer.layers[-2].visible = False
+    assert not boxes["uncertainty"].value()
+    viewer.layers.remove(invented)
+    assert list(dock.map_views.boxes) == ["uncertainty"]
+    dock.hide()
+    viewer.layers[-1].visible = True
+    assert not dock.map_views.boxes["uncertainty"].value()  # followed no more
+    dock.show()
+    assert dock.map_views.boxes["uncertainty"].value()
+    dock.form.setValue({"method": "rl", "uncertainty": False, "invented": False})
+    _run(qtbot, dock)
+    assert not dock.unsupported.isVisible()
+    assert not dock.map_views.isVisible()

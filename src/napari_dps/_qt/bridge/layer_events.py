@@ -64,23 +64,25 @@ class LayerEvents(QObject):
 
 
 class DataEvents:
-    """Follows the pixels and shapes of some layers, and of no others.
+    """Follows the pixels and shapes of some layers, or what else is named.
 
     Parameters
     ----------
     on_change : callable
         A method of a widget, called with the event; no reference to it is kept alive.
+    name : str
+        Of the event.
     """
 
-    def __init__(self, on_change: Callable[[Any], None]) -> None:
-        self._on_change = WeakMethod(on_change)
+    def __init__(self, on_change: Callable[[Any], None], name: str = "data") -> None:
+        self._on_change, self._name = WeakMethod(on_change), name
         self._layers: list[Layer] = []
 
     def follow(self, layers: Iterable[Layer]) -> None:
         """Follow these layers in place of those before."""
         on_change = self._on_change()
         for layer in self._layers:
-            layer.events.data.disconnect(on_change)
+            getattr(layer.events, self._name).disconnect(on_change)
         self._layers = list(layers)
         for layer in self._layers:
-            layer.events.data.connect(on_change)
+            getattr(layer.events, self._name).connect(on_change)

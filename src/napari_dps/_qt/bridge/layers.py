@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -175,6 +175,12 @@ def role_of(layer: Any) -> str:
     """Return `TRUTH` or `MAP`; empty for an image."""
     role = entry_of(layer, ROLE)
     return role if role in (TRUTH, MAP) else ""
+
+
+def maps_among(layers: Iterable[Image]) -> dict[str, Image]:
+    """Return those of some layers that are maps, by the last part of their names."""
+    maps = [layer for layer in layers if role_of(layer) == MAP]
+    return {str(layer.name).rpartition(" · ")[2]: layer for layer in maps}
 
 
 def base_name(layer: Any) -> str:

@@ -2,12 +2,19 @@
 
 from typing import Any
 
-from napari_dps._qt.bridge.layers import BASE, FILE, METADATA
+from napari_dps._qt.bridge.colours import MORE_AND_LESS
+from napari_dps._qt.bridge.layers import BASE, FILE, MAP, METADATA, ROLE
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps.core import ImageStack
 from napari_dps.figures.panels import display_limits
 
 _LABELS = {"A": "angle", "P": "phase"}
+_SIGNED = {"invented", "residual"}
+"""Maps whose values are below and above 0."""
+_TITLES = {"invented": "invented?"}
+_SIGNED_SHARE = 0.25
+"""Of the range that the image shows: as far as its signed maps go, so that little is
+faint there."""
 
 LayerData = tuple[Any, dict[str, Any], str]
 """What napari makes a layer of: data, keyword arguments, type."""
@@ -61,6 +68,35 @@ def result_layer(
     }
     kwargs["metadata"][METADATA] |= {BASE: snapshot.base, FILE: snapshot.file}
     return data, kwargs, "image"
+
+
+def map_layer(name: str, made: LayerData, image: LayerData) -> LayerData:
+    """Return the layer of a map.
+
+    Parameters
+    ----------
+    name : str
+        Of the map.
+    made : LayerData
+        Its pixels as a layer of a result.
+    image : LayerData
+        The layer of the image that it tells of.
+    """
+    data, kwargs, kind = made
+    low, high = image[1]["contrast_limits"]
+    reach = _SIGNED_SHARE * (high - low)
+    shown = (
+        {
+            "colormap": MORE_AND_LESS,
+            "contrast_limits": (-reach, reach),
+            "blending": "additive",
+        }
+        if name in _SIGNED
+        else {"colormap": "magma"}
+    )
+    kwargs["metadata"][METADATA][ROLE] = MAP
+    title = f"{image[1]['name']} · {_TITLES.get(name, name)}"
+    return data, {**kwargs, **shown, "name": title}, kind
 
 
 def stack_layer(image: ImageStack, name: str, **extra: Any) -> LayerData:

@@ -4,16 +4,16 @@ from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 from napari_dps._qt.bridge.devices import device_in_use
-from napari_dps._qt.bridge.layers import MAP, METADATA, ROLE
 from napari_dps._qt.bridge.raw_link import (
     attach,
     link_behind,
     link_to_raw,
     with_raw_frames,
 )
-from napari_dps._qt.bridge.result_layers import LayerData, result_layer
+from napari_dps._qt.bridge.result_layers import LayerData, map_layer, result_layer
 from napari_dps._qt.bridge.run_record import RunRecord
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
+from napari_dps._qt.bridge.unsupported import unsupported_text
 from napari_dps.core import ImageStack, Pattern, Progress
 from napari_dps.core.context import Context
 from napari_dps.pipeline import Settings, open_input, run_plan
@@ -64,6 +64,9 @@ class Outcome:
         Time spent in the stages.
     record : RunRecord
         What it can be saved by.
+    unsupported : str
+        How much of the light the data do not support, in words; empty where that was
+        not asked for.
     """
 
     layers: tuple[LayerData, ...]
@@ -74,6 +77,7 @@ class Outcome:
     device: str
     seconds: float
     record: RunRecord
+    unsupported: str = ""
 
     def last(self) -> "Outcome":
         """Return the same with the layers of the last stage alone."""
@@ -99,17 +103,13 @@ def work(request: RunRequest) -> Generator[Progress, None, Outcome]:
     stages: list[str] = []
     for output, image in zip(result.outputs, result.images, strict=True):
         stage = output.step.stage
-        shown = {stage.name: image} | {
-            f"{stage.name} · {name}": image.derive(values)
-            for name, values in image.maps.items()
-        }
-        made = [
-            result_layer(stack, request.snapshot, result.input, title)
-            for title, stack in shown.items()
-        ]
-        for _, kwargs, _ in made[1:]:
-            kwargs["metadata"][METADATA][ROLE] = MAP
-            kwargs["colormap"] = "magma"
+
+        def layer(stack: ImageStack, title: str = stage.name) -> LayerData:
+            return result_layer(stack, request.snapshot, result.input, title)
+
+        made = [layer(image)]
+        for name, values in image.maps.items():
+            made.append(map_layer(name, layer(image.derive(values)), made[0]))
         link = link_to_raw(request.snapshot, request.settings, plan, output)
         attach(made[0][1], link)
         layers += made
@@ -124,4 +124,5 @@ def work(request: RunRequest) -> Generator[Progress, None, Outcome]:
         device=device,
         seconds=sum(output.seconds for output in result.outputs),
         record=RunRecord.of(result, request.snapshot, device),
+        unsupported=unsupported_text(result),
     )

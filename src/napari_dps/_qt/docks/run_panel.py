@@ -14,6 +14,7 @@ from napari_dps._qt.bridge.layers import (
     MAP,
     describe_layer,
     has_frames,
+    maps_among,
     role_of,
     shown_point,
 )
@@ -64,6 +65,8 @@ class RunPanel(QWidget):
         Of a run that came to its end; nothing was added to the viewer yet.
     added : dict of str to Image
         The layers of a result are in the viewer: the image of each stage, by its id.
+    mapped : dict of str to Image
+        Those of them that are maps, by what they are called.
     layerChanged
         Another layer is the input.
     mended : mapping of str to mapping
@@ -103,6 +106,7 @@ class RunPanel(QWidget):
 
     returned = Signal(object)
     added = Signal(object)
+    mapped = Signal(object)
     layerChanged = Signal()
     mended = Signal(object)
 
@@ -205,6 +209,7 @@ class RunPanel(QWidget):
         for stage, layer in zip(outcome.stages, layers, strict=True):
             made.setdefault(stage, layer)  # maps follow the image
         self.added.emit(made)
+        self.mapped.emit(maps_among(layers))
         self.save.offer(outcome.record)
         self.copy_as.offer(self._ran, str(outcome.record.source))
         self.bar.done(f"done in {outcome.seconds:.1f} s", outcome.warnings)

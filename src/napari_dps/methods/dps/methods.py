@@ -12,7 +12,12 @@ from napari_dps.core import Progress
 from napari_dps.core.device import resolve_device
 from napari_dps.core.tiling import require_memory
 from napari_dps.methods.dps.by_network import joint, network
-from napari_dps.methods.dps.target import NOISE_EXPONENT, ImageToSharpen, Method
+from napari_dps.methods.dps.target import (
+    NOISE_EXPONENT,
+    RL_REFERENCE,
+    ImageToSharpen,
+    Method,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +43,7 @@ def richardson_lucy(
     steps = richardson_lucy_steps(
         _on_device(target, RL_BYTES_PER_PX),
         _model(target),
-        target.iterations(3.1, NOISE_EXPONENT),
+        target.iterations(RL_REFERENCE, NOISE_EXPONENT),
     )
     result = yield from steps
     return np.asarray(result.cpu().numpy())

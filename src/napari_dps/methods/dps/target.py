@@ -40,6 +40,9 @@ NOISE_EXPONENT = 0.35
 """Power of signal over noise that the best number of iterations follows: on simulated
 held-out structures 8, 12 and 16 at 40, 200 and 2000 photons."""
 
+RL_REFERENCE = 3.1
+"""Iterations of Richardson–Lucy at a signal of one noise."""
+
 MOST_ITERATIONS = 400
 BEST_SIGNAL_TO_NOISE = 300.0
 """More signal than this makes no difference: rounding and the optics' errors rule."""

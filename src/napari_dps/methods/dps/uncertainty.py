@@ -52,10 +52,7 @@ def spread_steps(
     array (2Y, 2X), float32
         In the unit of the image.
     """
-    sigma = np.full_like(target.image, target.noise)
-    if target.is_raw:
-        light = np.maximum(scipy.ndimage.gaussian_filter(target.image, 1.0), 0)
-        sigma *= np.sqrt(light / max(float(light.mean()), np.finfo(np.float32).tiny))
+    sigma = noise_of(target)
     total = np.zeros_like(result)
     for draw, white in enumerate(turned_noise(sigma.shape[0], sigma.shape[1])):
         noise = sigma * white
@@ -98,15 +95,36 @@ def stated_uncertainty(
     >>> bool(np.allclose(stated_uncertainty(even, 100 * even, 0.4), 5))
     True
     """
+    detail = np.float32(DETAIL_SHARE) * (result - around(result, cutoff_per_pixel))
+    return np.sqrt(around(spread**2 + detail**2, cutoff_per_pixel))
+
+
+def around(image: NDArray[np.float32], cutoff_per_pixel: float) -> NDArray[np.float32]:
+    """Return the mean around each pixel of a result, by a Gaussian as wide as the PSF.
+
+    Parameters
+    ----------
+    image : array (2Y, 2X), float32
+        On the grid of a result.
+    cutoff_per_pixel : float
+        Cut-off of the effective OTF, cycles per pixel of the image.
+    """
     # Airy's full width at half maximum, 0.51 λ/NA, on the grid of half the pixels.
     sigma_px = 2 * 1.029 / 2.3548 / cutoff_per_pixel
+    smooth = scipy.ndimage.gaussian_filter(image, sigma_px, mode="reflect")
+    return np.asarray(smooth, dtype=np.float32)
 
-    def around(image: NDArray[np.float32]) -> NDArray[np.float32]:
-        smooth = scipy.ndimage.gaussian_filter(image, sigma_px, mode="reflect")
-        return np.asarray(smooth, dtype=np.float32)
 
-    detail = np.float32(DETAIL_SHARE) * (result - around(result))
-    return np.sqrt(around(spread**2 + detail**2))
+def noise_of(target: ImageToSharpen) -> NDArray[np.float32]:
+    """Return the standard deviation of an image's noise, (Y, X) in counts.
+
+    That of a camera image is taken for shot noise.
+    """
+    sigma = np.full_like(target.image, target.noise)
+    if target.is_raw:
+        light = np.maximum(scipy.ndimage.gaussian_filter(target.image, 1.0), 0)
+        sigma *= np.sqrt(light / max(float(light.mean()), np.finfo(np.float32).tiny))
+    return sigma
 
 
 def turned_noise(height: int, width: int) -> Iterator[NDArray[np.float32]]:
