@@ -217,3 +217,43 @@ def test_even_and_tiny_images_stay_even(shape: tuple[int, int], value: float) ->
     result = clean(stack(np.full(shape, value, np.float32)))
     np.testing.assert_allclose(result, value, atol=2.0)
     assert result.shape == shape
+
+
+def stated(image: ImageStack, strength: float = 1.0) -> ImageStack:
+    """Return the result with its uncertainty."""
+    parameters = ArtifactsParameters(strength=strength, uncertainty=True)
+    return finish(STAGE.run(image, parameters, Context("cpu")))
+
+
+def test_most_errors_are_within_two_stated_deviations() -> None:
+    pair = spoilt("noise")
+    image, right = noisy()
+    for one, truth in ((stack(pair.image), pair.target), (image, right)):
+        result = stated(one)
+        assert result.uncertainty is not None
+        np.testing.assert_array_equal(result.data, clean(one))
+        error = np.abs(result.data - truth) / result.uncertainty
+        assert (error < 2).mean() > 0.88
+        assert np.median(error) > 0.05  # nor is it overstated without bounds
+
+
+def test_what_was_left_in_is_uncertain() -> None:
+    image, right = noisy()
+    whole, half = stated(image), stated(image, 0.5)
+    assert half.uncertainty.mean() > 2 * whole.uncertainty.mean()
+    assert (np.abs(half.data - right) < 2 * half.uncertainty).mean() > 0.9
+
+
+def test_the_uncertainty_is_in_the_unit_of_the_image_and_turns_with_it() -> None:
+    image, _ = noisy()
+    once = stated(image).uncertainty
+    many = stated(image.derive(1000 * image.data)).uncertainty
+    np.testing.assert_allclose(many, 1000 * once, rtol=1e-2)
+    other = image.derive(np.ascontiguousarray(turned(image.data, 3)))
+    there = turned(stated(other).uncertainty, opposite(3))
+    np.testing.assert_allclose(there, once, atol=2e-2 * once.max())
+
+
+def test_an_even_image_is_certain() -> None:
+    result = stated(stack(np.full((48, 40), 30.0, np.float32)))
+    assert result.uncertainty.max() < 0.3

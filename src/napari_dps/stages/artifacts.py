@@ -30,6 +30,12 @@ class ArtifactsParameters(StageParameters):
         description="Also keep what was taken out of the image, to see that no "
         "structure is in it.",
     )
+    uncertainty: bool = Field(
+        default=False,
+        title="Uncertainty map",
+        description="Also compute the standard deviation of the error of each pixel, "
+        "by what was taken out, the detail that is left and the noise that is left.",
+    )
 
 
 def inspect(
@@ -73,7 +79,7 @@ def run(
         Axes "YX", with optics; any unit. The patterns that it was reconstructed with or
         a modulation factor say how sharp it is, else the edge of its spectrum does.
     parameters : ArtifactsParameters
-        Strength, and whether what was taken out is wanted.
+        Strength, and which maps are wanted.
     context : Context
         Receives a warning when nothing says that the image is a SIM reconstruction: it
         is then taken for one whose PSF is that of the lens.
@@ -85,8 +91,8 @@ def run(
     Returns
     -------
     ImageStack
-        float32, same grid and unit; with the map ``"residual"``, what was taken out,
-        if it is wanted.
+        float32, same grid and unit; with the maps ``"residual"``, what was taken out,
+        and ``"uncertainty"``, if they are wanted.
 
     Raises
     ------
@@ -94,12 +100,18 @@ def run(
         If the image has no optics.
     """
     from napari_dps.methods.artifacts.removal import removal_steps
+    from napari_dps.methods.artifacts.uncertainty import stated_uncertainty
 
     optics = reconstruction_optics(image, context)
     found = yield from removal_steps(image.data, optics, context)
     removed = np.asarray(parameters.strength * found, dtype=np.float32)
+    result = np.asarray(image.data - removed, np.float32)
     maps = {"residual": removed} if parameters.residual else {}
-    return image.derive(np.asarray(image.data - removed, np.float32), maps=maps)
+    if parameters.uncertainty:
+        maps["uncertainty"] = stated_uncertainty(
+            result, found, optics, parameters.strength
+        )
+    return image.derive(result, maps=maps)
 
 
 STAGE = Stage(
@@ -115,5 +127,5 @@ STAGE = Stage(
     needs_optics=True,
     only_after="reconstruct",
     imports=("torch",),
-    maps=("residual",),
+    maps=("residual", "uncertainty"),
 )
