@@ -302,6 +302,20 @@ def test_dark_places_below_the_offset_are_told(tmp_path, raw):
     assert float(counts[1]) == pytest.approx(600 - darkest, rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("gain", "read_noise", "is_told"),
+    [(2.0, 1.6, False), (20.0, 1.6, True), (0.2, 1.6, True), (2.0, 60.0, True)],
+)
+def test_camera_noise_that_the_frames_contradict_is_told(
+    tmp_path, raw, gain, read_noise, is_told
+):
+    path = _write(tmp_path / "raw.tif", raw)
+    camera = {"camera_gain": gain, "read_noise": read_noise}
+    asked = _asked(angles=3, phases=3, camera_offset=100, **camera)
+    told = [w for w in open_input(path, asked).warnings if "frames hold noise" in w]
+    assert bool(told) is is_told
+
+
 def test_offset_that_nobody_gave_is_told_as_the_noise_measures_it(tmp_path):
     dim = simulate(SimulationSettings(height_px=96, width_px=110, photons=60)).raw.data
     path = _write(tmp_path / "raw.tif", dim.reshape(9, 96, 110))

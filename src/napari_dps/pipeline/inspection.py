@@ -27,6 +27,9 @@ _LEAST_PEDESTAL = 0.1
 
 _MOST_BELOW = 0.1
 """Of the mean light of a unit: what its dark places may lie below the offset."""
+_OTHER_NOISE = 1.7
+"""Noise over that of the camera as it is stated that is worth a word, or its inverse.
+Frames of one microscope differ by hot pixels and by what their mean does not tell."""
 _LEAST_SIDE_PX = 16
 _DARK_SIGMA_PX = 2.0
 """Of the Gaussian that dark places are seen through, so that noise does not count."""
@@ -56,6 +59,7 @@ def inspected(plan: Plan) -> tuple[str, ...]:
         _check_offset(plan, frames)
         warnings += _offset_warnings(plan, channel, frames[0])
         warnings += _darkness_warnings(plan, channel, frames[0])
+        warnings += _noise_warnings(plan, channel, frames[0])
         if frames.dtype.kind in "iu" and (found := saturation(frames)) is not None:
             warnings.append(
                 f"{channel.label}{found.percent:.2g} % of the pixels are saturated, at "
@@ -105,6 +109,25 @@ def _darkness_warnings(
             f"{channel.label}the darkest places hold {-dark:.3g} counts less than the "
             "camera's offset: there is no light below 0; the offset is too large, or "
             "light was taken from the frames before"
+        )
+
+
+def _noise_warnings(plan: Plan, channel: Channel, unit: NDArray[Any]) -> Iterator[str]:
+    """Say that frames are noisier, or less noisy, than the camera is said to be."""
+    from napari_dps.metrics.snr import noise_std
+
+    camera, optics = plan.camera, channel.stack.optics
+    if camera.noise is None or optics is None or min(unit.shape[-2:]) < _LEAST_SIDE_PX:
+        return
+    frames = unit.reshape(-1, *unit.shape[-2:])
+    frame = camera.correct(frames[len(frames) // 2].astype(np.float32))
+    seen = noise_std(frame, optics.cutoff_per_pixel)
+    stated = camera.noise.variance(float(frame.mean())) ** 0.5
+    if stated and not stated / _OTHER_NOISE < seen < stated * _OTHER_NOISE:
+        yield (
+            f"{channel.label}the frames hold noise of {seen:.3g} counts where the gain "
+            f"and read noise that are stated make {stated:.3g}: without them the noise "
+            "is measured"
         )
 
 
