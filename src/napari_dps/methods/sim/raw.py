@@ -31,6 +31,9 @@ _SMOOTH_OF_PERIOD = 0.3
 period that the lens passes."""
 _LEAST_GAIN = 0.1
 """Share of the difference between two angles that a displacement must explain."""
+_SAME_DRIFT = 0.4
+"""Difference of the motion within angles and that between them, over it, up to which
+both are one drift."""
 _LEAST_SIDE_PX = 32
 
 
@@ -234,7 +237,8 @@ def motion_between_angles(frames: NDArray[np.float32], optics: Optics) -> list[M
 def with_motion_undone(image: ImageStack, context: Context) -> ImageStack:
     """Return raw frames with the sample of all angles in one place.
 
-    Frames of a displaced angle are moved back with their stripes; patterns that are
+    Frames of a displaced angle are moved back with their stripes, or each by itself
+    where the sample drifts evenly; patterns that are
     known already are moved with them.
 
     Parameters
@@ -255,17 +259,16 @@ def with_motion_undone(image: ImageStack, context: Context) -> ImageStack:
     motions = motion_between_angles(frames, image.optics)
     if not motions:
         return image
-    patterns = image.patterns
-    for motion in motions:
-        frames[motion.angle] = [
-            moved(frame, motion.shift_px) for frame in frames[motion.angle]
-        ]
-        patterns = tuple(
-            pattern_from(p, motion.shift_px, image.optics)
-            if p.angle_index == motion.angle
-            else p
-            for p in patterns
+    shifts = frame_shifts(frames, motions, image.optics)
+    if shifts[len(frames) // 2].any():
+        context.warn(
+            "the sample drifts evenly, within angles as well: every frame was moved "
+            "back by itself"
         )
+    patterns = tuple(_moved_back(p, shifts, image.optics) for p in image.patterns)
+    for place in zip(*np.nonzero(shifts.any(axis=-1)), strict=True):
+        frames[place] = moved(frames[place], tuple(shifts[place]))
+    for motion in motions:
         least_px = max(px for px in _TOLD_MOTION_PX if px <= motion.length_px)
         context.warn(
             f"the sample lies displaced by more than {least_px:g} px "
@@ -274,6 +277,64 @@ def with_motion_undone(image: ImageStack, context: Context) -> ImageStack:
             "same everywhere leaves artefacts"
         )
     return image.derive(frames, patterns=patterns)
+
+
+def frame_shifts(
+    frames: NDArray[np.float32], motions: Sequence[Motion], optics: Optics
+) -> NDArray[np.float64]:
+    """Return how far the sample lies displaced in each frame.
+
+    As in the others of its angle, unless it drifts evenly: if it moves from the first
+    to the last frame of an angle as fast as from angle to angle. Stripes disturb that
+    measure, each angle's in its way; its mean over the angles is good to .1 pixels.
+
+    Parameters
+    ----------
+    frames : array (A, P, Y, X), float32
+        Counts above the camera's offset.
+    motions : sequence of Motion
+        As of `motion_between_angles`.
+    optics : Optics
+        Of the frames.
+
+    Returns
+    -------
+    array (A, P, 2), float64
+        Pixels (y, x), from the middle of the recording.
+    """
+    angles, phases = frames.shape[:2]
+    shifts = np.zeros((angles, phases, 2))
+    for motion in motions:
+        shifts[motion.angle] = motion.shift_px
+    if len(motions) < angles - 1 or angles % 2 == 0:
+        return shifts
+    number = np.array([motion.angle - angles // 2 for motion in motions])
+    each = np.array([motion.shift_px for motion in motions]) / number[:, np.newaxis]
+    drift = each.mean(axis=0) / phases
+    wanted = (phases - 1) * drift
+    sigma = 2 * _SMOOTH_OF_PERIOD / optics.cutoff_per_pixel
+    ends = scipy.ndimage.gaussian_filter(frames[:, [0, -1]], (0, 0, sigma, sigma))
+    try:
+        seen = np.mean([find_shift(last, first) for first, last in ends], axis=0)
+    except InputError:  # an even field tells nothing
+        return shifts
+    if np.hypot(*(seen - wanted)) < _SAME_DRIFT * np.hypot(*wanted):
+        steps = np.arange(phases) - (phases - 1) / 2
+        shifts += steps[:, np.newaxis] * drift
+    return shifts
+
+
+def _moved_back(
+    pattern: Pattern, shifts: NDArray[np.float64], optics: Optics
+) -> Pattern:
+    """Return a pattern as frames show it that were moved back by `frame_shifts`."""
+    if not pattern.phases_deg:
+        return pattern
+    phases = tuple(
+        pattern_from(pattern, (float(y), float(x)), optics).phases_deg[number]
+        for number, (y, x) in enumerate(shifts[pattern.angle_index])
+    )
+    return pattern.model_copy(update={"phases_deg": phases})
 
 
 def moved(
