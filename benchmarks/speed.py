@@ -10,6 +10,7 @@ most that a process of its own has held.
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,6 +28,7 @@ from dps_protocol import record, structure
 from page import machine, options, publish, seconds_of, table, take_turns
 
 import napari_dps
+from napari_dps.core import ImageStack
 from napari_dps.core.device import resolve_device
 from napari_dps.physics.sim.wiener import WienerSolver
 from napari_dps.physics.simulate import simulate
@@ -38,14 +41,14 @@ FILTER_SIDES_PX = (512, 1024, 2048)
 TRANSFORMS = ("fft", "ifft", "rfft", "irfft", "rfft2", "irfft2")
 LINES = {"Wiener filter": "o", "`dps` alone": "s", "whole chain": "^"}
 FIRST_RUN = """
-import re, sys, time
-sys.path.insert(0, {folder!r})
+import pickle, re, sys, time
+sys.path.insert(0, sys.argv[1])
 import speed, torch
-speed.recording({side})
+raw = pickle.load(open(sys.argv[2], "rb"))
 torch.set_num_threads(2)
-wall = speed.seconds_of(lambda: speed.run_chain({side}), time.perf_counter)
+wall = speed.seconds_of(lambda: speed.run_chain(raw), time.perf_counter)
 status = open("/proc/self/status").read()
-print(f"{{wall:.1f}}", int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) // 1024)
+print(f"{wall:.1f}", int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) // 1024)
 """
 
 
@@ -56,9 +59,9 @@ def recording(side_px: int) -> Simulation:
     return simulate(SimulationSettings(photons=200, modulation=0.8, seed=1, **size))
 
 
-def run_chain(side_px: int) -> None:
+def run_chain(raw: ImageStack) -> None:
     """Run all default stages on raw frames."""
-    napari_dps.run(recording(side_px).raw, device="cpu", camera_offset=100)
+    napari_dps.run(raw, device="cpu", camera_offset=100)
 
 
 @contextmanager
@@ -143,12 +146,15 @@ def least(
 
 def chain_row(side_px: int) -> list[str]:
     """Return the time and the memory of all stages, wall clock of a first run."""
-    recording(side_px)
-    cpu = seconds_of(partial(run_chain, side_px), time.process_time)
-    code = FIRST_RUN.format(folder=str(Path(__file__).parent), side=side_px)
-    done = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True
-    )
+    raw = recording(side_px).raw
+    cpu = seconds_of(partial(run_chain, raw), time.process_time)
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "raw.pickle")
+        file.write_bytes(pickle.dumps(raw))
+        words = [FIRST_RUN, str(Path(__file__).parent), str(file)]
+        done = subprocess.run(
+            [sys.executable, "-c", *words], check=True, capture_output=True, text=True
+        )
     row = [f"{side_px}²", f"{cpu:.1f}", *done.stdout.split()]
     print(*row, sep=" | ", flush=True)
     return row
@@ -190,7 +196,7 @@ def plot(sides_px: Sequence[int], found: dict[str, list[float]], file: Path) -> 
 def main() -> None:
     """Run the benchmark."""
     parser = options(__doc__)
-    parser.add_argument("--sides", type=int, nargs="+", default=[256, 512, 1024])
+    parser.add_argument("--sides", type=int, nargs="+", default=[256, 512, 1024, 2048])
     chosen = parser.parse_args()
     resolve_device("cpu")
     torch.set_num_threads(1)

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from napari_dps.core import ImageStack, InputError, Pattern, RawFrames, finish
 from napari_dps.core.context import Context
-from napari_dps.methods.dps.joint import LEAST_MODULATION, modulations
+from napari_dps.methods.dps import raw_scene
+from napari_dps.methods.dps.joint import LEAST_MODULATION, climb_steps, modulations
 from napari_dps.methods.dps.raw_scene import scene_of
-from napari_dps.methods.dps.recording import recording_behind
+from napari_dps.methods.dps.recording import Recording, recording_behind
 from napari_dps.metrics.reference import fit_intensity, psnr_db
 from napari_dps.physics.resampling import resample
-from napari_dps.physics.sim.raw_model import Light, stripes_of
+from napari_dps.physics.sim.raw_light import Light, stripes_of
+from napari_dps.physics.sim.shot_noise import ShotNoise
 from napari_dps.physics.simulate import blur_truth, simulate
 from napari_dps.physics.simulate_settings import SimulationSettings
 from napari_dps.pipeline import choose_steps, run
@@ -115,13 +117,13 @@ def test_the_lens_of_a_sharp_image_is_undone() -> None:
     raw = recording_behind(image)
     assert raw is not None
     scene, thing = scene_of(raw, image.data, Context("cpu"), torch.device("cpu"))
-    inside = scene.model.inside(thing)
+    inside = scene.plane.inside(thing)
     sharp = 2.4 * scene.finest_per_pixel
     _, again = scene.begin(scene.seen(inside, sharp), sharp)
     _, blurred = scene.begin(scene.seen(inside, sharp))
 
     def error(other: torch.Tensor) -> float:
-        difference = scene.model.inside(other) - inside
+        difference = scene.plane.inside(other) - inside
         return float(difference.norm() / inside.norm())
 
     assert error(again) < 0.3 * error(blurred)
@@ -225,3 +227,26 @@ def test_the_uncertainty_knows_the_noise_of_the_frames() -> None:
     )
     assert result.uncertainty is not None
     assert 0 < result.uncertainty.mean() < result.data.max()
+
+
+def test_frames_fitted_in_blocks_show_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {"structure": "er", "height_px": 208, "width_px": 144, "modulation": 0.8}
+    simulation = simulate(SimulationSettings(**values, photons=300, seed=2))
+    raw = Recording(
+        simulation.raw.data.astype(np.float32) - np.float32(OFFSET),
+        simulation.patterns,
+        simulation.raw.require_optics("a test"),
+        ShotNoise(1.0, 0.0),
+    )
+    start = resample(raw.frames.mean(axis=(0, 1)), (416, 288))
+    found = []
+    for edge in (1024, 64):
+        monkeypatch.setattr(raw_scene, "BLOCK_PX", edge)
+        scene, thing = scene_of(raw, start, Context("cpu"), torch.device("cpu"))
+        found += finish(climb_steps(scene, thing, (12,)))
+    assert len(scene.plane.blocks) == 12
+    whole, blocks = (one.numpy()[16:-16, 16:-16] for one in found)
+    error, span = np.abs(blocks - whole), float(np.ptp(whole))
+    # The far flanks of a PSF reach beyond any block.
+    assert np.percentile(error, 99.9) < 5e-3 * span
+    assert np.sqrt(np.mean(error**2)) < 5e-4 * span

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from napari_dps.physics.sim.raw_fit import refitted_light
-from napari_dps.physics.sim.raw_model import Light, RawModel, stripes_of
+from napari_dps.physics.sim.raw_fit import light_equations, refitted_light
+from napari_dps.physics.sim.raw_light import Light, stripes_of
+from napari_dps.physics.sim.raw_model import RawModel
 from napari_dps.physics.sim.shot_noise import shot_noise
 from napari_dps.physics.simulate import Simulation, simulate
 from napari_dps.physics.simulate_settings import SimulationSettings
@@ -110,7 +111,8 @@ def test_light_that_is_wrong_is_mended_by_the_true_object() -> None:
         expected = model.forward(thing)
         variance = expected.clamp(min=0.1)
         missing = frames - expected
-        found = refitted_light(model, thing, missing, expected, variance, first)
+        seen = light_equations(model, thing, missing, expected, variance)
+        found = refitted_light(model.light, [seen], first, SHAPE)
         model.set_light(found)
     assert found.intensities == pytest.approx(true.intensities, abs=0.003)
     for one, right in zip(found.stripes, true.stripes, strict=True):

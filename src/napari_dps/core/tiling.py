@@ -179,6 +179,47 @@ def _edge_for_memory(
     return edge
 
 
+def equal_tiles(
+    shape: tuple[int, int], edges: tuple[int, int], overlap_px: int
+) -> list[Tile]:
+    """Return tiles that all read as many pixels, no more than the overlap asks for.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (Y, X) of the image.
+    edges : tuple of int
+        Longest sides (Y, X) of what a tile gives; multiples of `GRID_PX`.
+    overlap_px : int
+        As of `TileNeeds`.
+
+    Examples
+    --------
+    >>> [tile.read[1] for tile in equal_tiles((40, 100), (64, 64), 16)]
+    [slice(0, 80, None), slice(20, 100, None)]
+    """
+    sides = []
+    for size, edge in zip(shape, edges, strict=True):
+        parts = _cut_side(slice(0, size), edge)
+        ends = [
+            (max(part.start - overlap_px, 0), min(part.stop + overlap_px, size))
+            for part in parts
+        ]
+        length = max(stop - start for start, stop in ends)
+        firsts = [min(start, size - length) for start, _ in ends]
+        sides.append(
+            [
+                (
+                    slice(first, first + length),
+                    slice(part.start - first, part.stop - first),
+                    part,
+                )
+                for first, part in zip(firsts, parts, strict=True)
+            ]
+        )
+    return [Tile(*zip(*pair, strict=True)) for pair in product(*sides)]
+
+
 def require_memory(
     what: str, shape: tuple[int, int], bytes_per_px: float, device: torch.device
 ) -> None:

@@ -7,13 +7,13 @@ product there. What needs no phases (gains, blurs, noise power) is computed in i
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_dps.core import InputError
+from napari_dps.core.kept import kept
 
 Floats = NDArray[np.floating[Any]]
 Shape = tuple[int, ...]
@@ -112,7 +112,7 @@ def require_variation(plane: Floats, what: str) -> None:
         raise InputError(f"{what} is not defined: the image is constant")
 
 
-@lru_cache(maxsize=8)
+@kept(8)
 def edge_taper(shape: Shape, width_px: Shape) -> Floats:
     """Return a window that is 1 inside and falls to 0 along a raised cosine.
 
@@ -140,7 +140,7 @@ def edge_taper(shape: Shape, width_px: Shape) -> Floats:
     return _frozen(np.outer(*sides))
 
 
-@lru_cache(maxsize=8)
+@kept(8)
 def fourier_radius(shape: Shape) -> Floats:
     """Return |k| of every element of `scipy.fft.rfft2`, in cycles per pixel.
 
@@ -158,7 +158,7 @@ def fourier_radius(shape: Shape) -> Floats:
     )
 
 
-@lru_cache(maxsize=8)
+@kept(8)
 def cosine_radius(shape: Shape) -> Floats:
     """Return |k| of every element of `scipy.fft.dctn`, in cycles per pixel.
 
@@ -249,7 +249,7 @@ def _ring_sums(
     return sums.astype(np.float64, copy=False)
 
 
-@lru_cache(maxsize=8)
+@kept(8)
 def _ring_index(radius: Any, shape: Shape, n_rings: int, k_max: float) -> NDArray[Any]:
     """Return the ring of each element; ``n_rings`` for those at ``k_max`` or beyond."""
     ring = (radius(shape) * (n_rings / k_max)).astype(np.intp)

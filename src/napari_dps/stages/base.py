@@ -20,6 +20,7 @@ from napari_dps.core import (
     is_raw,
 )
 from napari_dps.core.context import Context, Neighbours
+from napari_dps.core.device import give_back
 from napari_dps.core.errors import is_out_of_memory
 from napari_dps.core.params import StageParameters
 
@@ -229,6 +230,7 @@ class Stage(Generic[P]):
                 "px: crop the image, close other programs or choose another device"
             ) from error
         self._check_result(result)
+        give_back(result.shape)
         result = _in_unit(result, unit)
         entry = HistoryEntry(
             stage=self.id,

@@ -115,6 +115,7 @@ def _sharpened_with_frames(
         strength=target.strength,
         width=target.frames_width,
     )
+    del climbed  # its objects are large
     return (yield from between(steps, _FEATURES_END, 100))
 
 

@@ -7,7 +7,7 @@ from which the network tells structure. The raw frames have the last word again.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_dps.core import Optics, Progress, one_of
+from napari_dps.core.device import give_back
 from napari_dps.methods.dps.input import (
     OUTPUT_WIDTH,
     Models,
@@ -25,8 +26,7 @@ from napari_dps.methods.dps.joint import begin_steps, climb_steps, depth_of
 from napari_dps.methods.dps.network import Sharpener, dps_network_steps
 from napari_dps.methods.dps.raw_scene import RawScene
 from napari_dps.methods.dps.recording import Recording
-from napari_dps.physics.canonical import from_canonical, to_canonical
-from napari_dps.physics.resampling import resample
+from napari_dps.physics.canonical import to_canonical
 
 if TYPE_CHECKING:
     import torch
@@ -42,6 +42,8 @@ are, on simulated stacks of microtubules, ER, nuclear pores and glyphs at 50, 20
 structure, so a little less is enough."""
 FEATURE_SHARES = (0.4, 1.0)
 """Iterations of each feature over those of the last."""
+CELL_PX = 4
+"""Canonical pixels along the edge of the network's largest cells."""
 LAST_SHARE = 0.5
 """Iterations from the network's result on, over those without it. On simulated stacks
 half to all of them are best, by .1 dB; on the real time-lapse of ER the likeness to its
@@ -143,9 +145,11 @@ def sharpen_climbed_steps(
         Counts; without the light that is not modulated.
     """
     scene, context = climbed.scene, sharpener.context
-    rest = scene.rest_of(image, climbed.found[-1])
-    canonical = to_canonical(image, optics)
-    features = on_fine_grid(features_of(climbed, rest, optics), canonical)
+    give_back(image.shape)
+    # Whole cells of the network: nothing has to be filled up.
+    canonical = to_canonical(image, optics, multiple=CELL_PX)
+    features = features_of(climbed, image, optics, canonical.shape)
+    del climbed
     inputs = network_input(
         canonical,
         features,
@@ -154,11 +158,14 @@ def sharpen_climbed_steps(
         sharpener.device,
         sharpener.models,
     )
+    del features
     working = dps_network_steps(sharpener.network, inputs, context)
     sharp = yield from one_of(working, 0, 2)
-    rows, columns = (2 * side for side in image.shape)
-    fine = from_canonical(sharp.cpu().numpy(), (rows, columns))
-    scene, thing = scene.begin(fine, seen_per_pixel(optics))
+    # Memory: on a large plane each of these is a good part of the whole.
+    del inputs, working
+    scene, thing = scene.begin(sharp.cpu().numpy(), seen_per_pixel(optics))
+    del sharp
+    give_back(image.shape)
     depth = max(round(LAST_SHARE * depth_of(scene.photons, strength)), 1)
     climbing = climb_steps(scene, thing, (depth,), share=scene.share(thing), refits=())
     found = yield from one_of(climbing, 1, 2)
@@ -166,7 +173,10 @@ def sharpen_climbed_steps(
 
 
 def features_of(
-    climbed: Climbed, rest: NDArray[np.float32], optics: Optics
+    climbed: Climbed,
+    image: NDArray[np.float32],
+    optics: Optics,
+    shape: tuple[int, ...],
 ) -> NDArray[np.float32]:
     """Return objects as the network's features.
 
@@ -174,18 +184,25 @@ def features_of(
     ----------
     climbed : Climbed
         Objects.
-    rest : array (4 Y, 4 X), float32
-        As of `RawScene.rest_of`, of the last of them.
+    image : array (2 Y, 2 X), float32
+        The reconstruction, in counts.
     optics : Optics
         That stand for the reconstruction, at its pixel size.
+    shape : tuple of int
+        (Y', X') of the reconstruction at canonical sampling.
 
     Returns
     -------
-    array (F, 4 Y, 4 X), float32
+    array (F, 2 Y', 2 X'), float32
         Counts, through a PSF of `OUTPUT_WIDTH` of the width of the reconstruction's.
     """
-    cutoff = seen_per_pixel(optics)
-    return np.stack([climbed.scene.seen(t, cutoff) + rest for t in climbed.found])
+    scene, cutoff = climbed.scene, seen_per_pixel(optics)
+    rest = scene.rest_of(image, climbed.found[-1])
+    fine = 2 * shape[0], 2 * shape[1]
+    features = np.empty((len(climbed.found), *fine), np.float32)
+    for number, thing in enumerate(climbed.found):
+        features[number] = scene.seen(thing, cutoff, fine, beside=rest)
+    return features
 
 
 def seen_per_pixel(optics: Optics) -> float:
@@ -194,14 +211,6 @@ def seen_per_pixel(optics: Optics) -> float:
     In cycles per pixel of a frame, twice as wide as that of the reconstruction.
     """
     return 2 * optics.cutoff_per_pixel * optics.modulation_factor / OUTPUT_WIDTH
-
-
-def on_fine_grid(
-    images: Iterable[NDArray[np.float32]], canonical: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Return images over the area of one (Y, X), resampled to (N, 2 Y, 2 X)."""
-    shape = (2 * canonical.shape[0], 2 * canonical.shape[1])
-    return np.stack([resample(one, shape) for one in images])
 
 
 def network_input(
@@ -219,7 +228,7 @@ def network_input(
     image : array (Y, X), float32
         The reconstruction at canonical sampling, in counts.
     features : array (F, 2 Y, 2 X), float32
-        As of `features_of`.
+        As of `features_of`; may be overwritten.
     photons : float
         Of the brightest structure in a pixel of a frame: their root stands for the
         signal over the noise.
@@ -234,7 +243,5 @@ def network_input(
 
     device = device or torch.device("cpu")
     counts, base, scale = scaled(image, noise, device, models or Models())
-    fine = torch.from_numpy(features).to(device)
-    return NetworkInput(
-        (counts - base) / scale, (fine - base) / scale, photons**-0.5, scale, base
-    )
+    fine = torch.from_numpy(features).to(device).sub_(base).div_(scale)
+    return NetworkInput((counts - base) / scale, fine, photons**-0.5, scale, base)

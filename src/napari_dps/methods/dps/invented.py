@@ -310,7 +310,7 @@ class FramesEvidence:
     def recorded(self, result: NDArray[np.float32]) -> torch.Tensor:
         """Return the frames of a result, and of the light that it does not explain."""
         scene, thing = self.scene.begin(result, self.lens_per_pixel)
-        return scene.model.forward(thing).add_(scene.even)
+        return scene.with_even(scene.plane.forward(thing))
 
     def noisy(self, expected: torch.Tensor) -> Iterator[torch.Tensor]:
         """Add noise of the frames' light."""
@@ -329,7 +329,7 @@ class FramesEvidence:
         import torch
 
         scene = replace(self.scene, frames=data)
-        thing = torch.ones(scene.model.object_shape, device=data.device)
+        thing = torch.ones(scene.plane.object_shape, device=data.device)
         depth = depth_of(scene.photons, 0.5)
         found = yield from climb_steps(scene, thing, (depth,), refits=())
         return scene.seen(found[-1], self.lens_per_pixel)

@@ -15,15 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_dps.core import Progress
+from napari_dps.core.at_once import in_tasks
 from napari_dps.core.context import Context
 from napari_dps.core.device import available_bytes, resolve_device
+from napari_dps.methods.dps.climb import Climb
 from napari_dps.methods.dps.raw_scene import RawScene, scene_of
 from napari_dps.methods.dps.recording import Recording
 from napari_dps.methods.dps.target import FramesUnusable
-from napari_dps.physics.deconvolution.richardson_lucy import extrapolation
-from napari_dps.physics.sim.raw_fit import refitted_light
-from napari_dps.physics.sim.raw_model import Light, RawModel
-from napari_dps.physics.sim.shot_noise import ShotNoise
+from napari_dps.physics.sim.raw_light import Light
 
 if TYPE_CHECKING:
     import torch
@@ -42,15 +41,9 @@ LEAST_MODULATION = 0.65
 its stripes are not those of the frames. On simulated stacks 1.0 to 1.2, with phases 30°
 wrong 0.85 to 1.1; with wave vectors one period over the field wrong 0.2 to 0.6. On real
 microtubules of three beams 0.86 to 0.95, where the first orders alone fall to 0.62."""
-BYTES_PER_PX, BYTES_PER_FRAME_PX = 900, 20
+BYTES_PER_PX, BYTES_PER_FRAME_PX = 250, 5
 """Memory at the peak, for each pixel of a frame and for that of every frame: in all
-1030 were measured for 3 × 3 frames of 1024², the network included."""
-_LEAST_SENSITIVITY = 1e-3
-_LEAST_LIGHT = 0.01
-"""Over the mean of the frames, that is expected everywhere: a model that is not quite
-that of the frames expects none, or less, in places that are lit, whose ratio would
-outweigh all others."""
-_TINY = 1e-6
+some 260 were measured for 3 × 3 frames of 2048², the network included."""
 
 
 def joint_steps(
@@ -147,8 +140,8 @@ def climb_steps(
     ----------
     scene : RawScene
         Frames and model.
-    thing : tensor, float32, the model's ``object_shape``
-        What to begin with.
+    thing : tensor, float32, the plane's ``object_shape``
+        What to begin with; it is overwritten.
     depths : sequence of int
         Iterations after which the object is wanted, ascending.
     share : tensor, optional
@@ -170,63 +163,33 @@ def climb_steps(
     FramesUnusable
         Where the stripes explain nothing.
     """
-    import torch
+    climb = Climb(scene, thing, share)
+    steps = _iterations(climb, depths, refits)
+    return (yield from in_tasks(steps, thing.device))
 
-    model, even, shift = scene.model, scene.even, _read_light(scene.noise)
-    shifted = (scene.frames + shift).clamp_(min=0)
-    sensitivity = _sensitivity(model, scene.frames)
-    point = estimate = thing
-    step = torch.zeros_like(thing)
-    found, first = [], model.light
+
+def _iterations(
+    climb: Climb, depths: Sequence[int], refits: Sequence[int]
+) -> Generator[Progress, None, list[torch.Tensor]]:
+    """Iterate, and keep the object (2 Y, 2 X) of each of the depths."""
+    plane, found = climb.scene.plane, []
+    first = plane.light
     for number in range(depths[-1]):
-        expected = model.forward(point).add_(even)
-        if number in refits and first.stripes:
-            views, expected = _refitted(scene, point, expected, first)
-            if not _agrees(scene, views, expected, first):
-                raise FramesUnusable(
-                    "the raw frames do not agree with the stripes that were found: "
-                    "they are not used for data consistency"
-                )
-            sensitivity = _sensitivity(model, scene.frames)
-        # In place: memory that is new costs more than what is done with it.
-        expected.add_(shift).clamp_(min=_LEAST_LIGHT)
-        ratio = torch.div(shifted, expected, out=expected)
-        correction = model.adjoint(ratio).div_(sensitivity)
-        if share is not None:
-            correction.sub_(1).mul_(share).add_(1)
-        previous, before = estimate, step
-        estimate = correction.mul_(point).clamp_(min=0)
-        step = torch.sub(estimate, point, out=point if number else None)
-        reach = extrapolation(step, before)
-        point = torch.sub(estimate, previous).mul_(reach).add_(estimate).clamp_(min=0)
+        is_refitted = number in refits and bool(first.stripes)
+        if is_refitted:
+            climb.refit(first)
+        if not climb.step(check=is_refitted) or (
+            is_refitted and not _agree(plane.light, first)
+        ):
+            raise FramesUnusable(
+                "the raw frames do not agree with the stripes that were found: "
+                "they are not used for data consistency"
+            )
         if number + 1 in depths:
-            found.append(model.inside(estimate))
+            reached = plane.inside(climb.estimate)
+            found.append(reached if number + 1 == depths[-1] else reached.clone())
         yield Progress(number + 1, depths[-1], "Raw frames")
     return found
-
-
-def _read_light(noise: ShotNoise) -> float:
-    """Return the light whose shot noise is the read noise."""
-    return noise.read_variance / noise.gain if noise.gain > 0 else 0.0
-
-
-def _refitted(
-    scene: RawScene, point: torch.Tensor, expected: torch.Tensor, first: Light
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Fit the stripes to an object; return its views and the frames expected then."""
-    model, variance = scene.model, scene.variance(expected)
-    missing = scene.frames - expected
-    model.set_light(refitted_light(model, point, missing, expected, variance, first))
-    views = model.views(point)
-    return views, model.mixed(views).add_(scene.even)
-
-
-def _sensitivity(model: RawModel, frames: torch.Tensor) -> torch.Tensor:
-    """Return how much of each fine pixel's light all frames get together."""
-    import torch
-
-    light = model.adjoint(torch.ones_like(frames))
-    return light.clamp_(min=_LEAST_SENSITIVITY * float(light.max()))
 
 
 def modulations(light: Light) -> dict[int, float]:
@@ -241,28 +204,7 @@ def modulations(light: Light) -> dict[int, float]:
     return {angle: math.sqrt(square) for angle, square in squares.items()}
 
 
-def _agrees(
-    scene: RawScene, views: torch.Tensor, expected: torch.Tensor, first: Light
-) -> bool:
-    """Whether the frames show the stripes that were found.
-
-    Those are not theirs if the modulation falls when it is fitted to the object, or
-    even light explains the frames as well.
-    """
-    intensities, stripes = scene.model.light
-    fitted, found = (modulations(light) for light in (scene.model.light, first))
-    if any(fitted[angle] < LEAST_MODULATION * found[angle] for angle in found):
-        return False
-    count, even_light = intensities.shape[1], scene.even
-    variance = scene.variance(expected)
-    for angle in {one.angle for one in stripes}:
-        part = slice(angle * count, (angle + 1) * count)
-        frames, even = scene.frames[part], even_light[part]
-        plain = scene.model.mixing[part, :1, None] * views[:1] + even
-        errors = [
-            float(((frames - x) ** 2 / variance[part]).mean())
-            for x in (expected[part], plain)
-        ]
-        if errors[0] >= errors[1]:
-            return False
-    return True
+def _agree(light: Light, first: Light) -> bool:
+    """Whether stripes that were fitted to an object are those that were found first."""
+    fitted, found = modulations(light), modulations(first)
+    return all(fitted[angle] >= LEAST_MODULATION * found[angle] for angle in found)

@@ -171,4 +171,4 @@ def dps_network_steps(
         result[fine.write] = out[0, 0][fine.keep]
 
     yield from tiled_steps((height, width), TILES, work, context, device)
-    return result[inside] * inputs.scale + inputs.base
+    return result[inside].mul_(inputs.scale).add_(inputs.base)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,19 +14,35 @@ from numpy.typing import NDArray
 
 from napari_dps.core import Pattern
 from napari_dps.core.context import Context
+from napari_dps.core.tiling import (
+    GRID_PX,
+    Part,
+    Tile,
+    equal_tiles,
+)
 from napari_dps.methods.dps.consistency import contrast_share
 from napari_dps.methods.dps.recording import Recording
 from napari_dps.methods.sim.detection import detection_otf
 from napari_dps.methods.sim.raw import without_stuck_angles
 from napari_dps.physics.otf import widefield_otf
-from napari_dps.physics.resampling import resample
+from napari_dps.physics.resampling import from_series, resampled_means
 from napari_dps.physics.sim.equalise import equalisation
-from napari_dps.physics.sim.raw_model import RawModel, stripes_of
+from napari_dps.physics.sim.raw_light import Light, stripes_of
+from napari_dps.physics.sim.raw_plane import RawPlane
 from napari_dps.physics.sim.shot_noise import ShotNoise
 
 if TYPE_CHECKING:
     import torch
 
+BLOCK_PX, LEAST_HALVED_PX = 512, 384
+"""Longest side of the blocks that frames are fitted in, and rows from which those of
+one block are fitted in two, which are done at a time. Sizes do not depend on the memory
+that is free: beside what the whole plane needs, blocks need little."""
+OVERLAP_PX = 32
+"""What blocks share. The flanks of a PSF that reach farther move a result by some 1e-4
+of its range (root mean square), by 2e-3 at single pixels."""
+WHOLE: Part = (slice(None), slice(None))
+"""All rows and columns."""
 LEAST_PHOTONS, MOST_PHOTONS = 1e-2, 1e4
 FLANK = 0.7
 """Light over that of the brightest place within reach of its PSF, times the root of the
@@ -40,6 +56,8 @@ _DETAIL_SIGMA_PX = 6.0
 _FLOOR_SIGMA_PX, _FLOOR_PERCENTILE = 2.0, 1.0
 _UNSEEN_NOISE = 0.15
 """Error of a network's result over the result, at which its lens is undone."""
+_ROWS = 256
+"""Of a spectrum that are worked on at a time."""
 _TINY = 1e-6
 
 
@@ -53,7 +71,7 @@ class RawScene:
         The frames in counts, with the patterns found on them.
     scale : float
         Mean of the frames in counts.
-    model : RawModel
+    plane : RawPlane
         From objects to frames.
     frames : tensor (A·P, Y, X)
         Mean 1.
@@ -69,17 +87,16 @@ class RawScene:
 
     raw: Recording
     scale: float
-    model: RawModel
+    plane: RawPlane
     frames: torch.Tensor
     haze: torch.Tensor
     bright: torch.Tensor
     noise: ShotNoise
     photons: float
 
-    @property
-    def even(self) -> torch.Tensor:
-        """Light (A·P, Y, X) that the stripes do not modulate, in each frame."""
-        return self.haze * self.bright[:, None, None]
+    def with_even(self, frames: torch.Tensor, part: Part = WHOLE) -> torch.Tensor:
+        """Add to frames, or a part of them, the light that stripes do not modulate."""
+        return frames.addcmul_(self.haze[part], self.bright[:, None, None])
 
     @property
     def clear_photons(self) -> float:
@@ -101,15 +118,15 @@ class RawScene:
 
         Parameters
         ----------
-        thing : tensor, float32, the model's ``object_shape``
+        thing : tensor, float32, the plane's ``object_shape``
             Object.
         """
         import torch
 
-        light = self.model.views(thing)[0] + self.haze * self.bright.mean()
+        light = self.plane.seen(thing) + self.haze * self.bright.mean()
         sigma = (self.variance(light) / len(self.frames)).sqrt()
         share = contrast_share(light, sigma).repeat_interleave(2, 0)
-        share = self.model.extended(share.repeat_interleave(2, 1))
+        share = self.plane.extended(share.repeat_interleave(2, 1))
         lit = scipy.ndimage.gaussian_filter(thing.cpu().numpy(), 1.0)
         # First zero of the PSF, on the grid twice as fine.
         reach_px = 2 * 1.22 / self.raw.optics.cutoff_per_pixel
@@ -133,7 +150,13 @@ class RawScene:
         k = sum(longest) / max(len(longest), 1)
         return (1 + k * raw.optics.cutoff_period_nm) * raw.optics.cutoff_per_pixel
 
-    def seen(self, thing: torch.Tensor, cutoff_per_pixel: float) -> NDArray[np.float32]:
+    def seen(
+        self,
+        thing: torch.Tensor,
+        cutoff_per_pixel: float,
+        shape: tuple[int, int] | None = None,
+        beside: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
         """Return an object (2 Y, 2 X) as an ideal lens shows it, in counts.
 
         Parameters
@@ -142,6 +165,10 @@ class RawScene:
             Object.
         cutoff_per_pixel : float
             Of the lens, in cycles per pixel of a frame.
+        shape : tuple of int, optional
+            Of the result; by default (4 Y, 4 X).
+        beside : array (2 Y, 2 X), float32, optional
+            Light to add as it is, in counts.
 
         Returns
         -------
@@ -149,9 +176,11 @@ class RawScene:
         """
         rows, columns = self.raw.shape
         series = scipy.fft.dctn(thing.cpu().numpy(), workers=1)
-        series *= _shown(series.shape, cutoff_per_pixel / 2)
-        fine = scipy.fft.idctn(series, workers=1)
-        return self.scale * resample(fine, (4 * rows, 4 * columns))
+        for part, passed in _shown(series.shape, cutoff_per_pixel / 2):
+            series[part] *= self.scale * passed
+        if beside is not None:
+            series += scipy.fft.dctn(beside, workers=1)
+        return from_series(series, shape or (4 * rows, 4 * columns))
 
     def rest_of(
         self, image: NDArray[np.float32], thing: torch.Tensor
@@ -169,13 +198,11 @@ class RawScene:
 
         Returns
         -------
-        array (4 Y, 4 X), float32
+        array (2 Y, 2 X), float32
             Counts.
         """
-        rows, columns = self.raw.shape
-        rest = image - self.scale * thing.cpu().numpy()
-        smooth = scipy.ndimage.gaussian_filter(rest, 2 * HAZE_SIGMA_PX)
-        return resample(smooth, (4 * rows, 4 * columns))
+        rest = image - np.float32(self.scale) * thing.cpu().numpy()
+        return np.asarray(scipy.ndimage.gaussian_filter(rest, 2 * HAZE_SIGMA_PX))
 
     def begin(
         self, image: NDArray[np.float32], seen_per_pixel: float | None = None
@@ -187,8 +214,8 @@ class RawScene:
 
         Parameters
         ----------
-        image : array (n·Y, n·X), float32
-            In counts, on a grid 2 or 4 times finer than the frames'.
+        image : array (Y', X'), float32
+            In counts, over the area of the frames: (2 Y, 2 X), or any finer.
         seen_per_pixel : float, optional
             Cut-off of the lens that it is seen through, in cycles per pixel of a frame;
             by default the image is taken for the object.
@@ -198,9 +225,9 @@ class RawScene:
         fine = _on_grid(image, self.raw.shape) / self.scale
         if seen_per_pixel is not None:
             fine = _unseen(fine, seen_per_pixel / 2)
-        first = self.model.extended(torch.from_numpy(fine).to(self.frames))
-        mean = (self.frames / self.bright[:, None, None]).mean(dim=0)
-        thing, haze = _split(first, mean, self.model)
+        first = self.plane.extended(torch.from_numpy(fine).to(self.frames))
+        mean = torch.einsum("fyx,f->yx", self.frames, 1 / self.bright)
+        thing, haze = _split(first, mean / len(self.frames), self.plane)
         return replace(self, haze=haze), thing
 
 
@@ -226,7 +253,7 @@ def scene_of(
     Returns
     -------
     scene : RawScene
-    thing : tensor, float32, the model's ``object_shape``
+    thing : tensor, float32, the plane's ``object_shape``
     """
     import torch
 
@@ -239,12 +266,27 @@ def scene_of(
     noise = ShotNoise(raw.noise.gain / scale, raw.noise.read_variance / scale**2)
     stripes = stripes_of(raw.patterns, raw.shape, raw.optics.pixel_size_nm)
     otf = detection_otf(raw.patterns, raw.optics, context)
-    model = RawModel(raw.shape, stripes, 1 / factors, raw.optics, device, otf=otf)
+    plane = RawPlane(
+        raw.shape,
+        Light(1 / factors, stripes),
+        raw.optics,
+        device,
+        _blocks(raw.shape),
+        otf=otf,
+    )
     flat, brightness = frames.flatten(0, 1), bright.flatten()
     dark = torch.zeros_like(flat[0])
     photons = _photons(flat, noise)
-    scene = RawScene(raw, scale, model, flat, dark, brightness, noise, photons)
+    scene = RawScene(raw, scale, plane, flat, dark, brightness, noise, photons)
     return scene.begin(start)
+
+
+def _blocks(shape: tuple[int, int]) -> list[Tile]:
+    """Return the blocks that frames of a shape are fitted in."""
+    rows = BLOCK_PX
+    if max(shape) <= BLOCK_PX and shape[0] >= LEAST_HALVED_PX:
+        rows = GRID_PX * math.ceil(shape[0] / 2 / GRID_PX)
+    return equal_tiles(shape, (rows, BLOCK_PX), OVERLAP_PX)
 
 
 def _variance(noise: ShotNoise, expected: torch.Tensor) -> torch.Tensor:
@@ -269,9 +311,11 @@ def _within(photons: float) -> float:
 
 def _evenly_lit(frames: torch.Tensor, patterns: Sequence[Pattern]) -> torch.Tensor:
     """Return frames (A, P, Y, X), those of angles without patterns by their mean."""
-    frames = frames.clone()
-    for angle in range(len(frames)):
-        if not any(p.angle_index == angle and p.is_usable for p in patterns):
+    striped = {p.angle_index for p in patterns if p.is_usable}
+    unknown = [angle for angle in range(len(frames)) if angle not in striped]
+    if unknown:
+        frames = frames.clone()
+        for angle in unknown:
             frames[angle] = frames[angle].mean(dim=0)
     return frames
 
@@ -279,9 +323,9 @@ def _evenly_lit(frames: torch.Tensor, patterns: Sequence[Pattern]) -> torch.Tens
 def _on_grid(image: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
     """Return an image on the grid twice as fine as frames of a shape."""
     rows, columns = (2 * side for side in shape)
-    finer = image.shape[0] // rows
-    blocks = image.reshape(rows, finer, columns, finer)
-    return np.asarray(blocks.mean(axis=(1, 3)), dtype=np.float32)
+    if image.shape == (rows, columns):
+        return image
+    return resampled_means(image, (rows, columns))
 
 
 def _unseen(image: NDArray[np.float32], cutoff: float) -> NDArray[np.float32]:
@@ -290,25 +334,31 @@ def _unseen(image: NDArray[np.float32], cutoff: float) -> NDArray[np.float32]:
     A lens that sharp passes a quarter of the finest detail that the grid holds: its
     inverse brings up little.
     """
-    passed = _shown(image.shape, cutoff)
-    # Pixels are means of two samples each way.
-    passed *= np.multiply.outer(*(np.cos(np.pi * f / 2) for f in _cosines(image.shape)))
     series = scipy.fft.dctn(image, workers=1)
-    noise = _UNSEEN_NOISE**2 * (1 - passed**2).clip(0)
-    series *= passed / (passed**2 + noise)
-    return np.asarray(scipy.fft.idctn(series, workers=1), dtype=np.float32)
+    # Pixels are means of two samples each way.
+    y, x = (np.cos(np.pi * f / 2) for f in _cosines(image.shape))
+    for rows, passed in _shown(image.shape, cutoff):
+        passed *= y[rows, np.newaxis] * x
+        noise = _UNSEEN_NOISE**2 * (1 - passed**2).clip(0)
+        series[rows] *= passed / (passed**2 + noise)
+    back = scipy.fft.idctn(series, overwrite_x=True, workers=1)
+    return np.asarray(back, dtype=np.float32)
 
 
-def _shown(shape: tuple[int, int], cutoff: float) -> NDArray[np.float32]:
-    """Return what an ideal lens passes of an object's cosine series.
+def _shown(
+    shape: tuple[int, int], cutoff: float
+) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """Yield rows of an object's cosine series, and what an ideal lens passes of them.
 
     The light of an object's pixel is that of its whole area, which the area's transform
     is divided by: what is shown is the light at the pixels' centres.
     """
     f_y, f_x = _cosines(shape)
-    area = np.multiply.outer(np.sinc(f_y), np.sinc(f_x))
-    passed = widefield_otf(np.hypot(f_y[:, np.newaxis], f_x), cutoff) / area
-    return np.asarray(passed, dtype=np.float32)
+    for start in range(0, shape[0], _ROWS):
+        rows = slice(start, start + _ROWS)
+        high = f_y[rows, np.newaxis]
+        area = np.sinc(high) * np.sinc(f_x)
+        yield rows, widefield_otf(np.hypot(high, f_x), cutoff) / area
 
 
 def _cosines(shape: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -318,14 +368,14 @@ def _cosines(shape: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.fl
 
 
 def _split(
-    thing: torch.Tensor, mean: torch.Tensor, model: RawModel
+    thing: torch.Tensor, mean: torch.Tensor, plane: RawPlane
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return an object in the brightness of the mean frame, and the even light."""
-    seen = model.views(thing)[0]
+    seen = plane.seen(thing)
     smooth = _smoothed(seen, _FLOOR_SIGMA_PX)
     floor = float(np.percentile(smooth.cpu().numpy(), _FLOOR_PERCENTILE))
     thing = (thing - floor).clamp(min=_TINY)
-    seen = model.views(thing)[0]
+    seen = plane.seen(thing)
     fine, wanted = (x - _smoothed(x, _DETAIL_SIGMA_PX) for x in (seen, mean))
     power = float((fine * fine).sum())
     gain = float((fine * wanted).sum()) / power if power > 0 else 0.0

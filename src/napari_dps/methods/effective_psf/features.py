@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_dps.core.kept import kept
 from napari_dps.metrics.spectrum import (
     CORNER_PER_PIXEL,
     Floats,
@@ -138,7 +139,7 @@ def log_channels(features: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.stack(channels).astype(np.float32)
 
 
-@lru_cache(maxsize=8)
+@kept(8)
 def _hann(shape: Shape) -> Floats:
     """Return the separable Hann window, (Y, X) float32."""
     windows = (np.sin(np.pi * (np.arange(n) + 0.5) / n) ** 2 for n in shape)

@@ -171,6 +171,10 @@ def _first_estimate(
 
 
 def extrapolation(step: torch.Tensor, before: torch.Tensor) -> float:
-    """Return how far to go on along the last change: (g·g')/(g'·g'), 0 to 1."""
-    length = float((before * before).sum())
-    return min(max(float((step * before).sum()) / length, 0.0), 1.0) if length else 0.0
+    """Return how far to go on along the last change; see `reach_along`."""
+    return reach_along(float((step * before).sum()), float((before * before).sum()))
+
+
+def reach_along(product: float, square: float) -> float:
+    """Return g·g' over g'·g', 0 to 1, of the last change g and the one before it."""
+    return min(max(product / square, 0.0), 1.0) if square else 0.0

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_dps.physics.sim.raw_model import Light
+from napari_dps.core.tiling import Part
+from napari_dps.physics.sim.raw_light import Light
 
 if TYPE_CHECKING:
     import torch
@@ -32,19 +33,31 @@ asks for more."""
 _LEAST_MODULATION = 1e-3
 
 
-def refitted_light(
+class Equations(NamedTuple):
+    """Normal equations of one angle's parameters; those of parts of the frames add up.
+
+    Attributes
+    ----------
+    matrix : array (N, N)
+    target : array (N,)
+    """
+
+    matrix: NDArray[np.float64]
+    target: NDArray[np.float64]
+
+
+def light_equations(
     model: RawModel,
     thing: torch.Tensor,
     missing: torch.Tensor,
     expected: torch.Tensor,
     variance: torch.Tensor,
-    first: Light,
-) -> Light:
-    """Return the illumination that explains raw frames of an object better.
+    part: Part = (slice(None), slice(None)),
+) -> dict[int, Equations]:
+    """Return what raw frames of an object say of their illumination, for each angle.
 
-    One Gauss–Newton step of weighted least squares in the brightness and the phases of
-    the frames, the wave vectors and the modulation, angle by angle, with what was known
-    first as a prior.
+    The normal equations of weighted least squares in the brightness and the phases of
+    the frames, the wave vectors and the modulation.
 
     Parameters
     ----------
@@ -58,42 +71,74 @@ def refitted_light(
         What the model expects with the illumination so far, even light included.
     variance : tensor (A·P, Y, X), float32
         Of the noise of the frames.
+    part : tuple of slice
+        Rows and columns of the frames that count.
+    """
+    spectra = _spectra(model, thing)
+    count, found = model.light.intensities.shape[1], {}
+    for angle, numbers in _orders(model.light).items():
+        slopes = _slopes(model, spectra, expected, angle, numbers)
+        of_angle = slice(angle * count, (angle + 1) * count)
+        size = count + len(numbers) * (count + 3)
+        sums = Equations(np.zeros((size, size)), np.zeros(size))
+        _add(sums, slopes, missing[of_angle], variance[of_angle], part)
+        found[angle] = sums
+    return found
+
+
+def refitted_light(
+    light: Light,
+    equations: Sequence[Mapping[int, Equations]],
+    first: Light,
+    shape: tuple[int, int],
+) -> Light:
+    """Return the illumination that explains raw frames of an object better.
+
+    One Gauss–Newton step, angle by angle, with what was known first as a prior.
+
+    Parameters
+    ----------
+    light : Light
+        The illumination so far.
+    equations : sequence of mapping
+        As of `light_equations`, of all parts of the frames.
     first : Light
         As it was found on the frames.
+    shape : tuple of int
+        (Y, X) of the frames.
 
     Returns
     -------
     Light
     """
-    intensities = model.light.intensities.copy()
-    stripes = list(model.light.stripes)
-    spectra = _spectra(model, thing)
-    for angle in range(len(intensities)):
-        numbers = [n for n, one in enumerate(stripes) if one.angle == angle]
-        if not numbers:
-            continue
-        slopes = _slopes(model, spectra, expected, angle, numbers)
-        prior = _prior(model, first, angle, numbers)
-        count = intensities.shape[1]
-        part = slice(angle * count, (angle + 1) * count)
-        step = _step(slopes, missing[part], variance[part], prior)
+    intensities = light.intensities.copy()
+    stripes = list(light.stripes)
+    count = intensities.shape[1]
+    for angle, numbers in _orders(light).items():
+        offsets, sigmas = _prior(light, first, shape, angle, numbers)
+        matrix = sum((one[angle].matrix for one in equations), np.diag(sigmas**-2))
+        target = sum((one[angle].target for one in equations), offsets * sigmas**-2)
+        step = np.linalg.solve(matrix, target)
         intensities[angle] += step[:count]
         for place, number in enumerate(numbers):
             moved = step[count + place * (count + 3) :][: count + 3]
             one = stripes[number]
+            most = MOST_MODULATION * first.stripes[number].modulation
             stripes[number] = replace(
                 one,
                 phases_rad=one.phases_rad + moved[:count],
                 wavevector=one.wavevector + moved[count : count + 2],
-                modulation=float(
-                    np.clip(
-                        one.modulation + moved[count + 2],
-                        0.0,
-                        MOST_MODULATION * first.stripes[number].modulation,
-                    )
-                ),
+                modulation=float(np.clip(one.modulation + moved[count + 2], 0.0, most)),
             )
     return Light(intensities, tuple(stripes))
+
+
+def _orders(light: Light) -> dict[int, list[int]]:
+    """Return the numbers of the stripes of each angle that has any."""
+    found: dict[int, list[int]] = {}
+    for number, one in enumerate(light.stripes):
+        found.setdefault(one.angle, []).append(number)
+    return found
 
 
 def _spectra(model: RawModel, thing: torch.Tensor) -> list[torch.Tensor]:
@@ -127,44 +172,47 @@ def _slopes(
         places, maps = [phase], [expected[angle * count + phase] / bright]
         for place, number in enumerate(numbers):
             one = stripes[number]
-            turn = complex(np.exp(1j * one.phases_rad[phase])) * one.modulation * bright
+            turn = (
+                complex(np.exp(1j * model.phases_rad(one)[phase]))
+                * one.modulation
+                * bright
+            )
             begin = count + place * (count + 3)
             places += [begin + phase, *range(begin + count, begin + count + 3)]
             maps += [(turn * view).real for view in views[number]]
         yield np.array(places), torch.stack(maps)
 
 
-def _step(
+def _add(
+    sums: Equations,
     slopes: Iterable[tuple[NDArray[np.int64], torch.Tensor]],
     missing: torch.Tensor,
     variance: torch.Tensor,
-    prior: tuple[NDArray[np.float64], NDArray[np.float64]],
-) -> NDArray[np.float64]:
-    """Solve the normal equations of one angle, of whose frames (P, Y, X) these are."""
-    import torch
-
-    offsets, sigmas = prior
-    matrix: NDArray[np.floating] = np.diag(sigmas**-2)
-    target: NDArray[np.float64] = offsets * sigmas**-2
+    part: Part,
+) -> None:
+    """Add the normal equations of one angle, of whose frames (P, Y, X) these are."""
     for frame, (places, maps) in enumerate(slopes):
-        weighted = maps / variance[frame]
-        products = torch.einsum("ayx,byx->ab", weighted, maps).double().cpu().numpy()
-        moved = torch.einsum("ayx,yx->a", weighted, missing[frame]).double()
-        matrix[np.ix_(places, places)] += products
-        target[places] += moved.cpu().numpy()
-    solved: NDArray[np.float64] = np.linalg.solve(matrix, target)
-    return solved
+        lines = maps[:, *part].flatten(1)
+        weighted = lines / variance[frame][part].flatten()
+        products = (weighted @ lines.T).double().cpu().numpy()
+        moved = (weighted @ missing[frame][part].flatten()).double().cpu().numpy()
+        sums.matrix[np.ix_(places, places)] += products
+        sums.target[places] += moved
 
 
 def _prior(
-    model: RawModel, first: Light, angle: int, numbers: list[int]
+    light: Light,
+    first: Light,
+    shape: tuple[int, int],
+    angle: int,
+    numbers: list[int],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return how far the first values lie from those so far, and how sure they are."""
     bright = first.intensities[angle]
-    offsets = [bright - model.light.intensities[angle]]
+    offsets = [bright - light.intensities[angle]]
     sigmas = [INTENSITY_PRIOR * bright]
     for number in numbers:
-        one, was = model.light.stripes[number], first.stripes[number]
+        one, was = light.stripes[number], first.stripes[number]
         offsets += [
             was.phases_rad - one.phases_rad,
             was.wavevector - one.wavevector,
@@ -172,7 +220,7 @@ def _prior(
         ]
         sigmas += [
             np.full(len(bright), math.radians(PHASE_PRIOR_DEG)),
-            BINS_PRIOR / np.array(model.shape, dtype=np.float64),
+            BINS_PRIOR / np.array(shape, dtype=np.float64),
             np.array([MODULATION_PRIOR]),
         ]
     return np.concatenate(offsets), np.concatenate(sigmas)

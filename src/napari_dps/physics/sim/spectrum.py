@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfftn, next_fast_len, rfftn
+
+from napari_dps.core.kept import kept
 
 if TYPE_CHECKING:
     import torch
@@ -77,7 +78,7 @@ def correlate_full(image: FloatArray, template: FloatArray) -> FloatArray:
     return full[: shape[0], : shape[1]]
 
 
-@lru_cache(maxsize=4)
+@kept(4)
 def ring_index(
     shape: tuple[int, int], scale: int, size: tuple[int, int]
 ) -> NDArray[np.int32]:

@@ -27,7 +27,6 @@ from napari_dps.methods.dps.frames_network import (
     feature_depths,
     features_of,
     network_input,
-    on_fine_grid,
 )
 from napari_dps.methods.dps.joint import climb_steps
 from napari_dps.methods.dps.noise import is_raw, measured_noise
@@ -40,6 +39,7 @@ from napari_dps.methods.dps.target import (
     reconstruction_noise,
 )
 from napari_dps.physics.canonical import CANONICAL_CUTOFF_PER_PIXEL, to_canonical
+from napari_dps.physics.resampling import resample
 from napari_dps.physics.sim.shot_noise import ShotNoise
 from napari_dps.train.bank import Arrays, Bank, bank_steps
 from napari_dps.train.dps.chain import DENOISED, ChainScene, draw_chain_scene, inside
@@ -148,22 +148,22 @@ def _prepared(scene: ChainScene, rng: np.random.Generator) -> dict[str, Any]:
     """Record a scene and compute the network's inputs; see `Fields` for the keys."""
     frames = scene.frames(rng)
     image = scene.reconstructed(frames, denoised=bool(rng.random() < DENOISED))
-    features, photons, optics = _climbed(scene, frames, image)
+    climbed, optics = _climbed(scene, frames, image)
     canonical = to_canonical(image, optics)
-    fine = on_fine_grid([*features, scene.target], canonical)
-    canonical, fine = inside(canonical, MARGIN_PX), inside(fine, 2 * MARGIN_PX)
+    features = features_of(climbed, image, optics, canonical.shape)
+    target = resample(scene.target, (features.shape[1], features.shape[2]))
+    canonical = inside(canonical, MARGIN_PX)
+    features, target = (inside(x, 2 * MARGIN_PX) for x in (features, target))
     white = is_raw(canonical)
     noise = measured_noise(canonical, CANONICAL_CUTOFF_PER_PIXEL, white=white)
     noise = reconstruction_noise(canonical, noise)
-    inputs = network_input(canonical, fine[:-1], photons, noise)
+    inputs = network_input(canonical, features, climbed.scene.clear_photons, noise)
     # Nothing that a second recording would have to explain.
-    return field_arrays(inputs, fine[-1], np.full_like(canonical, np.nan))
+    return field_arrays(inputs, target, np.full_like(canonical, np.nan))
 
 
-def _climbed(
-    scene: ChainScene, frames: Image, image: Image
-) -> tuple[Image, float, Optics]:
-    """Return the network's features (F, 4 Y, 4 X), the photons, and the optics."""
+def _climbed(scene: ChainScene, frames: Image, image: Image) -> tuple[Climbed, Optics]:
+    """Return objects for the network's features, and the optics."""
     context, read_variance = Context("cpu"), scene.read_noise_e**2
     raw = Recording(frames, scene.patterns, scene.optics, ShotNoise(1.0, read_variance))
     joint, thing = scene_of(raw, image, context, torch.device("cpu"))
@@ -185,6 +185,4 @@ def _climbed(
         )
     )
     optics = network_optics(optics)
-    rest = joint.rest_of(image, found[-1])
-    features = features_of(Climbed(joint, found), rest, optics)
-    return features, joint.clear_photons, optics
+    return Climbed(joint, found), optics

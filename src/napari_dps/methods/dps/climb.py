@@ -1,0 +1,167 @@
+"""Richardson–Lucy on all raw frames of a plane at once, block by block."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_dps.methods.dps.raw_scene import RawScene
+from napari_dps.physics.deconvolution.richardson_lucy import reach_along
+from napari_dps.physics.sim.raw_fit import Equations, light_equations, refitted_light
+from napari_dps.physics.sim.raw_light import Light
+from napari_dps.physics.sim.raw_model import RawModel
+from napari_dps.physics.sim.raw_plane import Block
+from napari_dps.physics.sim.shot_noise import ShotNoise
+
+if TYPE_CHECKING:
+    import torch
+
+Errors = NDArray[np.float64]
+_NONE: Errors = np.zeros((0, 2))
+_LEAST_LIGHT = 0.01
+"""Over the mean of the frames, that is expected everywhere: a model that is not quite
+that of the frames expects none, or less, in places that are lit, whose ratio would
+outweigh all others."""
+
+
+class Climb:
+    """An object on its way to the likeliest one; see `joint.climb_steps`.
+
+    Parameters
+    ----------
+    scene : RawScene
+        Frames and model; its light is fitted by `refit`.
+    thing : tensor, float32, the plane's ``object_shape``
+        What to begin with; it is overwritten.
+    share : tensor, optional
+        How much of a correction is made at each place; all by default.
+
+    Attributes
+    ----------
+    scene : RawScene
+    estimate : tensor, float32, the plane's ``object_shape``
+        The object so far; overwritten by the next but one step.
+    """
+
+    def __init__(
+        self, scene: RawScene, thing: torch.Tensor, share: torch.Tensor | None
+    ) -> None:
+        import torch
+
+        self.scene, self._share = scene, share
+        self._shift = _read_light(scene.noise)
+        self._sensitivity = scene.plane.sensitivity(scene.frames)
+        # In place: memory that is new costs more than what is done with it.
+        self._point, self.estimate = thing, thing.clone()
+        self._spare, self._change = torch.empty_like(thing), torch.zeros_like(thing)
+
+    def refit(self, first: Light) -> None:
+        """Fit the stripes to the object, which were found otherwise at first."""
+        scene = self.scene
+
+        def work(block: Block, model: RawModel) -> dict[int, Equations]:
+            thing, frames = self._point[block.thing_read], scene.frames[:, *block.read]
+            expected = scene.with_even(model.forward(thing), block.read)
+            variance, missing = scene.variance(expected), frames - expected
+            return light_equations(
+                model, thing, missing, expected, variance, block.kept
+            )
+
+        plane = scene.plane
+        equations = list(plane.over_blocks(work))
+        plane.set_light(refitted_light(plane.light, equations, first, plane.shape))
+        self._sensitivity = plane.sensitivity(scene.frames)
+
+    def step(self, *, check: bool = False) -> bool:
+        """Iterate once.
+
+        Parameters
+        ----------
+        check : bool
+            Whether to ask if the stripes explain the frames of each angle better than
+            even light does.
+
+        Returns
+        -------
+        bool
+            False if they were asked and do not.
+        """
+
+        def work(block: Block, model: RawModel) -> tuple[float, float, Errors]:
+            views = model.views(self._point[block.thing_read])
+            expected = self.scene.with_even(model.mixed(views), block.read)
+            errors = self._errors(block, model, views, expected) if check else _NONE
+            return *self._corrected(block, model, expected), errors
+
+        done = list(self.scene.plane.over_blocks(work))
+        reach = reach_along(sum(one[0] for one in done), sum(one[1] for one in done))
+        self._go_on(reach)
+        errors: Errors = np.sum([one[2] for one in done], axis=0)
+        return bool((errors[:, 0] < errors[:, 1]).all())
+
+    def _corrected(
+        self, block: Block, model: RawModel, expected: torch.Tensor
+    ) -> tuple[float, float]:
+        """Correct the object of a block.
+
+        Returns
+        -------
+        product, square : float
+            Of the change and the one before it, and of that.
+        """
+        place, shift = block.thing_write, self._shift
+        ratio = (self.scene.frames[:, *block.read] + shift).clamp_(min=0)
+        ratio.div_(expected.add_(shift).clamp_(min=_LEAST_LIGHT))
+        correction = model.adjoint(ratio)[block.thing_kept]
+        correction.div_(self._sensitivity[place])
+        if self._share is not None:
+            correction.sub_(1).mul_(self._share[place]).add_(1)
+        point, change = self._point[place], self._change[place]
+        estimate = correction.mul_(point).clamp_(min=0)
+        self._spare[place] = estimate
+        step = estimate.sub_(point)
+        product, square = float((step * change).sum()), float((change**2).sum())
+        change.copy_(step)
+        return product, square
+
+    def _go_on(self, reach: float) -> None:
+        """Extrapolate along the last change."""
+        import torch
+
+        self.estimate, self._spare = self._spare, self.estimate
+        new, old, point = self.estimate, self._spare, self._point
+
+        def work(block: Block, model: RawModel) -> None:
+            place = block.thing_write
+            ahead = torch.sub(new[place], old[place]).mul_(reach).add_(new[place])
+            point[place] = ahead.clamp_(min=0)
+
+        for _ in self.scene.plane.over_blocks(work):
+            pass
+
+    def _errors(
+        self, block: Block, model: RawModel, views: torch.Tensor, expected: torch.Tensor
+    ) -> Errors:
+        """Return the errors of the frames, over their noise, for each angle.
+
+        Array (A, 2): with the stripes, and with even light in their place.
+        """
+        scene, count = self.scene, model.light.intensities.shape[1]
+        frames, variance = scene.frames[:, *block.read], scene.variance(expected)
+        plain = model.mixing[:, :1, None] * views[:1]
+        plain, found = scene.with_even(plain, block.read), []
+        for angle in sorted({one.angle for one in model.light.stripes}):
+            part = slice(angle * count, (angle + 1) * count)
+            errors = [
+                ((frames[part] - x) ** 2 / variance[part])[:, *block.kept]
+                for x in (expected[part], plain[part])
+            ]
+            found.append([float(one.double().sum()) for one in errors])
+        return np.array(found)
+
+
+def _read_light(noise: ShotNoise) -> float:
+    """Return the light whose shot noise is the read noise."""
+    return noise.read_variance / noise.gain if noise.gain > 0 else 0.0
