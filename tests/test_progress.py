@@ -74,6 +74,13 @@ def two_channels() -> ImageStack:
             id="networks, uncertainty",
         ),
         pytest.param(
+            set_of_frames,
+            ["reconstruct", "dps"],
+            {"dps": {"uncertainty": True, "invented": True}},
+            None,
+            id="both maps",
+        ),
+        pytest.param(
             lambda: several("T"), ["temporal", *CHAIN], {}, None, id="lapse, windows"
         ),
         pytest.param(

@@ -16,6 +16,7 @@ from napari_dps.cli.arguments import optics_tables
 from napari_dps.core import ImageStack, Optics
 from napari_dps.physics.phantoms import phantom
 from napari_dps.physics.simulate import blur_truth
+from napari_dps.results import finished_row
 
 PLAIN = ["--stages", "dps", "--dps.method", "rl"]
 NARROW = ["--na", "1.4", "--emission-nm", "700", "--pixel-size-nm", "65"]
@@ -172,5 +173,7 @@ def test_what_is_invented_is_written_and_told(napari_dps, image, tmp_path):
     assert found.data[y, x] == found.data.max()
     assert any("beyond what the data support" in line for line in done.out.splitlines())
     assert "pores.dps.invented.ome.tif" in report["files"]
+    row = finished_row(image, report, was_done=False)
+    assert row["dps_invented"] == told["share"]
     assert napari_dps("run", image, *PLAIN, *OPTICS, "--out", "o").code == 0
     assert not list(folder.glob("*invented*"))

@@ -51,6 +51,8 @@ def finished_row(path: Path, report: Json, *, was_done: bool) -> Row:
     for stage in report["stages"]:
         if "error_map" in stage:
             row[f"{stage['id']}_rsp"] = stage["error_map"]["rsp"]
+        if "invented" in stage:
+            row[f"{stage['id']}_invented"] = stage["invented"]["share"]
     row["warnings"] = "; ".join(report["warnings"])
     return row
 

@@ -357,9 +357,10 @@ def self_check(
     prepared = yield from relay(
         inspect(image, parameters, context), lambda r: Progress(0, 1, r.message)
     )
+    bare = parameters.model_copy(update=dict.fromkeys(MAPS, False))
     pairs = resolved_pairs(
         prepared,
-        lambda part: STAGE.run(part, parameters, context),
+        lambda part: STAGE.run(part, bare, context),
         brightness=brightness,
     )
     return (yield from pairs)

@@ -515,6 +515,12 @@ def test_maps_of_dps_are_told_shown_and_hidden(
     assert not dock.map_views.boxes["uncertainty"].value()  # followed no more
     dock.show()
     assert dock.map_views.boxes["uncertainty"].value()
+    dock.form.setValue({"method": "rl", "uncertainty": True, "invented": False})
+    _run(qtbot, dock)
+    assert viewer.layers[-1].name.endswith("uncertainty [1]")
+    assert list(dock.map_views.boxes) == ["uncertainty"]  # of the last run
+    dock.map_views.boxes["uncertainty"].setValue(False)
+    assert not viewer.layers[-1].visible
     dock.form.setValue({"method": "rl", "uncertainty": False, "invented": False})
     _run(qtbot, dock)
     assert not dock.unsupported.isVisible()

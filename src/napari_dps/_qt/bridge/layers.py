@@ -22,6 +22,8 @@ ROLE = "role"
 TRUTH, MAP = "truth", "map"
 """What is known to be there, and what only tells of another image: neither is chosen as
 an input unasked."""
+MAP_TITLE = "map"
+"""Key in there of what a map is called; its name may have a number beside."""
 FILE = "file"
 """Key in there of the path of the file that all began with."""
 BASE = "base"
@@ -178,9 +180,9 @@ def role_of(layer: Any) -> str:
 
 
 def maps_among(layers: Iterable[Image]) -> dict[str, Image]:
-    """Return those of some layers that are maps, by the last part of their names."""
+    """Return those of some layers that are maps, by what they are called."""
     maps = [layer for layer in layers if role_of(layer) == MAP]
-    return {str(layer.name).rpartition(" · ")[2]: layer for layer in maps}
+    return {str(entry_of(layer, MAP_TITLE)): layer for layer in maps}
 
 
 def base_name(layer: Any) -> str:

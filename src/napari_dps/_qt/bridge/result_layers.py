@@ -3,7 +3,7 @@
 from typing import Any
 
 from napari_dps._qt.bridge.colours import MORE_AND_LESS
-from napari_dps._qt.bridge.layers import BASE, FILE, MAP, METADATA, ROLE
+from napari_dps._qt.bridge.layers import BASE, FILE, MAP, MAP_TITLE, METADATA, ROLE
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps.core import ImageStack
 from napari_dps.figures.panels import display_limits
@@ -94,9 +94,9 @@ def map_layer(name: str, made: LayerData, image: LayerData) -> LayerData:
         if name in _SIGNED
         else {"colormap": "magma"}
     )
-    kwargs["metadata"][METADATA][ROLE] = MAP
-    title = f"{image[1]['name']} · {_TITLES.get(name, name)}"
-    return data, {**kwargs, **shown, "name": title}, kind
+    title = _TITLES.get(name, name)
+    kwargs["metadata"][METADATA] |= {ROLE: MAP, MAP_TITLE: title}
+    return data, {**kwargs, **shown, "name": f"{image[1]['name']} · {title}"}, kind
 
 
 def stack_layer(image: ImageStack, name: str, **extra: Any) -> LayerData:
