@@ -14,7 +14,12 @@ from napari_dps.methods.artifacts.low_light import (
     low_light_input,
     may_be_noisy,
 )
-from napari_dps.methods.artifacts.noise import filtered, noise_map, noise_spectra
+from napari_dps.methods.artifacts.noise import (
+    filtered,
+    noise_map,
+    noise_spectra,
+    structure_and_noise,
+)
 from napari_dps.nets.equivariant import TURNS, turned
 from napari_dps.physics.phantoms import StructureId
 from napari_dps.physics.resampling import resample
@@ -110,12 +115,24 @@ def test_filter_that_passes_all_changes_nothing(shape: tuple[int, int]) -> None:
 
 def test_filtered_versions_are_nearer_to_the_structure() -> None:
     truth = line_image()
-    inputs = low_light_input(truth + 4 * honeycomb())
+    inputs = low_light_input(truth + 16 * honeycomb())
     assert inputs is not None
     pictures = inputs.bases * inputs.unit + inputs.level
     errors = [float(np.std(one - truth)) for one in pictures]
     assert min(errors[1:]) < 0.6 * errors[0]
     assert inputs.bases.min() < 0
+
+
+@pytest.mark.parametrize("strength", [1, 30, 300])
+def test_structure_is_told_from_noise_that_is_much_stronger(strength: float) -> None:
+    truth = scipy.ndimage.gaussian_filter(line_image(), 2.0)
+    spectra = noise_spectra(truth + strength * honeycomb())
+    structure, noise = structure_and_noise(spectra)
+    high = np.hypot(*np.meshgrid(*(2 * [np.fft.fftfreq(64)]))) > 0.25
+    # Power less noise is as much as the scatter of the noise, half of it.
+    passed = structure / (structure + noise)
+    assert passed[high].max() < 0.3
+    assert (noise >= spectra.noise).all()
 
 
 def test_a_quick_look_tells_little_noise_and_misses_none() -> None:

@@ -121,13 +121,13 @@ def test_structures_neither_vanish_nor_fill_up(what: str) -> None:
 def test_result_scales_with_the_counts() -> None:
     image = spoilt("noise").image
     once, more = clean(stack(image)), clean(stack(7 * image))
-    np.testing.assert_allclose(more, 7 * once, atol=1e-3 * float(np.ptp(more)))
+    np.testing.assert_allclose(more, 7 * once, atol=3e-3 * float(np.ptp(more)))
 
 
 def test_light_that_is_everywhere_does_not_matter() -> None:
     image = spoilt("noise").image
     brighter = image + 3 * np.float32(image.max())
-    atol = 1e-3 * float(np.ptp(image))
+    atol = 6e-3 * float(np.ptp(image))
     expected = clean(stack(image)) + 3 * image.max()
     np.testing.assert_allclose(clean(stack(brighter)), expected, atol=atol)
 
@@ -175,7 +175,7 @@ def test_other_pixels_give_the_same_image() -> None:
         optics=CANONICAL_OPTICS.at_pixel_size(16.25),
     )
     expected = resample(clean(stack(image)), (192, 192))
-    atol = 0.01 * float(np.ptp(expected))
+    atol = 0.03 * float(np.ptp(expected))
     np.testing.assert_allclose(clean(fine), expected, atol=atol)
 
 

@@ -20,6 +20,7 @@ from napari_dps.methods.artifacts.noise import (
     most_noise,
     noise_map,
     noise_spectra,
+    structure_and_noise,
 )
 from napari_dps.methods.dps.optics import RECONSTRUCTION_WIDTH
 from napari_dps.metrics.spectrum import is_flat
@@ -36,7 +37,7 @@ _COARSE_SIGMA_PX = 6.0
 """Of the Gaussian below whose frequencies nothing is taken away, canonical pixels."""
 LEAST_SIDE_PX = 16
 """Of an image at canonical sampling; in a smaller one noise cannot be measured."""
-SMOOTHINGS = (1.0, 6.0, 40.0)
+SMOOTHINGS = (0.3, 1.5, 8.0)
 """Noise that the linear filters reckon with, over that measured."""
 _FLOOR_QUANTILE = 0.3
 """Of the noise by place: the noise of the darker parts, which is the unit."""
@@ -52,8 +53,6 @@ _BANDS = (0.3, 0.5, 0.7, 0.9)
 """Frequencies over the edge at which the network is told of noise and power."""
 _HONEYCOMB = 0.8
 """Frequency over the edge at which honeycombs are."""
-_LEAST = 1e-3
-"""Least share of the power that is taken for structure."""
 NUMBERS = 2 + 2 * len(_BANDS)
 """Numbers that describe a whole image to the network."""
 
@@ -143,13 +142,10 @@ def may_be_noisy(image: NDArray[Any], noise: float) -> bool:
 def _smoothed(
     scaled: NDArray[np.float32], spectra: Spectra
 ) -> list[NDArray[np.float32]]:
-    """Return Wiener-filtered images.
-
-    S/(S + c N) at every frequency, S = P − N the power of the structure.
-    """
-    structure = np.maximum(spectra.power - spectra.noise, _LEAST * spectra.power)
+    """Return Wiener-filtered images: S/(S + c N) at every frequency."""
+    structure, noise = structure_and_noise(spectra)
     return [
-        filtered(scaled, structure / (structure + smoothing * spectra.noise))
+        filtered(scaled, structure / (structure + smoothing * noise))
         for smoothing in SMOOTHINGS
     ]
 

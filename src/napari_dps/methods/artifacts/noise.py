@@ -51,6 +51,15 @@ _DIRECTION_WIDTH = 0.6
 _INNER = 0.12
 """Cycles per pixel, 0.3 of the edge, below which structure is everywhere. White noise
 that has passed a Wiener filter is not stronger there: at most by 1.4 in simulations."""
+_FALL = 2.0
+"""Least exponent at which the power of structure falls with the frequency. Lines fall
+with 1, edges with 3, and what images them adds to that."""
+_FALLS_FROM = 0.1
+"""Cycles per pixel, a quarter of the edge, from which it does."""
+_LEAST_STRUCTURE = 1e-12
+"""Over the greatest power: so that nothing is divided by 0."""
+_MOST_STRUCTURE = 4.0
+"""Power over that expected of structure from which it is noise."""
 _RIM_PX = 16
 """By which an image is mirrored at its edges before it is filtered."""
 _TINY = 1e-30
@@ -237,6 +246,39 @@ def _every_other(window: int) -> NDArray[np.bool_]:
     chosen = np.abs(2 * np.arange(window) - (window - 1)) % 4 == 1
     places: NDArray[np.bool_] = chosen[:, None] & chosen
     return places
+
+
+def structure_and_noise(spectra: Spectra) -> tuple[Spectrum, Spectrum]:
+    """Tell structure from noise that is much stronger.
+
+    Power less noise tells nothing where noise is a thousand times stronger: its scatter
+    alone is many structures. That of structure falls with the frequency, points apart
+    at least as its square, so what is strong at low frequencies bounds what there can
+    be beyond; power above a multiple of that is noise.
+
+    Parameters
+    ----------
+    spectra : Spectra
+        Of an image.
+
+    Returns
+    -------
+    structure, noise : array (K, K)
+        Their power; structure the same in all directions.
+    """
+    window = len(spectra.power)
+    ring = np.rint(_radius(window) * window).astype(np.intp)
+    sure = 1 / np.square(spectra.noise)
+    excess = np.bincount(ring.ravel(), ((spectra.power - spectra.noise) * sure).ravel())
+    mean = excess / np.bincount(ring.ravel(), sure.ravel())
+    floor = _LEAST_STRUCTURE * float(spectra.power.max())
+    rings = np.maximum(np.arange(len(mean)), 1)
+    steep = np.maximum(mean, floor) * rings**_FALL
+    first = round(_FALLS_FROM * window)
+    steep[first:] = np.minimum.accumulate(steep[first:])
+    structure: Spectrum = (steep / rings**_FALL)[ring]
+    noise = np.maximum(spectra.noise, spectra.power - _MOST_STRUCTURE * structure)
+    return structure, noise
 
 
 def _of_exponential(quantile: float) -> float:

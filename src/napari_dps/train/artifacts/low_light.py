@@ -73,10 +73,10 @@ class LowLightLoss(FrozenModel):
         makes the mean square of each layer's features 1/9 on right reconstructions.
         Not of use with noisy targets, whose features are not those of the mean.
     pixel : float
-        Of ln(1 + the squared error of each image over that of its input).
+        Of ln(1 + the squared error of each image over that of the best of its bases).
     absolute : float
-        Of the mean absolute error of each image over that of its input: weak noise in
-        the dark counts more than in the squared one.
+        Of ln(1 + the absolute error of each image over that of the best of its bases):
+        weak noise in the dark counts more than in the squared one.
     ssim : float
         Of 1 − SSIM.
     counts : float
@@ -195,29 +195,30 @@ class LowLightTask:
 
 
 def relative_error(result: Tensor, batch: RestorationBatch) -> Tensor:
-    """Return ln(1 + the squared error over that of the input).
+    """Return ln(1 + the squared error over that of the best of the bases).
 
-    Clean images count as much as noisy ones, and none counts for all at first.
+    Clean images count as much as noisy ones, and none counts for all at first. A
+    hundredth of the noise of the image itself may be more than all structure.
     """
-    return _over_input(torch.square, result, batch)
+    return _over_best_base(torch.square, result, batch)
 
 
 def absolute_error(result: Tensor, batch: RestorationBatch) -> Tensor:
-    """Return ln(1 + the absolute error over that of the input)."""
-    return _over_input(torch.abs, result, batch)
+    """Return ln(1 + the absolute error over that of the best of the bases)."""
+    return _over_best_base(torch.abs, result, batch)
 
 
-def _over_input(
+def _over_best_base(
     size: Callable[[Tensor], Tensor], result: Tensor, batch: RestorationBatch
 ) -> Tensor:
-    """Return ln(1 + the mean size of the errors over that of the input's)."""
+    """Return ln(1 + the mean size of the errors over the least of the bases')."""
 
-    def error(image: Tensor) -> Tensor:
-        return size(image - batch.target).mean(dim=(1, 2, 3))
+    def error(images: Tensor) -> Tensor:
+        return size(images - batch.target).mean(dim=(2, 3))
 
     least = size(_LEAST_ERROR * batch.scale.flatten())
-    ratio = error(result) / error(batch.bases[:, :1]).clamp(min=least)
-    return ratio.log1p().mean()
+    best = torch.maximum(error(batch.bases).amin(dim=1), least)
+    return (error(result)[:, 0] / best).log1p().mean()
 
 
 def block_error(result: Tensor, batch: RestorationBatch) -> Tensor:

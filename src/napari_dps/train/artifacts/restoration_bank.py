@@ -23,7 +23,7 @@ from napari_dps.train.bank import Arrays, Bank, bank_steps
 from napari_dps.train.objects import TRAINING_CLASSES, draw_cut, objects_key
 from napari_dps.train.task import Sources
 
-_VERSION = 1
+_VERSION = 2
 """Raised when the same settings draw other pairs, or their scale changes."""
 _SHARD = 50
 """Objects in a file of the bank."""
