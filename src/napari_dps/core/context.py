@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -67,6 +68,10 @@ class Context:
     planes, time_points : int
         Number of focal planes, and of time points, that the frames are the mean of,
         while what the units of a stack share is found.
+    series : callable or None
+        While the same is found of a time-lapse whose wave vectors are known: returns
+        some of its time points, evenly spaced and in order, each with the mean of its
+        planes. They are read one by one.
     examines : bool
         Whether every stack of raw frames is examined for hot pixels, displacement
         between angles and stripes that are left. Else the hot pixels found last are
@@ -86,6 +91,7 @@ class Context:
     otf: MeasuredOtf | None = None
     planes: int = 1
     time_points: int = 1
+    series: Callable[[], Iterable[tuple[int, ImageStack]]] | None = None
     examines: bool = True
     neighbours: Neighbours = field(default_factory=Neighbours)
     found: dict[Any, dict[Any, Any]] | None = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
@@ -79,9 +81,13 @@ class Pattern(BaseModel):
         Expected error of a measured phase; None when unknown.
     phase_steps : {"measured", "equal"}
         Whether equal steps were taken, because the frames do not show them.
-    phases_of : {"frames", "mean", "first frames"}
+    phases_of : {"frames", "mean", "first frames", "drift", "followed"}
         Where the phases come from: these frames; the mean of several time points, to be
-        compared with each; or that mean, which a time point does not contradict.
+        compared with each; or that mean, which a time point does not contradict. The
+        last two are the same of phases that were followed over several time points.
+    drift_deg : tuple of (int, float)
+        Where phases were followed over a time-lapse: time points, in order, and what
+        the phases of the first order are more there than `phases_deg`.
     otf_fall : float
         How much faster than the ideal one the OTF of the detection falls, as these
         frames show: exp(−otf_fall · r²), r the frequency over the cut-off. Below 0
@@ -102,7 +108,8 @@ class Pattern(BaseModel):
     phases_deg: tuple[float, ...] = ()
     phase_error_deg: float | None = None
     phase_steps: Literal["measured", "equal"] = "measured"
-    phases_of: Literal["frames", "mean", "first frames"] = "frames"
+    phases_of: Literal["frames", "mean", "first frames", "drift", "followed"] = "frames"
+    drift_deg: tuple[tuple[int, float], ...] = ()
     otf_fall: float = Field(default=0.0, ge=-2, le=4)
     orders: tuple[PatternOrder, ...] = Field(min_length=1)
 
@@ -161,6 +168,27 @@ class Pattern(BaseModel):
         """Whether the stripes are modulated along z, as those of three beams."""
         return any(order.axial_period_nm is not None for order in self.orders)
 
+    def at_time(self, time_point: int) -> Pattern:
+        """Return the pattern of a time point: its phases where they drift.
+
+        Between the time points at which they were followed they are interpolated.
+
+        Examples
+        --------
+        >>> drifting = Pattern(period_nm=200, angle_deg=0, phases_deg=(0, 120, 240),
+        ...                    phases_of="mean", drift_deg=((0, -20.0), (4, 20.0)))
+        >>> drifting.at_time(3).phases_deg, drifting.at_time(3).phases_of
+        ((10.0, 130.0, 250.0), 'drift')
+        """
+        if not self.drift_deg:
+            return self
+        times, turns = zip(*self.drift_deg, strict=True)
+        turn = _interpolated(time_point, times, turns)
+        phases = tuple((phase + turn) % 360 for phase in self.phases_deg)
+        return self.model_copy(
+            update={"phases_deg": phases, "phases_of": "drift", "drift_deg": ()}
+        )
+
     def without_depth(self) -> Pattern:
         """Return the pattern as that of planes, not modulated along z."""
         orders = tuple(
@@ -189,3 +217,12 @@ class Pattern(BaseModel):
             channel_index=self.channel_index,
             orders=tuple(orders or missing),
         )
+
+
+def _interpolated(x: float, known: Sequence[float], values: Sequence[float]) -> float:
+    """Return a value between known ones; beyond them that of the nearest."""
+    after = bisect.bisect_left(known, x)
+    if after in (0, len(known)):
+        return values[min(after, len(known) - 1)]
+    share = (x - known[after - 1]) / (known[after] - known[after - 1])
+    return (1 - share) * values[after - 1] + share * values[after]

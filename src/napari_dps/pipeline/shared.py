@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_dps.core import (
     ImageStack,
@@ -22,11 +24,20 @@ from napari_dps.core import (
 from napari_dps.core.context import Context
 from napari_dps.core.progress import PART_TICKS
 from napari_dps.pipeline.plan import Plan
-from napari_dps.pipeline.units import Channel, Span
+from napari_dps.pipeline.rolling import is_rolling
+from napari_dps.pipeline.units import Channel, Span, Unit
 from napari_dps.stages.base import Prepare, in_range
+
+if TYPE_CHECKING:
+    from napari_dps.physics.sim.focus import FocusWeights
 
 FIRST_FRAMES = 10
 """Time points of a time-lapse whose average the patterns are found on."""
+SERIES, SERIES_UNITS = 32, 320
+"""So many time points, evenly spaced, tell of wave vectors that are known, and so many
+of their planes in all; never fewer time points than `FIRST_FRAMES`."""
+FOCUS_TIMES = 4
+"""About so many of these time points tell which places of a plane are in focus."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,7 @@ def find_shared(
 
     The steps look at the average of the first time points and all z of what the
     *first* step will see: patterns are found on noisy frames, never on denoised ones.
+    Where wave vectors are known, time points of the whole span tell of them.
     Where units are volumes, z is not averaged, and the step that takes them looks.
 
     Parameters
@@ -97,9 +109,17 @@ def find_shared(
         shared = Shared(channel.stack.patterns, channel.stack.noise)
         if preparing:
             yield Progress(done, total, "Average of the first frames")
-            average, sample = _average(channel, span)
+            planes = plan.stack.size("Z")
+            # Neighbouring results of a rolling series share frames and their noise.
+            apart = channel.stack.size("A") if is_rolling(plan.steps) else 1
+            times = _times(channel, span, planes, apart)
+            focus = _focus(channel, times) if planes > 1 else None
+            average, sample = _average(channel, times, focus)
+            series = None
+            if _has_known_waves(channel) and len(times) > 1:
+                series = partial(_series, channel, times, focus)
             part = replace(
-                context, planes=plan.stack.size("Z"), time_points=span[1] - span[0]
+                context, planes=planes, time_points=span[1] - span[0], series=series
             )
             learning = learn(plan, channel, average, sample, part, preparing)
             shared = yield from within(learning, done, total)
@@ -178,20 +198,78 @@ def _preparing_units(plan: Plan) -> dict[int, Prepare[Any]]:
     }
 
 
-def _average(channel: Channel, span: Span) -> tuple[ImageStack, ImageStack]:
-    """Return the mean of the first time points and all z, and one unit of them."""
-    units = channel.units_middle_first((span[0], min(span[1], span[0] + FIRST_FRAMES)))
-    sample = channel.image(units[0])
+def _times(channel: Channel, span: Span, planes: int, apart: int) -> list[int]:
+    """Return the time points that the units of a channel are looked at.
+
+    Those whose noise is independent are ``apart``.
+    """
+    if not _has_known_waves(channel):
+        return list(range(span[0], min(span[1], span[0] + FIRST_FRAMES)))
+    some = range(span[0], span[1], apart)
+    count = max(FIRST_FRAMES, min(SERIES, SERIES_UNITS // max(planes, 1)))
+    places = np.linspace(0, len(some) - 1, min(count, len(some)))
+    return [some[int(place)] for place in places.round()]
+
+
+def _average(
+    channel: Channel, times: Sequence[int], focus: FocusWeights | None = None
+) -> tuple[ImageStack, ImageStack]:
+    """Return the mean of some time points and all z, and one unit of them.
+
+    Planes count by ``focus``, if it is there, else alike.
+    """
+    middle = channel.middle((times[0], times[0] + 1))
+    sample = channel.image(middle)
     mean = np.zeros_like(sample.data)
+    units = [u for t in times for u in channel.units((t, t + 1))]
     for unit in sorted(units, key=lambda unit: unit.index):
-        pixels = sample.data if unit == units[0] else channel.image(unit).data
+        pixels = sample.data if unit == middle else channel.image(unit).data
         if not np.isfinite(pixels).all():
             raise InputError(
                 "the image holds values that are not finite (NaN or inf)" + unit.where
             )
+        if focus is not None:
+            pixels = pixels * focus.of_plane(channel.plane_of(unit.index))
         mean += pixels
-    mean /= len(units)
+    mean /= len(units) if focus is None else len(times)
     return sample.derive(mean), sample
+
+
+def _focus(channel: Channel, times: Sequence[int]) -> FocusWeights | None:
+    """Return how planes count where wave vectors are known: by what is in focus."""
+    from napari_dps.physics.sim.focus import FocusWeights
+
+    optics = channel.stack.optics
+    if not _has_known_waves(channel) or optics is None:
+        return None
+    few = times[:: max(1, len(times) // FOCUS_TIMES)]
+    units = [u for t in few for u in channel.units((t, t + 1))]
+    planes: dict[int, list[Unit]] = {}
+    for unit in units:
+        planes.setdefault(channel.plane_of(unit.index), []).append(unit)
+
+    def mean(some: Sequence[Unit]) -> NDArray[np.float32]:
+        pixels = sum(channel.image(unit).data.mean(axis=(0, 1)) for unit in some)
+        return np.asarray(pixels / np.float32(len(some)))
+
+    return FocusWeights((mean(planes[z]) for z in sorted(planes)), optics)
+
+
+def _has_known_waves(channel: Channel) -> bool:
+    """Whether planes carry wave vectors whose phases are to be found."""
+    return "Z" not in channel.takes and any(
+        pattern.is_usable and not pattern.phases_deg
+        for pattern in channel.stack.patterns
+    )
+
+
+def _series(
+    channel: Channel, times: Sequence[int], focus: FocusWeights | None
+) -> Iterator[tuple[int, ImageStack]]:
+    """Read time points one by one: each with the mean of its planes."""
+    for time_point in times:
+        mean, _ = _average(channel, [time_point], focus)
+        yield time_point, mean
 
 
 def in_ticks(

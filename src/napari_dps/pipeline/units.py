@@ -106,6 +106,10 @@ class Channel:
         """Return the time point of a unit at a place."""
         return index[self.leading.index("T")] if "T" in self.leading else 0
 
+    def plane_of(self, index: Index) -> int:
+        """Return the focal plane of a unit at a place."""
+        return index[self.leading.index("Z")] if "Z" in self.leading else 0
+
     def around(
         self, unit: Unit, window: tuple[int, int], reach: Span
     ) -> tuple[list[Unit], list[Unit]]:
@@ -156,7 +160,12 @@ class Channel:
     def image(self, unit: Unit) -> ImageStack:
         """Read a unit: float32, corrected for the camera."""
         data = io.fetch(self.stack.data[unit.index]).astype(np.float32)
-        image = self.stack.derive(self.camera.correct(data), axes=self.takes)
+        time_point = self.time_of(unit.index)
+        image = self.stack.derive(
+            self.camera.correct(data),
+            axes=self.takes,
+            patterns=tuple(p.at_time(time_point) for p in self.stack.patterns),
+        )
         return image if self.complete is None else self.complete(image, unit)
 
 

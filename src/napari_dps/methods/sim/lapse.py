@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from napari_dps.core import (
 )
 from napari_dps.core.context import Context
 from napari_dps.methods.sim.detection import noise_of_frames
+from napari_dps.methods.sim.given import orders_given
+from napari_dps.methods.sim.known import followed_patterns
 from napari_dps.methods.sim.patterns import (
     UNCERTAIN_DEG,
     are_fitted,
@@ -37,6 +39,12 @@ FADED = 0.75
 """Share of the modulation of a time point that the mean keeps where phases stay."""
 LEAST_CHANGE_DEG = 3.0
 """Less changes no reconstruction that can be seen."""
+SETTLED: dict[str, Literal["first frames", "followed"]] = {
+    "mean": "first frames",
+    "drift": "followed",
+}
+"""Phases that a time point is compared with, and what they are called where it does not
+contradict them."""
 
 
 def with_what_units_share(
@@ -112,26 +120,35 @@ def shared_patterns(
     """
     settings = search_settings(parameters, planes=context.planes)
     part = context.part()
-    finding = find_patterns(raw_frames(average, context), average, settings, part)
+    if context.series is not None:
+        finding = followed_patterns(average, settings, part)
+    else:
+        finding = find_patterns(raw_frames(average, context), average, settings, part)
     patterns = yield from one_of(finding, 0, 2)
     if context.time_points == 1:
         context.take_over(part)
         return patterns
-    if all(pattern.is_usable for pattern in patterns):
-        context.take_over(part)
-    else:
+    found = patterns
+    if not all(pattern.is_usable for pattern in patterns):
         alone = search_settings(parameters)
+        # Wave vectors that all time points together do not show, one does not either.
+        if context.series is not None:
+            sample = sample.derive(sample.data, patterns=())
         frames = raw_frames(sample, context)
         finding = find_patterns(frames, sample, alone, context.part())
         single = yield from one_of(finding, 1, 2)
         if len(single) == len(patterns):
-            patterns = tuple(
+            found = tuple(
                 one if one.is_usable and not mean.is_usable else mean
                 for one, mean in zip(single, patterns, strict=True)
             )
-        for warning in pattern_warnings(patterns, average.size("A")):
+    if found == patterns:
+        context.take_over(part)
+    else:
+        wanted = orders_given(average)
+        for warning in pattern_warnings(found, average.size("A"), wanted):
             context.warn(warning)
-    return tuple(p.model_copy(update={"phases_of": "mean"}) for p in patterns)
+    return tuple(p.model_copy(update={"phases_of": "mean"}) for p in found)
 
 
 def unit_patterns(
@@ -170,7 +187,7 @@ def unit_patterns(
     patterns = image.patterns
     for warning in pattern_warnings(patterns, image.size("A")):
         context.warn(warning)
-    if not any(p.phases_of == "mean" and p.is_usable for p in patterns):
+    if not any(p.phases_of in SETTLED and p.is_usable for p in patterns):
         return patterns
     vectors = tuple(p.only_wave_vectors() for p in patterns if p.is_usable)
     fitting = find_patterns(
@@ -191,20 +208,26 @@ def _better(one: Pattern, mean: Pattern, context: Context) -> Pattern:
     """Return the pattern of a time point, or that of the mean if it is as good."""
     name = f"angle {mean.angle_index + 1}"
     error = one.phase_error_deg
-    if not mean.is_usable or mean.phases_of != "mean":
+    if not mean.is_usable or mean.phases_of not in SETTLED:
         return mean
+    settled = mean.model_copy(update={"phases_of": SETTLED[mean.phases_of]})
     if not one.is_usable or error is None or error > UNCERTAIN_DEG:
+        those = (
+            "the mean of several"
+            if mean.phases_of == "mean"
+            else "several together, over which they drift,"
+        )
         context.warn(
             f"some time points are too dim to measure the phases of {name}: those of "
-            "the mean of the first frames are used there"
+            f"{those} are used there"
         )
-        return mean.model_copy(update={"phases_of": "first frames"})
+        return settled
     change = np.subtract(one.phases_deg, mean.phases_deg)
     largest = float(np.abs((change + 180) % 360 - 180).max())
     is_same = largest <= max(CHANGED_ERRORS * error, LEAST_CHANGE_DEG)
     # Stripes whose phases change at other time points fade in the mean.
     if is_same and mean.modulation > FADED * one.modulation:
-        return mean.model_copy(update={"phases_of": "first frames"})
+        return settled
     context.warn(
         f"the phases of {name} change over time: they are fitted at each time point"
     )

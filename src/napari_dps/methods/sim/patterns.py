@@ -10,7 +10,6 @@ from pydantic import Field
 
 from napari_dps.core import (
     ImageStack,
-    InputError,
     Optics,
     Pattern,
     PatternOrder,
@@ -21,11 +20,13 @@ from napari_dps.core.context import Context
 from napari_dps.core.patterns import UNUSABLE
 from napari_dps.core.tiling import require_memory
 from napari_dps.io import patterns_json
+from napari_dps.methods.sim.given import confidence_of, given_by_angle, orders_given
 
 if TYPE_CHECKING:
     import torch
 
     from napari_dps.physics.sim.estimate import EstimationSettings
+    from napari_dps.physics.sim.wave_series import SeriesFindings
 
 PatternsEvery = Annotated[
     int,
@@ -131,6 +132,7 @@ def find_patterns(
     image: ImageStack,
     settings: EstimationSettings,
     context: Context,
+    findings: SeriesFindings | None = None,
 ) -> Generator[Progress, None, tuple[Pattern, ...]]:
     """Find the patterns of one raw stack, or fit those it was given to it.
 
@@ -145,6 +147,9 @@ def find_patterns(
         Layout and search range.
     context : Context
         For the warnings.
+    findings : SeriesFindings, optional
+        What a series of stacks whose mean the frames are has shown of the wave vectors
+        that were given. By default the frames themselves have to show them.
 
     Yields
     ------
@@ -164,21 +169,14 @@ def find_patterns(
     bytes_per_px = BYTES_PER_PX + BYTES_PER_FRAME_PX * angles * int(frames.shape[1])
     height, width = frames.shape[-2:]
     require_memory("finding the patterns", (height, width), bytes_per_px, frames.device)
-    given: dict[int, list[Pattern]] = {}
-    for pattern in image.patterns:
-        if pattern.is_usable:
-            given.setdefault(pattern.angle_index, []).append(pattern)
-    if given and max(given) >= angles:
-        raise InputError(
-            "angle_index of a given pattern",
-            got=max(given),
-            allowed=f"0 to {angles - 1}",
-        )
+    given = given_by_angle(image)
     yield Progress(0, steps, "looking at all frames")
     estimator = PatternEstimator(frames, optics, settings)
     for angle in range(angles):
         yield Progress(angle, steps, f"finding the stripes of angle {angle + 1}")
-        if angle in given:
+        if angle in given and findings is not None:
+            estimator.confirm(angle, findings.known.get(angle, {}))
+        elif angle in given:
             estimator.use(angle, given[angle])
         else:
             estimator.search(angle)
@@ -186,14 +184,8 @@ def find_patterns(
     patterns = tuple(estimator.patterns())
     if context.otf is None and not settings.is_projection:
         patterns = with_otf_fall(frames, patterns, optics)
-    wanted = {
-        (angle, order.order)
-        for angle, entries in given.items()
-        for entry in entries
-        for order in entry.orders
-        if order.is_usable
-    }
-    for warning in pattern_warnings(patterns, angles, wanted):
+    told = "" if findings is None else confidence_of(findings)
+    for warning in pattern_warnings(patterns, angles, orders_given(image), told):
         context.warn(warning)
     if warning := cutoff_warning(patterns, optics):
         context.warn(warning)
@@ -229,6 +221,7 @@ def pattern_warnings(
     patterns: Sequence[Pattern],
     angles: int,
     given: Collection[tuple[int, int]] = (),
+    evidence: str = "",
 ) -> Iterator[str]:
     """Say which patterns are missing or uncertain, in the user's words.
 
@@ -241,6 +234,8 @@ def pattern_warnings(
     given : collection of (int, int)
         Index of the angle and number of the order of the wave vectors that the user
         gave.
+    evidence : str
+        What is to be said of the evidence where one of them is not used.
     """
     none = not any(pattern.is_usable for pattern in patterns)
     for number, pattern in enumerate(patterns):
@@ -252,7 +247,7 @@ def pattern_warnings(
             if wanted and order.status != "given":
                 yield (
                     f"the frames do not show the stripes given for {name}, order "
-                    f"{order.order}: not used"
+                    f"{order.order}: not used{evidence}"
                 )
         for order in pattern.orders:
             if order.status == "doubtful":

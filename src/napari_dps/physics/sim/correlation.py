@@ -180,9 +180,27 @@ class Correlation:
         power = self._power_at(self._product, fy, fx)
         return np.asarray(power / self._interpolate(fy, fx))
 
+    def amplitudes(self, fy: FloatArray, fx: FloatArray) -> NDArray[np.complex64]:
+        """Return X/√V on such a grid, whose squared modulus is T.
+
+        Its phase is that of the stripes; the real and imaginary part have a variance of
+        ½ where there are none.
+        """
+        sums = self._sums_at(self._product, fy, fx).cpu().numpy()
+        return np.asarray(sums / np.sqrt(self._interpolate(fy, fx)))
+
     def _power_at(
         self, product: torch.Tensor, fy: FloatArray, fx: FloatArray
     ) -> NDArray[np.float32]:
+        power: NDArray[np.float32] = (
+            squared(self._sums_at(product, fy, fx)).cpu().numpy()
+        )
+        return power
+
+    def _sums_at(
+        self, product: torch.Tensor, fy: FloatArray, fx: FloatArray
+    ) -> torch.Tensor:
+        """Return X on the outer grid of two lists of frequencies."""
         import torch
 
         factors = [
@@ -190,8 +208,8 @@ class Correlation:
             for f, n, cells in zip((fy, fx), self.grid.size, product.shape, strict=True)
         ]
         rows, columns = (torch.from_numpy(f).to(product.device) for f in factors)
-        power: NDArray[np.float32] = squared(rows @ (product @ columns.T)).cpu().numpy()
-        return power
+        sums: torch.Tensor = rows @ (product @ columns.T)
+        return sums
 
     def refine(self, start: tuple[float, float]) -> tuple[tuple[float, float], float]:
         """Climb from a wave vector to the nearest maximum of T.

@@ -6,7 +6,7 @@ once in e^8 ≈ 3000 searches. What angles say of one another is in `support`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -20,6 +20,7 @@ from napari_dps.physics.sim.correlation import Correlation
 from napari_dps.physics.sim.describe import describe
 from napari_dps.physics.sim.equalise import equalisation
 from napari_dps.physics.sim.fit import FrameData, PhaseFitter
+from napari_dps.physics.sim.known_waves import Offer, Vector, confirmed
 from napari_dps.physics.sim.matched_filter import Template
 from napari_dps.physics.sim.noise import DIFFERENCE_RINGS
 from napari_dps.physics.sim.plain_peaks import sharpest_peak
@@ -99,6 +100,12 @@ class PatternEstimator:
         For the OTF; its pixel size is that of the frames.
     settings : EstimationSettings
         Search range and layout.
+    template : Template, optional
+        What the object looks like; by default as the mean of these frames shows it.
+
+    Attributes
+    ----------
+    template : Template
 
     Raises
     ------
@@ -111,6 +118,7 @@ class PatternEstimator:
         frames: torch.Tensor,
         optics: Optics,
         settings: EstimationSettings | None = None,
+        template: Template | None = None,
     ) -> None:
         import torch
 
@@ -138,10 +146,12 @@ class PatternEstimator:
         )
         self._level = float(mean.abs().max())
         of_mean = self._data.noise / (self.angles * self.phases)
-        self._template = Template(mean_spectrum, self._search, of_mean)
+        self.template = template or Template(mean_spectrum, self._search, of_mean)
         self._is_periodic = sharpest_peak(mean_spectrum, cutoff) > PERIODIC
         self._correlations: dict[Key, Correlation] = {}
         self._bands: dict[Key, Band] = {}
+        self._offered: dict[int, AngleSearch] = {}
+        self._offers: list[Offer] = []
 
     def _check(self, frames: torch.Tensor) -> None:
         """Refuse frames that hold too little to search."""
@@ -181,16 +191,17 @@ class PatternEstimator:
         self._keep(angle, self._angle_search(angle).search())
 
     def use(self, angle: int, given: Sequence[Pattern]) -> None:
-        """Take the wave vectors of given patterns, where the frames support them."""
-        pixel_nm = self.optics.pixel_size_nm
-        vectors = [
-            (ky * pixel_nm, kx * pixel_nm)
-            for pattern in given
-            for order in pattern.orders
-            if order.is_usable
-            for ky, kx in [order.wavevector_per_nm]
-        ]
-        self._keep(angle, self._angle_search(angle).use(vectors))
+        """Offer the wave vectors of given patterns.
+
+        All angles together tell whether the frames support them; see `patterns`.
+        """
+        search = self._angle_search(angle)
+        self._offered[angle] = search
+        self._offers += search.offers(angle, vectors_of(given, self.optics))
+
+    def confirm(self, angle: int, known: Mapping[int, tuple[Vector, float]]) -> None:
+        """Take wave vectors, by harmonic with their confidence, that are confirmed."""
+        self._keep(angle, self._angle_search(angle).use(known))
 
     def best_band(self, angle: int) -> Band:
         """Return the band of the first harmonic of an angle, called or not."""
@@ -204,6 +215,7 @@ class PatternEstimator:
         list of Pattern
             Those not found have no period.
         """
+        self._decide()
         is_lattice = self.is_hexagonal or self._is_square
         if not is_lattice:
             support_orders(self._bands, self._correlations)
@@ -216,11 +228,11 @@ class PatternEstimator:
         if len(first) > 1:
             doubt_lonely(self._bands, first, plain_only=not self._is_periodic)
         if self.angles > 1:
-            doubt_stuck(self._bands, first, self._difference, self._template)
+            doubt_stuck(self._bands, first, self._difference, self.template)
         doubt_only_one(self._bands, first)
         result = []
         angles = sorted({a for a, _ in self._bands})
-        fitter = PhaseFitter(self._data, self._template, self._correlations)
+        fitter = PhaseFitter(self._data, self.template, self._correlations)
         fitted = fitter.fit(
             {a: [b for (n, _), b in self._bands.items() if n == a] for a in angles},
             equal_steps=self.settings.is_projection
@@ -232,6 +244,21 @@ class PatternEstimator:
             pixel_nm = self.optics.pixel_size_nm
             result += [describe(angle, group, pixel_nm) for group in groups]
         return result
+
+    def _decide(self) -> None:
+        """Take what was offered where the frames confirm it; search what they do not.
+
+        Other stripes are only looked for once it is known which of them are not there.
+        """
+        found = confirmed(self._offers)
+        for angle, search in self._offered.items():
+            known = {
+                offer.harmonic: (offer.wavevector, found[angle, offer.harmonic])
+                for offer in self._offers
+                if offer.angle == angle and (angle, offer.harmonic) in found
+            }
+            self._keep(angle, search.use(known))
+        self._offered, self._offers = {}, []
 
     @cached_property
     def _is_saturated(self) -> bool:
@@ -259,18 +286,26 @@ class PatternEstimator:
         for harmonic, band in sorted(bands.items()):
             self._bands[angle, harmonic] = band
 
-    def _angle_search(self, angle: int) -> AngleSearch:
-        """Run the matched filter over the bands of one angle."""
+    def correlations(self, angle: int) -> dict[int, Correlation]:
+        """Run the matched filter over the bands of one angle, by harmonic."""
         import torch
 
-        for harmonic, band in zip(self.harmonics, self._separated(angle), strict=True):
-            correlation = self._template.correlate(torch.fft.fft2(band))
-            self._correlations[angle, harmonic] = correlation
+        return {
+            harmonic: self.template.correlate(torch.fft.fft2(band))
+            for harmonic, band in zip(
+                self.harmonics, self._separated(angle), strict=True
+            )
+        }
+
+    def _angle_search(self, angle: int) -> AngleSearch:
+        """Return the search in the bands of one angle."""
+        found = self.correlations(angle)
+        self._correlations.update({(angle, h): c for h, c in found.items()})
         return AngleSearch(
-            {h: self._correlations[angle, h] for h in self.harmonics},
+            found,
             lambda harmonic: self._separated(angle)[harmonic - 1],
             is_periodic=self._is_periodic,
-            is_even=self._template.is_empty,
+            is_even=self.template.is_empty,
         )
 
     def _separated(self, angle: int) -> list[torch.Tensor]:
@@ -315,6 +350,18 @@ class PatternEstimator:
         median = float(np.median(values)) if values.size else 0.0
         usual = float(gammaincinv(self.angles - 1, 0.5)) / (self.angles - 1)
         return self.phases * median / usual
+
+
+def vectors_of(given: Sequence[Pattern], optics: Optics) -> list[Vector]:
+    """Return the wave vectors of the usable orders of patterns."""
+    pixel_nm = optics.pixel_size_nm
+    return [
+        (ky * pixel_nm, kx * pixel_nm)
+        for pattern in given
+        for order in pattern.orders
+        if order.is_usable
+        for ky, kx in [order.wavevector_per_nm]
+    ]
 
 
 def _angle_means(frames: torch.Tensor, factors: FloatArray) -> torch.Tensor:

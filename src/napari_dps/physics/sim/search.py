@@ -13,6 +13,7 @@ from napari_dps.core.patterns import Status
 from napari_dps.physics.sim.bands import Band
 from napari_dps.physics.sim.correlation import Correlation
 from napari_dps.physics.sim.joint import near
+from napari_dps.physics.sim.known_waves import GIVEN_SHARE, Offer, Vector
 from napari_dps.physics.sim.plain_peaks import deconvolved_power, plain_peak
 
 if TYPE_CHECKING:
@@ -24,11 +25,6 @@ OUTSIDE_CONFIDENCE = 18.0
 """A peak outside the range of the search above this speaks against those within."""
 PLAIN_CONFIDENCE = 14.0
 """A peak of the band's own spectrum above this is found, where no other is."""
-GIVEN_CONFIDENCE = 4.0
-"""A given wave vector with less evidence than this in the frames is not used."""
-GIVEN_SHARE = 0.3
-"""Nor one whose T is a smaller share of the highest: the stripes are elsewhere. Half a
-bin off leaves 0.4."""
 LEAK_BINS = 2.0
 """Distance in bins within which two harmonics of an angle show the same stripes."""
 REPEATS, REPEATS_FROM = 0.5, 40.0
@@ -99,30 +95,45 @@ class AngleSearch:
                 bands[harmonic] = self._search_harmonic(harmonic, ~taken)
         return bands
 
-    def use(self, vectors: Sequence[tuple[float, float]]) -> dict[int, Band]:
-        """Take given wave vectors, where the frames support them.
+    def offers(self, angle: int, vectors: Sequence[Vector]) -> list[Offer]:
+        """Return the harmonics in which frames show known wave vectors best.
 
         Which harmonic has which wave vector, and which way its phases step, is not
-        part of a given pattern: the frames tell. Where they show no such stripes,
-        those that they show are searched.
+        part of a given pattern: the frames tell.
         """
-        bands: dict[int, Band] = {}
         evidence = [
             (float(c.at(sign * y, sign * x)[0, 0]), h, n, sign)
             for h, c in self._correlations.items()
             for n, (y, x) in enumerate(np.array(vectors).reshape(-1, 2, 1))
             for sign in (1, -1)
         ]
+        offers: dict[int, Offer] = {}
         used: set[int] = set()
         for value, harmonic, n, sign in sorted(evidence, reverse=True):
-            if harmonic in bands or n in used:
+            if harmonic in offers or n in used:
                 continue
             used.add(n)
-            confidence = value - math.log(len(evidence))
-            _, highest, _ = self._correlations[harmonic].best()
-            if confidence >= GIVEN_CONFIDENCE and value >= GIVEN_SHARE * highest:
-                wavevector = (sign * vectors[n][0], sign * vectors[n][1])
-                bands[harmonic] = Band(harmonic, wavevector, confidence, "given")
+            _, highest, confidence = self._correlations[harmonic].best()
+            offers[harmonic] = Offer(
+                angle,
+                harmonic,
+                (sign * vectors[n][0], sign * vectors[n][1]),
+                value,
+                len(evidence),
+                is_outdone=value < GIVEN_SHARE * highest
+                and confidence >= SINGLE_CONFIDENCE,
+            )
+        return list(offers.values())
+
+    def use(self, known: Mapping[int, tuple[Vector, float]]) -> dict[int, Band]:
+        """Take known wave vectors by harmonic, with their confidence.
+
+        In the other harmonics the stripes that the frames show are searched.
+        """
+        bands = {
+            harmonic: Band(harmonic, wavevector, confidence, "given")
+            for harmonic, (wavevector, confidence) in known.items()
+        }
         for harmonic, correlation in self._correlations.items():
             if harmonic not in bands:
                 taken = near_bands(correlation, list(bands.values()))
