@@ -107,3 +107,19 @@ def test_a_single_time_point_needs_no_correction(lapse):
     result = finish(run_plan(open_input(alone, BOTH)))
     assert result.corrections.to_json() == {}
     assert result.images[0].history[-1].stage == "reconstruct"
+
+
+def test_maps_in_counts_are_corrected_as_the_result_is(lapse):
+    wide = lapse.derive(lapse.data.mean(axis=(1, 2))[:3], axes="TYX")
+    asked = {"method": "rl", "uncertainty": True, "invented": True}
+    tables = {"pipeline": {"stages": ["dps"]}, "dps": asked}
+    corrected, plain = (
+        finish(run_plan(open_input(wide, Settings.from_tables(tables | output))))
+        for output in ({"output": {"bleach_correct": True}}, {})
+    )
+    factors = corrected.corrections.bleaching[0]
+    assert factors[-1] > 1.1 * factors[0]
+    for name, values in plain.images[0].maps.items():
+        expected = values * np.array(factors, np.float32)[:, None, None]
+        np.testing.assert_allclose(corrected.images[0].maps[name], expected, rtol=1e-4)
+    assert set(plain.images[0].maps) == {"uncertainty", "invented"}
