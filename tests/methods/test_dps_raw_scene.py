@@ -95,3 +95,15 @@ def test_sharpened_frames_give_a_finite_result(method: str) -> None:
     result = finish(STAGE.run(image, chosen, Context("cpu"))).data
     assert np.isfinite(result).all()
     assert result.max() < 10 * image.data.max()
+
+
+def test_a_bright_speck_is_shown_without_a_cross() -> None:
+    shown = scene(reconstructed(recorded(0.03)[0]))
+    thing = torch.zeros((2 * SIDE_PX, 2 * SIDE_PX))
+    thing[100, 90] = 1
+    seen = shown.seen(thing, shown.finest_per_pixel / 0.5)
+    peak = float(seen.max())
+    # Along the rows and columns through the speck, from ten widths of the PSF on.
+    far = np.r_[0:130, 240 : 4 * SIDE_PX]
+    assert np.abs(seen[200:202, far]).max() < 1e-3 * peak
+    assert seen.mean() == pytest.approx(shown.scale * float(thing.mean()), rel=1e-3)

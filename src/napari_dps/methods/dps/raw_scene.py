@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -21,10 +21,10 @@ from napari_dps.core.tiling import (
     equal_tiles,
 )
 from napari_dps.methods.dps.consistency import contrast_share
+from napari_dps.methods.dps.ideal_lens import shown_series, unseen
 from napari_dps.methods.dps.recording import Recording
 from napari_dps.methods.sim.detection import detection_otf
 from napari_dps.methods.sim.raw import without_stuck_angles
-from napari_dps.physics.otf import widefield_otf
 from napari_dps.physics.resampling import from_series, resampled_means
 from napari_dps.physics.sim.equalise import equalisation
 from napari_dps.physics.sim.raw_light import Light, stripes_of
@@ -54,10 +54,6 @@ HAZE_SIGMA_PX = 8.0
 """What light is evenly lit is known as smoothly as this, in pixels of the frames."""
 _DETAIL_SIGMA_PX = 6.0
 _FLOOR_SIGMA_PX, _FLOOR_PERCENTILE = 2.0, 1.0
-_UNSEEN_NOISE = 0.15
-"""Error of a network's result over the result, at which its lens is undone."""
-_ROWS = 256
-"""Of a spectrum that are worked on at a time."""
 _TINY = 1e-6
 
 
@@ -175,9 +171,7 @@ class RawScene:
         array (4 Y, 4 X), float32
         """
         rows, columns = self.raw.shape
-        series = scipy.fft.dctn(thing.cpu().numpy(), workers=1)
-        for part, passed in _shown(series.shape, cutoff_per_pixel / 2):
-            series[part] *= self.scale * passed
+        series = shown_series(thing.cpu().numpy(), cutoff_per_pixel / 2, self.scale)
         if beside is not None:
             series += scipy.fft.dctn(beside, workers=1)
         return from_series(series, shape or (4 * rows, 4 * columns))
@@ -224,7 +218,7 @@ class RawScene:
 
         fine = _on_grid(image, self.raw.shape) / self.scale
         if seen_per_pixel is not None:
-            fine = _unseen(fine, seen_per_pixel / 2)
+            fine = unseen(fine, seen_per_pixel / 2)
         first = self.plane.extended(torch.from_numpy(fine).to(self.frames))
         mean = torch.einsum("fyx,f->yx", self.frames, 1 / self.bright)
         thing, haze = _split(first, mean / len(self.frames), self.plane)
@@ -326,45 +320,6 @@ def _on_grid(image: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.f
     if image.shape == (rows, columns):
         return image
     return resampled_means(image, (rows, columns))
-
-
-def _unseen(image: NDArray[np.float32], cutoff: float) -> NDArray[np.float32]:
-    """Return the object of an image of hardly any noise, by its lens and pixels.
-
-    A lens that sharp passes a quarter of the finest detail that the grid holds: its
-    inverse brings up little.
-    """
-    series = scipy.fft.dctn(image, workers=1)
-    # Pixels are means of two samples each way.
-    y, x = (np.cos(np.pi * f / 2) for f in _cosines(image.shape))
-    for rows, passed in _shown(image.shape, cutoff):
-        passed *= y[rows, np.newaxis] * x
-        noise = _UNSEEN_NOISE**2 * (1 - passed**2).clip(0)
-        series[rows] *= passed / (passed**2 + noise)
-    back = scipy.fft.idctn(series, overwrite_x=True, workers=1)
-    return np.asarray(back, dtype=np.float32)
-
-
-def _shown(
-    shape: tuple[int, int], cutoff: float
-) -> Iterator[tuple[slice, NDArray[np.float64]]]:
-    """Yield rows of an object's cosine series, and what an ideal lens passes of them.
-
-    The light of an object's pixel is that of its whole area, which the area's transform
-    is divided by: what is shown is the light at the pixels' centres.
-    """
-    f_y, f_x = _cosines(shape)
-    for start in range(0, shape[0], _ROWS):
-        rows = slice(start, start + _ROWS)
-        high = f_y[rows, np.newaxis]
-        area = np.sinc(high) * np.sinc(f_x)
-        yield rows, widefield_otf(np.hypot(high, f_x), cutoff) / area
-
-
-def _cosines(shape: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the frequencies of a cosine series, in cycles per pixel."""
-    rows, columns = shape
-    return np.arange(rows) / (2 * rows), np.arange(columns) / (2 * columns)
 
 
 def _split(
