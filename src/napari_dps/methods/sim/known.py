@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_dps.core import ImageStack, Pattern, Progress, between
 from napari_dps.core.context import Context
-from napari_dps.methods.sim.given import given_by_angle
+from napari_dps.methods.sim.known_orders import known_by_angle
 from napari_dps.methods.sim.patterns import find_patterns, raw_frames
 from napari_dps.methods.sim.raw import with_hot_pixels_replaced
 
@@ -66,7 +66,7 @@ def _is_summed(average: ImageStack, settings: EstimationSettings) -> bool:
     """Whether the known wave vectors of every angle are orders of one direction."""
     if settings.is_hexagonal(average.size("A"), average.size("P")):
         return False
-    return all(len(some) == 1 for some in given_by_angle(average).values())
+    return all(len(some) == 1 for some in known_by_angle(average).values())
 
 
 def _look(
@@ -79,7 +79,7 @@ def _look(
         raw_frames(average, context),
         average.require_optics("finding the patterns"),
         settings,
-        given_by_angle(average),
+        known_by_angle(average),
     )
     times: list[int] = []
     for time_point, image in _series(context):

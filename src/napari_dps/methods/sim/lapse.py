@@ -17,8 +17,8 @@ from napari_dps.core import (
 )
 from napari_dps.core.context import Context
 from napari_dps.methods.sim.detection import noise_of_frames
-from napari_dps.methods.sim.given import orders_given
 from napari_dps.methods.sim.known import followed_patterns
+from napari_dps.methods.sim.known_orders import known_orders
 from napari_dps.methods.sim.patterns import (
     UNCERTAIN_DEG,
     are_fitted,
@@ -145,7 +145,7 @@ def shared_patterns(
     if found == patterns:
         context.take_over(part)
     else:
-        wanted = orders_given(average)
+        wanted = known_orders(average)
         for warning in pattern_warnings(found, average.size("A"), wanted):
             context.warn(warning)
     return tuple(p.model_copy(update={"phases_of": "mean"}) for p in found)

@@ -20,7 +20,11 @@ from napari_dps.core.context import Context
 from napari_dps.core.patterns import UNUSABLE
 from napari_dps.core.tiling import require_memory
 from napari_dps.io import patterns_json
-from napari_dps.methods.sim.given import confidence_of, given_by_angle, orders_given
+from napari_dps.methods.sim.known_orders import (
+    confidence_of,
+    known_by_angle,
+    known_orders,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -169,7 +173,7 @@ def find_patterns(
     bytes_per_px = BYTES_PER_PX + BYTES_PER_FRAME_PX * angles * int(frames.shape[1])
     height, width = frames.shape[-2:]
     require_memory("finding the patterns", (height, width), bytes_per_px, frames.device)
-    given = given_by_angle(image)
+    given = known_by_angle(image)
     yield Progress(0, steps, "looking at all frames")
     estimator = PatternEstimator(frames, optics, settings)
     for angle in range(angles):
@@ -185,7 +189,7 @@ def find_patterns(
     if context.otf is None and not settings.is_projection:
         patterns = with_otf_fall(frames, patterns, optics)
     told = "" if findings is None else confidence_of(findings)
-    for warning in pattern_warnings(patterns, angles, orders_given(image), told):
+    for warning in pattern_warnings(patterns, angles, known_orders(image), told):
         context.warn(warning)
     if warning := cutoff_warning(patterns, optics):
         context.warn(warning)

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammaincc, gammaln
 
-GIVEN_CONFIDENCE = 8.0
+KNOWN_CONFIDENCE = 8.0
 """Known wave vectors with less evidence than this in the frames are not used: by chance
 one alone or all together have it in 7 of 10 000 stacks without such stripes."""
-GIVEN_SHARE = 0.3
+KNOWN_SHARE = 0.3
 """Nor one whose T is a smaller share of the highest of a search that is called: the
 stripes are elsewhere. Half a bin off leaves 0.4."""
 SHARE_OF_OTHERS = 0.25
@@ -107,7 +107,7 @@ def confirmed(offers: Sequence[Offer], models: int = 1) -> dict[tuple[int, int],
             confidence = surprise(offer.value, offer.degrees) - alone
             if offer in plausible:
                 confidence = max(confidence, together)
-            if confidence >= GIVEN_CONFIDENCE:
+            if confidence >= KNOWN_CONFIDENCE:
                 result[offer.angle, harmonic] = confidence
     return result
 

@@ -13,7 +13,7 @@ from napari_dps.core.patterns import Status
 from napari_dps.physics.sim.bands import Band
 from napari_dps.physics.sim.correlation import Correlation
 from napari_dps.physics.sim.joint import near
-from napari_dps.physics.sim.known_waves import GIVEN_SHARE, Offer, Vector
+from napari_dps.physics.sim.known_waves import KNOWN_SHARE, Offer, Vector
 from napari_dps.physics.sim.plain_peaks import deconvolved_power, plain_peak
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class AngleSearch:
                 (sign * vectors[n][0], sign * vectors[n][1]),
                 value,
                 len(evidence),
-                is_outdone=value < GIVEN_SHARE * highest
+                is_outdone=value < KNOWN_SHARE * highest
                 and confidence >= SINGLE_CONFIDENCE,
             )
         return list(offers.values())

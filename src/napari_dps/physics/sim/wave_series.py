@@ -20,7 +20,7 @@ from napari_dps.physics.sim.estimate import (
     vectors_of,
 )
 from napari_dps.physics.sim.known_waves import (
-    GIVEN_SHARE,
+    KNOWN_SHARE,
     Offer,
     Vector,
     confirmed,
@@ -179,7 +179,7 @@ class WaveSeries:
         _, highest, confidence = self._best_of_mean[angle, harmonic]
         if (
             confidence >= SINGLE_CONFIDENCE
-            and float(mean.at(y, x)[0, 0]) < GIVEN_SHARE * highest
+            and float(mean.at(y, x)[0, 0]) < KNOWN_SHARE * highest
         ):
             return True
         seen = np.array(self._seen[angle, harmonic, vector])[:, 0]
@@ -188,7 +188,7 @@ class WaveSeries:
         is_called = (
             surprise(highest, degrees) - math.log(mean.cells) >= SINGLE_CONFIDENCE
         )
-        return is_called and value - degrees < GIVEN_SHARE * (highest - degrees)
+        return is_called and value - degrees < KNOWN_SHARE * (highest - degrees)
 
     def _drift(
         self, angle: int, known: Mapping[int, tuple[Vector, float]]

@@ -1,4 +1,4 @@
-"""Wave vectors that raw frames were given: which, and what is said of them."""
+"""Known wave vectors of raw frames: which, and what is said of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from napari_dps.physics.sim.wave_series import SeriesFindings
 
 
-def given_by_angle(image: ImageStack) -> dict[int, list[Pattern]]:
+def known_by_angle(image: ImageStack) -> dict[int, list[Pattern]]:
     """Return the usable patterns that raw frames carry, by angle.
 
     Raises
@@ -18,21 +18,21 @@ def given_by_angle(image: ImageStack) -> dict[int, list[Pattern]]:
     InputError
         If the stack does not have such an angle.
     """
-    given: dict[int, list[Pattern]] = {}
+    known: dict[int, list[Pattern]] = {}
     for pattern in image.patterns:
         if pattern.is_usable:
-            given.setdefault(pattern.angle_index, []).append(pattern)
+            known.setdefault(pattern.angle_index, []).append(pattern)
     angles = image.size("A")
-    if given and max(given) >= angles:
+    if known and max(known) >= angles:
         raise InputError(
             "angle_index of a given pattern",
-            got=max(given),
+            got=max(known),
             allowed=f"0 to {angles - 1}",
         )
-    return given
+    return known
 
 
-def orders_given(image: ImageStack) -> set[tuple[int, int]]:
+def known_orders(image: ImageStack) -> set[tuple[int, int]]:
     """Return index of the angle and number of each order that raw frames carry."""
     return {
         (pattern.angle_index, order.order)
@@ -43,10 +43,10 @@ def orders_given(image: ImageStack) -> set[tuple[int, int]]:
 
 
 def confidence_of(findings: SeriesFindings) -> str:
-    """Say how sure all time points together are of the wave vectors given."""
-    from napari_dps.physics.sim.known_waves import GIVEN_CONFIDENCE
+    """Say how sure all time points together are of the known wave vectors."""
+    from napari_dps.physics.sim.known_waves import KNOWN_CONFIDENCE
 
     return (
         f" (confidence of {findings.count} time points together "
-        f"{max(findings.evidence, 0):.1f}; {GIVEN_CONFIDENCE:g} is needed)"
+        f"{max(findings.evidence, 0):.1f}; {KNOWN_CONFIDENCE:g} is needed)"
     )
