@@ -21,7 +21,7 @@ SIM = {"angles": 3, "phases": 3, **OPTICS}
 @pytest.fixture(scope="module")
 def frames() -> np.ndarray:
     simulation = napari_dps.simulate(
-        seed=3, height_px=96, width_px=96, photons=300, emission_nm=525, offset_counts=0
+        seed=3, height_px=96, width_px=96, photons=300, na=1.3, offset_counts=0
     )
     return simulation.raw.data.reshape(9, 96, 96)
 

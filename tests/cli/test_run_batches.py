@@ -111,7 +111,7 @@ def test_bad_files_never_stop_the_good_ones(napari_dps, tmp_path, twenty, jobs):
         result = io.load(f"{stem}.reconstruct.ome.tif")
         assert result.shape == (256, 230)
         assert rows[Path(name).name]["status"] == "done"
-        assert float(rows[Path(name).name]["reconstruct_resolution_nm"]) > 0
+        assert float(rows[Path(name).name]["reconstruct_decorrelation_nm"]) > 0
     made = {p.name for p in (tmp_path / "out").rglob("*") if p.is_file()}
     assert len(made) == 8 * 3 + 1
 

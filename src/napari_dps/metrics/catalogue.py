@@ -322,7 +322,7 @@ def metrics_of(table: Table) -> list[Metric]:
     Examples
     --------
     >>> [metric.column for metric in metrics_of("batch")]
-    ['snr_db', 'resolution_nm', 'resolution_in_z_nm']
+    ['snr_db', 'decorrelation_nm', 'decorrelation_in_z_nm']
     """
     shown = [metric for metric in METRICS if table in metric.tables]
     return sorted(shown, key=lambda metric: "reference" not in metric.needs)
