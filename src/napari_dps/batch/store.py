@@ -319,9 +319,9 @@ class BlockWriter:
                 self._firsts.setdefault(number, []).append(
                     Description(image.axes, image.info, tuple(image.maps))
                 )
-                for name, values in {"": image.data, **image.maps}.items():
-                    if channel == 0:
-                        np.save(self._folder / f"first-{_file(number, name)}", values)
+                first = {"": image.data, **image.maps} if channel == 0 else {}
+                for name, values in first.items():
+                    np.save(self._folder / f"first-{_file(number, name)}", values)
             if number in self.kept:
                 self._put(number, "", index, image.data, image.axes)
                 for name, values in image.maps.items():

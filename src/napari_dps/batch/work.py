@@ -356,11 +356,9 @@ def _self_check(
 ) -> Generator[Progress, None, Json]:
     """Let the last stage that can check itself do so on what it was given."""
     images = [result.first, *(output.first for output in result.outputs)]
-    steps = [output.step for output in result.outputs]
-    checks = [(n, c) for n, s in enumerate(steps) if (c := s.stage.self_check)]
-    at, check = checks[-1]
-    image, parameters = first_plane(images[at]), steps[at].parameters
-    checking = check(image, parameters, context)
+    at, check = result.checked
+    parameters = result.outputs[at].step.parameters
+    checking = check(first_plane(images[at]), parameters, context)
     found: Json = yield from between(checking, 0, _MEASURED)
     return found
 

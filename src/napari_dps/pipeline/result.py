@@ -14,6 +14,7 @@ from napari_dps.pipeline.corrections import Corrections, noted
 from napari_dps.pipeline.plan import Plan
 from napari_dps.pipeline.steps import Step
 from napari_dps.pipeline.units import Index
+from napari_dps.stages.base import SelfCheck
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,18 @@ class PipelineResult:
     def patterns(self) -> tuple[Pattern, ...]:
         """The illumination patterns that were used; empty without raw frames."""
         return self.outputs[-1].first.patterns
+
+    @property
+    def checked(self) -> tuple[int, SelfCheck[Any]]:
+        """Which output is of the last stage that can check itself, and its check.
+
+        Raises
+        ------
+        IndexError
+            If there is none.
+        """
+        stages = [output.step.stage for output in self.outputs]
+        return [(n, s.self_check) for n, s in enumerate(stages) if s.self_check][-1]
 
     @property
     def images(self) -> tuple[ImageStack, ...]:

@@ -71,10 +71,8 @@ def _panels(result: PipelineResult, self_check: Json | None) -> list[Panel]:
         for number, (_, image, _) in enumerate(titles)
     ]
     if self_check:
-        checked = max(
-            n for n, o in enumerate(result.outputs, 1) if o.step.stage.self_check
-        )
-        told[checked - 1 : checked + 1] = [
+        checked, _ = result.checked
+        told[checked : checked + 2] = [
             _told_apart(self_check["lines"][key]) for key in ("input_nm", "result_nm")
         ]
     place = _place(titles[-1][2])

@@ -138,8 +138,7 @@ class Climb:
             ahead = torch.sub(new[place], old[place]).mul_(reach).add_(new[place])
             point[place] = ahead.clamp_(min=0)
 
-        for _ in self.scene.plane.over_blocks(work):
-            pass
+        self.scene.plane.do_blocks(work)
 
     def _errors(
         self, block: Block, model: RawModel, views: torch.Tensor, expected: torch.Tensor

@@ -25,6 +25,7 @@ def followed_patterns(
 
     The evidence is summed over time points. Where phases drift they are followed, and
     phases and modulation are fitted to the mean of time points without the drift.
+    Without a series in the context the mean is all there is.
 
     Parameters
     ----------

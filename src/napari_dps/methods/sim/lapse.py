@@ -120,10 +120,7 @@ def shared_patterns(
     """
     settings = search_settings(parameters, planes=context.planes)
     part = context.part()
-    if context.series is not None:
-        finding = followed_patterns(average, settings, part)
-    else:
-        finding = find_patterns(raw_frames(average, context), average, settings, part)
+    finding = followed_patterns(average, settings, part)
     patterns = yield from one_of(finding, 0, 2)
     if context.time_points == 1:
         context.take_over(part)

@@ -8,7 +8,7 @@ series that of as many, and so it is over angles, which one calibration has meas
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,7 +101,10 @@ def confirmed(offers: Sequence[Offer], models: int = 1) -> dict[tuple[int, int],
         usable = [o for o in offers if o.harmonic == harmonic and not o.is_outdone]
         choices = {offer.angle: offer.choices for offer in usable}
         plausible = [offer for offer in usable if _is_like_others(offer, usable)]
-        together = _together(plausible, choices, len(usable)) - tried
+        together = -tried
+        if len(plausible) > 1:
+            chosen = math.log(math.comb(len(usable), len(plausible)))
+            together = together_confidence(plausible, choices.values()) - chosen - tried
         alone = tried + math.log(max(sum(choices.values()), 1))
         for offer in usable:
             confidence = surprise(offer.value, offer.degrees) - alone
@@ -112,14 +115,19 @@ def confirmed(offers: Sequence[Offer], models: int = 1) -> dict[tuple[int, int],
     return result
 
 
-def _together(offers: Sequence[Offer], choices: Mapping[int, int], among: int) -> float:
-    """Return the confidence of angles that were chosen among some; 0 of one alone."""
-    if len(offers) < 2:
-        return 0.0
+def together_confidence(offers: Sequence[Offer], choices: Iterable[int]) -> float:
+    """Return the confidence of offers together, confirmed or not.
+
+    Parameters
+    ----------
+    offers : sequence of Offer
+        Of several angles.
+    choices : iterable of int
+        Ways that were tried, of each angle.
+    """
     total = sum(offer.value for offer in offers)
     confidence = surprise(total, sum(offer.degrees for offer in offers))
-    confidence -= sum(math.log(count) for count in choices.values())
-    return confidence - math.log(math.comb(among, len(offers)))
+    return confidence - sum(math.log(count) for count in choices)
 
 
 def _is_like_others(offer: Offer, offers: Sequence[Offer]) -> bool:

@@ -128,6 +128,11 @@ class RawPlane:
         parts = zip(self.blocks, self._models, strict=True)
         yield from at_once(partial(work, *part) for part in parts)
 
+    def do_blocks(self, work: Callable[[Block, RawModel], None]) -> None:
+        """Do some work on each block that returns nothing."""
+        for _ in self.over_blocks(work):
+            pass
+
     def forward(self, thing: torch.Tensor) -> torch.Tensor:
         """Return the frames (A·P, Y, X) of an object (``object_shape``)."""
         count = self.light.intensities.size
@@ -137,8 +142,7 @@ class RawPlane:
             seen = model.forward(thing[block.thing_read])
             frames[:, *block.write] = seen[:, *block.kept]
 
-        for _ in self.over_blocks(work):
-            pass
+        self.do_blocks(work)
         return frames
 
     def seen(self, thing: torch.Tensor) -> torch.Tensor:
@@ -149,8 +153,7 @@ class RawPlane:
             seen = model.seen_evenly(thing[block.thing_read])
             result[block.write] = seen[block.kept]
 
-        for _ in self.over_blocks(work):
-            pass
+        self.do_blocks(work)
         return result
 
     def sensitivity(self, frames: torch.Tensor) -> torch.Tensor:
@@ -173,8 +176,7 @@ class RawPlane:
             light = model.adjoint(torch.ones_like(frames[:, *block.read]))
             result[block.thing_write] = light[block.thing_kept]
 
-        for _ in self.over_blocks(work):
-            pass
+        self.do_blocks(work)
         return result.clamp_(min=_LEAST_SENSITIVITY * float(result.max()))
 
     def extended(self, thing: torch.Tensor) -> torch.Tensor:

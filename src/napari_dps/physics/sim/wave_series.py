@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, permutations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +25,7 @@ from napari_dps.physics.sim.known_waves import (
     Vector,
     confirmed,
     surprise,
+    together_confidence,
 )
 from napari_dps.physics.sim.search import SINGLE_CONFIDENCE, Key
 from napari_dps.physics.sim.separate import mixing_matrix, separation_matrix
@@ -127,50 +128,58 @@ class WaveSeries:
 
     def judge(self) -> SeriesFindings:
         """Return which wave vectors the series confirms, and how their phases drift."""
-        ways = [
-            [self._best(assignments, way) for assignments in self._assignments.values()]
-            for way in range(len(totals(next(iter(self._of_any()))[:, :1])))
+        by_angle = [self._offers(some) for some in self._assignments.values()]
+        offers = [
+            list(chain.from_iterable(some)) for some in zip(*by_angle, strict=True)
         ]
-        offers = [[offer for angle in way for offer in angle] for way in ways]
-        results = [confirmed(some, len(ways)) for some in offers]
-        evidence = [_together(some, len(ways)) for some in offers]
-        best = max(range(len(ways)), key=lambda n: (len(results[n]), evidence[n]))
+        ways = len(offers)
+        results = [confirmed(some, ways) for some in offers]
+        evidence = [_together(some, ways) for some in offers]
+        best = max(range(ways), key=lambda n: (len(results[n]), evidence[n]))
         known: dict[int, dict[int, tuple[Vector, float]]] = {}
         for offer in offers[best]:
             if (key := (offer.angle, offer.harmonic)) in results[best]:
                 found = known.setdefault(offer.angle, {})
                 found[offer.harmonic] = offer.wavevector, results[best][key]
         drifts = {a: d for a, some in known.items() if (d := self._drift(a, some))}
-        count = len(next(iter(self._of_any())))
+        count = len(next(iter(self._seen.values())))
         return SeriesFindings(known, max(evidence), drifts, count)
 
-    def _of_any(self) -> list[Amplitudes]:
-        """Return the amplitudes (N, 1 + M) of each wave vector in each harmonic."""
-        return [np.array(seen) for seen in self._seen.values()]
+    def _offers(self, assignments: Sequence[Assignment]) -> list[list[Offer]]:
+        """Return the offers of an angle: of each way to sum, the assignment seen best.
 
-    def _best(self, assignments: Sequence[Assignment], way: int) -> list[Offer]:
-        """Return the offers of the assignment of an angle that is shown best."""
-        offers = [
-            [self._offer(one, pair, len(assignments), way) for pair in one.vectors]
-            for one in assignments
+        A way is a place in `totals`.
+        """
+        by_assignment = []
+        for one in assignments:
+            summed = [self._summed(one, pair, len(assignments)) for pair in one.vectors]
+            by_assignment.append(list(zip(*summed, strict=True)))
+        return [
+            list(max(some, key=lambda offers: sum(offer.value for offer in offers)))
+            for some in zip(*by_assignment, strict=True)
         ]
-        return max(offers, key=lambda some: sum(offer.value for offer in some))
 
-    def _offer(
-        self, one: Assignment, pair: tuple[int, Vector], choices: int, way: int
-    ) -> Offer:
+    def _summed(
+        self, one: Assignment, pair: tuple[int, Vector], choices: int
+    ) -> list[Offer]:
+        """Return the offers of a wave vector, summed over the series in all ways."""
         harmonic, vector = pair
         seen = np.array(self._seen[one.angle, harmonic, vector])
-        total, around = totals(seen[:, :1])[way], totals(seen[:, 1:])[way]
-        return Offer(
-            one.angle,
-            harmonic,
-            vector,
-            levelled(total, around),
-            choices,
-            total.degrees,
-            is_outdone=self._is_outdone(one.angle, harmonic, vector),
-        )
+        is_outdone = self._is_outdone(one.angle, harmonic, vector)
+        return [
+            Offer(
+                one.angle,
+                harmonic,
+                vector,
+                levelled(total, around),
+                choices,
+                total.degrees,
+                is_outdone=is_outdone,
+            )
+            for total, around in zip(
+                totals(seen[:, :1]), totals(seen[:, 1:]), strict=True
+            )
+        ]
 
     def _is_outdone(self, angle: int, harmonic: int, vector: Vector) -> bool:
         """Whether the series shows other stripes much better, in its mean or apart."""
@@ -248,9 +257,7 @@ def steadied(
 def _together(offers: Sequence[Offer], models: int) -> float:
     """Return the confidence of all angles together, whether or not they are alike."""
     choices = {offer.angle: offer.choices for offer in offers}
-    tried = math.log(models) + sum(math.log(count) for count in choices.values())
-    degrees = sum(offer.degrees for offer in offers)
-    return surprise(sum(offer.value for offer in offers), degrees) - tried
+    return together_confidence(offers, choices.values()) - math.log(models)
 
 
 def _order_of(vector: Vector, vectors: Sequence[Vector]) -> int:
@@ -272,7 +279,7 @@ def _assignments(
                 for harmonic, (y, x) in zip(chosen, vectors[:count], strict=True)
             ),
         )
-        for chosen in itertools.permutations(harmonics, count)
+        for chosen in permutations(harmonics, count)
         for sign in (1, -1)
     ]
 
