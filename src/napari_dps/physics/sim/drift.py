@@ -78,7 +78,8 @@ def _drifting(amplitudes: Amplitudes) -> Total:
     """Return the surprise of the best of all constant drifts, a Gamma(1) variable."""
     count = len(amplitudes)
     spectrum = np.fft.fft(amplitudes, RATES_PER_STACK * count, axis=0)
-    power = (np.abs(spectrum) ** 2).max(axis=0) / count
+    # In single precision 1 − exp(−p) of no power at all is 0, which has no logarithm.
+    power = (np.abs(spectrum) ** 2).max(axis=0).astype(np.float64) / count
     tried = INDEPENDENT * count
     chance = -np.expm1(tried * np.log1p(-np.exp(-np.clip(power, 1e-9, 30))))
     values = np.where(power > 25, power - np.log(tried), -np.log(chance))
