@@ -491,7 +491,7 @@ def test_maps_of_dps_are_told_shown_and_hidden(
     microscope.update(OPTICS)
     viewer.add_layer(plain_layer)
     dock = make(dock_widgets.DpsWidget)
-    assert not dock.map_views.isVisible()
+    assert not dock.panel.maps.isVisible()
     dock.form.setValue({"method": "rl", "uncertainty": True, "invented": True})
     _run(qtbot, dock)
     names = [layer.name.rpartition(" · ")[2] for layer in viewer.layers[1:]]
@@ -500,28 +500,29 @@ def test_maps_of_dps_are_told_shown_and_hidden(
     assert invented.contrast_limits[0] == -invented.contrast_limits[1] < 0
     assert invented.blending == "additive"
     assert np.allclose(invented.colormap.map(0.5)[..., :3], 0)  # nothing is black
-    assert "of the light is beyond what the data support" in dock.unsupported.text()
-    assert dock.unsupported.isVisible()
-    boxes = dock.map_views.boxes
+    sentence = dock.panel.maps.sentence
+    assert "of the light is beyond what the data support" in sentence.text()
+    assert sentence.isVisible()
+    boxes = dock.panel.maps.boxes
     assert list(boxes) == ["uncertainty", "invented?"]
     boxes["invented?"].setValue(False)
     assert not invented.visible
     viewer.layers[-2].visible = False
     assert not boxes["uncertainty"].value()
     viewer.layers.remove(invented)
-    assert list(dock.map_views.boxes) == ["uncertainty"]
+    assert list(dock.panel.maps.boxes) == ["uncertainty"]
     dock.hide()
     viewer.layers[-1].visible = True
-    assert not dock.map_views.boxes["uncertainty"].value()  # followed no more
+    assert not dock.panel.maps.boxes["uncertainty"].value()  # followed no more
     dock.show()
-    assert dock.map_views.boxes["uncertainty"].value()
+    assert dock.panel.maps.boxes["uncertainty"].value()
     dock.form.setValue({"method": "rl", "uncertainty": True, "invented": False})
     _run(qtbot, dock)
     assert viewer.layers[-1].name.endswith("uncertainty [1]")
-    assert list(dock.map_views.boxes) == ["uncertainty"]  # of the last run
-    dock.map_views.boxes["uncertainty"].setValue(False)
+    assert list(dock.panel.maps.boxes) == ["uncertainty"]  # of the last run
+    dock.panel.maps.boxes["uncertainty"].setValue(False)
     assert not viewer.layers[-1].visible
     dock.form.setValue({"method": "rl", "uncertainty": False, "invented": False})
     _run(qtbot, dock)
-    assert not dock.unsupported.isVisible()
-    assert not dock.map_views.isVisible()
+    assert not sentence.isVisible()
+    assert not dock.panel.maps.isVisible()

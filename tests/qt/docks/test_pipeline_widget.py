@@ -96,6 +96,28 @@ def test_only_the_last_result_is_added_when_asked(
     assert names == ["raw", "raw · Background"]
 
 
+def test_maps_of_a_chain_are_told_and_have_boxes(
+    qtbot: Any, dock: PipelineWidget, viewer: ViewerModel
+) -> None:
+    assert not dock.panel.maps.isVisible()
+    _tick(dock, "reconstruct", "artifacts", "dps")
+    dock.stages.forms["artifacts"].setValue({"uncertainty": True})
+    asked = {"method": "rl", "uncertainty": True, "invented": True}
+    dock.stages.forms["dps"].setValue(asked)
+    _run(qtbot, dock)
+    sentence = dock.panel.maps.sentence
+    assert sentence.isVisible()
+    assert "of the light is beyond what the data support" in sentence.text()
+    boxes = dock.panel.maps.boxes
+    assert list(boxes) == ["Artefacts · uncertainty", "DPS · uncertainty", "invented?"]
+    boxes["DPS · uncertainty"].setValue(False)
+    hidden = [layer.name for layer in viewer.layers if not layer.visible]
+    assert hidden == ["raw · DPS · uncertainty"]
+    _tick(dock, "reconstruct")
+    _run(qtbot, dock)
+    assert not dock.panel.maps.isVisible()
+
+
 def test_stages_that_do_not_follow_one_another_are_refused_at_once(
     dock: PipelineWidget,
 ) -> None:

@@ -204,3 +204,25 @@ def test_settings_of_the_input_are_read_once_a_check(
     dock.panel.options.added_to = lambda frames: asked.append(frames) or read(frames)
     dock.panel.check()
     assert len(asked) == 1
+
+
+def test_what_the_data_do_not_support_is_told_after_run_all(
+    qtbot: Any, viewer: ViewerModel, microscope: Microscope, raw_layer: Image
+) -> None:
+    asked = {"dps": {"method": "rl", "invented": True}}
+    widget = RawWidget(
+        viewer,
+        microscope,
+        lambda name: find_stage(name).parameters(**asked.get(name, {})),
+    )
+    qtbot.addWidget(widget)
+    widget.show()
+    viewer.add_layer(raw_layer)
+    for name, box in widget.boxes.boxes.items():
+        box.setChecked(name in ("reconstruct", "dps"))
+    with qtbot.waitSignal(widget.panel.bar.runner.finished, timeout=120_000):
+        widget.panel.bar.run_button.click()
+    maps = widget.panel.maps
+    assert "of the light is beyond what the data support" in maps.sentence.text()
+    assert maps.sentence.isVisible()
+    assert list(maps.boxes) == ["invented?"]

@@ -180,9 +180,21 @@ def role_of(layer: Any) -> str:
 
 
 def maps_among(layers: Iterable[Image]) -> dict[str, Image]:
-    """Return those of some layers that are maps, by what they are called."""
+    """Return those of some layers that are maps, by what they are called.
+
+    Where results of several stages have a map of one kind, the stage is named too.
+    """
     maps = [layer for layer in layers if role_of(layer) == MAP]
-    return {str(entry_of(layer, MAP_TITLE)): layer for layer in maps}
+    titles = [str(entry_of(layer, MAP_TITLE)) for layer in maps]
+    return {
+        title if titles.count(title) == 1 else _end_of_name(layer): layer
+        for title, layer in zip(titles, maps, strict=True)
+    }
+
+
+def _end_of_name(layer: Image) -> str:
+    """Return the stage and the map that the name of a layer ends with."""
+    return " · ".join(layer.name.split(" · ")[-2:])
 
 
 def base_name(layer: Any) -> str:

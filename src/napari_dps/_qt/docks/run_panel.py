@@ -37,6 +37,7 @@ from napari_dps._qt.widgets.layout import (
     hint_label,
     row_of,
 )
+from napari_dps._qt.widgets.map_views import MapViews
 from napari_dps._qt.widgets.microscope import MicroscopeWidget, missing_of
 from napari_dps._qt.widgets.raw_strip import RawStrip
 from napari_dps._qt.widgets.run_bar import RunBar
@@ -65,8 +66,6 @@ class RunPanel(QWidget):
         Of a run that came to its end; nothing was added to the viewer yet.
     added : dict of str to Image
         The layers of a result are in the viewer: the image of each stage, by its id.
-    mapped : dict of str to Image
-        Those of them that are maps, by what they are called.
     layerChanged
         Another layer is the input.
     mended : mapping of str to mapping
@@ -106,7 +105,6 @@ class RunPanel(QWidget):
 
     returned = Signal(object)
     added = Signal(object)
-    mapped = Signal(object)
     layerChanged = Signal()
     mended = Signal(object)
 
@@ -139,7 +137,7 @@ class RunPanel(QWidget):
         self._make_sections()
         self.device = DeviceEdit(microscope)
         self.bar = RunBar(title, *run_texts, lane=lane)
-        self.save, self.copy_as = SaveResult(), CopyAs()
+        self.maps, self.save, self.copy_as = MapViews(), SaveResult(), CopyAs()
         self._ran = Settings()
         self._lay_out(body)
         self.layer_events = LayerEvents(viewer, self)
@@ -209,7 +207,7 @@ class RunPanel(QWidget):
         for stage, layer in zip(outcome.stages, layers, strict=True):
             made.setdefault(stage, layer)  # maps follow the image
         self.added.emit(made)
-        self.mapped.emit(maps_among(layers))
+        self.maps.offer(maps_among(layers), outcome.unsupported)
         self.save.offer(outcome.record)
         self.copy_as.offer(self._ran, str(outcome.record.source))
         self.bar.done(f"done in {outcome.seconds:.1f} s", outcome.warnings)
@@ -252,6 +250,7 @@ class RunPanel(QWidget):
         """Look at the layers of the viewer anew."""
         active = self.viewer.layers.selection.active
         self.combo.refresh(self.viewer.layers, active)
+        self.maps.check(self.viewer.layers)
         self.save.check(self.viewer.layers)
         self.check()
 
@@ -290,12 +289,13 @@ class RunPanel(QWidget):
         foot.setSpacing(4)
         self.device_row = row_of(QLabel("Device"), self.device)
         after = row_of(self.save, self.copy_as)
-        for widget in (self.device_row, self.frame_only, after, self.bar):
+        for widget in (self.device_row, self.frame_only, self.maps, after, self.bar):
             foot.addWidget(widget)
         whole.addLayout(foot)
 
     def _connect(self) -> None:
         self.layer_events.changed.connect(self.refresh_layers)
+        self.layer_events.hidden.connect(self.maps.let_go)
         self.combo.valueChanged.connect(self._on_layer)
         self.microscope.valueChanged.connect(self._on_microscope)
         self.frames.valueChanged.connect(self.check)

@@ -13,7 +13,7 @@ from napari_dps._qt.bridge.layers import shown_point
 from napari_dps._qt.bridge.microscope import Microscope, shared_microscope
 from napari_dps._qt.bridge.preview import Preview
 from napari_dps._qt.bridge.run_input import RunInput
-from napari_dps._qt.bridge.run_request import Outcome, RunRequest
+from napari_dps._qt.bridge.run_request import RunRequest
 from napari_dps._qt.bridge.runner import Runner
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps._qt.bridge.trust import check_steps
@@ -21,14 +21,7 @@ from napari_dps._qt.bridge.wording import in_docks
 from napari_dps._qt.docks.run_panel import Chosen, RunPanel
 from napari_dps._qt.widgets.editors import BoolEdit
 from napari_dps._qt.widgets.form import ModelForm
-from napari_dps._qt.widgets.layout import (
-    column_of,
-    fill,
-    hint_label,
-    push_button,
-    row_of,
-)
-from napari_dps._qt.widgets.map_views import MapViews
+from napari_dps._qt.widgets.layout import fill, hint_label, push_button, row_of
 from napari_dps._qt.widgets.stage_list import parameter_section
 from napari_dps.core import InputError, Pattern
 from napari_dps.core.context import Context
@@ -104,10 +97,6 @@ class StageWidget(QWidget):
         self.panel.layerChanged.connect(self.preview.forget)
         self.preview.runner.failed.connect(self._on_preview_failed)
         self.panel.returned.connect(self.panel.show_outcome)
-        self.panel.returned.connect(self._tell_unsupported)
-        self.panel.mapped.connect(self.map_views.offer)
-        self.panel.layer_events.changed.connect(self._check_maps)
-        self.panel.layer_events.hidden.connect(self.map_views.let_go)
         self.panel.mended.connect(self._on_mended)
         self.shared.weights.changed.connect(self._use_weights)
         self._use_weights()
@@ -195,9 +184,8 @@ class StageWidget(QWidget):
         self.live_note.setText(f"no preview: {in_docks(failure)}")
 
     def _trust_row(self) -> QWidget:
-        """Return the self-check, where the stage has one, and what maps show."""
-        self.trust, self.unsupported = hint_label(), hint_label()
-        self.map_views = MapViews()
+        """Return the self-check, where the stage has one."""
+        self.trust = hint_label()
         self.check_button = push_button(
             "Check resolution",
             "Plants pairs of lines and points into this image and looks which of them "
@@ -209,18 +197,7 @@ class StageWidget(QWidget):
         self._checker.failed.connect(self._on_check_failed)
         row = row_of(self.check_button, self.trust)
         row.setVisible(self.stage.self_check is not None)
-        self.unsupported.setVisible(False)
-        part = QWidget()
-        column_of(row, self.unsupported, self.map_views, inside=part)
-        return part
-
-    def _tell_unsupported(self, outcome: Outcome) -> None:
-        """Say how much light the data do not support, where that was asked for."""
-        self.unsupported.setText(outcome.unsupported)
-        self.unsupported.setVisible(bool(outcome.unsupported))
-
-    def _check_maps(self) -> None:
-        self.map_views.check(list(self.panel.viewer.layers))
+        return row
 
     def _on_check_failed(self, failure: Failure) -> None:
         self.trust.setText(in_docks(failure))

@@ -1,32 +1,38 @@
-"""Boxes that show and hide the maps of a result."""
+"""What the maps of a result say, and boxes that show and hide them."""
 
 from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 
 from napari.layers import Layer
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QWidget
+from qtpy.QtWidgets import QLabel, QWidget
 
 from napari_dps._qt.bridge.layer_events import DataEvents
 from napari_dps._qt.widgets.editors import BoolEdit
+from napari_dps._qt.widgets.layout import column_of, hint_label, row_of
 
 
 class MapViews(QWidget):
-    """A box for each map of the last result; hidden where there is none."""
+    """A sentence and a box for each map of the last result; hidden without any."""
 
     def __init__(self) -> None:
         super().__init__()
         self.boxes: dict[str, BoolEdit] = {}
         self._layers: dict[str, Layer] = {}
         self._events = DataEvents(self._on_visible, "visible")
-        self._line = QHBoxLayout(self)
-        self._line.setContentsMargins(0, 0, 0, 0)
-        self._line.addWidget(QLabel("Show"))
+        self.sentence, self._row = hint_label(), row_of(QLabel("Show"))
+        self._line = self._row.layout()
         self._line.addStretch(1)
-        self.setVisible(False)
+        column_of(self.sentence, self._row, inside=self)
+        self.offer({})
 
-    def offer(self, layers: Mapping[str, Layer]) -> None:
-        """Show boxes for these layers, by what they are called."""
+    def offer(self, layers: Mapping[str, Layer], sentence: str = "") -> None:
+        """Show a sentence, and boxes for these layers, by what they are called."""
+        self.sentence.setText(sentence)
+        self.sentence.setVisible(bool(sentence))
+        self._offer(layers)
+
+    def _offer(self, layers: Mapping[str, Layer]) -> None:
         for box in self.boxes.values():
             self._line.removeWidget(box)
             box.deleteLater()
@@ -39,13 +45,14 @@ class MapViews(QWidget):
             self.boxes[name] = box
             self._line.insertWidget(self._line.count() - 1, box)
         self._events.follow(self._layers.values())
-        self.setVisible(bool(layers))
+        self._row.setVisible(bool(layers))
+        self.setVisible(bool(layers) or bool(self.sentence.text()))
 
     def check(self, there: Collection[Layer]) -> None:
         """Leave out the boxes of layers that are gone, and follow the others."""
         kept = {name: one for name, one in self._layers.items() if one in there}
         if len(kept) < len(self._layers):
-            self.offer(kept)
+            self._offer(kept)
         self._events.follow(kept.values())
         self._on_visible()
 
