@@ -111,7 +111,7 @@ def run(
         "auto", "cpu", "cuda", "cuda:N" or "mps".
     **settings
         As for `load`; and the parameters of a stage as a mapping by its id:
-        ``dps={"strength": 0.7}``.
+        ``dps={"strength": 0.7}``; ``networks={"precision": "bfloat16"}``.
 
     Returns
     -------
@@ -130,9 +130,11 @@ def run(
     >>> result.images[0].axes, result.images[0].shape
     ('YX', (64, 64))
     """
-    chosen = _settings(settings, tuple(stage.id for stage in STAGES), stages)
+    tables = ("networks", *(stage.id for stage in STAGES))
+    chosen = _settings(settings, tables, stages)
     plan = open_input(_source(image, axes), chosen)
-    return finish(run_plan(plan, Context(device=str(resolve_device(device)))))
+    context = Context(str(resolve_device(device)), networks=chosen.networks)
+    return finish(run_plan(plan, context))
 
 
 def simulate(**settings: Any) -> Simulation:
@@ -174,7 +176,7 @@ def _function_of(stage: Stage[Any]) -> Callable[..., Any]:
     ) -> Any:
         fields = stage.parameters.model_fields
         values = {name: settings.pop(name) for name in settings.keys() & fields}
-        _settings(settings, (), also=fields)
+        _settings(settings, ("networks",), also=fields)
         result = run(
             image,
             [stage.id],

@@ -390,4 +390,9 @@ def _context(job: Job) -> Context:
             import torch
 
             torch.set_num_threads(job.threads)
-    return Context(device=job.device, cache=cache, tile_px=job.tile_px)
+    return Context(
+        device=job.device,
+        cache=cache,
+        tile_px=job.tile_px,
+        networks=job.settings.networks,
+    )

@@ -7,6 +7,7 @@ from typing import Any
 
 from napari_dps.cli import arguments
 from napari_dps.core import Optics
+from napari_dps.core.networks import NetworkSettings
 from napari_dps.pipeline import (
     InputSettings,
     OutputSettings,
@@ -35,6 +36,7 @@ def add(
     arguments.add_model(parser, InputSettings, "input")
     arguments.add_model(parser, OutputSettings, "output")
     arguments.add_model(parser, Optics, "optics")
+    arguments.add_model(parser, NetworkSettings, "networks", dotted=True)
     for stage in STAGES:
         arguments.add_model(
             parser, stage.parameters, stage.id, title=f"stage {stage.id}", dotted=True
@@ -59,7 +61,7 @@ def _tables(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Return the options in the shape of a file of settings."""
     tables: dict[str, dict[str, Any]] = {
         name: dict(arguments.values_of(options, name))
-        for name in ("input", "output", *(stage.id for stage in STAGES))
+        for name in ("input", "output", "networks", *(stage.id for stage in STAGES))
     }
     tables = merge_tables(arguments.optics_tables(options), tables)
     if options.stages is not None:

@@ -103,7 +103,7 @@ def _watch(
     """Watch, and leave the table however it ends."""
     results = _Results(source, settings, folder, quiet=options.quiet)
     clock = Clock()
-    context = Context(device=options.device)
+    context = Context(device=options.device, networks=settings.networks)
     try:
         with LiveSession(
             settings, context, refresh_every=options.refresh_every

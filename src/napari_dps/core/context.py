@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from napari_dps.core.networks import NetworkSettings
 from napari_dps.core.otf import MeasuredOtf
 from napari_dps.core.types import ImageStack
 
@@ -63,6 +64,8 @@ class Context:
         Longest edge of the tiles that large planes are worked on in, in pixels of the
         grid that is worked on, overlap not counted; 64 or more. None: as the free
         memory allows. Smaller tiles are used, with a warning, if the memory runs out.
+    networks : NetworkSettings
+        How networks compute.
     otf : MeasuredOtf or None
         Measured OTF of the detection, to be used in place of the ideal one.
     planes, time_points : int
@@ -88,6 +91,7 @@ class Context:
     cache: dict[Any, Any] = field(default_factory=dict)
     weights_sha256: str | None = None
     tile_px: int | None = None
+    networks: NetworkSettings = field(default_factory=NetworkSettings)
     otf: MeasuredOtf | None = None
     planes: int = 1
     time_points: int = 1
@@ -111,6 +115,12 @@ class Context:
         for text in labelled:
             self.warn(text)
         return labelled
+
+    @property
+    def precision(self) -> str | None:
+        """Precision of the network that the stage has used, unless it is float32."""
+        used = self.weights_sha256 and self.networks.precision
+        return None if used == "float32" else used
 
     def use_weights(self, sha256: str) -> None:
         """Record which weights a stage uses, for its entry in the history."""

@@ -28,7 +28,10 @@ _Names = Annotated[tuple[str, ...], Field(max_length=10_000)]
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """What one stage did to the data."""
+    """What one stage did to the data.
+
+    ``precision`` is that of its network where it is not float32.
+    """
 
     stage: str
     parameters: dict[str, Any]
@@ -36,6 +39,7 @@ class HistoryEntry:
     seconds: _NotNegative
     warnings: tuple[str, ...] = ()
     weights_sha256: str | None = None
+    precision: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

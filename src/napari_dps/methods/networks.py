@@ -44,8 +44,9 @@ def load_network(
         If the file cannot be used, or holds weights of another architecture.
     """
     from napari_dps.nets.checkpoint import load_checkpoint
+    from napari_dps.nets.fast import make_fast
 
-    key = ("network", path, device)
+    key = ("network", path, device, context.networks)
     if key not in context.cache:
         checkpoint = load_checkpoint(path)
         metadata = checkpoint.metadata
@@ -55,7 +56,9 @@ def load_network(
                 got=metadata.architecture,
                 allowed=architecture,
             )
-        context.cache[key] = checkpoint.network(device), metadata
+        loaded = checkpoint.network(device)
+        make_fast(loaded, device, context.networks)
+        context.cache[key] = loaded, metadata
     network, metadata = context.cache[key]
     context.use_weights(metadata.sha256)
     return network, metadata

@@ -11,6 +11,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_dps.core import ImageStack, InputError, Optics, StageParameters
+from napari_dps.core.networks import NetworkSettings
 from napari_dps.core.params import parse
 from napari_dps.core.text import quoted
 from napari_dps.io import replacing
@@ -24,7 +25,7 @@ from napari_dps.stages.base import Stage
 Tables = Mapping[str, Mapping[str, Any]]
 """What a TOML file of settings holds: tables of names and values."""
 
-_TABLES = ("pipeline", "input", "optics", "output")
+_TABLES = ("pipeline", "input", "optics", "output", "networks")
 
 
 class OutputSettings(BaseModel):
@@ -87,6 +88,8 @@ class Settings:
         How to read the input.
     output : OutputSettings
         What to write.
+    networks : NetworkSettings
+        How networks compute.
 
     Examples
     --------
@@ -100,6 +103,7 @@ class Settings:
     optics: Mapping[str, float | tuple[float, ...]] = field(default_factory=dict)
     input: InputSettings = field(default_factory=InputSettings)
     output: OutputSettings = field(default_factory=OutputSettings)
+    networks: NetworkSettings = field(default_factory=NetworkSettings)
 
     @property
     def pixel_size_nm(self) -> float | None:
@@ -111,7 +115,7 @@ class Settings:
     def from_tables(
         cls, tables: Tables, stages: Sequence[Stage[Any]] = STAGES
     ) -> Settings:
-        """Validate ``pipeline``, ``input``, ``optics``, ``output``, a table a stage.
+        """Validate the tables of a file of settings: `_TABLES`, and one a stage.
 
         Raises
         ------
@@ -143,6 +147,7 @@ class Settings:
             optics=_checked_optics(tables.get("optics", {})),
             input=parse(InputSettings, tables.get("input", {}), "input"),
             output=parse(OutputSettings, tables.get("output", {}), "output"),
+            networks=parse(NetworkSettings, tables.get("networks", {}), "networks"),
         )
 
     def to_tables(self) -> dict[str, dict[str, Any]]:
@@ -157,6 +162,8 @@ class Settings:
         }
         if self.output != OutputSettings():
             tables["output"] = self.output.model_dump()
+        if self.networks != NetworkSettings():
+            tables["networks"] = self.networks.model_dump()
         for name, parameters in self.parameters.items():
             tables[name] = parameters.model_dump(mode="json", exclude_none=True)
         return tables

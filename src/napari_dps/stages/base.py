@@ -239,6 +239,7 @@ class Stage(Generic[P]):
             seconds=time.perf_counter() - started,
             warnings=tuple(context.warnings[before:]),
             weights_sha256=context.weights_sha256,
+            precision=context.precision,
         )
         # What a stage has made is no camera's.
         return replace(result, camera=None, history=(*image.history, entry))
