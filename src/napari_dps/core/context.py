@@ -22,10 +22,13 @@ class TimePoint:
     found : dict
         The stage's own: what it needs anew at every time point in whose window this
         one lies. It must follow from the image and the parameters alone.
+    where : str
+        Its place, as of `Context`.
     """
 
     image: ImageStack
     found: dict[Any, Any] = field(default_factory=dict)
+    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,11 @@ class Context:
     planes, time_points : int
         Number of focal planes, and of time points, that the frames are the mean of,
         while what the units of a stack share is found.
+    units : int
+        Number of planes, or sets of raw frames, that are run one after the other: what
+        cannot be computed of an only one is refused, of one of several told.
+    where : str
+        Place of a unit among these, for a person: " (T 3/10)".
     series : callable or None
         While the same is found of a time-lapse whose wave vectors are known: returns
         some of its time points, evenly spaced and in order, each with the mean of its
@@ -95,6 +103,8 @@ class Context:
     otf: MeasuredOtf | None = None
     planes: int = 1
     time_points: int = 1
+    units: int = 1
+    where: str = ""
     series: Callable[[], Iterable[tuple[int, ImageStack]]] | None = None
     examines: bool = True
     neighbours: Neighbours = field(default_factory=Neighbours)

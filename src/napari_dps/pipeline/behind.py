@@ -31,6 +31,7 @@ class RawBehind:
         from napari_dps.methods.sim.raw import corrected_frames
 
         # What there is to warn of was told when they were reconstructed.
-        raw = corrected_frames(self.channel.image(unit), Context())
+        told = Context(units=self.channel.unit_count)
+        raw = corrected_frames(self.channel.image(unit), told)
         patterns = self.patterns.get(unit.index, image.patterns)
         return replace(image, frames=raw.frames, patterns=patterns)

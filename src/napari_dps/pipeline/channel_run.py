@@ -199,6 +199,7 @@ class _Work:
         here = yield from self._input(number, unit)
         part = run.context.part()
         part.otf = run.channel.otf
+        part.units, part.where = run.channel.unit_count, unit.where
         sides = []
         for units in run.channel.around(unit, step.window, run.reach):
             points = []
@@ -245,7 +246,7 @@ class _Work:
                 found = self.run.context.found.setdefault(place, found)
         else:
             image = yield from self.result(number - 1, unit)
-        point = TimePoint(image, found)
+        point = TimePoint(image, found, unit.where)
         if has_window:
             self.inputs[key] = point
         return point

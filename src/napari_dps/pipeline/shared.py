@@ -36,6 +36,8 @@ FIRST_FRAMES = 10
 SERIES, SERIES_UNITS = 32, 320
 """So many time points, evenly spaced, tell of wave vectors that are known, and so many
 of their planes in all; never fewer time points than `FIRST_FRAMES`."""
+DIM = 0.1
+"""Light of a unit over that of another from which down it does not stand for all."""
 FOCUS_TIMES = 4
 """About so many of these time points tell which places of a plane are in focus."""
 
@@ -119,7 +121,11 @@ def find_shared(
             if _has_known_waves(channel) and len(times) > 1:
                 series = partial(_series, channel, times, focus)
             part = replace(
-                context, planes=planes, time_points=span[1] - span[0], series=series
+                context,
+                planes=planes,
+                time_points=span[1] - span[0],
+                units=channel.unit_count,
+                series=series,
             )
             learning = learn(plan, channel, average, sample, part, preparing)
             shared = yield from within(learning, done, total)
@@ -216,18 +222,22 @@ def _average(
 ) -> tuple[ImageStack, ImageStack]:
     """Return the mean of some time points and all z, and one unit of them.
 
-    Planes count by ``focus``, if it is there, else alike.
+    Planes count by ``focus``, if it is there, else alike. The unit is that in the
+    middle of the first time point, unless it is dark beside others.
     """
     middle = channel.middle((times[0], times[0] + 1))
-    sample = channel.image(middle)
-    mean = np.zeros_like(sample.data)
+    sample = first = channel.image(middle)
+    mean = np.zeros_like(first.data)
     units = [u for t in times for u in channel.units((t, t + 1))]
     for unit in sorted(units, key=lambda unit: unit.index):
-        pixels = sample.data if unit == middle else channel.image(unit).data
+        image = first if unit == middle else channel.image(unit)
+        pixels = image.data
         if not np.isfinite(pixels).all():
             raise InputError(
                 "the image holds values that are not finite (NaN or inf)" + unit.where
             )
+        if sample.data.mean() < DIM * pixels.mean():
+            sample = image
         if focus is not None:
             pixels = pixels * focus.of_plane(channel.plane_of(unit.index))
         mean += pixels

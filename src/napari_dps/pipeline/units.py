@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -92,6 +93,11 @@ class Channel:
     def leading(self) -> str:
         """Axes that lead those of a unit."""
         return self.stack.axes.removesuffix(self.takes)
+
+    @property
+    def unit_count(self) -> int:
+        """Number of units of the stack, those of other channels as well."""
+        return math.prod(self.stack.shape[: len(self.leading)])
 
     def _unit(self, index: Index) -> Unit:
         """Return the unit at a place."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_dps.core import ImageStack, InputError, Optics, Pattern, RawFrames
 from napari_dps.core.context import Context
 from napari_dps.methods.sensor import dead_lines, filled, noise_beside_hot_pixels
+from napari_dps.methods.sim.lost_frames import with_lost_frames
 from napari_dps.metrics.registration import find_shift
 from napari_dps.physics.hot_pixels import hot_pixels, replaced
 
@@ -58,7 +59,8 @@ def with_hot_pixels_replaced(image: ImageStack, context: Context) -> ImageStack:
     """
     if image.optics is None or image.is_processed:
         return image
-    cutoff, image = image.optics.cutoff_per_pixel, _with_lines_filled(image, context)
+    cutoff = image.optics.cutoff_per_pixel
+    image = _with_lines_filled(with_lost_frames(image, context), context)
     frames = np.asarray(image.data, dtype=np.float32)
     frames = frames.reshape(-1, *frames.shape[-2:])
     if min(frames.shape[-2:]) < _LEAST_SIDE_PX:

@@ -14,7 +14,7 @@ from napari_dps.core.context import Context
 from napari_dps.core.tiling import require_memory
 from napari_dps.methods.sim.lapse import with_what_units_share
 from napari_dps.methods.sim.raw import with_hot_pixels_replaced
-from napari_dps.physics.sim.equalise import equalisation
+from napari_dps.physics.sim.equalise import NO_LIGHT, equalisation, refuse_darkness
 
 if TYPE_CHECKING:
     import torch
@@ -282,9 +282,12 @@ def volume_frames(
     data = np.asarray(image.data, dtype=np.float32)
     if not data.flags.writeable:
         data = data.copy()
+    if context.units == 1:
+        refuse_darkness(data.mean(axis=(0, -2, -1), dtype=np.float64))
     for z in range(planes):
-        plane = image.derive(data[z], axes="APYX")
-        clean = with_hot_pixels_replaced(plane, context)
+        plane, where = image.derive(data[z], axes="APYX"), f" (Z {z + 1}/{planes})"
+        part = replace(context, units=context.units * planes, where=where)
+        clean = with_hot_pixels_replaced(plane, part)
         if clean is not plane:
             data = data.copy() if data is image.data else data
             data[z] = clean.data
@@ -292,5 +295,14 @@ def volume_frames(
 
 
 def equalised_volume(frames: torch.Tensor) -> NDArray[np.float64]:
-    """Return the factors (Z, A, P) that make all frames of a plane equally bright."""
-    return np.stack([equalisation(plane) for plane in frames])
+    """Return the factors (Z, A, P) that make all frames of a plane equally bright.
+
+    Planes without light have those of the others.
+    """
+    means = frames.mean(dim=-1).cpu().double().mean(dim=-1).numpy()
+    factors = np.stack([equalisation(plane) for plane in frames])
+    is_dark = means.min(axis=(1, 2)) < NO_LIGHT * means.mean()
+    if is_dark.any() and not is_dark.all():
+        lit = means[~is_dark].mean(axis=0)
+        factors[is_dark] = lit.mean() / lit
+    return factors

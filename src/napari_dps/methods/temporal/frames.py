@@ -220,7 +220,8 @@ def _seen(
 ) -> Generator[Progress, None, Seen]:
     """Look at a time point, once."""
     if "seen" not in point.found:
-        looking = seen_steps(point.image, parameters, context)
+        there = replace(context, where=point.where)
+        looking = seen_steps(point.image, parameters, there)
         point.found["seen"] = yield from looking
     found: Seen = point.found["seen"]
     return found

@@ -154,6 +154,8 @@ class RunningMean:
             As `moved_part` returns it.
         """
         ratio = self._ratio(other, match)
+        if ratio == 0:  # a time point without noise has nothing to gain
+            return
         still = weight = ratio * share * match.still
         self.total += match.gain * still * other.orders
         if moved is not None and match.moved is not None:

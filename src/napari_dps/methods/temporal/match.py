@@ -305,7 +305,8 @@ def light_ratio(here: torch.Tensor, other: torch.Tensor) -> float:
     """Return how much brighter an image (Y, X) is than another.
 
     The median ratio of the light of squares of `BLOCK_PX`, of the brighter half of
-    them: the mean of all light is another where something appears.
+    them: the mean of all light is another where something appears. 0 where one has
+    light and the other none.
     """
     import torch.nn.functional as F
 
@@ -313,15 +314,20 @@ def light_ratio(here: torch.Tensor, other: torch.Tensor) -> float:
         F.avg_pool2d(image[None], BLOCK_PX, ceil_mode=True).flatten().cpu().numpy()
         for image in (here, other)
     )
-    bright = (a + b >= np.median(a + b)) & (a > 0) & (b > 0)
-    return float(np.median(a[bright] / b[bright])) if bright.any() else 1.0
+    bright = a + b >= np.median(a + b)
+    if (np.median(a[bright]) > 0) != (np.median(b[bright]) > 0):
+        return 0.0
+    lit = bright & (a > 0) & (b > 0)
+    return float(np.median(a[lit] / b[lit])) if lit.any() else 1.0
 
 
 def look_alike(here: Sight, other: Sight) -> bool:
-    """Whether two time points have the same orders to compare."""
+    """Whether two time points have the same orders to compare, and both light."""
     a, b = here.stack.wavevectors, other.stack.wavevectors
     alike = here.orders.shape == other.orders.shape and a.shape == b.shape
-    return alike and bool(((a - b).abs() < 1e-5).all())
+    if not alike or not bool(((a - b).abs() < 1e-5).all()):
+        return False
+    return light_ratio(here.light, other.light) > 0
 
 
 def differs(likeness: torch.Tensor, chance: float) -> bool:

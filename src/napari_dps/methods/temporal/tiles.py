@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,7 +101,7 @@ def _known(
 ) -> Generator[Progress, None, tuple[ImageStack, Sequence[str]]]:
     """Return a time point with patterns and noise, found once, and the warnings."""
     if "known" not in point.found:
-        part = context.part()
+        part = replace(context.part(), where=point.where)
         found = yield from known_steps(point.image, parameters, part)
         point.found["known"] = found, part.warnings
     known: tuple[ImageStack, Sequence[str]] = point.found["known"]

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     import torch
 
 
+NO_LIGHT = 0.05
+"""Light of a frame over that of others from which down it counts as lost: lamps that
+flicker and bleaching leave more, and what made up for it would be noise."""
+
+
 def equalisation(frames: torch.Tensor) -> NDArray[np.float64]:
     """Return the factors that make all frames of a raw stack equally bright.
 
@@ -26,12 +31,8 @@ def equalisation(frames: torch.Tensor) -> NDArray[np.float64]:
     Returns
     -------
     array (A, P), float64
-        Mean of all frames over mean of each: the total counts stay.
-
-    Raises
-    ------
-    InputError
-        If a frame holds no signal above the camera offset.
+        Mean of all frames over mean of each: the total counts stay. 1 where a frame
+        holds no signal above the camera's offset: there is nothing to compare.
 
     Examples
     --------
@@ -41,13 +42,31 @@ def equalisation(frames: torch.Tensor) -> NDArray[np.float64]:
     """
     means = frames.mean(dim=-1).cpu().double().mean(dim=-1).numpy()
     if means.min() <= 0:
-        angle, phase = np.unravel_index(int(means.argmin()), means.shape)
-        raise InputError(
-            f"frame of angle {angle + 1}, phase {phase + 1} has no signal: mean counts "
-            "less camera offset",
-            got=f"{means.min():g}",
-            allowed="above 0",
-            field="input.camera_offset",
-        )
+        return np.ones(means.shape)
     factors: NDArray[np.float64] = means.mean() / means
     return factors
+
+
+def refuse_darkness(means: NDArray[np.float64]) -> None:
+    """Refuse raw frames of which one has no light.
+
+    Parameters
+    ----------
+    means : array (A, P)
+        Mean counts of each frame above the camera's offset.
+
+    Raises
+    ------
+    InputError
+        If one of them is not above 0.
+    """
+    if means.min() > 0:
+        return
+    angle, phase = np.unravel_index(int(means.argmin()), means.shape)
+    raise InputError(
+        f"frame of angle {angle + 1}, phase {phase + 1} has no signal: mean counts "
+        "less camera offset",
+        got=f"{means.min():g}",
+        allowed="above 0",
+        field="input.camera_offset",
+    )
