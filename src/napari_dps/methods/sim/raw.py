@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_dps.core import ImageStack, InputError, Optics, Pattern, RawFrames
 from napari_dps.core.context import Context
 from napari_dps.methods.sensor import dead_lines, filled, noise_beside_hot_pixels
+from napari_dps.methods.sim.even_angles import with_even_angles
 from napari_dps.methods.sim.lost_frames import with_lost_frames
 from napari_dps.metrics.registration import find_shift
 from napari_dps.physics.hot_pixels import hot_pixels, replaced
@@ -138,7 +139,7 @@ def corrected_frames(image: ImageStack, context: Context) -> ImageStack:
     image = with_hot_pixels_replaced(image, context)
     if not context.examines or image.is_processed:
         return image
-    image = with_motion_undone(image, context)
+    image = with_even_angles(with_motion_undone(image, context), context)
     frames = RawFrames(np.asarray(image.data, dtype=np.float32), image.camera)
     return replace(image, frames=frames)
 
