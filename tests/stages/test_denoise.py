@@ -332,7 +332,7 @@ def test_a_dark_frame_is_computed_and_one_at_every_angle_refused():
     stack = replace(raw_of(simulated()), patterns=simulated().patterns)
     data = stack.data.copy()
     data[1, 2] = 0
-    computed, whole = (run(s).data[1, 2] for s in (stack.derive(data), stack))
+    computed, whole = (run(s)[0].data[1, 2] for s in (stack.derive(data), stack))
     assert np.corrcoef(computed.ravel(), whole.ravel())[0, 1] > 0.9
     data[:, 2] = -1
     with pytest.raises(InputError, match="phase 3 has no signal"):
