@@ -170,6 +170,21 @@ def test_periodic_objects_mislead_no_angle(kind):
             assert turned < 0.6
 
 
+@pytest.mark.parametrize(
+    ("structure", "photons"), [("line_pairs", 200), ("microtubules", 5000)]
+)
+def test_fine_stripes_on_straight_lines_are_no_others(structure, photons):
+    # The OTF passes .04 of stripes at .9 of the cut-off.
+    dim = {"gain_counts_per_e": 0.5, "haze_fraction": 0.0}
+    lines = settings(structure=structure, photons=photons, seed=4001, na=1.3, **dim)
+    simulation = simulate(lines)
+    found = estimate(frames_of(simulation), lines.optics)
+    for pattern, truth in zip(found, simulation.patterns, strict=True):
+        assert pattern.is_usable
+        assert pattern.period_nm == pytest.approx(truth.period_nm, rel=0.01)
+        assert abs(pattern.angle_deg - truth.angle_deg) < 0.6
+
+
 def test_film_has_phases_and_modulation():
     simulation = of_object(
         np.ones_like(fine_grid()[0]),

@@ -110,7 +110,7 @@ class PatternEstimator:
     Raises
     ------
     InputError
-        With fewer than three phases, tiny frames, or frames without signal.
+        With fewer than three phases, or tiny frames.
     """
 
     def __init__(

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 LEAST_OTF = 0.05
 """Where the OTF passes less, noise divided by it would be taken for a peak."""
+FAINT_OTF, ABOVE_NOISE = 0.01, 10.0
+"""What the OTF passes at least, and the power over that of the noise, where a single
+wave vector is judged: fine stripes lie where it passes 0.02 to 0.05."""
 CENTRE = 0.15
 """Of the cut-off: below it every object has a peak."""
 
@@ -133,11 +136,24 @@ def amplitudes(image: torch.Tensor, fy: FloatArray, fx: FloatArray) -> FloatArra
 
 
 def deconvolved_power(
-    band: torch.Tensor, wavevector: tuple[float, float], cutoff: float
+    band: torch.Tensor, wavevector: tuple[float, float], cutoff: float, noise: float
 ) -> float:
-    """Return |D_n/O|² at a wave vector; 0 where the OTF passes too little."""
+    """Return |D_n/O|² at a wave vector, less its noise; 0 where noise is all.
+
+    Parameters
+    ----------
+    band : tensor (Y, X), complex64
+        A windowed band.
+    wavevector : (float, float)
+        (y, x) in cycles per pixel.
+    cutoff : float
+        Of the OTF, in cycles per pixel.
+    noise : float
+        Mean noise power of the band's spectrum.
+    """
     otf = float(widefield_otf(np.array([math.hypot(*wavevector)]), cutoff)[0])
-    if otf < LEAST_OTF:
-        return 0.0
     fy, fx = (np.array([f]) for f in wavevector)
-    return float(np.abs(amplitudes(band, fy, fx)[0, 0]) ** 2) / otf**2
+    power = float(np.abs(amplitudes(band, fy, fx)[0, 0]) ** 2)
+    if otf < FAINT_OTF or power < ABOVE_NOISE * noise:
+        return 0.0
+    return (power - noise) / otf**2

@@ -30,10 +30,10 @@ LEAK_BINS = 2.0
 REPEATS, REPEATS_FROM = 0.5, 40.0
 """A distant peak as high as this share of the best, both far above chance, says that
 the object repeats itself: several wave vectors fit."""
-PERIODIC, PERIODIC_SHARE = 150.0, 0.05
+PERIODIC, PERIODIC_SHARE = 1000.0, 0.05
 """The object is a grating or lattice if its spectrum has a peak of so many times what
-is usual there (simulated structures: up to 60, gratings and dots: from 4000 on). Then
-peaks of this share count."""
+is usual there (simulated structures with up to 20000 photons: up to 200, gratings and
+dots of 256² px: from 3500 on). Then peaks of this share count."""
 SURPASS = 1.25
 """So many times the others must the band's own power be to tell which of them fits."""
 OUTWEIGH = 2.0
@@ -191,7 +191,8 @@ class AngleSearch:
         correlation = self._correlations[harmonic]
         image = self._band_image(harmonic)
         cutoff = correlation.grid.search.cutoff
-        powers = [deconvolved_power(image, k, cutoff) for _, k in rivals]
+        noise = correlation.noise
+        powers = [deconvolved_power(image, k, cutoff, noise) for _, k in rivals]
         order = np.argsort(powers)[::-1]
         value, wavevector = rivals[order[0]]
         wavevector = correlation.polish(wavevector)
