@@ -1,4 +1,4 @@
-"""Frames without light: computed from the others, or told."""
+"""Frames without light are computed or told; lost ones spoil no others."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from napari_dps.core import ImageStack, InputError, Optics, finish
 from napari_dps.core.context import Context
 from napari_dps.methods.sim.lost_frames import with_lost_frames
 from napari_dps.methods.sim.volume_finding import equalised_volume
-from napari_dps.physics.simulate import simulate
+from napari_dps.physics.phantoms import phantom
+from napari_dps.physics.simulate import simulate, simulate_object
 from napari_dps.physics.simulate_settings import SimulationSettings
-from napari_dps.pipeline import choose_steps, run
+from napari_dps.pipeline import PipelineResult, choose_steps, run
 
 OPTICS = Optics(na=1.3, emission_nm=525, pixel_size_nm=65)
 SETTINGS = SimulationSettings(height_px=64, width_px=64, photons=200, seed=3)
@@ -120,3 +121,34 @@ def test_dark_planes_of_a_volume_are_evened_as_the_others() -> None:
     frames[1] *= 2
     factors = equalised_volume(frames)[:, 0]
     np.testing.assert_allclose(factors, [[0.8, 1, 0.8 / 0.6]] * 3, rtol=1e-6)
+
+
+def usable(result: PipelineResult, time_point: int) -> int:
+    """Return how many angles of a time point have stripes that are used."""
+    return sum(p.is_usable for p in result.outputs[-1].patterns[time_point,])
+
+
+@pytest.mark.parametrize("photons", [20, 200])
+def test_stripes_are_not_used_from_a_lost_frame_on(photons: float) -> None:
+    settings = SETTINGS.model_copy(
+        update={"photons": photons, "height_px": 96, "width_px": 96}
+    )
+    seen = [
+        simulate_object(
+            phantom("er", (96 * 4 + 64, 96 * 4 + 64), pixel_size_nm=65 / 4, seed=2),
+            settings.model_copy(update={"seed": seed}),
+            margin_px=(8, 8),
+        ).raw
+        for seed in (1, 2, 3)
+    ]
+    whole = np.stack([stack.data for stack in seen])
+    frames = whole.reshape(-1, 96, 96)
+    short = np.concatenate([frames[:13], frames[14:], frames[-1:]]).reshape(whole.shape)
+    stack = seen[0].derive(whole, axes="TAPYX")
+    steps = choose_steps(stack, ["reconstruct"])
+    result = finish(run(stack, steps, camera_offset=100))
+    assert [usable(result, t) for t in range(3)] == [3, 3, 3]
+    result = finish(run(stack.derive(short), steps, camera_offset=100))
+    assert usable(result, 0) == 3
+    assert max(usable(result, t) for t in (1, 2)) <= 1
+    assert any("a frame was lost or doubled" in text for text in result.warnings)

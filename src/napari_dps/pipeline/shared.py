@@ -37,7 +37,7 @@ SERIES, SERIES_UNITS = 32, 320
 """So many time points, evenly spaced, tell of wave vectors that are known, and so many
 of their planes in all; never fewer time points than `FIRST_FRAMES`."""
 DIM = 0.1
-"""Light of a unit over that of another from which down it does not stand for all."""
+"""Light of a unit over the usual from which down it does not stand for all."""
 FOCUS_TIMES = 4
 """About so many of these time points tell which places of a plane are in focus."""
 
@@ -223,25 +223,27 @@ def _average(
     """Return the mean of some time points and all z, and one unit of them.
 
     Planes count by ``focus``, if it is there, else alike. The unit is that in the
-    middle of the first time point, unless it is dark beside others.
+    middle of the first time point, unless it is dark beside most others.
     """
     middle = channel.middle((times[0], times[0] + 1))
-    sample = first = channel.image(middle)
-    mean = np.zeros_like(first.data)
+    sample = channel.image(middle)
+    mean = np.zeros_like(sample.data)
+    light: dict[Unit, float] = {}
     units = [u for t in times for u in channel.units((t, t + 1))]
     for unit in sorted(units, key=lambda unit: unit.index):
-        image = first if unit == middle else channel.image(unit)
-        pixels = image.data
+        pixels = sample.data if unit == middle else channel.image(unit).data
         if not np.isfinite(pixels).all():
             raise InputError(
                 "the image holds values that are not finite (NaN or inf)" + unit.where
             )
-        if sample.data.mean() < DIM * pixels.mean():
-            sample = image
+        light[unit] = float(pixels.mean())
         if focus is not None:
             pixels = pixels * focus.of_plane(channel.plane_of(unit.index))
         mean += pixels
     mean /= len(units) if focus is None else len(times)
+    usual = float(np.median(list(light.values())))
+    if light[middle] < DIM * usual:
+        sample = channel.image(min(light, key=lambda unit: abs(light[unit] - usual)))
     return sample.derive(mean), sample
 
 

@@ -39,6 +39,8 @@ FADED = 0.75
 """Share of the modulation of a time point that the mean keeps where phases stay."""
 LEAST_CHANGE_DEG = 3.0
 """Less changes no reconstruction that can be seen."""
+LEAST_JUMP_DEG = 30.0
+"""Phase step that differs by more from that of the mean is one of another frame."""
 SETTLED: dict[str, Literal["first frames", "followed"]] = {
     "mean": "first frames",
     "drift": "followed",
@@ -196,6 +198,11 @@ def unit_patterns(
     fitted = yield from fitting
     if len(fitted) != len(patterns):
         return patterns
+    if any(pattern.keeps_stripes for pattern in fitted):
+        fitted = tuple(
+            _doubted(one, mean) if mean.is_usable else one
+            for one, mean in zip(fitted, patterns, strict=True)
+        )
     return tuple(
         _better(one, mean, context) for one, mean in zip(fitted, patterns, strict=True)
     )
@@ -207,6 +214,9 @@ def _better(one: Pattern, mean: Pattern, context: Context) -> Pattern:
     error = one.phase_error_deg
     if not mean.is_usable or mean.phases_of not in SETTLED:
         return mean
+    if one.keeps_stripes:
+        _tell_lost_stripes(name, context)
+        return one
     settled = mean.model_copy(update={"phases_of": SETTLED[mean.phases_of]})
     if not one.is_usable or error is None or error > UNCERTAIN_DEG:
         those = (
@@ -229,6 +239,33 @@ def _better(one: Pattern, mean: Pattern, context: Context) -> Pattern:
         f"the phases of {name} change over time: they are fitted at each time point"
     )
     return one.model_copy(update={"orders": _orders(one, mean), "phases_of": "frames"})
+
+
+def _doubted(one: Pattern, mean: Pattern) -> Pattern:
+    """Return a pattern beside one that lacks a frame, doubted if its steps may differ.
+
+    From a lost frame on all angles get frames of others. Stripes that drift move alike
+    in all frames of an angle.
+    """
+    error = one.phase_error_deg
+    if one.is_usable and error is not None and error <= UNCERTAIN_DEG:
+        turns = np.exp(1j * np.radians(np.subtract(one.phases_deg, mean.phases_deg)))
+        rest = np.degrees(np.angle(turns * np.conj(turns.mean())))
+        if float(np.abs(rest).max()) < LEAST_JUMP_DEG:
+            return one
+    lost = {"status": "doubtful", "doubt": "frames"}
+    orders = tuple(order.model_copy(update=lost) for order in one.orders)
+    return one.model_copy(update={"orders": orders})
+
+
+def _tell_lost_stripes(name: str, context: Context) -> None:
+    """Say where the frames of an angle do not show the stripes of all others."""
+    first = context.cache.setdefault(("lost stripes", name), context.where)
+    place = first if context.where == first else " at more time points"
+    context.warn(
+        f"the stripes of {name} are missing from a frame or stand still{place}: a "
+        "frame was lost or doubled, or the order changes; its frames are left out there"
+    )
 
 
 def _orders(one: Pattern, mean: Pattern) -> tuple[PatternOrder, ...]:
