@@ -27,7 +27,7 @@ from page import machine, options, publish, seconds_of, table
 from napari_dps.core import ImageStack, finish
 from napari_dps.core.context import Context
 from napari_dps.methods.dps.input import change_width
-from napari_dps.methods.dps.methods import CAUTIOUS_WIDTH, SHARP_WIDTH
+from napari_dps.methods.dps.target import CAUTIOUS_WIDTH, SHARP_WIDTH
 from napari_dps.nets.equivariant import TURNS, opposite, turned
 from napari_dps.stages.dps import STAGE, DpsParameters
 

@@ -33,13 +33,12 @@ from scipy.stats import rankdata
 
 from napari_dps.core import ImageStack, finish
 from napari_dps.core.context import Context
+from napari_dps.methods.dps.by_network import SHIPPED_WEIGHTS
 from napari_dps.methods.dps.input import change_width
 from napari_dps.methods.dps.invented import Compared, compared_steps
 from napari_dps.methods.dps.maps import unsupported
-from napari_dps.methods.dps.noise import cleaned
-from napari_dps.methods.dps.optics import effective_optics
 from napari_dps.methods.dps.recording import recording_behind
-from napari_dps.methods.dps.target import ImageToSharpen, signal_to_noise
+from napari_dps.methods.dps.target import target_of
 from napari_dps.metrics.error_map import error_map
 from napari_dps.physics.phantoms.canvas import Canvas
 
@@ -141,28 +140,12 @@ def seen(emitters: Image, photons: float) -> Image:
     return photons * (change_width(thing, 0, WIDTH).numpy() + np.float32(BACKGROUND))
 
 
-def target_of(image: ImageStack) -> ImageToSharpen:
-    """Return what the stage gives to its methods."""
-    optics, context = effective_optics(image), Context("cpu")
-    cutoff = optics.cutoff_per_pixel * optics.modulation_factor
-    data, noise, white = cleaned(image, cutoff, context)
-    return ImageToSharpen(
-        data,
-        optics,
-        0.5,
-        noise,
-        signal_to_noise(data, noise),
-        context,
-        weights="oriented",
-        is_raw=white,
-        is_reconstructed=any(entry.stage == "reconstruct" for entry in image.history),
-        raw_frames=recording_behind(image),
-    )
-
-
 def compared(image: ImageStack, result: Image) -> Compared:
     """Return what the map is made of."""
-    target = target_of(image)
+    raw_frames = recording_behind(image)
+    target = target_of(
+        image, Context("cpu"), weights=SHIPPED_WEIGHTS[0], raw_frames=raw_frames
+    )
     return finish(compared_steps(target, result, target.width))
 
 
@@ -377,36 +360,6 @@ def _of_truth(photons: float, factor: float) -> str:
     return " / ".join(f"{100 * s:.2f} %" for s in np.mean(shares, axis=0))
 
 
-def uncertainty_rows(seeds: int) -> list[list[str]]:
-    """Return how many pixels of the chain's results are within two deviations."""
-    rows = []
-    for name in CLASSES:
-        cells = []
-        for photons in FRAMES_LEVELS[1:]:
-            found = [_within(name, photons, 4100 + seed) for seed in range(seeds)]
-            cells.append(" / ".join(f"{100 * x:.0f} %" for x in np.mean(found, axis=0)))
-        rows.append([name, *cells])
-        print(rows[-1], flush=True)
-    return rows
-
-
-def _within(name: str, photons: float, seed: int) -> tuple[float, float]:
-    """Return the share within two deviations, of all and of the brightest tenth.
-
-    The truth has no even light: it is brought to that of the result.
-    """
-    raw, truth = dps_frames.recorded(name, photons, seed)  # type: ignore[arg-type]
-    image = dps_frames.reconstructed(raw)
-    result = dps_frames.sharpened(image, uncertainty=True)
-    inside = np.s_[2 * RIM_PX : -2 * RIM_PX, 2 * RIM_PX : -2 * RIM_PX]
-    fit = np.polynomial.Polynomial.fit(truth.ravel(), result.data.ravel(), 1)
-    error = (result.data - fit(truth))[inside]
-    within = np.abs(error - np.median(error)) < 2 * result.maps["uncertainty"][inside]
-    light = result.data[inside]
-    bright = light > np.percentile(light, 90)
-    return float(within.mean()), float(within[bright].mean())
-
-
 def main() -> None:
     """Measure, and write the page."""
     parser = options(__doc__)
@@ -429,10 +382,6 @@ def main() -> None:
             quiet_rows(),
         ),
         machine=machine("torch"),
-        uncertainty=table(
-            ["all / bright", *(f"{p} photons" for p in FRAMES_LEVELS[1:])],
-            uncertainty_rows(asked.seeds),
-        ),
         false=f"{100 * FALSE_AREA:g} %",
         seen=f"{100 * SEEN:.0f} %",
     )
@@ -479,14 +428,6 @@ Light that is called invented, and that is called missing, over all light; struc
 the training, and an image of noise alone, 5 photons everywhere.
 
 {quiet}
-
-## The uncertainty with raw frames
-
-Pixels of the chain's results within two [stated](../stages/dps.md#uncertainty) standard
-deviations of the truth, of all and of the brightest tenth; held-out structures. For
-plain images `benchmarks/dps_turns.py` counts them.
-
-{uncertainty}
 """
 
 if __name__ == "__main__":

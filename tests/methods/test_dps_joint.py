@@ -171,6 +171,40 @@ def test_stripes_that_the_frames_do_not_show_are_not_used() -> None:
         sharpened(wrong, method="joint")
 
 
+@pytest.mark.parametrize("method", ["network", "joint"])
+def test_error_is_within_two_deviations_where_frames_are_fitted(method: str) -> None:
+    image, truth = reconstruction()
+    chosen = DpsParameters(method=method, uncertainty=True)  # type: ignore[arg-type]
+    result = finish(STAGE.run(image, chosen, Context("cpu")))
+    inside = np.s_[16:-16, 16:-16]
+    fit = np.polynomial.Polynomial.fit(truth.ravel(), result.data.ravel(), 1)
+    error = (result.data - fit(truth))[inside]
+    deviation = result.maps["uncertainty"][inside]
+    is_within = np.abs(error - np.median(error)) < 2 * deviation
+    light = result.data[inside]
+    darkest, brightest = np.percentile(light, [10, 90])
+    is_bright, is_dark = light > brightest, light < darkest
+    assert 0.85 < is_within.mean() < 0.99
+    assert is_within[is_bright].mean() > 0.9
+    scaled = error[is_bright] / deviation[is_bright]
+    assert np.sqrt(np.mean(scaled**2)) > 0.5  # nor is it overstated
+    # Nor is it the same everywhere: darkness is surer than structure.
+    assert np.median(deviation[is_dark]) < 0.05 * np.median(deviation[is_bright])
+
+
+def test_uncertainty_is_that_of_the_image_alone_where_frames_are_no_use() -> None:
+    image, _ = reconstruction()
+    told = [
+        finish(STAGE.run(one, DpsParameters(uncertainty=True), Context("cpu")))
+        for one in (turned(image, 25), replace(image, frames=None))
+    ]
+    without, alone = (one.maps["uncertainty"] for one in told)
+    np.testing.assert_array_equal(told[0].data, told[1].data)
+    # Half as many draws are made.
+    np.testing.assert_allclose(without.mean(), alone.mean(), rtol=0.1)
+    assert np.corrcoef(without.ravel(), alone.ravel())[0, 1] > 0.95
+
+
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
 def test_brighter_frames_give_a_brighter_result(scale: float) -> None:
     image, _ = reconstruction()

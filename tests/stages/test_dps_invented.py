@@ -14,9 +14,8 @@ from napari_dps.core import ImageStack, Optics, finish
 from napari_dps.core.context import Context
 from napari_dps.methods.dps.invented import Compared, compared_steps
 from napari_dps.methods.dps.maps import unsupported
-from napari_dps.methods.dps.noise import cleaned
 from napari_dps.methods.dps.recording import recording_behind
-from napari_dps.methods.dps.target import ImageToSharpen, signal_to_noise
+from napari_dps.methods.dps.target import target_of
 from napari_dps.nets.equivariant import turned
 from napari_dps.physics.otf import otf_2d
 from napari_dps.physics.simulate import simulate
@@ -73,19 +72,8 @@ def shown(emitters: Image) -> Image:
 def compared(image: ImageStack, result: Image, width: float = WIDTH) -> Compared:
     """Return what the map of a result is made of."""
     context = Context("cpu")
-    data, noise, white = cleaned(image, CUTOFF, context)
-    target = ImageToSharpen(
-        data,
-        image.require_optics("test"),
-        0.5,
-        noise,
-        signal_to_noise(data, noise),
-        context,
-        weights="oriented",
-        is_raw=white,
-        is_reconstructed=bool(image.patterns),
-        raw_frames=recording_behind(image),
-    )
+    raw_frames = recording_behind(image)
+    target = target_of(image, context, weights="oriented", raw_frames=raw_frames)
     return finish(compared_steps(target, result, width))
 
 

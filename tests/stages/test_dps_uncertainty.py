@@ -8,8 +8,7 @@ import pytest
 from napari_dps.core import ImageStack, Optics, finish
 from napari_dps.core.context import Context
 from napari_dps.methods.dps.methods import METHODS
-from napari_dps.methods.dps.noise import measured_noise
-from napari_dps.methods.dps.target import ImageToSharpen, signal_to_noise
+from napari_dps.methods.dps.target import target_of
 from napari_dps.methods.dps.uncertainty import spread_steps
 from napari_dps.physics.phantoms import phantom
 from napari_dps.physics.simulate import blur_truth
@@ -46,15 +45,8 @@ def expected() -> np.ndarray:
 
 def spread_of(data: np.ndarray, strength: float = 0.5) -> np.ndarray:
     """Return what noise alone does to the result of Richardson–Lucy."""
-    noise = measured_noise(data, OPTICS.cutoff_per_pixel, white=True)
-    target = ImageToSharpen(
-        data,
-        OPTICS,
-        strength,
-        noise,
-        signal_to_noise(data, noise),
-        Context("cpu"),
-        weights="hybrid",
+    target = target_of(
+        image_of(data), Context("cpu"), weights="hybrid", strength=strength
     )
     method = METHODS["rl"]
     return finish(spread_steps(method, target, finish(method(target))))

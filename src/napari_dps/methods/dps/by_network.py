@@ -38,7 +38,13 @@ per cent."""
 
 
 def network(target: ImageToSharpen) -> Generator[Progress, None, NDArray[np.float32]]:
-    """Sharpen with Res-U-DBPN; the strength sets the width of the result's PSF."""
+    """Sharpen with Res-U-DBPN; the strength sets the width of the result's PSF.
+
+    Raises
+    ------
+    FramesUnusable
+        Where the raw frames cannot be used: the image alone can.
+    """
     if target.is_reconstructed:
         target = of_a_reconstruction(target)
     if target.raw_frames is not None:
@@ -86,8 +92,11 @@ def _sharpened_with_frames(
     Returns
     -------
     array (4 Y, 4 X), float32
-        Counts. From the reconstruction alone, with a warning, where the frames cannot
-        be used.
+        Counts.
+
+    Raises
+    ------
+    FramesUnusable
     """
     from napari_dps.methods.dps.frames_network import (
         climbed_steps,
@@ -101,11 +110,7 @@ def _sharpened_with_frames(
     if not sharpener.metadata.recipe.get("raw_frames"):
         return (yield from _refined(target, raw))
     climbing = climbed_steps(raw, target.image, target.context)
-    try:
-        climbed = yield from between(climbing, 0, _FEATURES_END)
-    except FramesUnusable as problem:
-        target.context.warn(str(problem))
-        return (yield from between(_sharpened_alone(target), _FEATURES_END, 100))
+    climbed = yield from between(climbing, 0, _FEATURES_END)
     steps = sharpen_climbed_steps(
         climbed,
         target.image,
@@ -124,11 +129,7 @@ def _refined(
 ) -> Generator[Progress, None, NDArray[np.float32]]:
     """Bring the result of a network of images into line with the frames."""
     sharp = yield from between(_sharpened_alone(target), 0, _NETWORK_END)
-    try:
-        return (yield from between(_fitted(target, raw, sharp), _NETWORK_END, 100))
-    except FramesUnusable as problem:
-        target.context.warn(str(problem))
-        return sharp
+    return (yield from between(_fitted(target, raw, sharp), _NETWORK_END, 100))
 
 
 def joint(

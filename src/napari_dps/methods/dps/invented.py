@@ -28,7 +28,12 @@ from napari_dps.methods.dps.target import (
     ImageToSharpen,
     of_a_reconstruction,
 )
-from napari_dps.methods.dps.uncertainty import around, noise_of, turned_noise
+from napari_dps.methods.dps.uncertainty import (
+    FRAME_DRAWS,
+    around,
+    noise_of,
+    turned_noise,
+)
 from napari_dps.metrics.spectrum import (
     cosine_radius,
     cosine_transform,
@@ -44,8 +49,6 @@ if TYPE_CHECKING:
 
 SIGMAS = 2.0
 """Standard deviations of noise that a difference must exceed."""
-FRAME_DRAWS = 4
-"""Times that noise is drawn for raw frames: all frames together have more of it."""
 FIRST_ZERO = 1.22
 """First zero of the PSF, over the period of the cut-off: light from farther outside
 than that hardly counts."""

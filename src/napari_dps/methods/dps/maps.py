@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ from napari_dps.core import ImageStack, Progress, one_of
 from napari_dps.core.progress import between
 from napari_dps.methods.dps.invented import invented_steps
 from napari_dps.methods.dps.methods import METHODS
-from napari_dps.methods.dps.target import ImageToSharpen
+from napari_dps.methods.dps.target import FramesUnusable, ImageToSharpen, Method
 from napari_dps.methods.dps.uncertainty import (
+    FRAME_DRAWS,
     NOISE_DRAWS,
+    OF_FRAMES,
+    OF_IMAGES,
     spread_steps,
     stated_uncertainty,
 )
@@ -25,11 +29,13 @@ _EMITTERS = ("rl", "sparse")
 """Methods whose results are emitters, seen through no lens."""
 _INVENTED_RUNS = 4
 """Runs of a method that the map of what is invented takes as long as."""
-
+_TRIED = 50
+"""Where in the whole a method has tried raw frames, in per cent."""
 _LEAST_TOLD = 1e-3
 
-Maps = dict[str, NDArray[np.float32]]
-Steps = Generator[Progress, None, tuple[NDArray[np.float32], Maps]]
+Image = NDArray[np.float32]
+Maps = dict[str, Image]
+Steps = Generator[Progress, None, tuple[Image, Maps]]
 
 
 def sharpened_steps(
@@ -57,28 +63,49 @@ def sharpened_steps(
     maps : dict of str to array
         Of the shape and in the unit of the result.
     """
-    runs = 1 + NOISE_DRAWS * (UNCERTAINTY in wanted)
-    if INVENTED not in wanted:
-        return (yield from _with_uncertainty(name, target, runs))
-    there = 100 * runs // (runs + _INVENTED_RUNS)
-    working = _with_uncertainty(name, target, runs)
-    result, maps = yield from between(working, 0, there)
-    width = 0.0 if name in _EMITTERS else target.width
-    seeking = invented_steps(target, result, width)
-    maps[INVENTED] = yield from between(seeking, there, 100)
+    is_stated, is_compared = UNCERTAINTY in wanted, INVENTED in wanted
+    draws = FRAME_DRAWS if target.raw_frames is not None else NOISE_DRAWS
+    runs = 1 + draws * is_stated
+    end = 100 * runs // (runs + _INVENTED_RUNS * is_compared)
+    trying = one_of(_result_of(METHODS[name], target), 0, runs)
+    result, target = yield from between(trying, 0, end)
+    maps: Maps = {}
+    if is_stated:
+        stating = _stated(name, target, result, draws)
+        maps[UNCERTAINTY] = yield from between(stating, 0, end)
+    if is_compared:
+        width = 0.0 if name in _EMITTERS else target.width
+        seeking = invented_steps(target, result, width)
+        maps[INVENTED] = yield from between(seeking, end, 100)
     return result, maps
 
 
-def _with_uncertainty(name: str, target: ImageToSharpen, runs: int) -> Steps:
-    """Sharpen, and map the uncertainty if there are runs for it."""
-    method = METHODS[name]
-    result = yield from one_of(method(target), 0, runs)
-    if runs == 1:
-        return result, {}
-    spread = yield from spread_steps(method, target, result)
+def _result_of(
+    method: Method, target: ImageToSharpen
+) -> Generator[Progress, None, tuple[Image, ImageToSharpen]]:
+    """Sharpen, and return what was used: without raw frames where they are no use."""
+    try:
+        return (yield from method(target)), target
+    except FramesUnusable as problem:
+        target.context.warn(str(problem))
+    alone = replace(target, raw_frames=None)
+    return (yield from between(method(alone), _TRIED, 100)), alone
+
+
+def _stated(
+    name: str, target: ImageToSharpen, result: Image, draws: int
+) -> Generator[Progress, None, Image]:
+    """Map the uncertainty of a result."""
+
+    def method(moved: ImageToSharpen) -> Generator[Progress, None, Image]:
+        # Frames with more noise may be no use: what that changes counts.
+        return (yield from _result_of(METHODS[name], moved))[0]
+
+    spread = yield from spread_steps(method, target, result, draws)
     optics = target.optics
     cutoff = optics.cutoff_per_pixel * optics.modulation_factor
-    return result, {UNCERTAINTY: stated_uncertainty(spread, result, cutoff)}
+    shares = OF_IMAGES if target.raw_frames is None else OF_FRAMES[name]
+    return stated_uncertainty(spread, result, cutoff, shares)
 
 
 def unsupported(result: ImageStack) -> dict[str, Any]:

@@ -11,12 +11,13 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 
-from napari_dps.core import Optics, Progress
+from napari_dps.core import ImageStack, Optics, Progress
 from napari_dps.core.context import Context
-from napari_dps.methods.dps.noise import LEAST_SIDE_PX
+from napari_dps.methods.dps.lapse import Lapse, lapse_around
+from napari_dps.methods.dps.noise import LEAST_SIDE_PX, cleaned
+from napari_dps.methods.dps.optics import effective_optics
 
 if TYPE_CHECKING:
-    from napari_dps.methods.dps.lapse import Lapse
     from napari_dps.methods.dps.recording import Recording
 
 RECONSTRUCTION_NOISE = 0.03
@@ -135,6 +136,53 @@ class ImageToSharpen:
         return iterations_for(
             self.signal_to_noise, self.strength, share * reference, exponent
         )
+
+
+def target_of(
+    image: ImageStack,
+    context: Context,
+    *,
+    weights: str,
+    strength: float = 0.5,
+    average_turns: bool = False,
+    raw_frames: Recording | None = None,
+    time_continuity: float = 1.0,
+) -> ImageToSharpen:
+    """Return an image as methods take it: cleaned, with its optics and its noise.
+
+    Parameters
+    ----------
+    image : ImageStack
+        Axes "YX", with optics; counts above the camera's offset.
+    context : Context
+        Device, cache, neighbours in time; warned of hot pixels.
+    weights, strength, average_turns, raw_frames
+        As of `ImageToSharpen`.
+    time_continuity : float
+        Weight of the neighbours in time.
+
+    Raises
+    ------
+    InputError
+        If the image has no optics.
+    """
+    optics = effective_optics(image)
+    cutoff = optics.cutoff_per_pixel * optics.modulation_factor
+    data, noise, is_white = cleaned(image, cutoff, context)
+    return ImageToSharpen(
+        data,
+        optics,
+        strength,
+        noise,
+        signal_to_noise(data, noise),
+        context,
+        weights=weights,
+        average_turns=average_turns,
+        is_raw=is_white,
+        is_reconstructed=any(entry.stage == "reconstruct" for entry in image.history),
+        raw_frames=raw_frames,
+        lapse=lapse_around(time_continuity, cutoff, context),
+    )
 
 
 def signal_to_noise(image: NDArray[np.float32], noise: float) -> float:
