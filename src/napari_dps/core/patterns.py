@@ -81,10 +81,13 @@ class Pattern(BaseModel):
         Expected error of a measured phase; None when unknown.
     phase_steps : {"measured", "equal"}
         Whether equal steps were taken, because the frames do not show them.
-    phases_of : {"frames", "mean", "first frames", "drift", "followed"}
+    phases_of : str
+        "frames", "mean", "first frames", "drift", "followed", "mean of planes" or
+        "planes".
         Where the phases come from: these frames; the mean of several time points, to be
         compared with each; or that mean, which a time point does not contradict. The
-        last two are the same of phases that were followed over several time points.
+        next two are the same of phases that were followed over several time points,
+        the last two of those of the mean of planes.
     drift_deg : tuple of (int, float)
         Where phases were followed over a time-lapse: time points, in order, and what
         the phases of the first order are more there than `phases_deg`.
@@ -108,7 +111,15 @@ class Pattern(BaseModel):
     phases_deg: tuple[float, ...] = ()
     phase_error_deg: float | None = None
     phase_steps: Literal["measured", "equal"] = "measured"
-    phases_of: Literal["frames", "mean", "first frames", "drift", "followed"] = "frames"
+    phases_of: Literal[
+        "frames",
+        "mean",
+        "first frames",
+        "drift",
+        "followed",
+        "mean of planes",
+        "planes",
+    ] = "frames"
     drift_deg: tuple[tuple[int, float], ...] = ()
     otf_fall: float = Field(default=0.0, ge=-2, le=4)
     orders: tuple[PatternOrder, ...] = Field(min_length=1)

@@ -37,16 +37,24 @@ CHANGED_ERRORS = 4.0
 of several: less may be chance, and the mean knows them better."""
 FADED = 0.75
 """Share of the modulation of a time point that the mean keeps where phases stay."""
+THREE_BEAM_PHASES = 5
+"""Phases from which on frames may be those of three beams."""
 LEAST_CHANGE_DEG = 3.0
 """Less changes no reconstruction that can be seen."""
 LEAST_JUMP_DEG = 30.0
 """Phase step that differs by more from that of the mean is one of another frame."""
-SETTLED: dict[str, Literal["first frames", "followed"]] = {
+OF_PLANES = "mean of planes"
+"""Where phases come from that planes are compared with."""
+SETTLED: dict[str, Literal["first frames", "followed", "planes"]] = {
     "mean": "first frames",
     "drift": "followed",
+    OF_PLANES: "planes",
 }
-"""Phases that a time point is compared with, and what they are called where it does not
+"""Phases that a unit is compared with, and what they are called where it does not
 contradict them."""
+SURER_OF_PLANES = 2.0
+"""So much more must phases of a plane differ, which is recorded right after the others
+and may be out of focus."""
 
 
 def with_what_units_share(
@@ -118,13 +126,15 @@ def shared_patterns(
     Returns
     -------
     tuple of Pattern
-        Of a time-lapse with ``phases_of`` "mean".
+        Of a time-lapse with ``phases_of`` "mean", of planes with "mean of planes".
     """
     settings = search_settings(parameters, planes=context.planes)
     part = context.part()
     finding = followed_patterns(average, settings, part)
     patterns = yield from one_of(finding, 0, 2)
-    if context.time_points == 1:
+    # Three beams: order 1 changes its sign along z, which is no change of phases.
+    is_one = context.planes == 1 or average.size("P") >= THREE_BEAM_PHASES
+    if context.time_points == 1 and is_one:
         context.take_over(part)
         return patterns
     found = patterns
@@ -147,7 +157,8 @@ def shared_patterns(
         wanted = known_orders(average)
         for warning in pattern_warnings(found, average.size("A"), wanted):
             context.warn(warning)
-    return tuple(p.model_copy(update={"phases_of": "mean"}) for p in found)
+    of = OF_PLANES if context.time_points == 1 else "mean"
+    return tuple(p.model_copy(update={"phases_of": of}) for p in found)
 
 
 def unit_patterns(
@@ -198,7 +209,8 @@ def unit_patterns(
     fitted = yield from fitting
     if len(fitted) != len(patterns):
         return patterns
-    if any(pattern.keeps_stripes for pattern in fitted):
+    of_planes = patterns[0].phases_of == OF_PLANES
+    if not of_planes and any(pattern.keeps_stripes for pattern in fitted):
         fitted = tuple(
             _doubted(one, mean) if mean.is_usable else one
             for one, mean in zip(fitted, patterns, strict=True)
@@ -209,36 +221,43 @@ def unit_patterns(
 
 
 def _better(one: Pattern, mean: Pattern, context: Context) -> Pattern:
-    """Return the pattern of a time point, or that of the mean if it is as good."""
-    name = f"angle {mean.angle_index + 1}"
-    error = one.phase_error_deg
+    """Return the pattern of a unit, or that of the mean if it is as good."""
     if not mean.is_usable or mean.phases_of not in SETTLED:
         return mean
-    if one.keeps_stripes:
+    name, is_plane = f"angle {mean.angle_index + 1}", mean.phases_of == OF_PLANES
+    if one.keeps_stripes and not is_plane:
         _tell_lost_stripes(name, context)
         return one
     settled = mean.model_copy(update={"phases_of": SETTLED[mean.phases_of]})
+    error = one.phase_error_deg
     if not one.is_usable or error is None or error > UNCERTAIN_DEG:
-        those = (
-            "the mean of several"
-            if mean.phases_of == "mean"
-            else "several together, over which they drift,"
-        )
-        context.warn(
-            f"some time points are too dim to measure the phases of {name}: those of "
-            f"{those} are used there"
-        )
+        if not is_plane:
+            _tell_dim(name, mean.phases_of == "mean", context)
         return settled
     change = np.subtract(one.phases_deg, mean.phases_deg)
     largest = float(np.abs((change + 180) % 360 - 180).max())
-    is_same = largest <= max(CHANGED_ERRORS * error, LEAST_CHANGE_DEG)
-    # Stripes whose phases change at other time points fade in the mean.
-    if is_same and mean.modulation > FADED * one.modulation:
+    least = max(CHANGED_ERRORS * error, LEAST_CHANGE_DEG)
+    is_same = largest <= least * (SURER_OF_PLANES if is_plane else 1)
+    # Stripes whose phases change at other time points fade in the mean; in planes they
+    # fade by what is out of focus.
+    if is_same and (is_plane or mean.modulation > FADED * one.modulation):
         return settled
-    context.warn(
-        f"the phases of {name} change over time: they are fitted at each time point"
-    )
+    what = "from plane to plane: they are fitted in each plane"
+    if not is_plane:
+        what = "over time: they are fitted at each time point"
+    context.warn(f"the phases of {name} change {what}")
     return one.model_copy(update={"orders": _orders(one, mean), "phases_of": "frames"})
+
+
+def _tell_dim(name: str, is_mean: bool, context: Context) -> None:
+    """Say that time points tell nothing of the phases of an angle."""
+    those = "several together, over which they drift,"
+    if is_mean:
+        those = "the mean of several"
+    context.warn(
+        f"some time points are too dim to measure the phases of {name}: those of "
+        f"{those} are used there"
+    )
 
 
 def _doubted(one: Pattern, mean: Pattern) -> Pattern:
