@@ -126,6 +126,19 @@ def test_frame_interval_comes_from_imagej(tmp_path: Path) -> None:
     assert stack.pixel_size_nm is None
 
 
+@pytest.mark.parametrize(("axes", "interval_s"), [("TYX", 4.5), ("TZYX", 0.5)])
+def test_frame_interval_of_raw_frames_is_that_between_sets(
+    tmp_path: Path, axes: str, interval_s: float
+) -> None:
+    frames = np.random.default_rng(1).integers(90, 200, (18, 8, 9), dtype=np.uint16)
+    data = frames if axes == "TYX" else frames.reshape(2, 9, 8, 9)
+    metadata = {"axes": axes, "finterval": 0.5}
+    tifffile.imwrite(tmp_path / "a.tif", data, imagej=True, metadata=metadata)
+    stack = load(tmp_path / "a.tif", angles=3, phases=3)
+    assert stack.axes == "TAPYX"
+    assert stack.frame_interval_s == interval_s
+
+
 @pytest.mark.parametrize("dpi", [72, 96, 300, 2400])
 def test_pixel_size_is_unknown_when_the_resolution_is_a_printers(
     tmp_path: Path, dpi: int

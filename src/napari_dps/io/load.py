@@ -126,14 +126,21 @@ def arrange(
     info = replace(
         metadata.info, pixel_size_nm=pixel_size_nm, optics=None, channel_optics=()
     )
+    info = replace(info, frame_interval_s=_interval_s(raw, frame_order))
     if isinstance(arranged, Planes):
         arranged = arranged.to_dask() if as_dask else cast(NDArray[Any], arranged)
-    stack = ImageStack(
-        arranged,
-        frame_order.axes,
-        **info.to_dict(),
-    )
+    stack = ImageStack(arranged, frame_order.axes, **info.to_dict())
     return with_stored_optics(stack, metadata, warn)
+
+
+def _interval_s(raw: RawImage, frame_order: FrameOrder) -> float | None:
+    """Return the time from one set of raw frames to the next.
+
+    A file whose T axis holds the frames of the sets tells that from frame to frame.
+    """
+    interval = raw.metadata.info.frame_interval_s
+    frames = math.prod(size for letter, size in _dims(raw) if letter == "t")
+    return interval and interval * max(frames / frame_order.size("t"), 1)
 
 
 def _wrong(
