@@ -50,6 +50,8 @@ FINENESS = 4
 BRIGHTEST = 4.0
 """Bins of an order count as no brighter than so many times the mean of their ring: a
 straight fibre is a line of them."""
+TINY = 1e-30
+"""Power where there is none."""
 LEAST_TRANSFER = 0.02
 """Share of its mid value from which an order's transfer function is used."""
 PERIOD_ROOM, ANGLE_ROOM_DEG = 0.01, 2.0
@@ -324,7 +326,8 @@ def _whitened(spectrum: Complex) -> tuple[Complex, NDArray[np.float32]]:
     for index, plane in enumerate(spectrum):
         power = np.abs(plane) ** 2
         mean = np.bincount(rings.ravel(), weights=power.ravel()) / count
-        most = BRIGHTEST * np.maximum(mean, 1e-12 * mean.max())[rings]
+        # Few planes leave some axial frequencies without light.
+        most = BRIGHTEST * np.maximum(mean, 1e-12 * mean.max() + TINY)[rings]
         values[index] = plane * np.sqrt(most / np.maximum(power, most))
         power = np.minimum(power, most)
         mean = np.bincount(rings.ravel(), weights=power.ravel()) / count
