@@ -302,6 +302,13 @@ def test_dark_places_below_the_offset_are_told(tmp_path, raw):
     assert float(counts[1]) == pytest.approx(600 - darkest, rel=0.1)
 
 
+def test_a_border_that_was_filled_is_no_reason_to_doubt_the_offset(tmp_path, raw):
+    border = np.pad(raw, ((0, 0), (3, 0), (0, 5)))
+    path = _write(tmp_path / "raw.tif", border)
+    plan = open_input(path, _asked(angles=3, phases=3, camera_offset=100))
+    assert not [text for text in plan.warnings if "offset" in text]
+
+
 @pytest.mark.parametrize(
     ("gain", "read_noise", "is_told"),
     [(2.0, 1.6, False), (20.0, 1.6, True), (0.2, 1.6, True), (2.0, 60.0, True)],

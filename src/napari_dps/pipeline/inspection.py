@@ -94,13 +94,18 @@ def _darkness_warnings(
     """Say that dark places lie below the offset, which noise alone does not do."""
     from scipy.ndimage import gaussian_filter
 
+    from napari_dps.methods.sensor import dead_lines
     from napari_dps.metrics.snr import noise_std
 
     camera = plan.camera
     offset = camera.offset if camera.offset_map is None else camera.offset_map
-    if not np.any(offset) or min(unit.shape[-2:]) < _LEAST_SIDE_PX:
+    if not np.any(offset):
         return
-    frames = unit.reshape(-1, *unit.shape[-2:]).astype(np.float32) - offset
+    frames = unit.reshape(-1, *unit.shape[-2:])
+    rows, columns = dead_lines(frames)  # a border that was filled is no light
+    frames = (frames.astype(np.float32) - offset)[:, ~rows][..., ~columns]
+    if min(frames.shape[-2:]) < _LEAST_SIDE_PX:
+        return
     mean, noise = frames.mean(axis=0), noise_std(frames[0]) / len(frames) ** 0.5
     smooth = gaussian_filter(mean, _DARK_SIGMA_PX)
     dark = float(np.percentile(smooth, _DARKEST_PERCENT))
