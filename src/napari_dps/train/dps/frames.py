@@ -65,7 +65,7 @@ from napari_dps.train.task import Sources
 _ZOOM = (0.6, 1.0)
 """Canonical pixels along one of a reconstruction: 1 where raw frames are sampled just
 finely enough."""
-_VERSION = 1
+_VERSION = 2
 """Raised when the same settings draw other fields, or their inputs change."""
 
 
