@@ -151,9 +151,18 @@ def deconvolved_power(
     noise : float
         Mean noise power of the band's spectrum.
     """
-    otf = float(widefield_otf(np.array([math.hypot(*wavevector)]), cutoff)[0])
+    otf = _passed(wavevector, cutoff)
     fy, fx = (np.array([f]) for f in wavevector)
     power = float(np.abs(amplitudes(band, fy, fx)[0, 0]) ** 2)
     if otf < FAINT_OTF or power < ABOVE_NOISE * noise:
         return 0.0
     return (power - noise) / otf**2
+
+
+def is_faint(wavevector: tuple[float, float], cutoff: float) -> bool:
+    """Return whether the OTF passes less than `LEAST_OTF` of a wave vector."""
+    return _passed(wavevector, cutoff) < LEAST_OTF
+
+
+def _passed(wavevector: tuple[float, float], cutoff: float) -> float:
+    return float(widefield_otf(np.array([math.hypot(*wavevector)]), cutoff)[0])

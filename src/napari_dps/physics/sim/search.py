@@ -14,7 +14,11 @@ from napari_dps.physics.sim.bands import Band
 from napari_dps.physics.sim.correlation import Correlation
 from napari_dps.physics.sim.joint import near
 from napari_dps.physics.sim.known_waves import KNOWN_SHARE, Offer, Vector
-from napari_dps.physics.sim.plain_peaks import deconvolved_power, plain_peak
+from napari_dps.physics.sim.plain_peaks import (
+    deconvolved_power,
+    is_faint,
+    plain_peak,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -30,12 +34,13 @@ LEAK_BINS = 2.0
 REPEATS, REPEATS_FROM = 0.5, 40.0
 """A distant peak as high as this share of the best, both far above chance, says that
 the object repeats itself: several wave vectors fit."""
-PERIODIC, PERIODIC_SHARE = 1000.0, 0.05
+PERIODIC, PERIODIC_SHARE = 300.0, 0.05
 """The object is a grating or lattice if its spectrum has a peak of so many times what
-is usual there (simulated structures with up to 20000 photons: up to 200, gratings and
-dots of 256² px: from 3500 on). Then peaks of this share count."""
-SURPASS = 1.25
-"""So many times the others must the band's own power be to tell which of them fits."""
+is usual there (simulated structures with up to 20000 photons: up to 200, lattices of
+96² px: from 350 on, of 192²: from 3000). Then peaks of this share count."""
+SURPASS, SURPASS_FAINT = 1.3, 2.5
+"""So many times the others must the band's own power be to tell which of them fits;
+the latter where the OTF passes so little that leakage of other peaks is as strong."""
 OUTWEIGH = 2.0
 """A peak outside the range speaks against one within if its T is so much larger."""
 HARMONIC = 0.1
@@ -197,7 +202,8 @@ class AngleSearch:
         value, wavevector = rivals[order[0]]
         wavevector = correlation.polish(wavevector)
         confidence = value - math.log(correlation.cells)
-        if len(rivals) == 1 or powers[order[0]] > SURPASS * powers[order[1]]:
+        surpass = SURPASS_FAINT if is_faint(wavevector, cutoff) else SURPASS
+        if len(rivals) == 1 or powers[order[0]] > surpass * powers[order[1]]:
             return Band(harmonic, wavevector, confidence, "found")
         return Band(harmonic, wavevector, confidence, "doubtful", doubt="repeats")
 
