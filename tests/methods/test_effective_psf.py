@@ -225,7 +225,8 @@ def test_real_mitochondria_are_blurrier_than_their_stated_optics(
     raw = tifffile.imread(data_dir / "sim9_hela_mito" / "raw.tif").astype(np.float32)
     optics = Optics(na=1.3, emission_nm=660, pixel_size_nm=65)
     found = modulation_factor_auto(raw.mean(axis=0), optics)
+    # Their raw frames say so, too: the OTF is less than two thirds of the ideal one at
+    # half the cut-off.
     assert found.psf.cutoff_per_pixel < optics.cutoff_per_pixel / 1.1
-    assert found.modulation_factor is None
-    assert "cannot tell" in found.psf.reason
-    assert "stated optics are used" in found.warning
+    assert found.modulation_factor < 0.9
+    assert "wider" in found.contradiction

@@ -65,7 +65,8 @@ def test_inference_without_torch_is_the_network_with_the_shipped_weights() -> No
     (sample,) = draw(1, 5)
     features = psf_features(sample.image)
     channels = torch.from_numpy(estimate.log_channels(features))
-    found = network(channels.expand(3, 1, -1, -1))[:, 0].double().numpy()
+    count = checkpoint.metadata.network["networks"]
+    found = network(channels.expand(count, 1, -1, -1))[:, 0].double().numpy()
     log_cutoff, relative_sd = estimate._estimate(features)
     assert log_cutoff == pytest.approx(found[:, 0].mean(), abs=1e-5)
     variance = np.exp(2 * found[:, 1]).mean() + found[:, 0].var()

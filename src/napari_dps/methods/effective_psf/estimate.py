@@ -116,7 +116,7 @@ def effective_psf(
 ) -> EffectivePsf:
     """Measure the width of the effective PSF of one image.
 
-    Three small networks, trained on simulated images, read the radial power spectrum
+    Five small networks, trained on simulated images, read the radial power spectrum
     and the kurtosis of ten bands (`psf_features`) and vote; what they cannot tell they
     were trained to give a large standard deviation. Further checks refuse what
     misleads them.
