@@ -301,7 +301,8 @@ def _estimate(features: NDArray[np.float64]) -> tuple[float, float]:
     )
     for layer, dilation in enumerate(dilations):
         values = _convolved(values, weights, layer, dilation)
-        values = values / (1 + np.exp(-values))
+        # Below -80 the sigmoid is 0 in float32, and its exponential overflows.
+        values = values / (1 + np.exp(-np.maximum(values, -80)))
     score, offset, spread = np.moveaxis(
         _convolved(values, weights, len(dilations), 1), 1, 0
     )
