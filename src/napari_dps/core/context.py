@@ -61,6 +61,8 @@ class Context:
     cache : dict
         Things that depend on parameters and shapes alone (weights of a filter, FFT
         plans), kept from plane to plane of a time-lapse.
+    told : dict
+        What was said of places of a stack, by what it is: of many not all are named.
     weights_sha256 : str or None
         Hash of the network that the stage has used; see `use_weights`.
     tile_px : int or None
@@ -97,6 +99,7 @@ class Context:
     device: str = "auto"
     warnings: list[str] = field(default_factory=list)
     cache: dict[Any, Any] = field(default_factory=dict)
+    told: dict[Any, Any] = field(default_factory=dict)
     weights_sha256: str | None = None
     tile_px: int | None = None
     networks: NetworkSettings = field(default_factory=NetworkSettings)
@@ -114,6 +117,11 @@ class Context:
         """Record a warning for the user, once."""
         if message not in self.warnings:
             self.warnings.append(message)
+
+    def forget(self) -> None:
+        """Begin anew with the warnings: another run is to follow."""
+        self.warnings.clear()
+        self.told.clear()
 
     def part(self) -> Context:
         """Return a context with warnings of its own that shares all else."""

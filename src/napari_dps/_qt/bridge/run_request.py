@@ -92,7 +92,7 @@ class Outcome:
 def work(request: RunRequest) -> Generator[Progress, None, Outcome]:
     """Run the stages; call it in a worker's thread."""
     context = request.context
-    context.warnings.clear()
+    context.forget()
     yield Progress(0, 1, "reading the layer")
     plan = open_input(request.snapshot.unread(), request.settings)
     if request.fitted:

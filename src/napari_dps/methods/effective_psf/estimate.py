@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from napari_dps.core import InputError, NapariDpsError, Optics
 from napari_dps.methods.effective_psf.features import (
@@ -301,8 +302,7 @@ def _estimate(features: NDArray[np.float64]) -> tuple[float, float]:
     )
     for layer, dilation in enumerate(dilations):
         values = _convolved(values, weights, layer, dilation)
-        # Below -80 the sigmoid is 0 in float32, and its exponential overflows.
-        values = values / (1 + np.exp(-np.maximum(values, -80)))
+        values = values * expit(values)
     score, offset, spread = np.moveaxis(
         _convolved(values, weights, len(dilations), 1), 1, 0
     )

@@ -13,6 +13,8 @@ from napari_dps.metrics.snr import noise_std
 SIGMA_PX = 16.0
 """Of the Gaussian that light is compared through: beams are wider, stripes and what
 structures show otherwise at each angle are finer."""
+_TOGETHER_PX = 4
+"""Pixels along the edge of the squares that it is compared in: it is far smoother."""
 _FLOOR = 0.1
 """Of the mean light, which is added where light is compared: the dark tells nothing."""
 _LEAST = 0.05
@@ -45,9 +47,19 @@ def with_even_angles(image: ImageStack, context: Context) -> ImageStack:
     frames = np.asarray(image.data, dtype=np.float32)
     if len(frames) == 1 or min(frames.shape[-2:]) < 2 * SIGMA_PX:
         return image
-    fields, noise = _fields(frames)
-    sure = np.where(np.abs(fields - 1) > _SURE * noise, np.abs(fields - 1), 0)
-    largest = float(sure.max())
+    angles = frames.mean(axis=1)
+    means = angles.mean(axis=(-2, -1), keepdims=True)
+    if not means.min() > 0:
+        return image
+    angles *= means.mean() / means
+    smooth = _smooth(angles) + np.float32(_FLOOR * means.mean())
+    fields = smooth.mean(axis=0) / smooth
+    unlike = np.abs(fields - 1)
+    if float(unlike.max()) < _LEAST:
+        return image
+    # A Gaussian of width s averages over 4 π s² pixels.
+    noise = max(noise_std(plane) for plane in angles) / (2 * np.pi**0.5 * SIGMA_PX)
+    largest = float(unlike.max(where=unlike > _SURE * noise / smooth, initial=0))
     if largest < _LEAST:
         return image
     if largest > _TOLD:
@@ -55,22 +67,25 @@ def with_even_angles(image: ImageStack, context: Context) -> ImageStack:
             "the angles are lit otherwise over the field, by more than "
             f"{_TOLD:.0%}: they were made alike (check the alignment of the beam)"
         )
-    return image.derive(frames * fields[:, np.newaxis])
+    return image.derive(frames * _enlarged(fields, frames.shape)[:, np.newaxis])
 
 
-def _fields(
-    frames: NDArray[np.float32],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return what makes the angles (A, Y, X) alike, and its noise."""
-    angles = frames.mean(axis=1)
-    means = angles.mean(axis=(-2, -1), keepdims=True)
-    if not means.min() > 0:
-        return np.ones_like(angles), np.ones_like(angles)
-    mean = float(means.mean())
-    level = angles * (mean / means)
-    sigma = (0, SIGMA_PX, SIGMA_PX)
-    smooth = scipy.ndimage.gaussian_filter(level, sigma, mode="mirror").clip(min=0)
-    smooth += _FLOOR * mean
-    # A Gaussian of width s averages over 4 π s² pixels.
-    noise = max(noise_std(plane) for plane in level) / (2 * np.pi**0.5 * SIGMA_PX)
-    return smooth.mean(axis=0) / smooth, noise / smooth
+def _smooth(angles: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the smooth light of angles (A, Y, X), a value for some pixels together."""
+    rest = [(0, 0), *((0, -side % _TOGETHER_PX) for side in angles.shape[1:])]
+    whole = np.pad(angles, rest, mode="symmetric")
+    count, rows, columns = whole.shape
+    cells = (rows // _TOGETHER_PX, _TOGETHER_PX, columns // _TOGETHER_PX, _TOGETHER_PX)
+    together = whole.reshape(count, *cells).mean(axis=(2, 4))
+    sigma = SIGMA_PX / _TOGETHER_PX
+    smooth = scipy.ndimage.gaussian_filter(together, (0, sigma, sigma), mode="reflect")
+    return np.asarray(smooth.clip(min=0), dtype=np.float32)
+
+
+def _enlarged(
+    fields: NDArray[np.float32], shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Return fields of `_smooth` for each pixel of frames of a shape (..., Y, X)."""
+    zoom = (1, _TOGETHER_PX, _TOGETHER_PX)
+    fine = scipy.ndimage.zoom(fields, zoom, order=1, mode="nearest", grid_mode=True)
+    return np.asarray(fine[:, : shape[-2], : shape[-1]], dtype=np.float32)

@@ -279,7 +279,7 @@ def _doubted(one: Pattern, mean: Pattern) -> Pattern:
 
 def _tell_lost_stripes(name: str, context: Context) -> None:
     """Say where the frames of an angle do not show the stripes of all others."""
-    first = context.cache.setdefault(("lost stripes", name), context.where)
+    first = context.told.setdefault(("lost stripes", name), context.where)
     place = first if context.where == first else " at more time points"
     context.warn(
         f"the stripes of {name} are missing from a frame or stand still{place}: a "

@@ -92,7 +92,7 @@ def _named(lost: NDArray[np.bool_]) -> str:
 
 def _tell(context: Context, message: str) -> None:
     """Warn of one place of a stack; of many the first are named."""
-    told = context.cache.setdefault("places without light", set())
+    told = context.told.setdefault("places without light", set())
     told.add(context.where)
     if len(told) > _TOLD:
         message = "raw frames hold no light at more places"

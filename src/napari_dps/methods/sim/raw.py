@@ -71,7 +71,6 @@ def with_hot_pixels_replaced(image: ImageStack, context: Context) -> ImageStack:
         return _with_known_replaced(image, context.cache[key])
     # Less the brightest: an event in a single frame is no pixel of the sensor.
     mean = (frames.sum(axis=0) - frames.max(axis=0)) / max(len(frames) - 1, 1)
-    was_told = bool(np.any(context.cache.get(key, False)))
     noise = noise_beside_hot_pixels(mean, cutoff)
     if image.camera is not None:
         noise = float(np.sqrt(image.camera.variance(float(mean.mean())) / len(frames)))
@@ -85,7 +84,8 @@ def with_hot_pixels_replaced(image: ImageStack, context: Context) -> ImageStack:
         for frame, mask in zip(frames, masks, strict=True)
     ]
     # Their number differs from one time point to the next: it is said once.
-    if hot.any() and not was_told:
+    if hot.any() and not context.told.setdefault(key, False):
+        context.told[key] = True
         context.warn(_hot_pixel_warning(hot, np.mean(cleaned, axis=0)))
     if any((mask & ~hot).any() for mask in masks):
         context.warn(

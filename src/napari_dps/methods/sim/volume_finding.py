@@ -14,7 +14,12 @@ from napari_dps.core.context import Context
 from napari_dps.core.tiling import require_memory
 from napari_dps.methods.sim.lapse import with_what_units_share
 from napari_dps.methods.sim.raw import with_hot_pixels_replaced
-from napari_dps.physics.sim.equalise import NO_LIGHT, equalisation, refuse_darkness
+from napari_dps.physics.sim.equalise import (
+    NO_LIGHT,
+    equalising,
+    frame_means,
+    refuse_darkness,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -299,8 +304,8 @@ def equalised_volume(frames: torch.Tensor) -> NDArray[np.float64]:
 
     Planes without light have those of the others.
     """
-    means = frames.mean(dim=-1).cpu().double().mean(dim=-1).numpy()
-    factors = np.stack([equalisation(plane) for plane in frames])
+    means = frame_means(frames)
+    factors = np.stack([equalising(plane) for plane in means])
     is_dark = means.min(axis=(1, 2)) < NO_LIGHT * means.mean()
     if is_dark.any() and not is_dark.all():
         lit = means[~is_dark].mean(axis=0)

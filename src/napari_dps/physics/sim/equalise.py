@@ -40,7 +40,17 @@ def equalisation(frames: torch.Tensor) -> NDArray[np.float64]:
     >>> equalisation(torch.tensor([[1.0, 3.0]])[..., None, None]).tolist()
     [[2.0, 0.6666666666666666]]
     """
-    means = frames.mean(dim=-1).cpu().double().mean(dim=-1).numpy()
+    return equalising(frame_means(frames))
+
+
+def frame_means(frames: torch.Tensor) -> NDArray[np.float64]:
+    """Return the mean counts (..., A, P) of raw frames (..., A, P, Y, X)."""
+    means: NDArray[np.float64] = frames.mean(dim=-1).cpu().double().mean(dim=-1).numpy()
+    return means
+
+
+def equalising(means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what `equalisation` does, of the mean counts (A, P) of the frames."""
     if means.min() <= 0:
         return np.ones(means.shape)
     factors: NDArray[np.float64] = means.mean() / means
