@@ -34,6 +34,11 @@ class Stripes:
     phases_rad: NDArray[np.float64]
     modulation: float
 
+    def phases_at(self, offset: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return ψ (P,) at a place (y, x) from the centre, in pixels of the frames."""
+        turned: NDArray[np.float64] = self.wavevector @ offset
+        return self.phases_rad + 2 * np.pi * turned
+
 
 class Light(NamedTuple):
     """The illumination of all frames.
@@ -48,6 +53,36 @@ class Light(NamedTuple):
 
     intensities: NDArray[np.float64]
     stripes: tuple[Stripes, ...]
+
+
+def mixing(light: Light, offset: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the share of each view of an object in each frame that is lit so.
+
+    Parameters
+    ----------
+    light : Light
+        Illumination.
+    offset : array (2,)
+        Where the centre of the frames lies (y, x) from the point that the phases are
+        those of, in pixels of the frames.
+
+    Returns
+    -------
+    array (A·P, 1 + 2 W)
+        Of the view under even light, and of the real and imaginary parts of those
+        through each of the W waves.
+    """
+    intensities, stripes = light
+    phases = intensities.shape[1]
+    columns = [intensities.ravel()]
+    for one in stripes:
+        first = one.angle * phases
+        phases_rad = one.phases_at(offset)
+        for part in (np.cos(phases_rad), -np.sin(phases_rad)):
+            column = np.zeros_like(columns[0])
+            column[first : first + phases] = one.modulation * part
+            columns.append(column * columns[0])
+    return np.stack(columns, axis=1).astype(np.float32)
 
 
 def stripes_of(
