@@ -30,6 +30,7 @@ FULL = StackInfo(
     frame_interval_s=0.5,
     channel_names=("red", "green"),
     channel_optics=(OPTICS, OPTICS),
+    shows_sim=True,
 )
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.ndimage
 import torch
 
 from napari_dps.core import ImageStack, InputError, Optics, Pattern, finish
@@ -13,6 +14,8 @@ from napari_dps.core.context import Context
 from napari_dps.metrics.reference import psnr_db, ssim
 from napari_dps.nets.equivariant import TURNS, opposite, turned
 from napari_dps.physics.canonical import CANONICAL_OPTICS
+from napari_dps.physics.phantoms import phantom
+from napari_dps.physics.simulate import blur_truth
 from napari_dps.stages.artifacts import STAGE, ArtifactsParameters
 from napari_dps.train.artifacts.faults import Faults
 from napari_dps.train.artifacts.pairs import Pair, counts_of, make_pair
@@ -257,3 +260,26 @@ def test_the_uncertainty_is_in_the_unit_of_the_image_and_turns_with_it() -> None
 def test_an_even_image_is_certain() -> None:
     result = stated(stack(np.full((48, 40), 30.0, np.float32)))
     assert result.uncertainty.max() < 0.3
+
+
+def camera_image(photons: float) -> tuple[ImageStack, np.ndarray]:
+    """A widefield image, and the same without noise."""
+    optics = Optics(na=1.4, emission_nm=520, pixel_size_nm=56)
+    emitters = phantom("microtubules", (384, 384), pixel_size_nm=14, seed=3)
+    fine = ImageStack(emitters, "YX", pixel_size_nm=14, optics=optics.at_pixel_size(14))
+    seen = blur_truth(fine, modulation_factor=1).data
+    clean = np.maximum(seen.reshape(96, 4, 96, 4).mean(axis=(1, 3)), 0)
+    clean = photons * clean / np.percentile(clean, 99.9)
+    noisy = np.random.default_rng(3).poisson(clean + 0.5) - np.float32(0.5)
+    image = ImageStack(noisy.astype(np.float32), "YX", pixel_size_nm=56, optics=optics)
+    return image, clean
+
+
+def test_camera_image_loses_strong_noise_alone() -> None:
+    bright, _ = camera_image(500)
+    np.testing.assert_array_equal(clean(bright), bright.data)
+    smooth = bright.derive(scipy.ndimage.median_filter(bright.data, 3))
+    np.testing.assert_array_equal(clean(smooth), smooth.data)
+    dim, right = camera_image(5)
+    before, after = (np.std(one - right) for one in (dim.data, clean(dim)))
+    assert after < 0.8 * before

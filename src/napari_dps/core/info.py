@@ -117,6 +117,9 @@ class StackInfo:
         Names along C; empty when unknown.
     channel_optics : tuple of Optics
         One a channel where they differ, else empty.
+    shows_sim : bool
+        Whether the spectrum shows that it is a SIM reconstruction, whatever its
+        history says.
 
     Raises
     ------
@@ -135,6 +138,7 @@ class StackInfo:
     frame_interval_s: _Positive | None = None
     channel_names: _Names = ()
     channel_optics: tuple[Optics, ...] = ()
+    shows_sim: bool = False
 
     def __post_init__(self) -> None:
         """Check the pixel size, which everything else is measured in."""
@@ -152,6 +156,11 @@ class StackInfo:
         """Whether a stage has worked on the pixels; offset and OTF are none."""
         none = OFFSET_STEP, OTF_STEP
         return any(entry.stage not in none for entry in self.history)
+
+    @property
+    def is_reconstruction(self) -> bool:
+        """Whether it is a SIM reconstruction, by its history or its spectrum."""
+        return self.shows_sim or any(one.stage == "reconstruct" for one in self.history)
 
     @property
     def info(self) -> StackInfo:

@@ -17,7 +17,9 @@ from napari_dps.io.raw import Metadata
 NAMESPACE = "napari-dps"
 """Namespace of the OME map annotation, key of the OME-Zarr attributes."""
 
-_STORED = ("origin_nm", "optics", "channel_optics", "patterns", "history")
+_STORED = (
+    "origin_nm", "optics", "channel_optics", "patterns", "history", "shows_sim"
+)  # fmt: skip
 """Fields of the record that no standard field holds; the standard ones win, as other
 programs change those. The noise is that of one run's first time points."""
 

@@ -206,7 +206,7 @@ class LiveSession:
             self._settings = replace(self._settings, stages=stages)
             plan = open_input(raw, self._settings)
         _require_one(plan)
-        chosen = self._settings.stages, self._settings.parameters
+        chosen = self._settings.stages, self._settings.step_parameters
         # The plan of a single set would leave out what compares it with those before.
         return replace(plan, steps=choose_steps(plan.stack, *chosen, in_lapse=True))
 

@@ -10,7 +10,6 @@ from typing import Any
 from napari_dps.core import (
     ImageStack,
     InputError,
-    Optics,
     Progress,
     one_of,
     relay,
@@ -21,7 +20,7 @@ from napari_dps.core.context import Context, Neighbours, TimePoint
 from napari_dps.core.planes import planes_of, volume_of
 from napari_dps.core.progress import PART_TICKS
 from napari_dps.pipeline.psf_check import check_psf
-from napari_dps.pipeline.shared import Shared, in_ticks
+from napari_dps.pipeline.shared import Seen, Shared, in_ticks
 from napari_dps.pipeline.steps import Step
 from napari_dps.pipeline.units import (
     Channel,
@@ -79,7 +78,7 @@ class ChannelRun:
         Shared with the stages.
     reach : (int, int)
         Time points from which windows take their neighbours.
-    optics : dict of int to Optics
+    seen : dict of int to Seen
         Of the images that a step gets, by its number; filled by the steps that inspect
         the first of their images.
     """
@@ -88,7 +87,7 @@ class ChannelRun:
     steps: Sequence[Step]
     context: Context
     reach: Span
-    optics: dict[int, Optics]
+    seen: dict[int, Seen]
 
     @classmethod
     def of(
@@ -100,8 +99,8 @@ class ChannelRun:
         reach: Span,
     ) -> ChannelRun:
         """Begin with what the units share."""
-        optics = dict(shared.optics)
-        return cls(shared.attached_to(channel), steps, context, reach, optics)
+        seen = dict(shared.seen)
+        return cls(shared.attached_to(channel), steps, context, reach, seen)
 
     def units(
         self, units: Sequence[Unit], keep: KeepUnit, ahead: Ahead
@@ -144,12 +143,13 @@ class ChannelRun:
         if image.axes.startswith("Z") and not step.takes_volume(image):
             return (yield from self._plane_by_plane(number, image, context))
         if stage.inspect is not None:
-            if number not in self.optics:
+            if number not in self.seen:
                 shown, _ = in_range(image)  # the optics are the same in any unit
                 looking = stage.inspect(shown, parameters, context)
-                seen = yield from uncounted(looking)
-                self.optics[number] = seen.require_optics(stage.id)
-            image = replace(image, optics=self.optics[number])
+                first = yield from uncounted(looking)
+                optics = first.require_optics(stage.id)
+                self.seen[number] = Seen(optics, first.shows_sim)
+            image = replace(image, **self.seen[number]._asdict())
         return (yield from stage.run(image, parameters, context))
 
     def _plane_by_plane(

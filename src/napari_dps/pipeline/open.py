@@ -89,7 +89,9 @@ def open_input(
     stack, told = _opened(
         source, settings, notes, lazy, check_order, refuse_wrong_order
     )
-    steps = choose_steps(stack, settings.stages, settings.parameters, stages=stages)
+    steps = choose_steps(
+        stack, settings.stages, settings.step_parameters, stages=stages
+    )
     if settings.stages is None and is_rolling(steps):
         # Neighbours in time share frames then: nothing is to be averaged over them.
         steps = tuple(step for step in steps if not step.averages_time)

@@ -24,8 +24,8 @@ def check_psf(
 ) -> None:
     """Warn where the first image of a run contradicts its optics.
 
-    Runs that neither reconstruct nor sharpen use no PSF. Where a step measures the PSF
-    it tells itself.
+    Runs that neither reconstruct nor sharpen use no PSF. Where a step takes the PSF of
+    the image it tells itself.
 
     Parameters
     ----------
@@ -40,18 +40,18 @@ def check_psf(
     """
     if not any(_makes_image(step) or step.stage.resolves_more for step in steps):
         return
-    advice = ""
-    for step in steps:
-        if (measures := step.stage.measures_psf) is not None:
-            if measures(step.parameters):
-                return
-            advice = f"; to take the image's: {step.stage.id}.psf measured"
     image = _first_image(steps, number, taken, result)
     if image is None or image.optics is None:
         return
     from napari_dps.methods.dps.optics import contradiction
 
     shown, _ = in_range(image)
+    advice = ""
+    for step in steps:
+        if (measures := step.stage.measures_psf) is not None:
+            if measures(shown, step.parameters):
+                return
+            advice = f"; to take the image's: {step.stage.id}.psf measured"
     if warning := contradiction(shown):
         context.warn(warning + advice)
 

@@ -171,4 +171,5 @@ def _with_all_channels(
         patterns=patterns,
         channel_optics=optics if plan.stack.channel_optics else (),
         channel_names=plan.stack.channel_names,
+        shows_sim=all(image.shows_sim for image in firsts),
     )

@@ -111,6 +111,28 @@ class Settings:
         value = self.optics.get("pixel_size_nm")
         return value if isinstance(value, float) else None
 
+    @property
+    def step_parameters(self) -> Mapping[str, StageParameters]:
+        """Parameters by stage id; a modulation factor of 1 that is stated holds.
+
+        It is the default as well, which an image may contradict.
+
+        Examples
+        --------
+        >>> stated = Settings(optics={"modulation_factor": 1.0}).step_parameters
+        >>> stated["dps"].psf, Settings().step_parameters
+        ('stated', {})
+        """
+        factors = self.optics.get("modulation_factor", ())
+        if factors != 1 and set(_as_list(factors)) != {1}:
+            return self.parameters
+        result = dict(self.parameters)
+        for stage in STAGES:
+            parameters = result.get(stage.id) or stage.parameters()
+            if getattr(parameters, "psf", "") == "auto":
+                result[stage.id] = parameters.model_copy(update={"psf": "stated"})
+        return result
+
     @classmethod
     def from_tables(
         cls, tables: Tables, stages: Sequence[Stage[Any]] = STAGES

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,13 @@ FOCUS_TIMES = 4
 """About so many of these time points tell which places of a plane are in focus."""
 
 
+class Seen(NamedTuple):
+    """What a step has seen in the first of its images, and takes all to have."""
+
+    optics: Optics
+    shows_sim: bool
+
+
 @dataclass(frozen=True)
 class Shared:
     """What all units of one channel have in common.
@@ -52,7 +59,7 @@ class Shared:
         With their phases; empty when each unit finds its own.
     noise : NoiseToSignal or None
         Of the raw frames.
-    optics : dict of int to Optics
+    seen : dict of int to Seen
         Of the images that a step gets, by its number, where that step has inspected
         one of them.
     warnings : dict of int to list of str
@@ -61,7 +68,7 @@ class Shared:
 
     patterns: tuple[Pattern, ...] = ()
     noise: NoiseToSignal | None = None
-    optics: dict[int, Optics] = field(default_factory=dict)
+    seen: dict[int, Seen] = field(default_factory=dict)
     warnings: dict[int, list[str]] = field(default_factory=dict)
 
     def attached_to(self, channel: Channel) -> Channel:

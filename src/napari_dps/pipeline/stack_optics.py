@@ -122,6 +122,8 @@ def _tell_contradictions(
 ) -> None:
     """Warn of values that the file tells otherwise."""
     for name in said:
+        if name == "modulation_factor" and told.get(name) == 1:
+            continue  # what is taken where nothing else is known
         if told.get(name) and abs(said[name] / told[name] - 1) > CONTRADICTION:
             info = _INFOS[name]
             value = f"{info.title} {said[name]:g} {info.unit}".rstrip()

@@ -129,7 +129,7 @@ def shared_by_blocks(
         warnings = {n: list(found.warnings.get(n, ())) for n in range(len(plan.steps))}
         for number, tally in enumerate(ran):
             warnings[number] += tally.warnings
-        complete.append(replace(found, optics=run.optics, warnings=warnings))
+        complete.append(replace(found, seen=run.seen, warnings=warnings))
     return tuple(complete), ahead
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 
 import numpy as np
 from pydantic import Field
 
 from napari_dps.core import ImageStack, Progress, StageParameters
 from napari_dps.core.context import Context
-from napari_dps.methods.artifacts.optics import reconstruction_optics
+from napari_dps.methods.artifacts.optics import is_plain, reconstruction_optics
+from napari_dps.methods.dps.optics import shows_sim
 from napari_dps.stages.base import Stage
 
 
@@ -59,13 +61,15 @@ def inspect(
     Returns
     -------
     ImageStack
-        The image, with that modulation factor.
+        The image, with that modulation factor, and whether it is surely a SIM
+        reconstruction.
     """
     yield Progress(0, 1, "Measuring the sharpness")
     optics = reconstruction_optics(image, context)
+    is_sim = image.shows_sim or shows_sim(image)
     yield Progress(1, 1)
     # What patterns say is no property of the microscope: it is not written into it.
-    return image if image.patterns else image.derive(image.data, optics=optics)
+    return image if image.patterns else replace(image, optics=optics, shows_sim=is_sim)
 
 
 def run(
@@ -81,8 +85,8 @@ def run(
     parameters : ArtifactsParameters
         Strength, and which maps are wanted.
     context : Context
-        Receives a warning when nothing says that the image is a SIM reconstruction: it
-        is then taken for one whose PSF is that of the lens.
+        Receives a warning when nothing says that the image is a SIM reconstruction:
+        nothing but strong noise is then taken from it.
 
     Yields
     ------
@@ -103,7 +107,8 @@ def run(
     from napari_dps.methods.artifacts.uncertainty import stated_uncertainty
 
     optics = reconstruction_optics(image, context)
-    found = yield from removal_steps(image.data, optics, context)
+    plain = is_plain(image, optics)
+    found = yield from removal_steps(image.data, optics, context, plain=plain)
     removed = np.asarray(parameters.strength * found, dtype=np.float32)
     result = np.asarray(image.data - removed, np.float32)
     maps = {"residual": removed} if parameters.residual else {}

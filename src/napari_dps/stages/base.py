@@ -81,10 +81,11 @@ class Stage(Generic[P]):
         the one time point.
     inspect : callable, optional
         Generator like ``function`` that looks at the first image that the stage gets
-        and returns it with the optics that all of them are to have.
+        and returns it with the optics that all of them are to have, and whether they
+        show that they are SIM reconstructions.
     measures_psf : callable, optional
-        ``measures_psf(parameters)`` says whether it measures the PSF of the image that
-        it gets, and tells itself where that contradicts the optics; without the hook it
+        ``measures_psf(image, parameters)`` says whether it takes the PSF that an image
+        shows, and tells itself where that contradicts the optics; without the hook it
         knows none.
     report : callable, optional
         ``report(result)`` returns what a report says of the stage's result beside the
@@ -130,7 +131,7 @@ class Stage(Generic[P]):
     also_takes: str = ""
     window: Window[P] | None = None
     inspect: Run[P] | None = None
-    measures_psf: Callable[[P], bool] | None = None
+    measures_psf: Callable[[ImageStack, P], bool] | None = None
     report: Report | None = None
     note: Note[P] | None = None
     self_check: SelfCheck[P] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -23,9 +24,11 @@ from napari_dps.methods.dps.by_network import SHIPPED_WEIGHTS
 from napari_dps.methods.dps.lapse import REACH
 from napari_dps.methods.dps.maps import MAPS, sharpened_steps, unsupported
 from napari_dps.methods.dps.optics import (
+    as_it_shows,
     contradiction,
     effective_optics,
     measured_optics,
+    shows_sim,
 )
 from napari_dps.methods.dps.target import target_of
 from napari_dps.methods.dps.volume import (
@@ -109,11 +112,13 @@ class DpsParameters(StageParameters):
         "that in the plane, where the time points beside show the same; 0: each time "
         "point by itself.",
     )
-    psf: Literal["stated", "measured"] = Field(
-        default="stated",
+    psf: Literal["auto", "stated", "measured"] = Field(
+        default="auto",
         title="PSF",
-        description="stated: as the optics and patterns say. measured: as wide as the "
-        "image itself shows, where it can tell; else as stated, with a warning.",
+        description="auto: as the optics and patterns say; of a SIM reconstruction "
+        "without a history, whose spectrum tells it, as that shows. stated: as the "
+        "optics and patterns say. measured: as wide as the image itself shows, where "
+        "it can tell; else as stated, with a warning.",
     )
     dimension: Literal["auto", "2d", "3d"] = Field(
         default="auto",
@@ -173,14 +178,14 @@ def window(parameters: DpsParameters) -> tuple[int, int]:
 def inspect(
     image: ImageStack, parameters: DpsParameters, context: Context
 ) -> Generator[Progress, None, ImageStack]:
-    """Measure the PSF of an image, if it is to be used.
+    """Measure the PSF of an image, if it is to be used; know a SIM reconstruction.
 
     Parameters
     ----------
     image : ImageStack
         Axes "YX", with optics.
     parameters : DpsParameters
-        Whether the PSF measured is to be used.
+        Whose PSF is to be used.
     context : Context
         Told where the image contradicts the optics, or cannot tell.
 
@@ -192,13 +197,16 @@ def inspect(
     -------
     ImageStack
         The image, with the modulation factor that was measured if it is to be used.
+        What patterns say is no property of the microscope: it is not written into it.
     """
     yield Progress(0, 1, "Measuring the PSF")
     # The PSF of a volume is stated: there is no measure of its depth.
-    if image.axes != "ZYX" and measures_psf(parameters):
-        # What patterns say is no property of the microscope: it is not written into it.
+    if image.axes != "ZYX" and parameters.psf == "measured":
         optics = measured_optics(image, context)
-        image = image.derive(image.data, optics=optics)
+        is_sim = image.shows_sim or shows_sim(image)
+        image = replace(image, optics=optics, shows_sim=is_sim)
+    elif image.axes != "ZYX" and parameters.psf == "auto":
+        image = as_it_shows(image, context)
     yield Progress(1, 1)
     return image
 
@@ -208,8 +216,10 @@ def wanted_maps(parameters: DpsParameters) -> tuple[str, ...]:
     return tuple(name for name in MAPS if getattr(parameters, name))
 
 
-def measures_psf(parameters: DpsParameters) -> bool:
+def measures_psf(image: ImageStack, parameters: DpsParameters) -> bool:
     """Return whether the PSF is that of the image, not that of the optics."""
+    if parameters.psf == "auto":
+        return shows_sim(image)
     return parameters.psf == "measured"
 
 
@@ -343,7 +353,7 @@ def self_check(
     """
     from napari_dps.methods.dps.self_check import resolved_pairs
 
-    if not measures_psf(parameters) and (warning := contradiction(image)):
+    if not measures_psf(image, parameters) and (warning := contradiction(image)):
         context.warn(f"{warning}; to take the image's: dps.psf measured")
     prepared = yield from relay(
         inspect(image, parameters, context), lambda r: Progress(0, 1, r.message)

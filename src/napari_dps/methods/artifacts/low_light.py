@@ -74,6 +74,8 @@ class LowLightInput:
         there.
     level, unit : float
         Counts: the median, and the noise of the darker parts.
+    brightness : float
+        Counts: the 99.9th percentile over the median, at least ``unit``.
     noise : float
         Standard deviation of all the noise over the brightness.
     """
@@ -83,6 +85,7 @@ class LowLightInput:
     numbers: NDArray[np.float32]
     level: float
     unit: float
+    brightness: float
     noise: float
 
 
@@ -118,6 +121,7 @@ def low_light_input(image: NDArray[Any]) -> LowLightInput | None:
         _numbers(brightness / unit, spectra),
         level,
         unit,
+        max(brightness, unit),
         math.sqrt(float(spectra.noise.mean())) * unit / max(brightness, unit),
     )
 

@@ -7,6 +7,19 @@ from napari_dps.core.context import Context
 from napari_dps.methods.dps.optics import effective_optics, factor_of_spectrum
 
 
+def is_plain(image: ImageStack, optics: Optics) -> bool:
+    """Whether nothing says that an image is a SIM reconstruction.
+
+    Parameters
+    ----------
+    image : ImageStack
+        With its history.
+    optics : Optics
+        As `reconstruction_optics` returns them.
+    """
+    return optics.modulation_factor == 1 and not image.is_reconstruction
+
+
 def reconstruction_optics(image: ImageStack, context: Context) -> Optics:
     """Return the optics of a reconstruction with the modulation factor to assume.
 
@@ -36,8 +49,8 @@ def reconstruction_optics(image: ImageStack, context: Context) -> Optics:
     if factor is None:
         context.warn(
             "neither patterns nor a modulation factor say that this is a SIM "
-            "reconstruction, nor does its spectrum: its PSF is taken for that of the "
-            "lens"
+            "reconstruction, nor does its spectrum: nothing but strong noise is taken "
+            "from it"
         )
         return optics
     context.warn(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,11 @@ reticulum at 300 to 2000 photons, with and without haze."""
 _LEAST_EXTENSION = 1.15
 """End of the spectrum over the cut-off of the lens from which on an image is taken for
 a SIM reconstruction: the end is found within 10 %, NA and wavelength are rounded."""
+_LEAST_WHITE_EXTENSION = 1.5
+"""The same where the noise beyond is white: confocal images end up to 1.45."""
+_GREATEST_EXTENSION = 2.4
+"""The same up to which: stripes of TIRF reach 2.15, found within 10 %. Enlarged images
+end beyond."""
 
 
 def effective_optics(image: ImageStack, purpose: str = "dps") -> Optics:
@@ -72,14 +78,75 @@ def factor_of_spectrum(image: NDArray[Any], optics: Optics) -> float | None:
     Returns
     -------
     float or None
-        None if the spectrum has no edge, or one that a lens alone reaches.
+        None if the spectrum has no edge, one that a lens alone reaches, or one that no
+        stripes bring into reach.
     """
     from napari_dps.methods.effective_psf.spectral_edge import spectral_edge
 
     edge = spectral_edge(image)
-    if edge is None or edge < _LEAST_EXTENSION * optics.cutoff_per_pixel:
+    lens = optics.cutoff_per_pixel
+    if edge is None or not _LEAST_EXTENSION <= edge / lens <= _GREATEST_EXTENSION:
         return None
-    return RECONSTRUCTION_WIDTH * edge / optics.cutoff_per_pixel
+    if edge < _LEAST_WHITE_EXTENSION * lens and is_raw(np.asarray(image, np.float32)):
+        return None
+    return RECONSTRUCTION_WIDTH * edge / lens
+
+
+def shows_sim(image: ImageStack) -> bool:
+    """Whether an image is a SIM reconstruction, though its history tells of none.
+
+    Parameters
+    ----------
+    image : ImageStack
+        Axes "YX", with optics; as little processed as there is.
+    """
+    return _sim_edge(image) is not None
+
+
+def as_it_shows(image: ImageStack, context: Context) -> ImageStack:
+    """Return a SIM reconstruction that has no history as one, as sharp as it shows.
+
+    Parameters
+    ----------
+    image : ImageStack
+        Axes "YX", with optics; as little processed as there is.
+    context : Context
+        Told of a modulation factor that was measured.
+
+    Returns
+    -------
+    ImageStack
+        With that factor, unless another than 1 is stated; the image itself where it has
+        a history, or anything else may have made it.
+
+    Raises
+    ------
+    InputError
+        If the image has no optics.
+    """
+    edge = _sim_edge(image)
+    if edge is None:
+        return image
+    optics = image.require_optics("dps")
+    if optics.modulation_factor == 1:
+        factor = RECONSTRUCTION_WIDTH * edge / optics.cutoff_per_pixel
+        context.warn(
+            "the image is sharper than its optics allow: its spectrum is that of a SIM "
+            f"reconstruction of modulation factor {factor:.2f}, which is used; to take "
+            "the PSF of the optics: dps.psf stated"
+        )
+        optics = optics.model_copy(update={"modulation_factor": factor})
+    return replace(image, optics=optics, shows_sim=True)
+
+
+def _sim_edge(image: ImageStack) -> float | None:
+    """Return where the spectrum of a reconstruction without a history ends."""
+    from napari_dps.methods.effective_psf.sim_image import sim_edge
+
+    optics = image.require_optics("dps")
+    if image.is_reconstruction or image.patterns:
+        return None
+    return sim_edge(np.asarray(image.data), optics.cutoff_per_pixel)
 
 
 def contradiction(image: ImageStack) -> str:

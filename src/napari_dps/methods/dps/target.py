@@ -89,7 +89,7 @@ class ImageToSharpen:
     is_raw : bool
         Whether the noise is white, as in an image that comes from a camera.
     is_reconstructed : bool
-        Whether it comes from `reconstruct`.
+        Whether it is a SIM reconstruction, by its history or its spectrum.
     raw_frames : Recording or None
         Those it was reconstructed from, if they are to count.
     lapse : Lapse or None
@@ -179,7 +179,7 @@ def target_of(
         weights=weights,
         average_turns=average_turns,
         is_raw=is_white,
-        is_reconstructed=any(entry.stage == "reconstruct" for entry in image.history),
+        is_reconstructed=image.is_reconstruction,
         raw_frames=raw_frames,
         lapse=lapse_around(time_continuity, cutoff, context),
     )

@@ -79,8 +79,7 @@ def check_volume(image: ImageStack, method: str) -> None:
 
 def is_flat_reconstruction(image: ImageStack) -> bool:
     """Whether planes were reconstructed one by one: they have no common 3-D PSF."""
-    reconstructed = any(entry.stage == "reconstruct" for entry in image.history)
-    return reconstructed and not _is_volume(image)
+    return image.is_reconstruction and not _is_volume(image)
 
 
 def _is_volume(image: ImageStack) -> bool:

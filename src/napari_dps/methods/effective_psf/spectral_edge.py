@@ -95,10 +95,23 @@ def spectral_edge(image: NDArray[Any]) -> float | None:
     return foot_per_px - bin_per_px
 
 
-def _log_power(
+def spectral_power(
     plane: NDArray[np.floating[Any]],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the frequencies of rings, and the decimal logarithm of their power."""
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the power of a plane, Hann-windowed, and which of it is of structure.
+
+    Parameters
+    ----------
+    plane : array (Y, X)
+        Finite.
+
+    Returns
+    -------
+    power : array (Y, X // 2 + 1)
+        |FFT|², as of `scipy.fft.rfft2`.
+    inside : array (Y, X // 2 + 1), bool
+        Beside the axes, where what an image's borders leave lies.
+    """
     height, width = plane.shape
     window = np.outer(*(np.hanning(side + 2)[1:-1] for side in plane.shape))
     # In double precision: the power falls by more decades than float32 holds.
@@ -107,8 +120,16 @@ def _log_power(
     power = np.abs(scipy.fft.rfft2(values * window, workers=1)) ** 2
     rows = np.abs(scipy.fft.fftfreq(height)) * height > _AXIS_ELEMENTS
     columns = np.arange(width // 2 + 1) > _AXIS_ELEMENTS
-    inside = np.outer(rows, columns).astype(np.float64)
-    rings = min(height, width) // 2
+    return power, np.logical_and.outer(rows, columns)
+
+
+def _log_power(
+    plane: NDArray[np.floating[Any]],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the frequencies of rings, and the decimal logarithm of their power."""
+    power, chosen = spectral_power(plane)
+    inside = chosen.astype(np.float64)
+    rings = min(plane.shape) // 2
     counts = fourier_ring_sums(inside, plane.shape, rings)
     filled = counts > 0
     sums = fourier_ring_sums(power * inside, plane.shape, rings)[filled]

@@ -203,7 +203,7 @@ def _patches(
     since one must not train what another judges.
     """
     optics = effective_optics(image)
-    reconstructed = any(entry.stage == "reconstruct" for entry in image.history)
+    is_sim = image.is_reconstruction
     planes = np.asarray(image.data, dtype=np.float32).reshape(-1, *image.shape[-2:])
     others: Sequence[Plane | None] = [None] * len(planes)
     if partner is not None:
@@ -213,7 +213,7 @@ def _patches(
     deals = _DEALS_PX // (len(pairs) * planes[0].size)
     for plane, other in pairs:
         most = min(max(deals, 1), _DEALS)
-        for one, half, noise in _pairs(plane, other, optics, reconstructed, most):
+        for one, half, noise in _pairs(plane, other, optics, is_sim, most):
             found += yield from _fields(one, half, noise, optics, recipe, first)
     return found
 
