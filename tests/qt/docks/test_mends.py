@@ -141,3 +141,12 @@ def test_every_meaning_is_that_of_a_warning() -> None:
     source = " ".join(f.read_text("utf-8") for f in files)
     source = re.sub(r'"\s+f?"', "", source)  # texts over several lines
     assert [part for part in MEANINGS if part not in source] == []
+
+
+def test_meanings_are_those_of_the_page_on_trust() -> None:
+    page = Path(__file__).parents[3] / "docs" / "trust.md"
+    if not page.is_file():
+        pytest.skip("documentation is not beside the tests")
+    rows = re.findall(r"^\| … (.+) … \| (.+) \|$", page.read_text("utf-8"), re.M)
+    assert dict(rows) == MEANINGS
+    assert [words for words, _ in rows] == list(MEANINGS)
