@@ -33,9 +33,38 @@ def make_fast(network: nn.Module, device: torch.device, how: NetworkSettings) ->
         When a compiled network first computes, if this machine cannot compile.
     """
     if how.precision == "bfloat16":
+        if device.type == "cpu":
+            _use_quick_activations(network)
         _use_bfloat16(network, device)
     if how.compiled:
         _compile(network)
+
+
+class _QuickPReLU(nn.Module):
+    """PReLU of slopes up to 1: the larger of x and slope · x.
+
+    That of torch takes ten times as long for bfloat16 on processors, where channels
+    are few.
+    """
+
+    def __init__(self, slopes: Tensor) -> None:
+        super().__init__()
+        fitting = slopes[:, None, None].bfloat16()
+        self._slopes = nn.Parameter(fitting, requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, Y, X) to the same shape."""
+        scaled = x * self._slopes
+        return torch.maximum(x, scaled, out=scaled)
+
+
+def _use_quick_activations(network: nn.Module) -> None:
+    """Replace PReLUs where they do the same."""
+    for name, child in network.named_children():
+        if not isinstance(child, nn.PReLU):
+            _use_quick_activations(child)
+        elif bool((child.weight <= 1).all()):
+            setattr(network, name, _QuickPReLU(child.weight.detach()))
 
 
 def _use_bfloat16(network: nn.Module, device: torch.device) -> None:
