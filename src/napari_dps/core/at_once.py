@@ -8,6 +8,7 @@ Whole tasks on threads of their own wait but once, and give the same pixels.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -113,10 +114,21 @@ def both(one: Callable[[], T], other: Callable[[], U]) -> tuple[T, U]:
     return cast("tuple[T, U]", (first, second))
 
 
+def threads_at_hand() -> int:
+    """Return how many threads the work of this thread may take, for others than torch.
+
+    Examples
+    --------
+    >>> threads_at_hand() >= 1
+    True
+    """
+    return max(_threads.count, _now()) if "torch" in sys.modules else 1
+
+
 @contextmanager
 def on_all_threads() -> Iterator[None]:
     """Let torch share out operations to all threads: a few that take long."""
-    with _torch_threads(max(_threads.count, _now())):
+    with _torch_threads(threads_at_hand()):
         yield
 
 

@@ -9,6 +9,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from napari_dps.core import InputError
+from napari_dps.core.at_once import threads_at_hand
 
 _COLUMNS = 256
 """That are resampled at a time, where memory counts."""
@@ -46,7 +47,9 @@ def resample(image: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float32]
     """
     if min(shape) < 1:
         raise InputError("shape to resample to", got=tuple(shape), allowed="1 × 1 up")
-    series = scipy.fft.dctn(np.asarray(image, dtype=np.float32), workers=1)
+    series = scipy.fft.dctn(
+        np.asarray(image, dtype=np.float32), workers=threads_at_hand()
+    )
     return from_series(series, shape)
 
 
@@ -71,7 +74,7 @@ def from_series(
         out=continued[inside],
     )
     result: NDArray[np.float32] = scipy.fft.idctn(
-        continued, overwrite_x=True, workers=1
+        continued, overwrite_x=True, workers=threads_at_hand()
     )
     return result
 
@@ -96,7 +99,7 @@ def resampled_means(
     >>> np.allclose(resampled_means(image, (2, 3)), fine.mean(axis=(1, 3)), atol=1e-5)
     True
     """
-    result = scipy.fft.dctn(image, workers=1)
+    result = scipy.fft.dctn(image, workers=threads_at_hand())
     for size in shape:
         result = _means_of_series(result, size).T
     return np.ascontiguousarray(result)
@@ -110,6 +113,6 @@ def _means_of_series(series: NDArray[np.float32], size: int) -> NDArray[np.float
         part = slice(start, start + _COLUMNS)
         fine = np.zeros((2 * size, result[:, part].shape[1]), np.float32)
         fine[:kept] = series[:kept, part] * np.float32(2 * size / len(series))
-        fine = scipy.fft.idct(fine, axis=0, overwrite_x=True, workers=1)
+        fine = scipy.fft.idct(fine, axis=0, overwrite_x=True, workers=threads_at_hand())
         result[:, part] = (fine[0::2] + fine[1::2]) / 2
     return result

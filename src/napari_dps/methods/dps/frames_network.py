@@ -197,7 +197,7 @@ def features_of(
         Counts, through a PSF of `OUTPUT_WIDTH` of the width of the reconstruction's.
     """
     scene, cutoff = climbed.scene, seen_per_pixel(optics)
-    rest = scene.rest_of(image, climbed.found[-1])
+    rest = scene.rest_series(image, climbed.found[-1])
     fine = 2 * shape[0], 2 * shape[1]
     features = np.empty((len(climbed.found), *fine), np.float32)
     for number, thing in enumerate(climbed.found):
