@@ -14,10 +14,12 @@ from napari_dps.core.errors import is_out_of_memory
 from napari_dps.core.tiling import (
     GRID_PX,
     LEAST_TILE_PX,
+    STRIP_BYTES,
     Tile,
     TileNeeds,
     cut,
     require_memory,
+    strips,
     tile_edge,
     tiled_steps,
 )
@@ -306,3 +308,12 @@ def test_nothing_is_yielded_inside_of_inference_mode(free):
     for _ in tiled_steps((100, 100), NEEDS, work, Context(), CPU):
         assert not torch.is_inference_mode_enabled()
     assert finish(tiled_steps((9, 9), NEEDS, work, Context(), CPU)) is None
+
+
+def test_strips_cover_all_rows_and_fit_the_cache():
+    for rows, row_bytes in ((100, 2**15), (7, 2**22), (513, 3000)):
+        found = strips(rows, row_bytes, torch.device("cpu"))
+        assert [n for part in found for n in range(rows)[part]] == list(range(rows))
+        longest = max(part.stop - part.start for part in found)
+        assert longest == 1 or longest * row_bytes < 1.1 * STRIP_BYTES
+    assert strips(100, 2**30, torch.device("meta")) == [slice(0, 100)]

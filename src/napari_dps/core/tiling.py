@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from typing import TYPE_CHECKING
 
 from napari_dps.core import InputError, Progress
@@ -24,6 +24,8 @@ LEAST_TILE_PX = 64
 SHARE = 0.5
 """Share of the free memory that a tile may take: other programs need some, and what a
 GPU's library needs is not in `TileNeeds.bytes_per_px`."""
+STRIP_BYTES = 2**20
+"""Of what is worked on at a time, to fit the second-level cache of a core."""
 
 Part = tuple[slice, slice]
 """Rows and columns."""
@@ -218,6 +220,36 @@ def equal_tiles(
             ]
         )
     return [Tile(*zip(*pair, strict=True)) for pair in product(*sides)]
+
+
+def strips(rows: int, bytes_per_row: float, device: torch.device) -> list[slice]:
+    """Return slices of rows to work on one after the other, operation by operation.
+
+    Parameters
+    ----------
+    rows : int
+        Of the whole.
+    bytes_per_row : float
+        Of the largest array that is worked on.
+    device : torch.device
+        All but the CPU have memory as fast as its cache: one slice.
+
+    Returns
+    -------
+    list of slice
+        Of about the same length, `STRIP_BYTES` or less each if there are more rows
+        than one.
+
+    Examples
+    --------
+    >>> import torch
+    >>> strips(100, 2**15, torch.device("cpu"))
+    [slice(0, 25, None), slice(25, 50, None), slice(50, 75, None), slice(75, 100, None)]
+    """
+    wanted = math.ceil(rows * bytes_per_row / STRIP_BYTES)
+    count = max(1, min(rows, wanted)) if device.type == "cpu" else 1
+    edges = [rows * number // count for number in range(count + 1)]
+    return [slice(*pair) for pair in pairwise(edges)]
 
 
 def require_memory(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_dps.core.tiling import strips
 from napari_dps.methods.dps.raw_scene import RawScene
 from napari_dps.physics.deconvolution.richardson_lucy import reach_along
 from napari_dps.physics.sim.raw_fit import Equations, light_equations, refitted_light
@@ -91,9 +92,10 @@ class Climb:
 
         def work(block: Block, model: RawModel) -> tuple[float, float, Errors]:
             views = model.views(self._point[block.thing_read])
-            expected = self.scene.with_even(model.mixed(views), block.read)
-            errors = self._errors(block, model, views, expected) if check else _NONE
-            return *self._corrected(block, model, expected), errors
+            errors = self._errors(block, model, views) if check else _NONE
+            self._compare(block, model, views)
+            correction = model.joined(views)[block.thing_kept]
+            return *self._correct(correction, block), errors
 
         done = list(self.scene.plane.over_blocks(work))
         reach = reach_along(sum(one[0] for one in done), sum(one[1] for one in done))
@@ -101,9 +103,18 @@ class Climb:
         errors: Errors = np.sum([one[2] for one in done], axis=0)
         return bool((errors[:, 0] < errors[:, 1]).all())
 
-    def _corrected(
-        self, block: Block, model: RawModel, expected: torch.Tensor
-    ) -> tuple[float, float]:
+    def _compare(self, block: Block, model: RawModel, views: torch.Tensor) -> None:
+        """Turn views of a block into those of its frames over what is expected."""
+        frames, haze = self.scene.frames[:, *block.read], self.scene.haze[block.read]
+        shift, bright = self._shift, self.scene.bright[:, None, None]
+        row_bytes = frames[:, 0].numel() * frames.element_size()
+        for rows in strips(frames.shape[1], row_bytes, frames.device):
+            expected = model.mixed(views[:, rows]).addcmul_(haze[rows], bright)
+            ratio = (frames[:, rows] + shift).clamp_(min=0)
+            ratio.div_(expected.add_(shift).clamp_(min=_LEAST_LIGHT))
+            views[:, rows] = model.unmixed(ratio)
+
+    def _correct(self, correction: torch.Tensor, block: Block) -> tuple[float, float]:
         """Correct the object of a block.
 
         Returns
@@ -111,19 +122,21 @@ class Climb:
         product, square : float
             Of the change and the one before it, and of that.
         """
-        place, shift = block.thing_write, self._shift
-        ratio = (self.scene.frames[:, *block.read] + shift).clamp_(min=0)
-        ratio.div_(expected.add_(shift).clamp_(min=_LEAST_LIGHT))
-        correction = model.adjoint(ratio)[block.thing_kept]
-        correction.div_(self._sensitivity[place])
-        if self._share is not None:
-            correction.sub_(1).mul_(self._share[place]).add_(1)
-        point, change = self._point[place], self._change[place]
-        estimate = correction.mul_(point).clamp_(min=0)
-        self._spare[place] = estimate
-        step = estimate.sub_(point)
-        product, square = float((step * change).sum()), float((change**2).sum())
-        change.copy_(step)
+        whole = self._sensitivity, self._point, self._change, self._spare
+        sensitivity, point, change, estimate = (one[block.thing_write] for one in whole)
+        share = None if self._share is None else self._share[block.thing_write]
+        row_bytes = correction.shape[1] * correction.element_size()
+        sums = []
+        for rows in strips(len(correction), 2 * row_bytes, correction.device):
+            factor = correction[rows].div_(sensitivity[rows])
+            if share is not None:
+                factor.sub_(1).mul_(share[rows]).add_(1)
+            found = factor.mul_(point[rows]).clamp_(min=0)
+            estimate[rows] = found
+            step, before = found.sub_(point[rows]), change[rows]
+            sums.append(((step * before).sum(), before.square().sum()))
+            before.copy_(step)
+        product, square = (float(sum(one)) for one in zip(*sums, strict=True))
         return product, square
 
     def _go_on(self, reach: float) -> None:
@@ -140,14 +153,13 @@ class Climb:
 
         self.scene.plane.do_blocks(work)
 
-    def _errors(
-        self, block: Block, model: RawModel, views: torch.Tensor, expected: torch.Tensor
-    ) -> Errors:
+    def _errors(self, block: Block, model: RawModel, views: torch.Tensor) -> Errors:
         """Return the errors of the frames, over their noise, for each angle.
 
         Array (A, 2): with the stripes, and with even light in their place.
         """
         scene, count = self.scene, model.light.intensities.shape[1]
+        expected = scene.with_even(model.mixed(views), block.read)
         frames, variance = scene.frames[:, *block.read], scene.variance(expected)
         plain = model.mixing[:, :1, None] * views[:1]
         plain, found = scene.with_even(plain, block.read), []

@@ -174,9 +174,19 @@ class RawModel(ForwardModel["torch.Tensor", "torch.Tensor"]):
 
     def adjoint(self, frames: torch.Tensor, /) -> torch.Tensor:
         """Return the transpose of `forward` times 4: an object of ``object_shape``."""
+        return self.joined(self.unmixed(frames))
+
+    def unmixed(self, frames: torch.Tensor) -> torch.Tensor:
+        """Return the transpose of `mixed`: views (1 + 2 W, Y, X)."""
         import torch
 
-        views = torch.tensordot(self.mixing.T, frames, dims=1)
+        views: torch.Tensor = torch.tensordot(self.mixing.T, frames, dims=1)
+        return views
+
+    def joined(self, views: torch.Tensor) -> torch.Tensor:
+        """Return the transpose of `views` times 4: an object of ``object_shape``."""
+        import torch
+
         spectrum = self._views.empty_spectrum()
         self._views.add(spectrum, self._views.block(views[0]))
         for number in range(len(self.light.stripes)):

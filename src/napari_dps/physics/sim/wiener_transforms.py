@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from napari_dps.core.at_once import at_once
+from napari_dps.core.tiling import strips
 from napari_dps.physics.sim.separate import AngleOrders
 from napari_dps.physics.sim.wiener_grid import (
     OrderSupport,
@@ -24,9 +25,6 @@ from napari_dps.physics.sim.wiener_grid import (
 
 if TYPE_CHECKING:
     import torch
-
-TILE_BYTES = 2**20
-"""What is worked on at a time, to fit the second-level cache of a core."""
 
 
 class SeparatedOrders(NamedTuple):
@@ -285,11 +283,8 @@ def _separated(
     yield 0, sum(zeros[1:], zeros[0])
 
 
-def _tiles(images: torch.Tensor) -> Iterator[slice]:
-    """Yield slices of rows, so few that a CPU keeps them in its cache."""
+def _tiles(images: torch.Tensor) -> list[slice]:
+    """Return slices of rows, so few that a CPU keeps them in its cache."""
     height = images.shape[-2]
     size = images.element_size() * images.numel()
-    wanted = math.ceil(size / TILE_BYTES) if images.device.type == "cpu" else 1
-    count = max(1, min(height, wanted))
-    edges = [height * tile // count for tile in range(count + 1)]
-    yield from map(slice, edges[:-1], edges[1:])
+    return strips(height, size / height, images.device)
