@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from page import table
 
-from napari_dps.methods.artifacts.low_light import (
+from napari_dps.methods.reconstruction_noise import (
     CANONICAL_EDGE_PER_PX,
     canonical_shape,
+    noise_spectra,
 )
-from napari_dps.methods.artifacts.noise import noise_spectra
 from napari_dps.physics.phantoms import StructureId
 from napari_dps.physics.resampling import resample
 from napari_dps.physics.sim.noise import noise_to_signal

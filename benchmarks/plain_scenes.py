@@ -22,6 +22,7 @@ from napari_dps.physics.otf import widefield_otf
 from napari_dps.physics.phantoms import StructureId, phantom
 from napari_dps.physics.psf import sr_psf
 from napari_dps.physics.resampling import resample
+from napari_dps.physics.sim.wiener import WienerSettings, WienerSolver
 from napari_dps.physics.simulate import simulate_object
 from napari_dps.physics.simulate_settings import SimulationSettings
 from napari_dps.stages.reconstruct import STAGE, ReconstructParameters
@@ -149,6 +150,17 @@ STORED: dict[str, Callable[[Seen], Seen]] = {
     "16 bits, cut off at 0": partial(_integers, most=65535, cut=True),
     "8 bits, cut off at 0": partial(_integers, most=255, cut=True),
 }
+
+_PLAIN = {"attenuation_strength": 0.0}
+WIENER: dict[str, WienerSettings] = {
+    "this project's, 0.05": WienerSettings(wiener_parameter=0.05),
+    "this project's, 0.3": WienerSettings(wiener_parameter=0.3),
+    "no apodisation, 0.05": WienerSettings(0.05, apodisation="none", **_PLAIN),
+    "no apodisation, 0.005": WienerSettings(0.005, apodisation="none", **_PLAIN),
+    "triangle, 0.05": WienerSettings(0.05, apodisation="triangle", **_PLAIN),
+    "triangle, 0.3": WienerSettings(0.3, apodisation="triangle", **_PLAIN),
+}
+"""Filters of other programs, with their Wiener parameters."""
 
 Rng = np.random.Generator
 Make = Callable[[StructureId, int, Rng], Iterator[Seen]]
@@ -286,11 +298,16 @@ OTHERS: dict[str, Make] = {
 
 
 def sim_truth(
-    kind: StructureId, seed: int, photons: float, side: int = 96
+    kind: StructureId,
+    seed: int,
+    photons: float,
+    wiener: WienerSettings | None = None,
+    side: int = 96,
 ) -> tuple[ImageStack, Image, float]:
     """Return a reconstruction without a history, its truth, and its true factor.
 
-    The truth is on the grid of half its pixels, under a PSF of half the width.
+    The truth is on the grid of half its pixels, under a PSF of half the width. By
+    default everything is found as the stage does; a filter knows the patterns.
     """
     rng = np.random.default_rng([9, STRUCTURES.index(kind), seed])
     pixel_nm, fine = float(rng.uniform(0.3, 0.46)) * LENS_NM, 4
@@ -304,10 +321,15 @@ def sim_truth(
         first_angle_deg=float(rng.uniform(0, 180)),
     )  # fmt: skip
     margin = (MARGIN_PX, MARGIN_PX)
-    raw = simulate_object(emitters, settings, margin_px=margin).raw
+    simulated = simulate_object(emitters, settings, margin_px=margin)
+    raw = simulated.raw
     counts = raw.derive(raw.data.astype(np.float32) - settings.offset_counts)
-    running = STAGE.run(counts, ReconstructParameters(), Context("cpu"))
-    made = finish(running)
+    if wiener is None:
+        running = STAGE.run(counts, ReconstructParameters(), Context("cpu"))
+        data = finish(running).data
+    else:
+        solver = WienerSolver((side, side), simulated.patterns, settings.optics, wiener)
+        data = solver.solve(counts.data)
     optics = settings.optics.at_pixel_size(pixel_nm / 2)
     factor = RECONSTRUCTION_WIDTH * (1 + LENS_NM / period_nm)
     rows = scipy.fft.fftfreq(shape[0])[:, None]
@@ -315,5 +337,5 @@ def sim_truth(
     transfer = widefield_otf(radius, 2 * factor * pixel_nm / fine / LENS_NM)
     target = scipy.fft.irfft2(scipy.fft.rfft2(emitters) * transfer, s=shape)
     inside = slice(fine * MARGIN_PX, -fine * MARGIN_PX)
-    image = ImageStack(made.data, "YX", pixel_size_nm=pixel_nm / 2, optics=optics)
+    image = ImageStack(data, "YX", pixel_size_nm=pixel_nm / 2, optics=optics)
     return image, target[inside, inside], factor

@@ -8,13 +8,13 @@ import scipy.ndimage
 
 from napari_dps.core import Optics
 from napari_dps.methods.artifacts.low_light import (
-    CANONICAL_EDGE_PER_PX,
-    canonical_shape,
     edge_of,
     low_light_input,
     may_be_noisy,
 )
-from napari_dps.methods.artifacts.noise import (
+from napari_dps.methods.reconstruction_noise import (
+    CANONICAL_EDGE_PER_PX,
+    canonical_shape,
     filtered,
     noise_map,
     noise_spectra,

@@ -9,7 +9,7 @@ import pytest
 import scipy.fft
 import scipy.ndimage
 
-from napari_dps.methods.effective_psf.sim_image import sim_edge
+from napari_dps.methods.effective_psf.sim_image import filter_width, sim_edge
 from napari_dps.physics.otf import otf_2d
 from napari_dps.physics.phantoms import StructureId, phantom
 from napari_dps.physics.sim.wiener import WienerSettings, WienerSolver
@@ -127,3 +127,19 @@ def test_noise_is_none(sigma_px: float, seed: int) -> None:
 def test_small_and_even_images_are_none(shape: tuple[int, int]) -> None:
     assert sim_edge(np.full(shape, 7.0), LENS) is None
     assert sim_edge(np.random.default_rng(0).random(shape), LENS) is None
+
+
+def test_filter_that_blurs_is_told_from_one_that_does_not() -> None:
+    widths = []
+    for parameter in (0.3, 0.03, 0.003):
+        image, edge, _ = reconstruction(
+            "microtubules", 300, wiener_parameter=parameter, attenuation_strength=0.0
+        )
+        widths.append(filter_width(image, edge))
+    assert widths == sorted(widths)
+    assert widths[0] < 0.85
+    assert 0.9 < widths[1] <= widths[2] <= 1.1
+
+
+def test_filter_of_a_small_image_is_the_usual_one() -> None:
+    assert filter_width(np.random.default_rng(0).random((24, 24)), 0.2) == 1

@@ -63,7 +63,7 @@ def test_reconstruction_without_a_history_is_as_sharp_as_it_shows() -> None:
     (warning,) = result.warnings
     assert "sharper than its optics allow" in warning
     assert result.images[0].history[-1].warnings == (warning,)
-    assert factor_of(result) == pytest.approx(factor, rel=0.07)
+    assert factor_of(result) == pytest.approx(factor, rel=0.15)
     assert result.images[0].is_reconstruction
     stated = sharpened(image, dps={"psf": "stated"})
     assert likeness(result.images[0]) > likeness(stated.images[0]) + 3
@@ -87,7 +87,7 @@ def test_planes_are_taken_alike(tmp_path) -> None:
     both = np.stack([image.data, flat.astype(np.float32)])
     result = sharpened(replace(image, data=both, axes="TYX"))
     assert len(result.warnings) == 1
-    assert factor_of(result) == pytest.approx(factor, rel=0.07)
+    assert factor_of(result) == pytest.approx(factor, rel=0.15)
     path = tmp_path / "image.ome.tif"
     save(result.images[0], path)
     assert load(path).shows_sim

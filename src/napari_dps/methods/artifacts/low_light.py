@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from napari_dps.core import Optics, Progress
 from napari_dps.core.context import Context
 from napari_dps.core.tiling import Tile, TileNeeds, tiled_steps
-from napari_dps.methods.artifacts.noise import (
+from napari_dps.methods.dps.optics import RECONSTRUCTION_WIDTH
+from napari_dps.methods.reconstruction_noise import (
+    CANONICAL_EDGE_PER_PX,
     Spectra,
     filtered,
     most_noise,
@@ -22,15 +24,12 @@ from napari_dps.methods.artifacts.noise import (
     noise_spectra,
     structure_and_noise,
 )
-from napari_dps.methods.dps.optics import RECONSTRUCTION_WIDTH
 from napari_dps.metrics.spectrum import is_flat
 from napari_dps.physics.resampling import resample
 
 if TYPE_CHECKING:
     from napari_dps.nets.architectures.noise_remover import NoiseRemover
 
-CANONICAL_EDGE_PER_PX = 0.4
-"""Edge of the spectrum of what the network gets, cycles per pixel."""
 TILES = TileNeeds("noise remover", overlap_px=48, bytes_per_px=400, tile_px=320)
 """In canonical pixels. The network sees 39 px to each side (a test measures it)."""
 _COARSE_SIGMA_PX = 6.0
@@ -244,19 +243,3 @@ def edge_of(optics: Optics) -> float:
     if optics.modulation_factor == 1:
         return lens
     return lens * optics.modulation_factor / RECONSTRUCTION_WIDTH
-
-
-def canonical_shape(shape: tuple[int, int], edge_per_px: float) -> tuple[int, int]:
-    """Return the shape that brings the edge of the spectrum to the canonical one.
-
-    Sides are multiples of 4, so that the network fills nothing up at one border alone
-    and gives the same however the image is turned.
-
-    Examples
-    --------
-    >>> canonical_shape((512, 400), 0.2)
-    (256, 200)
-    """
-    zoom = edge_per_px / CANONICAL_EDGE_PER_PX
-    height, width = (max(4 * round(side * zoom / 4), 4) for side in shape)
-    return height, width

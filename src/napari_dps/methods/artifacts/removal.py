@@ -13,7 +13,6 @@ from napari_dps.core import Optics, Progress, one_of
 from napari_dps.core.context import Context
 from napari_dps.core.device import resolve_device
 from napari_dps.methods.artifacts.low_light import (
-    canonical_shape,
     edge_of,
     low_light_input,
     low_light_steps,
@@ -22,6 +21,7 @@ from napari_dps.methods.artifacts.low_light import (
 from napari_dps.methods.artifacts.network import artifacts_steps
 from napari_dps.methods.dps.noise import is_raw, measured_noise
 from napari_dps.methods.networks import load_network
+from napari_dps.methods.reconstruction_noise import canonical_shape
 from napari_dps.nets.checkpoint import shipped_weights
 from napari_dps.physics.resampling import resample
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from napari_dps.core import Optics
 from napari_dps.methods.artifacts.low_light import edge_of
-from napari_dps.methods.artifacts.noise import noise_map
+from napari_dps.methods.reconstruction_noise import noise_map
 
 Image = NDArray[np.float32]
 

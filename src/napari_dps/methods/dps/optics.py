@@ -124,12 +124,15 @@ def as_it_shows(image: ImageStack, context: Context) -> ImageStack:
     InputError
         If the image has no optics.
     """
+    from napari_dps.methods.effective_psf.sim_image import filter_width
+
     edge = _sim_edge(image)
     if edge is None:
         return image
     optics = image.require_optics("dps")
     if optics.modulation_factor == 1:
-        factor = RECONSTRUCTION_WIDTH * edge / optics.cutoff_per_pixel
+        width = RECONSTRUCTION_WIDTH * filter_width(np.asarray(image.data), edge)
+        factor = max(width * edge / optics.cutoff_per_pixel, 1.0)
         context.warn(
             "the image is sharper than its optics allow: its spectrum is that of a SIM "
             f"reconstruction of modulation factor {factor:.2f}, which is used; to take "

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from napari_dps.core import Progress
 from napari_dps.core.params import FrozenModel
 from napari_dps.methods.artifacts.low_light import (
-    CANONICAL_EDGE_PER_PX,
     NUMBERS,
     SMOOTHINGS,
 )
+from napari_dps.methods.reconstruction_noise import CANONICAL_EDGE_PER_PX
 from napari_dps.nets.architectures.noise_remover import NoiseRemover
 from napari_dps.nets.vgg import VGG16
 from napari_dps.train.artifacts.held_out import (

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from napari_dps.core import Progress
-from napari_dps.methods.artifacts.low_light import CANONICAL_EDGE_PER_PX, SMOOTHINGS
+from napari_dps.methods.artifacts.low_light import SMOOTHINGS
+from napari_dps.methods.reconstruction_noise import CANONICAL_EDGE_PER_PX
 from napari_dps.train.artifacts.faults import HELD_OUT_MIXTURES, KINDS
 from napari_dps.train.artifacts.restorations import (
     Restoration,

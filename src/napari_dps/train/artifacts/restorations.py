@@ -19,10 +19,10 @@ from pydantic import Field
 from napari_dps.core.params import FrozenModel
 from napari_dps.methods.artifacts.low_light import (
     LowLightInput,
-    canonical_shape,
     low_light_input,
 )
 from napari_dps.methods.dps.input import base_and_scale
+from napari_dps.methods.reconstruction_noise import canonical_shape
 from napari_dps.physics.resampling import resample
 from napari_dps.physics.sim.wiener_weights import APODISATIONS
 from napari_dps.train.artifacts.faults import (

@@ -25,6 +25,8 @@ from napari_dps.metrics.spectrum import (
     inverse_cosine_transform,
 )
 
+CANONICAL_EDGE_PER_PX = 0.4
+"""Edge of the spectrum of what is measured and what networks get, cycles per pixel."""
 BAND = (0.65, 0.97)
 """Band in which the local noise is measured, over the edge of the spectrum."""
 PLACE_SIGMA_PX = 11.0
@@ -66,6 +68,22 @@ _TINY = 1e-30
 
 Image = NDArray[np.float32]
 Spectrum = NDArray[np.float64]
+
+
+def canonical_shape(shape: tuple[int, int], edge_per_px: float) -> tuple[int, int]:
+    """Return the shape that brings the edge of the spectrum to the canonical one.
+
+    Sides are multiples of 4, so that the network fills nothing up at one border alone
+    and gives the same however the image is turned.
+
+    Examples
+    --------
+    >>> canonical_shape((512, 400), 0.2)
+    (256, 200)
+    """
+    zoom = edge_per_px / CANONICAL_EDGE_PER_PX
+    height, width = (max(4 * round(side * zoom / 4), 4) for side in shape)
+    return height, width
 
 
 def noise_map(image: NDArray[Any], edge_per_px: float) -> Image:
