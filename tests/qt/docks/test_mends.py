@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter
 
 import napari_dps
 from napari_dps._qt import dock_widgets
-from napari_dps._qt.bridge.meanings import MEANINGS
+from napari_dps._qt.bridge.meanings import MEANINGS, meaning_of
 from napari_dps._qt.bridge.mends import mend_of
 from napari_dps._qt.bridge.microscope import Microscope
 from napari_dps._qt.bridge.result_layers import stack_layer
@@ -23,6 +23,7 @@ from napari_dps._qt.docks.stage import StageWidget
 from napari_dps.core import ImageStack, Optics
 from napari_dps.io import check_order
 from napari_dps.methods.effective_psf.estimate import modulation_factor_auto
+from napari_dps.physics.sim.wiener import WienerSettings, WienerSolver
 from napari_dps.physics.simulate import SimulationSettings, simulate
 from napari_dps.pipeline import first_plane
 
@@ -133,6 +134,32 @@ def test_offset_that_nobody_has_subtracted_is_subtracted_at_a_click(
     _run(qtbot, dock, mend.click)
     assert dock.panel.microscope.camera_offset == pytest.approx(100, abs=10)
     assert not any("counts without" in text for text in bar.messages.texts)
+
+
+def test_sim_image_of_another_program_is_known_in_the_dock(
+    qtbot: Any, viewer: ViewerModel, microscope: Microscope
+) -> None:
+    made = simulate(
+        SimulationSettings(structure="er", height_px=96, width_px=96, photons=300)
+    )
+    solver = WienerSolver(
+        (96, 96), made.patterns, made.settings.optics, WienerSettings()
+    )
+    data = solver.solve(made.raw.data - made.settings.offset_counts)
+    viewer.add_image(data, scale=(32.5, 32.5), units=("nm", "nm"))
+    microscope.update({**OPTICS, "camera_offset": 0.0})
+    dock = dock_widgets.DpsWidget(viewer, microscope=microscope)
+    qtbot.addWidget(dock)
+    dock.show()
+    dock.form.editors["method"].setValue("rl")
+    bar = dock.panel.bar
+    _run(qtbot, dock, bar.run_button.click)
+    (text,) = bar.messages.texts
+    assert "sharper than its optics allow" in text
+    assert meaning_of(text)
+    dock.form.editors["psf"].setValue("stated")
+    _run(qtbot, dock, bar.run_button.click)
+    assert not any("sharper than" in text for text in bar.messages.texts)
 
 
 def test_every_meaning_is_that_of_a_warning() -> None:
