@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -77,11 +77,18 @@ def light_equations(
     spectra = _spectra(model, thing)
     count, found = model.light.intensities.shape[1], {}
     for angle, numbers in _orders(model.light).items():
-        slopes = _slopes(model, spectra, expected, angle, numbers)
-        of_angle = slice(angle * count, (angle + 1) * count)
+        lines = _lines(model, spectra, numbers, part)
         size = count + len(numbers) * (count + 3)
         sums = Equations(np.zeros((size, size)), np.zeros(size))
-        _add(sums, slopes, missing[of_angle], variance[of_angle], part)
+        for phase in range(count):
+            frame = angle * count + phase
+            lines[0] = expected[frame][part].flatten()
+            weighted = lines / variance[frame][part].flatten()
+            products = (weighted @ lines.T).double().cpu().numpy()
+            moved = (weighted @ missing[frame][part].flatten()).double().cpu().numpy()
+            places, slopes = _slopes(model, angle, numbers, phase)
+            sums.matrix[np.ix_(places, places)] += slopes @ products @ slopes.T
+            sums.target[places] += slopes @ moved
         found[angle] = sums
     return found
 
@@ -149,55 +156,49 @@ def _spectra(model: RawModel, thing: torch.Tensor) -> list[torch.Tensor]:
     return [model.spectrum(part) for part in (thing, thing * y[:, None], thing * x)]
 
 
+def _lines(
+    model: RawModel, spectra: list[torch.Tensor], numbers: list[int], part: Part
+) -> torch.Tensor:
+    """Return what the slopes of an angle's frames are mixtures of, a line each.
+
+    Returns
+    -------
+    tensor (1 + 6 N, pixels of the part), float32
+        One that is to be filled; then for each of the stripes the real and imaginary
+        part of its view of the object, and of that of the object times its places.
+    """
+    views = [model.view(one, n)[part] for n in numbers for one in spectra]
+    lines = spectra[0].real.new_empty(1 + 2 * len(views), views[0].numel())
+    for place, view in enumerate(views):
+        flat = view.flatten()
+        lines[1 + 2 * place], lines[2 + 2 * place] = flat.real, flat.imag
+    return lines
+
+
 def _slopes(
-    model: RawModel,
-    spectra: list[torch.Tensor],
-    expected: torch.Tensor,
-    angle: int,
-    numbers: list[int],
-) -> Iterator[tuple[NDArray[np.int64], torch.Tensor]]:
-    """Yield for each frame of an angle which parameters move it, and how."""
-    import torch
-
+    model: RawModel, angle: int, numbers: list[int], phase: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return which parameters move a frame, and how: mixtures of `_lines`."""
     intensities, stripes = model.light
-    count = intensities.shape[1]
-    views = {}
-    for number in numbers:
-        plain, *moments = (model.view(spectrum, number) for spectrum in spectra)
-        moments = [2j * math.pi * moment for moment in moments]
-        depth = max(stripes[number].modulation, _LEAST_MODULATION)
-        views[number] = [1j * plain, *moments, plain / depth]
-    for phase in range(count):
-        bright = float(intensities[angle, phase])
-        places, maps = [phase], [expected[angle * count + phase] / bright]
-        for place, number in enumerate(numbers):
-            one = stripes[number]
-            turn = (
-                complex(np.exp(1j * model.phases_rad(one)[phase]))
-                * one.modulation
-                * bright
-            )
-            begin = count + place * (count + 3)
-            places += [begin + phase, *range(begin + count, begin + count + 3)]
-            maps += [(turn * view).real for view in views[number]]
-        yield np.array(places), torch.stack(maps)
-
-
-def _add(
-    sums: Equations,
-    slopes: Iterable[tuple[NDArray[np.int64], torch.Tensor]],
-    missing: torch.Tensor,
-    variance: torch.Tensor,
-    part: Part,
-) -> None:
-    """Add the normal equations of one angle, of whose frames (P, Y, X) these are."""
-    for frame, (places, maps) in enumerate(slopes):
-        lines = maps[:, *part].flatten(1)
-        weighted = lines / variance[frame][part].flatten()
-        products = (weighted @ lines.T).double().cpu().numpy()
-        moved = (weighted @ missing[frame][part].flatten()).double().cpu().numpy()
-        sums.matrix[np.ix_(places, places)] += products
-        sums.target[places] += moved
+    count, bright = intensities.shape[1], float(intensities[angle, phase])
+    places = [phase]
+    slopes = np.zeros((1 + 4 * len(numbers), 1 + 6 * len(numbers)))
+    slopes[0, 0] = 1 / bright
+    for place, number in enumerate(numbers):
+        one = stripes[number]
+        turn = complex(np.exp(1j * model.phases_rad(one)[phase])) * bright
+        depth = one.modulation
+        begin = count + place * (count + 3)
+        places += [begin + phase, *range(begin + count, begin + count + 3)]
+        # Phase, wave vector (y, x), modulation: real parts of so much of the views.
+        factors = (1j * depth, 2j * math.pi * depth, 2j * math.pi * depth)
+        shares = np.zeros((4, 3), np.complex128)
+        shares[:3] = np.diag(factors)
+        shares[3, 0] = depth / max(depth, _LEAST_MODULATION)
+        shares *= turn
+        block = slopes[1 + 4 * place :, 1 + 6 * place :][:4, :6]
+        block[:, 0::2], block[:, 1::2] = shares.real, -shares.imag
+    return np.array(places), slopes
 
 
 def _prior(
