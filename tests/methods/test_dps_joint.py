@@ -118,7 +118,7 @@ def test_the_lens_of_a_sharp_image_is_undone() -> None:
     assert raw is not None
     scene, thing = scene_of(raw, image.data, Context("cpu"), torch.device("cpu"))
     inside = scene.plane.inside(thing)
-    sharp = 2.4 * scene.finest_per_pixel
+    sharp = 2.4 * scene.raw.finest_per_pixel
     _, again = scene.begin(scene.seen(inside, sharp), sharp)
     _, blurred = scene.begin(scene.seen(inside, sharp))
 

@@ -101,7 +101,7 @@ def test_a_bright_speck_is_shown_without_a_cross() -> None:
     shown = scene(reconstructed(recorded(0.03)[0]))
     thing = torch.zeros((2 * SIDE_PX, 2 * SIDE_PX))
     thing[100, 90] = 1
-    seen = shown.seen(thing, shown.finest_per_pixel / 0.5)
+    seen = shown.seen(thing, shown.raw.finest_per_pixel / 0.5)
     peak = float(seen.max())
     # Along the rows and columns through the speck, from ten widths of the PSF on.
     far = np.r_[0:130, 240 : 4 * SIDE_PX]

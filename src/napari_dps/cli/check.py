@@ -9,9 +9,10 @@ from napari_dps.cli import arguments, console
 from napari_dps.core import Optics
 from napari_dps.core.context import Context
 from napari_dps.core.device import DEVICES, resolve_device
+from napari_dps.methods.dps.parameters import DpsParameters
 from napari_dps.methods.dps.self_check import DIP, Resolved, resolved_json
 from napari_dps.pipeline import Settings, first_plane, open_input
-from napari_dps.stages.dps import STAGE, DpsParameters, self_check
+from napari_dps.stages.dps import STAGE, self_check
 
 EXAMPLES = r"""
   napari-dps check image.tif --na 1.4 --emission-nm 525 --pixel-size-nm 65 \

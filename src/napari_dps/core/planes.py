@@ -14,6 +14,8 @@ from napari_dps.core.types import ImageStack
 def planes_of(volume: ImageStack) -> Iterator[tuple[int, ImageStack]]:
     """Return the number and the image of each plane of a volume, its maps included.
 
+    Frames behind a volume are not those of a plane: they are left.
+
     Examples
     --------
     >>> volume = ImageStack(np.zeros((2, 4, 5)), "ZYX")
@@ -22,7 +24,10 @@ def planes_of(volume: ImageStack) -> Iterator[tuple[int, ImageStack]]:
     """
     for z, data in enumerate(volume.data):
         maps = {name: values[z] for name, values in volume.maps.items()}
-        yield z, replace(volume, data=data, axes=volume.axes[1:], maps=maps)
+        yield (
+            z,
+            replace(volume, data=data, axes=volume.axes[1:], maps=maps, frames=None),
+        )
 
 
 def volume_of(planes: Sequence[ImageStack]) -> ImageStack:

@@ -23,7 +23,7 @@ class RawFrames:
 
     Attributes
     ----------
-    data : array (A, P, Y, X), float32
+    data : array (A, P, Y, X), or (Z, A, P, Y, X) of a volume, float32
         Counts above the camera's offset as they were recorded, hot pixels replaced and
         motion undone.
     camera : CameraNoise or None

@@ -165,7 +165,8 @@ class ChannelRun:
                 self.step(number, planes[z], of_plane), len(results), len(planes)
             )
             results[z] = yield from running
-        return volume_of([results[z] for z in sorted(results)])
+        result = volume_of([results[z] for z in sorted(results)])
+        return replace(result, frames=volume.frames)
 
 
 @dataclass(eq=False)

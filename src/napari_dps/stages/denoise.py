@@ -181,6 +181,7 @@ def _volume(
     from napari_dps.methods.sim.volume_finding import (
         lacks_depth,
         volume_frames,
+        with_frames_kept,
         with_volume_patterns,
     )
 
@@ -193,6 +194,7 @@ def _volume(
     frames = volume_frames(
         image, context, task="denoising", bytes_per_voxel=BYTES_PER_VOXEL
     )
+    image = with_frames_kept(image, frames)
     network = load_denoiser(context, frames.device, parameters.weights)
     steps = denoise_volume_steps(frames, image, network, context)
     clean = yield from between(steps, PATTERNS, 100)

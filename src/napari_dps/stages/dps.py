@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from napari_dps.core import (
     ImageStack,
     InputError,
     Progress,
-    StageParameters,
     one_of,
     relay,
 )
 from napari_dps.core.context import Context
-from napari_dps.core.progress import PART_TICKS
-from napari_dps.methods.dps.by_network import SHIPPED_WEIGHTS
+from napari_dps.core.progress import PART_TICKS, between
 from napari_dps.methods.dps.lapse import REACH
 from napari_dps.methods.dps.maps import MAPS, sharpened_steps, unsupported
 from napari_dps.methods.dps.optics import (
@@ -30,13 +27,18 @@ from napari_dps.methods.dps.optics import (
     measured_optics,
     shows_sim,
 )
+from napari_dps.methods.dps.parameters import (
+    DpsParameters,
+    uses_frames,
+    wanted_maps,
+)
 from napari_dps.methods.dps.target import target_of
 from napari_dps.methods.dps.volume import (
     check_volume,
+    has_volume_behind,
     is_flat_reconstruction,
-    sharpen_volume,
+    volume_steps,
 )
-from napari_dps.methods.networks import WEIGHTS_SUFFIX
 from napari_dps.stages.base import Stage
 
 if TYPE_CHECKING:
@@ -44,98 +46,8 @@ if TYPE_CHECKING:
     from napari_dps.methods.dps.self_check import Resolved
 
 
-class DpsParameters(StageParameters):
-    """Parameters of the stage ``dps``."""
-
-    method: Literal["network", "rl", "sparse", "joint"] = Field(
-        default="network",
-        title="Method",
-        description="network: Res-U-DBPN, trained; where the raw SIM frames are at "
-        "hand its result is fitted to them. rl: Richardson-Lucy, accelerated: linear, "
-        "noisier. sparse: sparse-Hessian deconvolution, which also denoises. joint: "
-        "Richardson-Lucy on all raw SIM frames at once, without a network.",
-    )
-    weights: str = Field(
-        default=SHIPPED_WEIGHTS[0],
-        title="Weights",
-        description="Of the network. oriented: trained on simulated truth, turns with "
-        "the image. hybrid: trained on simulated truth. physics: without any truth. "
-        "paper: the published objective. Or a .safetensors file.",
-        json_schema_extra={
-            "file": f"*{WEIGHTS_SUFFIX}",
-            "words": list(SHIPPED_WEIGHTS),
-        },
-    )
-    strength: float = Field(
-        default=0.5,
-        ge=0,
-        le=1,
-        title="Strength",
-        description="From cautious (0) to sharp (1); sharper brings up noise. What it "
-        "stands for follows the noise measured in the image.",
-        json_schema_extra={"basic": True},
-    )
-    average_turns: bool = Field(
-        default=False,
-        title="Average over turns",
-        description="Let a network that does not turn with the image, as hybrid, work "
-        "on it flipped and turned by quarters in all eight ways, and average. The "
-        "network takes eight times as long.",
-    )
-    raw_frames: bool = Field(
-        default=True,
-        title="Fit the raw frames",
-        description="Bring the network's result into line with the raw SIM frames "
-        "where they are at hand, as in a run with reconstruct; else with the "
-        "reconstruction alone.",
-    )
-    uncertainty: bool = Field(
-        default=False,
-        title="Uncertainty map",
-        description="Also compute the standard deviation of the error of each pixel: "
-        "what the noise of the image moves, and what the method adds to what the image "
-        "holds (takes nine times as long, five times with raw frames).",
-    )
-    invented: bool = Field(
-        default=False,
-        title="Invented?",
-        description="Also map, in counts, where the result shows more (above 0) or "
-        "less (below 0) than the data support, noise considered (takes three to six "
-        "times as long).",
-    )
-    time_continuity: float = Field(
-        default=1,
-        ge=0,
-        le=10,
-        title="Continuity in time",
-        description="sparse on time-lapses: weight of the curvature along time over "
-        "that in the plane, where the time points beside show the same; 0: each time "
-        "point by itself.",
-    )
-    psf: Literal["auto", "stated", "measured"] = Field(
-        default="auto",
-        title="PSF",
-        description="auto: as the optics and patterns say; of a SIM reconstruction "
-        "without a history, whose spectrum tells it, as that shows. stated: as the "
-        "optics and patterns say. measured: as wide as the image itself shows, where "
-        "it can tell; else as stated, with a warning.",
-    )
-    dimension: Literal["auto", "2d", "3d"] = Field(
-        default="auto",
-        title="Dimension",
-        description="2d: plane by plane. 3d: a z-stack as a volume, with the 3-D PSF; "
-        "what the network gives of the planes is brought into line with the stack. "
-        "auto: so by rl and sparse, from five planes on, if the z step is known and "
-        "neither a PSF to measure nor a map is asked for; the network "
-        "plane by plane.",
-    )
-    sectioning: Literal["auto", "widefield", "confocal"] = Field(
-        default="auto",
-        title="Sectioning",
-        description="PSF of a z-stack in 3-D. auto: that of 3-D SIM after such a "
-        "reconstruction, confocal where the modulation factor is above 1.05, else "
-        "widefield.",
-    )
+_PLANES_END = 20
+"""Where in the whole of a volume its planes are sharpened, in per cent."""
 
 
 def takes_volumes(stack: ImageStack, parameters: DpsParameters) -> bool:
@@ -150,7 +62,11 @@ def takes_volumes(stack: ImageStack, parameters: DpsParameters) -> bool:
     """
     if parameters.dimension == "2d" or stack.is_raw or not stack.axes.endswith("ZYX"):
         return False
-    if parameters.dimension == "auto" and parameters.method == "network":
+    if (
+        parameters.dimension == "auto"
+        and parameters.method in ("network", "joint")
+        and not (uses_frames(parameters) and has_volume_behind(stack))
+    ):
         return False
     planes_alone = wanted_maps(parameters) or parameters.psf == "measured"
     try:
@@ -209,11 +125,6 @@ def inspect(
         image = as_it_shows(image, context)
     yield Progress(1, 1)
     return image
-
-
-def wanted_maps(parameters: DpsParameters) -> tuple[str, ...]:
-    """Return the maps that are asked for."""
-    return tuple(name for name in MAPS if getattr(parameters, name))
 
 
 def measures_psf(image: ImageStack, parameters: DpsParameters) -> bool:
@@ -282,16 +193,22 @@ def _volume(
 ) -> Generator[Progress, None, ImageStack]:
     """Sharpen a z-stack."""
     method, strength = parameters.method, parameters.strength
-    planes, parts = None, 1
+    planes = None
     if method == "network":
-        parts = 2
         by_planes = _planes(image, parameters, context)
-        planes = yield from one_of(by_planes, 0, parts)
-    steps = sharpen_volume(
-        image, method, strength, parameters.sectioning, context, planes
+        planes = yield from between(by_planes, 0, _PLANES_END)
+    steps = volume_steps(
+        image,
+        planes,
+        raw_frames_of(image, parameters),
+        method=method,
+        strength=strength,
+        sectioning=parameters.sectioning,
+        in_depth=parameters.dimension == "3d",
+        context=context,
     )
-    data = yield from one_of(steps, parts - 1, parts)
-    return image.refine(data)
+    data = yield from between(steps, _PLANES_END if method == "network" else 0, 100)
+    return image.refine(data, frames=None)
 
 
 def _planes(
@@ -310,11 +227,7 @@ def raw_frames_of(image: ImageStack, parameters: DpsParameters) -> Recording | N
     """Return the raw frames behind an image, if they are at hand and to be used."""
     from napari_dps.methods.dps.recording import recording_behind
 
-    if parameters.method == "joint" or (
-        parameters.method == "network" and parameters.raw_frames
-    ):
-        return recording_behind(image)
-    return None
+    return recording_behind(image) if uses_frames(parameters) else None
 
 
 def self_check(

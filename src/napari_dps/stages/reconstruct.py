@@ -216,14 +216,12 @@ def _volume(
     image: ImageStack, parameters: ReconstructParameters, context: Context
 ) -> Generator[Progress, None, ImageStack]:
     """Reconstruct a z-stack; plane by plane where its stripes are not those of 3-D."""
-    from napari_dps.methods.sim.volume import volume_settings, volume_steps
     from napari_dps.methods.sim.volume_finding import (
-        has_two_beams,
         lacks_depth,
         with_volume_patterns,
     )
 
-    two_beams, demanded = has_two_beams(image), parameters.dimension == "3d"
+    demanded = parameters.dimension == "3d"
     # Another stage that found patterns of planes has not insisted on three dimensions.
     is_missing = demanded if lacks_depth(image) else image.noise is None
     if not are_fitted(image) or is_missing:
@@ -232,6 +230,22 @@ def _volume(
         )
     if _is_flat(parameters) or lacks_depth(image):
         return (yield from _by_planes(image, parameters, context))
+    return (yield from _in_depth(image, parameters, context))
+
+
+def _in_depth(
+    image: ImageStack, parameters: ReconstructParameters, context: Context
+) -> Generator[Progress, None, ImageStack]:
+    """Reconstruct a z-stack whose patterns are fitted in three dimensions."""
+    from napari_dps.methods.sim.volume import volume_settings, volume_steps
+    from napari_dps.methods.sim.volume_finding import (
+        BYTES_PER_RESULT_VOXEL,
+        has_two_beams,
+        volume_frames,
+        with_frames_kept,
+    )
+
+    two_beams = has_two_beams(image)
     noise = image.noise if parameters.adapt_to_noise else None
     values = parameters.model_dump()
     settings = volume_settings(values, noise, two_beams=two_beams)
@@ -241,9 +255,14 @@ def _volume(
             "the excitation wavelength is not known: taken for "
             f"{optics.excitation_or_usual_nm:g} nm, 0.9 times the emission"
         )
-    refines = parameters.refine_z
-    data = yield from volume_steps(image, settings, context, refines_z=refines)
-    step_nm = (image.z_step_nm or 0.0) / finer_z(image, parameters)
+    refines, finer = parameters.refine_z, finer_z(image, parameters)
+    frames = volume_frames(
+        image, context, bytes_per_voxel=finer * BYTES_PER_RESULT_VOXEL
+    )
+    image = with_frames_kept(image, frames)
+    steps = volume_steps(frames, image, settings, context, refines_z=refines)
+    data = yield from steps
+    step_nm = (image.z_step_nm or 0.0) / finer
     result = image.refine(data, axes="ZYX", z_step_nm=step_nm, noise=None)
     for warning in stripe_warnings(result):
         context.warn(warning)

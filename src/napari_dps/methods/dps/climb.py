@@ -14,7 +14,6 @@ from napari_dps.physics.sim.raw_fit import Equations, light_equations, refitted_
 from napari_dps.physics.sim.raw_light import Light
 from napari_dps.physics.sim.raw_model import RawModel
 from napari_dps.physics.sim.raw_plane import Block
-from napari_dps.physics.sim.shot_noise import ShotNoise
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +51,7 @@ class Climb:
         import torch
 
         self.scene, self._share = scene, share
-        self._shift = _read_light(scene.noise)
+        self._shift = scene.noise.read_light
         self._sensitivity = scene.plane.sensitivity(scene.frames)
         # In place: memory that is new costs more than what is done with it.
         self._point, self.estimate = thing, thing.clone()
@@ -171,8 +170,3 @@ class Climb:
             ]
             found.append([float(one.double().sum()) for one in errors])
         return np.array(found)
-
-
-def _read_light(noise: ShotNoise) -> float:
-    """Return the light whose shot noise is the read noise."""
-    return noise.read_variance / noise.gain if noise.gain > 0 else 0.0

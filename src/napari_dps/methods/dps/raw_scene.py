@@ -135,21 +135,6 @@ class RawScene:
         seen = part / (part + FLANK**2 / self.photons)
         return share * torch.from_numpy(seen).to(share)
 
-    @property
-    def finest_per_pixel(self) -> float:
-        """Cut-off of an ideal reconstruction, in cycles per pixel of a frame.
-
-        With the longest wave vector of each angle, averaged over the angles.
-        """
-        raw = self.raw
-        longest = [
-            max(math.hypot(*o.wavevector_per_nm) for o in p.orders if o.is_usable)
-            for p in raw.patterns
-            if p.is_usable
-        ]
-        k = sum(longest) / max(len(longest), 1)
-        return (1 + k * raw.optics.cutoff_period_nm) * raw.optics.cutoff_per_pixel
-
     def seen(
         self,
         thing: torch.Tensor,

@@ -126,9 +126,7 @@ class ImageToSharpen:
     @property
     def frames_width(self) -> float:
         """As `width`, where the raw frames are fitted: of an ideal reconstruction's."""
-        return CAUTIOUS_FRAMES_WIDTH + self.strength * (
-            SHARP_WIDTH - CAUTIOUS_FRAMES_WIDTH
-        )
+        return frames_width(self.strength)
 
     def iterations(self, reference: float, exponent: float) -> int:
         """Return the accelerated iterations that suit the noise and the strength."""
@@ -203,6 +201,22 @@ def _signal(image: NDArray[np.float32]) -> float:
     smooth = scipy.ndimage.gaussian_filter(image, 1.0)
     middle, bright = np.percentile(smooth, [50, 99.9])
     return float(bright - middle)
+
+
+def frames_width(strength: float) -> float:
+    """Return the width of the PSF of a result that raw frames were fitted for.
+
+    Parameters
+    ----------
+    strength : float
+        0 to 1.
+
+    Returns
+    -------
+    float
+        Over that of an ideal reconstruction.
+    """
+    return CAUTIOUS_FRAMES_WIDTH + strength * (SHARP_WIDTH - CAUTIOUS_FRAMES_WIDTH)
 
 
 Method = Callable[[ImageToSharpen], Generator[Progress, None, NDArray[np.float32]]]

@@ -15,6 +15,8 @@ from napari_dps.methods.dps.methods import SPARSE_CONTINUITY, SPARSE_SPARSITY
 from napari_dps.methods.dps.noise import is_raw, measured_noise
 from napari_dps.methods.dps.target import (
     PROCESSED_SHARE,
+    FramesUnusable,
+    frames_width,
     iterations_for,
     signal_to_noise,
 )
@@ -23,6 +25,7 @@ from napari_dps.physics.hot_pixels import without_hot_pixels
 if TYPE_CHECKING:
     import torch
 
+    from napari_dps.methods.dps.recording import Recording
     from napari_dps.physics.deconvolution.volume_model import VolumeModel
     from napari_dps.physics.psf3d import Transfer3d
 
@@ -31,6 +34,7 @@ Sectioning = Literal["auto", "widefield", "confocal"]
 LEAST_PLANES = 5
 """Planes from which a stack gains over its planes one by one."""
 VOLUME_METHODS = ("network", "rl", "sparse")
+"""And `joint` where the raw frames are at hand."""
 FROM_EVEN_LIGHT = 24.0, 0.2
 """Iterations at a signal of one noise, and the power of signal over noise that they
 follow: the best on simulated widefield stacks of filaments and shells at 8 to 8000
@@ -56,7 +60,8 @@ def check_volume(image: ImageStack, method: str) -> None:
         If the method has no third dimension, planes are too few, or their distance is
         not known.
     """
-    if method not in VOLUME_METHODS:
+    is_joint = method == "joint" and has_volume_behind(image)
+    if method not in VOLUME_METHODS and not is_joint:
         raise InputError(
             "method in 3-D",
             got=method,
@@ -77,6 +82,11 @@ def check_volume(image: ImageStack, method: str) -> None:
         )
 
 
+def has_volume_behind(image: ImageStack) -> bool:
+    """Whether raw frames of a z-stack with stripes in three dimensions are at hand."""
+    return image.frames is not None and image.frames.data.ndim > 4 and _is_volume(image)
+
+
 def is_flat_reconstruction(image: ImageStack) -> bool:
     """Whether planes were reconstructed one by one: they have no common 3-D PSF."""
     return image.is_reconstruction and not _is_volume(image)
@@ -84,6 +94,75 @@ def is_flat_reconstruction(image: ImageStack) -> bool:
 
 def _is_volume(image: ImageStack) -> bool:
     return any(pattern.is_three_dimensional for pattern in image.patterns)
+
+
+def volume_steps(
+    image: ImageStack,
+    planes: NDArray[np.float32] | None,
+    raw: Recording | None,
+    *,
+    method: str,
+    strength: float,
+    sectioning: Sectioning,
+    in_depth: bool,
+    context: Context,
+) -> Generator[Progress, None, NDArray[np.float32]]:
+    """Sharpen a z-stack: with its raw frames, else deconvolved.
+
+    Parameters
+    ----------
+    image, planes, method, strength, sectioning, context
+        As of `sharpen_volume`.
+    raw : Recording or None
+        Frames (Z, A, P, Y, X) behind the stack, if they are to count.
+    in_depth : bool
+        Whether planes of the network are to be deconvolved where the frames cannot be
+        used; else they stay as they are.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    array (Z, n·Y, n·X), float32
+        Counts of emitters in the plane in which they are in focus, on a grid of half
+        the pixel size of the stack.
+
+    Raises
+    ------
+    InputError
+        Where the method cannot do without raw frames.
+    """
+    from napari_dps.methods.dps.raw_volume import raw_volume_steps
+
+    problem = "they are not at hand, or are those of another field"
+    if raw is not None:
+        first = np.asarray(image.data, np.float32) if planes is None else planes
+        fitting = raw_volume_steps(
+            raw,
+            first,
+            strength=strength,
+            width=frames_width(strength),
+            context=context,
+        )
+        try:
+            return (yield from fitting)
+        except FramesUnusable as found:
+            problem = str(found)
+    if method == "joint":
+        raise InputError(
+            "method joint works on raw SIM frames and the stripes found in them: "
+            f"{problem}",
+            field="dps.method",
+        )
+    if raw is not None:
+        context.warn(problem)
+    if planes is not None and not in_depth:
+        return planes
+    return (
+        yield from sharpen_volume(image, method, strength, sectioning, context, planes)
+    )
 
 
 def sharpen_volume(

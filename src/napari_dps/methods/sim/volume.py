@@ -13,11 +13,7 @@ from napari_dps.core import ImageStack, NoiseToSignal, Progress, finish
 from napari_dps.core.context import Context
 from napari_dps.core.tiling import Tile, TileNeeds, tile_edge, tiled_steps
 from napari_dps.methods.sim.patterns import pattern_warnings
-from napari_dps.methods.sim.volume_finding import (
-    BYTES_PER_RESULT_VOXEL,
-    equalised_volume,
-    volume_frames,
-)
+from napari_dps.methods.sim.volume_finding import equalised_volume
 from napari_dps.methods.sim.wiener_tiles import FadedTiles
 from napari_dps.physics.sim.wiener_weights import WienerSettings
 
@@ -68,6 +64,7 @@ def volume_settings(
 
 
 def volume_steps(
+    frames: torch.Tensor,
     image: ImageStack,
     settings: WienerSettings,
     context: Context,
@@ -78,8 +75,10 @@ def volume_steps(
 
     Parameters
     ----------
+    frames : tensor (Z, A, P, Y, X), float32
+        As of `volume_frames`.
     image : ImageStack
-        Axes "ZAPYX", with optics, z step and patterns.
+        The same, with optics, z step and patterns.
     settings : WienerSettings
         With the noise of the frames.
     context : Context
@@ -102,9 +101,6 @@ def volume_steps(
     for warning in pattern_warnings(image.patterns, image.size("A")):
         context.warn(warning)
     finer = 2 if refines_z else 1
-    frames = volume_frames(
-        image, context, bytes_per_voxel=finer * BYTES_PER_RESULT_VOXEL
-    )
     in_depth = any(pattern.is_three_dimensional for pattern in image.patterns)
     padding = PADDING_PLANES if in_depth else TWO_BEAM_PADDING
     factors = equalised_volume(frames)

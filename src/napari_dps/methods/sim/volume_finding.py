@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_dps.core import ImageStack, InputError, Pattern, Progress, StageParameters
+from napari_dps.core import (
+    ImageStack,
+    InputError,
+    Pattern,
+    Progress,
+    RawFrames,
+    StageParameters,
+)
 from napari_dps.core.context import Context
+from napari_dps.core.device import available_bytes
 from napari_dps.core.tiling import require_memory
 from napari_dps.methods.sim.lapse import with_what_units_share
 from napari_dps.methods.sim.raw import with_hot_pixels_replaced
@@ -34,6 +42,9 @@ TWO_BEAM_PHASES = 3
 """Phases that tell the order of two beams apart."""
 BYTES_PER_FRAME_VOXEL, BYTES_PER_RESULT_VOXEL = 8, 20
 """Memory for each voxel of each frame, and of the result, of the stack."""
+KEPT_SHARE = 0.2
+"""Of the free memory, that raw frames of a volume may take from one stage to the next.
+"""
 SEARCHED_PX = 512
 """Edge of the part of larger fields in which the patterns are sought: it tells the wave
 vectors to a few hundredths of its bins."""
@@ -297,6 +308,22 @@ def volume_frames(
             data = data.copy() if data is image.data else data
             data[z] = clean.data
     return torch.from_numpy(data).to(device)
+
+
+def with_frames_kept(image: ImageStack, frames: torch.Tensor) -> ImageStack:
+    """Return a stack whose raw frames go with it, for the stages that look at them.
+
+    Parameters
+    ----------
+    image : ImageStack
+        Axes "ZAPYX"; if a stage has processed its frames, those behind it stay.
+    frames : tensor (Z, A, P, Y, X), float32
+        As of `volume_frames`.
+    """
+    data = frames.cpu().numpy()
+    if image.is_processed or KEPT_SHARE * available_bytes(frames.device) < data.nbytes:
+        return image
+    return replace(image, frames=RawFrames(data, image.camera))
 
 
 def equalised_volume(frames: torch.Tensor) -> NDArray[np.float64]:

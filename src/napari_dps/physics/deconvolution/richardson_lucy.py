@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from napari_dps.core import InputError, Progress
 
 if TYPE_CHECKING:
     import torch
 
-    from napari_dps.physics.deconvolution.model import ImagingModel
-    from napari_dps.physics.deconvolution.volume_model import VolumeModel
+
+class Deconvolvable(Protocol):
+    """Imaging model of an object that reaches beyond what is recorded of it."""
+
+    @property
+    def sensitivity(self) -> torch.Tensor:
+        """The share of each of its pixels' light that is recorded."""
+
+    def forward(self, thing: torch.Tensor, /) -> torch.Tensor:
+        """Return what is recorded of an object."""
+
+    def adjoint(self, image: torch.Tensor, /) -> torch.Tensor:
+        """Return the transpose of `forward`, of the scale of the sensitivity."""
+
+    def extended(self, thing: torch.Tensor) -> torch.Tensor:
+        """Return an object that was given without its margin."""
+
+    def inside(self, thing: torch.Tensor) -> torch.Tensor:
+        """Return an object without its margin."""
+
 
 _LEAST_SENSITIVITY = 1e-3
 _TINY = 1e-12
@@ -19,7 +37,7 @@ _TINY = 1e-12
 
 def richardson_lucy_steps(
     image: torch.Tensor,
-    model: ImagingModel | VolumeModel,
+    model: Deconvolvable,
     iterations: int,
     *,
     accelerate: bool = True,
@@ -40,8 +58,8 @@ def richardson_lucy_steps(
     ----------
     image : tensor (Y, X), float32
         Finite, in counts above the camera's offset.
-    model : ImagingModel
-        For the image's shape.
+    model : Deconvolvable
+        For the image's shape, as `ImagingModel` or `VolumeModel`.
     iterations : int
         At least 1.
     accelerate : bool
@@ -80,12 +98,13 @@ def richardson_lucy_steps(
 
 def richardson_lucy_depths_steps(
     image: torch.Tensor,
-    model: ImagingModel | VolumeModel,
+    model: Deconvolvable,
     depths: Sequence[int],
     *,
     accelerate: bool = True,
     start: torch.Tensor | None = None,
     share: torch.Tensor | None = None,
+    beside: torch.Tensor | None = None,
 ) -> Generator[Progress, None, list[torch.Tensor]]:
     """Deconvolve as `richardson_lucy_steps`; keep what it has reached on its way.
 
@@ -99,6 +118,8 @@ def richardson_lucy_depths_steps(
         What to begin with, in the unit of the image; else an even object.
     share : tensor (2 Y, 2 X), float32, optional
         How much of each correction is made, 0 to 1; else all of it.
+    beside : tensor, float32, optional
+        Light of the image that is not the object's, of a shape that broadcasts.
 
     Yields
     ------
@@ -118,23 +139,21 @@ def richardson_lucy_depths_steps(
     import torch
 
     _check(depths)
-    iterations = depths[-1]
     offset = -min(float(image.min()), 0.0)
     # In units of the mean, so that no constant below depends on the unit of the image.
     unit = float(image.mean()) + offset
     if unit <= 0:
-        return [torch.zeros_like(model.inside(model.sensitivity)) for _ in depths]
+        return [0 * model.inside(model.sensitivity) for _ in depths]
     data = (image + offset) / unit
-    offset /= unit
+    even = offset / unit + (0.0 if beside is None else beside / unit)
     sensitivity = model.sensitivity.clamp(min=_LEAST_SENSITIVITY)
     point = estimate = _first_estimate(model, start, unit)
     share = None if share is None else model.extended(share)
     step = torch.zeros_like(estimate)
     reached = []
-    for iteration in range(iterations):
+    for iteration in range(depths[-1]):
         # In place: memory that is new costs more than what is done with it.
-        expected = model.forward(point).add_(offset).clamp_(min=_TINY)
-        correction = model.adjoint(torch.div(data, expected)).div_(sensitivity)
+        correction = _correction(model, point, data, even).div_(sensitivity)
         if share is not None:
             correction.sub_(1).mul_(share).add_(1)
         previous, before = estimate, step
@@ -147,7 +166,7 @@ def richardson_lucy_depths_steps(
             point.clamp_(min=0)
         if iteration + 1 in depths:
             reached.append(unit * model.inside(estimate))
-        yield Progress(iteration + 1, iterations, "Richardson–Lucy")
+        yield Progress(iteration + 1, depths[-1], "Richardson–Lucy")
     return reached
 
 
@@ -159,8 +178,21 @@ def _check(depths: Sequence[int]) -> None:
         )
 
 
+def _correction(
+    model: Deconvolvable,
+    point: torch.Tensor,
+    data: torch.Tensor,
+    even: torch.Tensor | float,
+) -> torch.Tensor:
+    """Return the transpose of data over what is expected, even light included."""
+    import torch
+
+    expected = model.forward(point).add_(even).clamp_(min=_TINY)
+    return model.adjoint(torch.div(data, expected, out=expected))
+
+
 def _first_estimate(
-    model: ImagingModel | VolumeModel, start: torch.Tensor | None, unit: float
+    model: Deconvolvable, start: torch.Tensor | None, unit: float
 ) -> torch.Tensor:
     """Return what to begin with, over the unit: an even object by default."""
     import torch

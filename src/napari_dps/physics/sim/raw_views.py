@@ -37,6 +37,8 @@ class _Wave(NamedTuple):
 
     Attributes
     ----------
+    rest : array (2,)
+        δ (y, x) in cycles per pixel of a frame.
     first : (int, int)
         First frequency (y, x) of the object that is seen, in bins.
     passed : tensor (2 R_y + 1, 2 R_x + 1), complex64
@@ -47,6 +49,7 @@ class _Wave(NamedTuple):
         The same for the adjoint: conjugates, and what its scale is.
     """
 
+    rest: NDArray[np.float64]
     first: tuple[int, ...]
     passed: torch.Tensor
     ramps: tuple[torch.Tensor, torch.Tensor]
@@ -167,7 +170,7 @@ class Views:
             torch.from_numpy(one.astype(np.complex64)).to(self.device)
             for one in (*arrays, *back)
         )
-        return _Wave(first, passed, (y, x), passed_back, (y_back, x_back))
+        return _Wave(rest, first, passed, (y, x), passed_back, (y_back, x_back))
 
     def _lens(
         self, rest: NDArray[np.float64], whole: NDArray[np.number]
@@ -208,6 +211,19 @@ class Views:
         spectrum: torch.Tensor = torch.fft.fft(lines, dim=0)
         return spectrum
 
+    def radii(self, number: int | None = None) -> NDArray[np.float64]:
+        """Return the frequency over the cut-off at which the lens sees a block."""
+        rest = np.zeros(2) if number is None else self._waves[number].rest
+        f_y, f_x = (
+            np.arange(-reach, reach + 1) / n + d
+            for reach, n, d in zip(self._reach, self._coarse, rest, strict=True)
+        )
+        radii: NDArray[np.float64] = np.hypot(f_y[:, np.newaxis], f_x) / self._cutoff
+        if number is None:
+            reach, across = self._reach
+            radii = np.roll(radii[:, across:], -reach, axis=0)
+        return radii
+
     def empty_spectrum(self) -> torch.Tensor:
         """Return a half plane, as of `spectrum`, that nothing was added to."""
         return self._even.new_zeros(self._columns, self.object_shape[0]).mT
@@ -233,8 +249,20 @@ class Views:
         """
         return self.shown(self.passed(spectrum, number), number)
 
-    def passed(self, spectrum: torch.Tensor, number: int | None = None) -> torch.Tensor:
-        """Return the block of an object's spectrum that passes; arguments as of `of`.
+    def passed(
+        self,
+        spectrum: torch.Tensor,
+        number: int | None = None,
+        opposite: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return the block of an object's spectrum that passes.
+
+        Parameters
+        ----------
+        spectrum, number
+            As of `of`.
+        opposite : tensor, optional
+            Half plane at the opposite kz of a volume; by default itself.
 
         Returns
         -------
@@ -252,7 +280,8 @@ class Views:
         wave = self._waves[number]
         block = torch.empty_like(wave.passed)
         for piece in pieces(wave.first, block.shape, self.object_shape):
-            block[piece.block] = piece.turned(spectrum[piece.plane])
+            plane = opposite if piece.is_mirrored and opposite is not None else spectrum
+            block[piece.block] = piece.turned(plane[piece.plane])
         block *= wave.passed
         return block
 
@@ -296,7 +325,11 @@ class Views:
         return found[:height]
 
     def add(
-        self, spectrum: torch.Tensor, block: torch.Tensor, number: int | None = None
+        self,
+        spectrum: torch.Tensor,
+        block: torch.Tensor,
+        number: int | None = None,
+        opposite: torch.Tensor | None = None,
     ) -> None:
         """Add to a half plane what a block says of it: `passed` back; it is lost."""
         if number is None:
@@ -307,7 +340,8 @@ class Views:
         wave = self._waves[number]
         block *= wave.passed_back
         for piece in pieces(wave.first, block.shape, self.object_shape, twice=True):
-            spectrum[piece.plane] += piece.turned(block[piece.block])
+            plane = opposite if piece.is_mirrored and opposite is not None else spectrum
+            plane[piece.plane] += piece.turned(block[piece.block])
 
     def _halves(self, block: torch.Tensor) -> list[torch.Tensor]:
         """Return the rows of an even block from 0 on, and those below, if any."""

@@ -47,6 +47,11 @@ class ShotNoise(NamedTuple):
     gain: float
     read_variance: float
 
+    @property
+    def read_light(self) -> float:
+        """Counts whose shot noise is the read noise; 0 where no noise is seen."""
+        return self.read_variance / self.gain if self.gain > 0 else 0.0
+
 
 def shot_noise(frames: NDArray[np.float32], optics: Optics) -> ShotNoise:
     """Measure how the noise of raw frames grows with their light.
