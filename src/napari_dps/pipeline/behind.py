@@ -29,9 +29,20 @@ class RawBehind:
     def attached_to(self, image: ImageStack, unit: Unit) -> ImageStack:
         """Return an image with its frames, as in the run that reconstructed it."""
         from napari_dps.methods.sim.raw import corrected_frames
+        from napari_dps.methods.sim.volume_finding import (
+            volume_frames,
+            with_frames_kept,
+        )
 
         # What there is to warn of was told when they were reconstructed.
         told = Context(units=self.channel.unit_count)
-        raw = corrected_frames(self.channel.image(unit), told)
-        patterns = self.patterns.get(unit.index, image.patterns)
+        raw = self.channel.image(unit)
+        if raw.axes == "ZAPYX":
+            raw, index = (
+                with_frames_kept(raw, volume_frames(raw, told)),
+                (*unit.index, 0),
+            )
+        else:
+            raw, index = corrected_frames(raw, told), unit.index
+        patterns = self.patterns.get(index, image.patterns)
         return replace(image, frames=raw.frames, patterns=patterns)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from napari_dps import io
-from napari_dps.core import ImageStack, Pattern
+from napari_dps.core import ImageStack, Pattern, RawFrames
 from napari_dps.core.context import Context
 from napari_dps.core.otf import MeasuredOtf
 from napari_dps.core.planes import planes_of
@@ -135,13 +135,18 @@ class Plan:
         Returns
         -------
         Plan
-            This one itself where time points, channels and planes are not the same.
+            This one itself where time points, channels and planes are not the same, or
+            whole z-stacks are taken of one of both alone.
         """
         same = (raw.leading, raw.leading_shape) == (self.leading, self.leading_shape)
-        if not same or raw.has_volumes or self.has_volumes:
-            return self
         behind = tuple(RawBehind(channel, patterns) for channel in raw.channels)
-        return replace(self, behind=behind)
+        plan = replace(self, behind=behind)
+        if raw.has_volumes and patterns:
+            # Whether a step takes volumes depends on the frames that are at hand.
+            frames, first = RawFrames(raw.stack.data), next(iter(patterns.values()))
+            stack = replace(self.stack, frames=frames, patterns=first)
+            plan = replace(plan, stack=stack)
+        return plan if same and raw.has_volumes == plan.has_volumes else self
 
     def corrected(self) -> ImageStack:
         """Return the stack, read and corrected for the camera, float32."""

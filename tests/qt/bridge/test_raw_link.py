@@ -15,6 +15,8 @@ from napari_dps._qt.bridge.run_request import Outcome, RunRequest, work
 from napari_dps._qt.bridge.snapshot import LayerSnapshot
 from napari_dps.core import ImageStack, finish
 from napari_dps.core.context import Context
+from napari_dps.physics.simulate_settings import SimulationSettings
+from napari_dps.physics.simulate_volume import simulate_volume
 from napari_dps.pipeline import InputSettings, Settings, find_stage
 
 OFFSET = InputSettings(camera_offset=100)
@@ -60,6 +62,37 @@ def test_stages_run_one_by_one_give_the_pixels_of_a_whole_run(lapse: Image) -> N
     link = link_behind(LayerSnapshot.of(alone))
     assert link is not None
     assert link.at == (("T", 1),)
+
+
+def test_a_volume_finds_its_frames() -> None:
+    settings = SimulationSettings(
+        structure="filaments",
+        planes=7,
+        height_px=48,
+        width_px=48,
+        pixel_size_nm=80,
+        phases=5,
+        beams="three",
+        modulation=1.3,
+        second_modulation=0.65,
+        period_nm=395,
+        haze_fraction=0,
+        photons=300,
+        seed=4,
+    )
+    pixels, kwargs, _ = stack_layer(simulate_volume(settings).raw, "cell")
+    raw = Image(pixels, **kwargs)
+    whole = _last(_run(raw, "reconstruct", "background", "dps"))
+    assert whole.data.shape == (7, 192, 192)
+    sim = _last(_run(raw, "reconstruct"))
+    flat = _last(_run(sim, "background"))
+    assert np.array_equal(_last(_run(flat, "dps")).data, whole.data)
+    # A plane alone has no frames that suit it.
+    outcome = _run(flat, "dps", point=(2.0, 0.0, 0.0), method="network")
+    assert _last(outcome).data.shape == (192, 192)
+    raw.data = raw.data + 1
+    outcome = _run(sim, "dps", method="network")
+    assert any("gone or were changed" in text for text in outcome.warnings)
 
 
 def test_one_time_point_finds_its_frames(lapse: Image) -> None:

@@ -119,11 +119,12 @@ def link_to_raw(
     """Return what is to lead from a result to its raw frames.
 
     None where there are none, or they are not those of the same time and place: of
-    volumes, of results after every angle, and of corrected lapses.
+    finer planes, of results after every angle, and of corrected lapses.
     """
     corrected = plan.output.drift_correct or plan.output.bleach_correct
     rolling = any(getattr(s.parameters, "rolling", False) for s in plan.steps)
-    if corrected or rolling or plan.has_volumes:
+    has_finer_z = any(step.finer_z(plan.stack) > 1 for step in plan.steps)
+    if corrected or rolling or has_finer_z:
         return None
     link = link_behind(snapshot)
     if not plan.stack.is_raw:
