@@ -169,7 +169,7 @@ def sharpen_climbed_steps(
     depth = max(round(LAST_SHARE * depth_of(scene.photons, strength)), 1)
     climbing = climb_steps(scene, thing, (depth,), share=scene.share(thing), refits=())
     found = yield from one_of(climbing, 1, 2)
-    return scene.seen(found[-1], scene.raw.finest_per_pixel / width)
+    return scene.seen(found[-1], scene.raw.shown_per_pixel(width))
 
 
 def features_of(

@@ -303,7 +303,7 @@ class FramesEvidence:
     @property
     def lens_per_pixel(self) -> float:
         """Cut-off of the lens that results are seen through, per pixel of a frame."""
-        return self.scene.raw.finest_per_pixel / self.width
+        return self.scene.raw.shown_per_pixel(self.width)
 
     @property
     def cutoff_per_pixel(self) -> float:

@@ -90,7 +90,7 @@ def joint_steps(
     depth = depth_of(scene.photons, strength)
     climbing = climb_steps(scene, thing, (depth,), share=scene.share(thing))
     found = yield from climbing
-    return scene.seen(found[-1], scene.raw.finest_per_pixel / width)
+    return scene.seen(found[-1], scene.raw.shown_per_pixel(width))
 
 
 def begin_steps(

@@ -46,9 +46,6 @@ DEPTH, DEPTH_EXPONENT = 33.0, 0.28
 stacks of filaments and of shells in haze the best were 40 to 80 at 4, 120 to 180 at 75
 to 95."""
 MOST_ITERATIONS = 200
-FINEST_SHOWN = 0.6
-"""Cut-off of the lens that the object is shown through at most, in cycles per pixel of
-its grid: a finer one draws ripples beside structures as thin as a pixel."""
 QUIET_CONTRAST, QUIET_SIGMA_PX = 0.25, 2.0
 """Contrast of expected light, over that of `contrast_share`, and the width of the
 Gaussian, on the object's grid, that it is smoothed by where it is less: specks that
@@ -110,7 +107,7 @@ def raw_volume_steps(
     """
     fit = _Fit(raw, planes, strength, context)
     found = yield from in_tasks(fit.steps(), fit.device)
-    cutoff = min(raw.finest_per_pixel / width / 2, FINEST_SHOWN)
+    cutoff = raw.shown_per_pixel(width) / 2
     rows, columns = (4 * side for side in raw.shape)
     shown = np.empty((len(found), rows, columns), dtype=np.float32)
     for z, plane in enumerate(found):

@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 from napari_dps.core import ImageStack, Optics, Pattern
 from napari_dps.physics.sim.shot_noise import ShotNoise, shot_noise
 
+FINEST_PER_PIXEL = 0.65
+"""Cut-off of a reconstruction, in cycles per pixel of a frame, half of whose width the
+grid of half these pixels shows: beyond, ripples accompany what is as thin as a pixel.
+"""
 _VOLUME = 5
 """Axes of the frames of a z-stack."""
 _DARK_SIGMA_PX, _DARK_PERCENTILE = 2.0, 1.0
@@ -61,6 +65,22 @@ class Recording:
         k = sum(longest) / max(len(longest), 1)
         optics = self.optics
         return (1 + k * optics.cutoff_period_nm) * optics.cutoff_per_pixel
+
+    def shown_per_pixel(self, width: float) -> float:
+        """Return the cut-off of the lens that an object found is shown through.
+
+        Parameters
+        ----------
+        width : float
+            Of its PSF, over that of an ideal reconstruction; of one that the object's
+            grid, half the frames' pixels, can hold, where that is wider.
+
+        Returns
+        -------
+        float
+            In cycles per pixel of a frame.
+        """
+        return min(self.finest_per_pixel, FINEST_PER_PIXEL) / width
 
     def noisier(self, share: float, draw: int) -> Recording:
         """Return frames with some of their noise added once more; drawn by number."""
