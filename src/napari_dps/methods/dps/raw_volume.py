@@ -279,7 +279,7 @@ class _Fit:
             both = plane - even, stripes
             shown = [(weighted * one).sum(dim=(-2, -1)) for one in both]
             for row, one in zip(self._shown, shown, strict=True):
-                row += one.double().reshape(-1, count).sum(dim=1).cpu().numpy()
+                row += one.cpu().double().reshape(-1, count).sum(dim=1).numpy()
 
     def _agree(self) -> bool:
         """Whether the frames show the stripes of each angle that has any."""
