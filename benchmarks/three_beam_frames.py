@@ -31,6 +31,7 @@ INSIDE = (slice(2, -2), slice(16, -16), slice(16, -16))
 WAYS = {
     "`rl` in 3-D": {"method": "rl"},
     "network, planes": {"raw_frames": False},
+    "network in 3-D": {"raw_frames": False, "dimension": "3d"},
     "`joint`": {"method": "joint"},
     "**network, raw frames**": {},
 }
