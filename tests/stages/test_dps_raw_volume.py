@@ -18,29 +18,29 @@ from napari_dps.stages.reconstruct import STAGE as RECONSTRUCT
 from napari_dps.stages.reconstruct import ReconstructParameters
 
 PLANES, SIDE = 9, 64
+SETTINGS = SimulationSettings(
+    structure="filaments",
+    planes=PLANES,
+    height_px=SIDE,
+    width_px=SIDE,
+    pixel_size_nm=80,
+    phases=5,
+    beams="three",
+    modulation=1.3,
+    second_modulation=0.65,
+    period_nm=395,
+    haze_fraction=0,
+    background_photons=0,
+    oversampling=2,
+    photons=200,
+    seed=7,
+)
 
 
 @pytest.fixture(scope="module")
 def simulation() -> Simulation:
     """A z-stack of filaments under three beams."""
-    settings = SimulationSettings(
-        structure="filaments",
-        planes=PLANES,
-        height_px=SIDE,
-        width_px=SIDE,
-        pixel_size_nm=80,
-        phases=5,
-        beams="three",
-        modulation=1.3,
-        second_modulation=0.65,
-        period_nm=395,
-        haze_fraction=0,
-        background_photons=0,
-        oversampling=2,
-        photons=200,
-        seed=7,
-    )
-    return simulate_volume(settings)
+    return simulate_volume(SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -166,12 +166,32 @@ def test_tiles_join_without_a_seam(
     assert np.sqrt(np.mean((tiles - whole) ** 2)) < 0.05 * whole.std()
 
 
-def test_counts_scale_with_the_frames(reconstruction: ImageStack) -> None:
+@pytest.mark.parametrize("unit", [4.0, 1e-6])
+def test_counts_scale_with_the_frames(reconstruction: ImageStack, unit: float) -> None:
     one = sharpened(reconstruction, Context(), method="joint", strength=0.2)
     frames = reconstruction.frames
     assert frames is not None
-    brighter = reconstruction.derive(
-        4 * reconstruction.data, frames=replace(frames, data=4 * frames.data)
+    factor = np.float32(unit)
+    other = reconstruction.derive(
+        factor * reconstruction.data, frames=replace(frames, data=factor * frames.data)
     )
-    four = sharpened(brighter, Context(), method="joint", strength=0.2)
-    assert np.allclose(four.data, 4 * one.data, rtol=1e-3, atol=1e-3 * four.data.max())
+    found = sharpened(other, Context(), method="joint", strength=0.2).data / factor
+    assert np.allclose(found, one.data, rtol=1e-3, atol=1e-3 * one.data.max())
+
+
+def test_an_even_background_is_no_light_that_stripes_modulate() -> None:
+    simulation = simulate_volume(
+        SETTINGS.model_copy(update={"background_photons": 300.0})
+    )
+    settings, context = simulation.settings, Context()
+    data = simulation.raw.data.astype(np.float32) - np.float32(settings.offset_counts)
+    raw = simulation.raw.derive(data)
+    image = finish(RECONSTRUCT.run(raw, ReconstructParameters(), Context()))
+    found = sharpened(image, context)
+    assert not context.warnings
+    planes = [
+        sharpened(image.derive(p, axes="YX", frames=None), Context()).data
+        for p in image.data
+    ]
+    alone = found.derive(np.stack(planes))
+    assert likeness(found, simulation) > likeness(alone, simulation)

@@ -139,6 +139,7 @@ class _Fit:
         self._bright = 1 / equalised_volume(torch.from_numpy(raw.frames))
         self._read_light = raw.noise.read_light
         self._shown = np.zeros((2, raw.frames.shape[1]))
+        self._least_light = _LEAST_LIGHT * float(raw.frames.mean())
         wanted = DEPTH * math.pow(_clear_photons(raw), DEPTH_EXPONENT)
         wanted *= math.pow(STRENGTH_SPAN, 2 * strength - 1)
         self._depth = min(max(round(wanted), 2), MOST_ITERATIONS)
@@ -218,8 +219,10 @@ class _Fit:
 
         thing = torch.from_numpy(start).to(self.device) * model.depth
         floor = torch.from_numpy(self._floor(start)).to(self.device) * model.depth
+        thing -= floor
         views = model.views(model.extended(thing))
-        seen, mean = views[0].cpu().numpy(), frames.mean(dim=1).cpu().numpy()
+        even = model.views(model.extended(floor), evenly=True)[0]
+        seen, mean = (x.cpu().numpy() for x in (views[0] + even, frames.mean(dim=1)))
         sigma = (0, _DETAIL_SIGMA_PX, _DETAIL_SIGMA_PX)
         fine, wanted = (
             x - scipy.ndimage.gaussian_filter(x, sigma) for x in (seen, mean)
@@ -229,12 +232,13 @@ class _Fit:
         gain = gain if gain > 0 else 1.0
         sigma = (0, HAZE_SIGMA_PX, HAZE_SIGMA_PX)
         rest = scipy.ndimage.gaussian_filter(mean - gain * seen, sigma).clip(min=0)
-        even = model.views(model.extended(floor), evenly=True)[0].mul_(gain)
-        even += torch.from_numpy(rest).to(even)
+        # Never more than there is: a pedestal of the image may be none of the frames.
+        most = torch.from_numpy(scipy.ndimage.gaussian_filter(mean, sigma)).to(even)
+        even = torch.minimum(even * gain + torch.from_numpy(rest).to(even), most)
         bright = torch.from_numpy(self._bright.astype(np.float32)).to(even)
         haze = bright.flatten(1)[..., None, None] * even[:, None]
-        self._compare(model, views.mul_(gain), frames)
-        return gain * (thing - floor), gain * floor, haze
+        self._compare(model, views.mul_(gain), frames, haze)
+        return gain * thing, gain * floor, haze
 
     def _floor(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the smooth light of planes, where it is no structure."""
@@ -268,15 +272,19 @@ class _Fit:
         )
 
     def _compare(
-        self, model: RawVolume, views: torch.Tensor, frames: torch.Tensor
+        self,
+        model: RawVolume,
+        views: torch.Tensor,
+        frames: torch.Tensor,
+        haze: torch.Tensor,
     ) -> None:
         """Note how much of the stripes that an object would show the frames do show."""
         count = self._raw.frames.shape[2]
         for z, plane in enumerate(frames):
             even = model.mixed(views, z, evenly=True)
-            stripes = model.mixed(views, z) - even
-            weighted = stripes / even.clamp(min=_LEAST_LIGHT * even.mean())
-            both = plane - even, stripes
+            stripes, expected = model.mixed(views, z) - even, even + haze[z]
+            weighted = stripes / expected.clamp(min=self._least_light)
+            both = plane - expected, stripes
             shown = [(weighted * one).sum(dim=(-2, -1)) for one in both]
             for row, one in zip(self._shown, shown, strict=True):
                 row += one.cpu().double().reshape(-1, count).sum(dim=1).numpy()
@@ -295,7 +303,7 @@ class _Fit:
 
         noise, count = self._raw.noise, self._bright[0].size
         variance = noise.gain * (light + haze).clamp(min=0) + noise.read_variance
-        sigma = (variance.clamp(min=_TINY) / count).sqrt()
+        sigma = (variance.clamp(min=_TINY * self._least_light**2) / count).sqrt()
         sigmas = (0, QUIET_SIGMA_PX, QUIET_SIGMA_PX)
         smooth = scipy.ndimage.gaussian_filter(thing.cpu().numpy(), sigmas)
         for z, plane in enumerate(thing):
