@@ -258,3 +258,16 @@ def test_patterns_that_the_page_of_the_command_line_shows_are_found(
     assert len(shown) == len(found) == 3
     for told, now in zip(shown, found, strict=True):
         np.testing.assert_allclose(_numbers(told), _numbers(now), rtol=0.02, atol=0.05)
+
+
+def test_options_of_stages_are_spelled_as_the_program_takes_them() -> None:
+    known = {
+        f"{stage.id}.{name.replace('_', '-')}"
+        for stage in STAGES
+        for name in stage.parameters.model_fields
+    }
+    stages = "|".join(stage.id for stage in STAGES)
+    for page in (*DOCS.rglob("*.md"), ROOT / "README.md"):
+        text = page.read_text(encoding="utf-8")
+        found = set(re.findall(rf"--((?:{stages})\.[a-z_-]*[a-z])", text))
+        assert found <= known, page
