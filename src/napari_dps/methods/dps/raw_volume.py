@@ -18,6 +18,7 @@ from napari_dps.core import Progress, one_of
 from napari_dps.core.at_once import in_tasks
 from napari_dps.core.context import Context
 from napari_dps.core.device import available_bytes, resolve_device
+from napari_dps.core.progress import between
 from napari_dps.core.tiling import GRID_PX, LEAST_TILE_PX, SHARE, Tile, equal_tiles
 from napari_dps.methods.dps.consistency import contrast_share
 from napari_dps.methods.dps.ideal_lens import shown_series
@@ -58,6 +59,8 @@ OVERLAP_PX = 64
 """Of tiles, in pixels of the frames: light out of focus reaches far."""
 BYTES_PER_VOXEL, BYTES_PER_FRAME_VOXEL = 600, 16
 """Memory at the peak for each voxel of a stack, and of each frame."""
+_FIT_END = 95
+"""Where in the whole the fit is done, in per cent."""
 _DETAIL_SIGMA_PX = 6.0
 _LEAST_LIGHT = 0.01
 _TINY = 1e-6
@@ -106,12 +109,13 @@ def raw_volume_steps(
         If the frames do not agree with their patterns, or the memory does not suffice.
     """
     fit = _Fit(raw, planes, strength, context)
-    found = yield from in_tasks(fit.steps(), fit.device)
+    found = yield from between(in_tasks(fit.steps(), fit.device), 0, _FIT_END)
     cutoff = raw.shown_per_pixel(width) / 2
     rows, columns = (4 * side for side in raw.shape)
     shown = np.empty((len(found), rows, columns), dtype=np.float32)
     for z, plane in enumerate(found):
-        yield Progress(z, len(found), "Image")
+        done = _FIT_END + (100 - _FIT_END) * z // len(found)
+        yield Progress(done, 100, "Image")
         shown[z] = from_series(shown_series(plane, cutoff, 1.0), (rows, columns))
     return shown
 
