@@ -36,13 +36,11 @@ class RawBehind:
 
         # What there is to warn of was told when they were reconstructed.
         told = Context(units=self.channel.unit_count)
-        raw = self.channel.image(unit)
+        raw, index = self.channel.image(unit), unit.index
         if raw.axes == "ZAPYX":
-            raw, index = (
-                with_frames_kept(raw, volume_frames(raw, told)),
-                (*unit.index, 0),
-            )
+            raw = with_frames_kept(raw, volume_frames(raw, told))
+            index = (*index, 0)  # all planes have the patterns of the first
         else:
-            raw, index = corrected_frames(raw, told), unit.index
+            raw = corrected_frames(raw, told)
         patterns = self.patterns.get(index, image.patterns)
         return replace(image, frames=raw.frames, patterns=patterns)

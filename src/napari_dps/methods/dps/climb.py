@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Errors = NDArray[np.float64]
 _NONE: Errors = np.zeros((0, 2))
-_LEAST_LIGHT = 0.01
+LEAST_LIGHT = 0.01
 """Over the mean of the frames, that is expected everywhere: a model that is not quite
 that of the frames expects none, or less, in places that are lit, whose ratio would
 outweigh all others."""
@@ -110,7 +110,7 @@ class Climb:
         for rows in strips(frames.shape[1], row_bytes, frames.device):
             expected = model.mixed(views[:, rows]).addcmul_(haze[rows], bright)
             ratio = (frames[:, rows] + shift).clamp_(min=0)
-            ratio.div_(expected.add_(shift).clamp_(min=_LEAST_LIGHT))
+            ratio.div_(expected.add_(shift).clamp_(min=LEAST_LIGHT))
             views[:, rows] = model.unmixed(ratio)
 
     def _correct(self, correction: torch.Tensor, block: Block) -> tuple[float, float]:

@@ -21,7 +21,11 @@ from napari_dps.core.device import available_bytes, resolve_device
 from napari_dps.methods.dps.climb import Climb
 from napari_dps.methods.dps.raw_scene import RawScene, scene_of
 from napari_dps.methods.dps.recording import Recording
-from napari_dps.methods.dps.target import FramesUnusable
+from napari_dps.methods.dps.target import (
+    OTHER_STRIPES,
+    TOO_LITTLE_MEMORY,
+    FramesUnusable,
+)
 from napari_dps.physics.sim.raw_light import Light
 
 if TYPE_CHECKING:
@@ -104,10 +108,7 @@ def begin_steps(
     frames = len(raw.frames) * raw.frames.shape[1]
     needed = (BYTES_PER_PX + BYTES_PER_FRAME_PX * frames) * math.prod(raw.shape)
     if needed > available_bytes(device):
-        raise FramesUnusable(
-            "too little memory is free for data consistency with the raw frames: the "
-            "reconstruction alone is used"
-        )
+        raise FramesUnusable(TOO_LITTLE_MEMORY)
     yield Progress(0, 1, "Raw frames")
     return scene_of(raw, start, context, device)
 
@@ -181,10 +182,7 @@ def _iterations(
         if not climb.step(check=is_refitted) or (
             is_refitted and not _agree(plane.light, first)
         ):
-            raise FramesUnusable(
-                "the raw frames do not agree with the stripes that were found: "
-                "they are not used for data consistency"
-            )
+            raise FramesUnusable(OTHER_STRIPES)
         if number + 1 in depths:
             reached = plane.inside(climb.estimate)
             found.append(reached if number + 1 == depths[-1] else reached.clone())

@@ -104,7 +104,7 @@ class RawScene:
 
         Haze, and any other light that is not the object's, adds noise alone.
         """
-        light = _smoothed(self.frames.mean(dim=0), 1.0)
+        light = smoothed(self.frames.mean(dim=0), 1.0)
         structure = (light - self.haze * self.bright.mean()).clamp(min=0)
         clear = (structure**2 / self.variance(light)).cpu().numpy()
         return _within(float(np.percentile(clear, 99.9)))
@@ -209,7 +209,7 @@ class RawScene:
         """
         import torch
 
-        fine = _on_grid(image, self.raw.shape) / self.scale
+        fine = on_grid(image, self.raw.shape) / self.scale
         if seen_per_pixel is not None:
             fine = unseen(fine, seen_per_pixel / 2)
         first = self.plane.extended(torch.from_numpy(fine).to(self.frames))
@@ -278,7 +278,8 @@ def _blocks(shape: tuple[int, int]) -> list[Tile]:
 
 def _variance(noise: ShotNoise, expected: torch.Tensor) -> torch.Tensor:
     """Return the variance of the noise of frames that are expected."""
-    return (noise.gain * expected.clamp(min=0) + noise.read_variance).clamp(min=_TINY)
+    variance: torch.Tensor = noise.variance(expected).clamp(min=_TINY)
+    return variance
 
 
 def _photons(frames: torch.Tensor, noise: ShotNoise) -> float:
@@ -307,7 +308,7 @@ def _evenly_lit(frames: torch.Tensor, patterns: Sequence[Pattern]) -> torch.Tens
     return frames
 
 
-def _on_grid(image: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+def on_grid(image: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
     """Return an image on the grid twice as fine as frames of a shape."""
     rows, columns = (2 * side for side in shape)
     if image.shape == (rows, columns):
@@ -320,22 +321,39 @@ def _split(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return an object in the brightness of the mean frame, and the even light."""
     seen = plane.seen(thing)
-    smooth = _smoothed(seen, _FLOOR_SIGMA_PX)
+    smooth = smoothed(seen, _FLOOR_SIGMA_PX)
     floor = float(np.percentile(smooth.cpu().numpy(), _FLOOR_PERCENTILE))
     thing = (thing - floor).clamp(min=_TINY)
     seen = plane.seen(thing)
-    fine, wanted = (x - _smoothed(x, _DETAIL_SIGMA_PX) for x in (seen, mean))
-    power = float((fine * fine).sum())
-    gain = float((fine * wanted).sum()) / power if power > 0 else 0.0
-    gain = gain if gain > 0 else 1.0
-    even = _smoothed(mean - gain * seen, HAZE_SIGMA_PX).clamp(min=0)
+    gain = gain_of_detail(seen, mean)
+    even = smoothed(mean - gain * seen, HAZE_SIGMA_PX).clamp(min=0)
     return gain * thing, even
 
 
-def _smoothed(image: torch.Tensor, sigma_px: float) -> torch.Tensor:
-    """Return an image under a Gaussian, with mirrored edges."""
+def gain_of_detail(seen: torch.Tensor, mean: torch.Tensor) -> float:
+    """Return the brightness of frames over that of an object, by their detail.
+
+    Parameters
+    ----------
+    seen : tensor (…, Y, X), float32
+        Object under even light.
+    mean : tensor (…, Y, X), float32
+        Of the frames.
+    """
+    fine, wanted = (x - smoothed(x, _DETAIL_SIGMA_PX) for x in (seen, mean))
+    power = float((fine * fine).sum())
+    gain = float((fine * wanted).sum()) / power if power > 0 else 0.0
+    return gain if gain > 0 else 1.0
+
+
+def smoothed(image: torch.Tensor, sigma_px: float) -> torch.Tensor:
+    """Return an image (…, Y, X) under a Gaussian along y and x, with mirrored edges."""
     import torch
 
     wide = sigma_px >= _WIDE_SIGMA_PX
-    smooth = smoothed_widely if wide else scipy.ndimage.gaussian_filter
-    return torch.from_numpy(smooth(image.cpu().numpy(), sigma_px)).to(image)
+    values = image.cpu().numpy()
+    if wide:
+        smooth = smoothed_widely(values, sigma_px)
+    else:
+        smooth = scipy.ndimage.gaussian_filter(values, sigma_px, axes=(-2, -1))
+    return torch.from_numpy(smooth).to(image)

@@ -20,6 +20,7 @@ from napari_dps.core.context import Context
 from napari_dps.core.device import available_bytes, resolve_device
 from napari_dps.core.progress import between
 from napari_dps.core.tiling import GRID_PX, LEAST_TILE_PX, SHARE, Tile, equal_tiles
+from napari_dps.methods.dps.climb import LEAST_LIGHT
 from napari_dps.methods.dps.consistency import contrast_share
 from napari_dps.methods.dps.ideal_lens import shown_series
 from napari_dps.methods.dps.joint import LEAST_MODULATION
@@ -27,15 +28,23 @@ from napari_dps.methods.dps.raw_scene import (
     HAZE_SIGMA_PX,
     LEAST_PHOTONS,
     MOST_PHOTONS,
+    gain_of_detail,
+    on_grid,
+    smoothed,
 )
 from napari_dps.methods.dps.recording import Recording
-from napari_dps.methods.dps.target import STRENGTH_SPAN, FramesUnusable
+from napari_dps.methods.dps.target import (
+    OTHER_STRIPES,
+    STRENGTH_SPAN,
+    TOO_LITTLE_MEMORY,
+    FramesUnusable,
+)
 from napari_dps.methods.sim.volume_finding import equalised_volume
 from napari_dps.methods.sim.wiener_tiles import FadedTiles
 from napari_dps.physics.deconvolution.richardson_lucy import (
     richardson_lucy_depths_steps,
 )
-from napari_dps.physics.resampling import from_series, resampled_means
+from napari_dps.physics.resampling import from_series
 from napari_dps.physics.sim.raw_light import stripes_of
 from napari_dps.physics.sim.raw_volume import RawVolume
 
@@ -61,8 +70,6 @@ BYTES_PER_VOXEL, BYTES_PER_FRAME_VOXEL = 600, 16
 """Memory at the peak for each voxel of a stack, and of each frame."""
 _FIT_END = 95
 """Where in the whole the fit is done, in per cent."""
-_DETAIL_SIGMA_PX = 6.0
-_LEAST_LIGHT = 0.01
 _TINY = 1e-6
 
 
@@ -143,7 +150,7 @@ class _Fit:
         self._bright = 1 / equalised_volume(torch.from_numpy(raw.frames))
         self._read_light = raw.noise.read_light
         self._shown = np.zeros((2, raw.frames.shape[1]))
-        self._least_light = _LEAST_LIGHT * float(raw.frames.mean())
+        self._least_light = LEAST_LIGHT * float(raw.frames.mean())
         wanted = DEPTH * math.pow(_clear_photons(raw), DEPTH_EXPONENT)
         wanted *= math.pow(STRENGTH_SPAN, 2 * strength - 1)
         self._depth = min(max(round(wanted), 2), MOST_ITERATIONS)
@@ -172,10 +179,7 @@ class _Fit:
             return fitting
         edge = (fitting - 2 * OVERLAP_PX) // GRID_PX * GRID_PX
         if edge < LEAST_TILE_PX:
-            raise FramesUnusable(
-                "too little memory is free for data consistency with the raw frames: "
-                "the reconstruction alone is used"
-            )
+            raise FramesUnusable(TOO_LITTLE_MEMORY)
         return edge
 
     def _tile(
@@ -195,10 +199,7 @@ class _Fit:
         start, floor, haze = self._split(model, self._start(tile), frames)
         yield Progress(0, 1, "Raw frames")
         if is_last and not self._agree():
-            raise FramesUnusable(
-                "the raw frames do not agree with the stripes that were found: "
-                "they are not used for data consistency"
-            )
+            raise FramesUnusable(OTHER_STRIPES)
         climbing = richardson_lucy_depths_steps(
             frames + self._read_light,
             model,
@@ -226,19 +227,11 @@ class _Fit:
         thing -= floor
         views = model.views(model.extended(thing))
         even = model.views(model.extended(floor), evenly=True)[0]
-        seen, mean = (x.cpu().numpy() for x in (views[0] + even, frames.mean(dim=1)))
-        sigma = (0, _DETAIL_SIGMA_PX, _DETAIL_SIGMA_PX)
-        fine, wanted = (
-            x - scipy.ndimage.gaussian_filter(x, sigma) for x in (seen, mean)
-        )
-        power = float((fine * fine).sum())
-        gain = float((fine * wanted).sum()) / power if power > 0 else 0.0
-        gain = gain if gain > 0 else 1.0
-        sigma = (0, HAZE_SIGMA_PX, HAZE_SIGMA_PX)
-        rest = scipy.ndimage.gaussian_filter(mean - gain * seen, sigma).clip(min=0)
+        seen, mean = views[0] + even, frames.mean(dim=1)
+        gain = gain_of_detail(seen, mean)
+        rest = smoothed(mean - gain * seen, HAZE_SIGMA_PX).clamp_(min=0)
         # Never more than there is: a pedestal of the image may be none of the frames.
-        most = torch.from_numpy(scipy.ndimage.gaussian_filter(mean, sigma)).to(even)
-        even = torch.minimum(even * gain + torch.from_numpy(rest).to(even), most)
+        even = torch.minimum(gain * even + rest, smoothed(mean, HAZE_SIGMA_PX))
         bright = torch.from_numpy(self._bright.astype(np.float32)).to(even)
         haze = bright.flatten(1)[..., None, None] * even[:, None]
         self._compare(model, views.mul_(gain), frames, haze)
@@ -306,7 +299,7 @@ class _Fit:
         import torch
 
         noise, count = self._raw.noise, self._bright[0].size
-        variance = noise.gain * (light + haze).clamp(min=0) + noise.read_variance
+        variance = noise.variance(light + haze)
         sigma = (variance.clamp(min=_TINY * self._least_light**2) / count).sqrt()
         sigmas = (0, QUIET_SIGMA_PX, QUIET_SIGMA_PX)
         smooth = scipy.ndimage.gaussian_filter(thing.cpu().numpy(), sigmas)
@@ -319,14 +312,8 @@ class _Fit:
 
     def _start(self, tile: Tile) -> NDArray[np.float32]:
         """Return the part of the first image that a tile reads, never negative."""
-        fine = tile.finer(2).read
-        rows, columns = (2 * side for side in self._raw.shape)
-        parts = [
-            plane[fine]
-            if plane.shape == (rows, columns)
-            else resampled_means(plane, (rows, columns))[fine]
-            for plane in self._planes
-        ]
+        fine, shape = tile.finer(2).read, self._raw.shape
+        parts = [on_grid(plane, shape)[fine] for plane in self._planes]
         return np.asarray(np.stack(parts).clip(min=0), dtype=np.float32)
 
 
@@ -338,6 +325,6 @@ def _clear_photons(raw: Recording) -> float:
     light = raw.frames.mean(axis=(1, 2))
     smooth = scipy.ndimage.gaussian_filter(light, (0, 1, 1))
     middle, bright = np.percentile(smooth, [50, 99.9])
-    variance = raw.noise.gain * max(bright, 0) + raw.noise.read_variance
+    variance = raw.noise.variance(bright)
     photons = (bright - middle) ** 2 / variance if variance > 0 else MOST_PHOTONS
     return float(np.clip(photons, LEAST_PHOTONS, MOST_PHOTONS))

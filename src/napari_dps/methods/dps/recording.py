@@ -86,7 +86,7 @@ class Recording:
         """Return frames with some of their noise added once more; drawn by number."""
         rng = np.random.default_rng(draw)
         light = scipy.ndimage.gaussian_filter(self.frames, (0, 0, 1, 1))
-        variance = self.noise.gain * np.maximum(light, 0) + self.noise.read_variance
+        variance = self.noise.variance(light)
         noise = rng.standard_normal(light.shape, dtype=np.float32)
         more = np.sqrt(variance, dtype=np.float32) * noise
         return replace(self, frames=self.frames + np.float32(share) * more)

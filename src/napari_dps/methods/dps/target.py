@@ -64,6 +64,17 @@ class FramesUnusable(Exception):
     """Raw frames that cannot be fitted, and why."""
 
 
+OTHER_STRIPES = (
+    "the raw frames do not agree with the stripes that were found: "
+    "they are not used for data consistency"
+)
+TOO_LITTLE_MEMORY = (
+    "too little memory is free for data consistency with the raw frames: the "
+    "reconstruction alone is used"
+)
+"""Why they cannot be."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageToSharpen:
     """One image, its optics and its noise, and how a method is to sharpen it.

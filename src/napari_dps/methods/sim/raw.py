@@ -84,7 +84,7 @@ def with_hot_pixels_replaced(image: ImageStack, context: Context) -> ImageStack:
         for frame, mask in zip(frames, masks, strict=True)
     ]
     # Their number differs from one time point to the next: it is said once.
-    if hot.any() and not context.told.setdefault(key, False):
+    if hot.any() and key not in context.told:
         context.told[key] = True
         context.warn(_hot_pixel_warning(hot, np.mean(cleaned, axis=0)))
     if any((mask & ~hot).any() for mask in masks):

@@ -320,10 +320,12 @@ def with_frames_kept(image: ImageStack, frames: torch.Tensor) -> ImageStack:
     frames : tensor (Z, A, P, Y, X), float32
         As of `volume_frames`.
     """
-    data = frames.cpu().numpy()
-    if image.is_processed or KEPT_SHARE * available_bytes(frames.device) < data.nbytes:
+    import torch
+
+    free = available_bytes(torch.device("cpu"))
+    if image.is_processed or KEPT_SHARE * free < frames.nbytes:
         return image
-    return replace(image, frames=RawFrames(data, image.camera))
+    return replace(image, frames=RawFrames(frames.cpu().numpy(), image.camera))
 
 
 def equalised_volume(frames: torch.Tensor) -> NDArray[np.float64]:

@@ -105,11 +105,12 @@ class RawVolume(ForwardModel["torch.Tensor", "torch.Tensor"]):
         axial = [(0, 0.0), *axial]
         unit, tables = order_tables(otf, optics, period, z_step_nm, axial)
         self.depth = float(unit * tables[0][0, 0])
-        self._numbers = [None, *range(len(stripes))]
-        self._passed = [
-            _on_block(unit / self.depth * table, self._views.radii(number), device)
-            for number, table in zip(self._numbers, tables, strict=True)
-        ]
+        self._passed = {
+            number: _on_block(
+                unit / self.depth * table, self._views.radii(number), device
+            )
+            for number, table in zip([None, *range(len(stripes))], tables, strict=True)
+        }
         even = Light(np.ones(intensities.shape[1:]), tuple(stripes))
         shares = mixing(even, np.array(offset))
         bright = intensities.reshape(shape[0], -1, 1).astype(np.float32)
@@ -137,7 +138,7 @@ class RawVolume(ForwardModel["torch.Tensor", "torch.Tensor"]):
             list(at_once(partial(self._views.spectrum, plane) for plane in thing))
         )
         _in_place(torch.fft.fft, spectra)
-        numbers = self._numbers[:1] if evenly else self._numbers
+        numbers = [None] if evenly else list(self._passed)
         views = thing.new_empty(2 * len(numbers) - 1, *self.shape)
         for number in numbers:
             self._put_view(views, spectra, number)
@@ -149,7 +150,7 @@ class RawVolume(ForwardModel["torch.Tensor", "torch.Tensor"]):
         """Put the view of a number, in all planes, to its place among the views."""
         import torch
 
-        passed = self._passed[0 if number is None else number + 1]
+        passed = self._passed[number]
         blocks = spectra.new_zeros(len(spectra), *passed.shape[1:])
 
         def cut(kz: int) -> None:
@@ -202,7 +203,7 @@ class RawVolume(ForwardModel["torch.Tensor", "torch.Tensor"]):
             views[:, z] = _tensordot(shares.T, frames[z])
         period = self.object_shape[0]
         spectra = torch.stack([self._views.empty_spectrum()] * period)
-        for number in self._numbers:
+        for number in self._passed:
             self._add_view(spectra, views, number)
         _in_place(torch.fft.ifft, spectra)
         planes = at_once(partial(self._views.thing, spectrum) for spectrum in spectra)
@@ -214,7 +215,7 @@ class RawVolume(ForwardModel["torch.Tensor", "torch.Tensor"]):
         """Add what the view of a number says of the object's spectrum."""
         import torch
 
-        passed = self._passed[0 if number is None else number + 1]
+        passed = self._passed[number]
         blocks = spectra.new_zeros(len(spectra), *passed.shape[1:])
 
         def take(z: int) -> None:

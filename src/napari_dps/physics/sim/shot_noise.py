@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.fft
@@ -51,6 +51,10 @@ class ShotNoise(NamedTuple):
     def read_light(self) -> float:
         """Counts whose shot noise is the read noise; 0 where no noise is seen."""
         return self.read_variance / self.gain if self.gain > 0 else 0.0
+
+    def variance(self, light: Any) -> Any:
+        """Return the variance, counts², where light (tensor or array) is expected."""
+        return self.gain * light.clip(min=0) + self.read_variance
 
 
 def shot_noise(frames: NDArray[np.float32], optics: Optics) -> ShotNoise:
